@@ -1,0 +1,53 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// The dependency law: an arrow in this file is the only way to import another target.
+// Tests/FormatsTests/DependencyLawTests.swift holds the sources to it.
+let package = Package(
+    name: "resect",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "resect", targets: ["resect"]),
+        .library(name: "Checkpoints", targets: ["Checkpoints"]),
+        .library(name: "Surgery", targets: ["Surgery"]),
+        .library(name: "Analysis", targets: ["Analysis"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        .target(
+            name: "CFormats", path: "formats",
+            exclude: ["README.md", "architectures", "quants", "tokenizers"],
+            sources: ["formats.c"]),
+        .target(name: "CKernels"),
+        .target(name: "Parallel", swiftSettings: settings),
+        .target(name: "Formats", dependencies: ["CFormats"], swiftSettings: settings),
+        .target(
+            name: "Kernels", dependencies: ["Formats", "Parallel", "CKernels"],
+            swiftSettings: settings),
+        .target(
+            name: "Checkpoints", dependencies: ["Formats", "Parallel"], swiftSettings: settings),
+        .target(name: "Surgery", dependencies: ["Checkpoints", "Kernels"], swiftSettings: settings),
+        .target(name: "Tokenization", dependencies: ["Checkpoints"], swiftSettings: settings),
+        .target(
+            name: "Decoder", dependencies: ["Tokenization", "Checkpoints", "Kernels"],
+            swiftSettings: settings),
+        .target(name: "Analysis", dependencies: ["Decoder"], swiftSettings: settings),
+        .executableTarget(
+            name: "resect",
+            dependencies: [
+                "Surgery", "Analysis",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu2x
+)

@@ -1,0 +1,77 @@
+public import Formats
+
+/// A language-model checkpoint: an ordered list of tensors with what is known about them.
+///
+/// Opening a file gives one whose recipes are byte ranges of mapped files; an edit takes one and
+/// returns another. Nothing is read or computed until the writer, or a measurement, asks for rows.
+public struct Checkpoint: Sendable {
+    /// Which kind of file it came from, and so which names its tensors have.
+    public enum Form: String, Sendable {
+        /// A folder with config.json and safetensors files.
+        case folder
+        /// A single safetensors file without a configuration.
+        case safetensors
+        /// A GGUF file, or all shards of a split one.
+        case gguf
+    }
+
+    /// A file of an HF folder that travels with the tensors: a tokenizer, a licence.
+    public struct Companion: Sendable {
+        /// Its name in the folder.
+        public var name: String
+        /// Its bytes.
+        public var contents: [UInt8]
+
+        /// A companion with the given bytes.
+        public init(name: String, contents: [UInt8]) {
+            self.name = name
+            self.contents = contents
+        }
+    }
+
+    /// The path that was opened, as the user named it.
+    public var path: String
+    /// The kind of file.
+    public var form: Form
+    /// The tensors, in file order.
+    public var tensors: [Tensor]
+    /// `config.json`, when there is one.
+    public var config: JSONObject?
+    /// The metadata of a GGUF file; empty for other forms.
+    public var metadata: GGUFMetadata
+    /// `__metadata__` of a safetensors header.
+    public var headerMetadata: JSONObject?
+    /// The other files of an HF folder, by name.
+    public var companions: [Companion]
+    /// The description of the architecture; `nil` when nobody has written one.
+    public var architecture: Architecture?
+    /// Every file that the recipes read, so that an output is never one of its inputs.
+    public var sources: [MappedFile]
+
+    /// The tensor of that name.
+    public func tensor(named name: String) -> Tensor? {
+        let key = ExactString(name)
+        return tensors.first { ExactString($0.name) == key }
+    }
+
+    /// The numbering of the layers, read from the names; `nil` when no tensor has a layer.
+    public var layerPattern: LayerPattern? { LayerPattern(names: tensors.lazy.map(\.name)) }
+
+    /// How many layers there are, counted in the names of the tensors.
+    public var layerCount: Int { layerPattern?.count ?? 0 }
+
+    /// How many elements all tensors have together.
+    public var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
+
+    /// The bytes of all tensors together.
+    public var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+
+    /// The companion of that name.
+    public func companion(_ name: String) -> Companion? { companions.first { $0.name == name } }
+
+    /// The name of the architecture as the file states it; `nil` when it states none.
+    public var architectureName: String? {
+        metadata["general.architecture"]?.string
+            ?? config?["architectures"]?.array?.first?.string ?? config?["model_type"]?.string
+    }
+}

@@ -1,0 +1,97 @@
+/// Where the bytes of a tensor come from. It can be printed, and nothing is read before somebody asks for rows.
+public indirect enum Recipe: Sendable, CustomStringConvertible {
+    /// A range of a mapped file.
+    case mapped(MappedRange)
+    /// The rows of another recipe in another order: output row `r` is source row `order.source(of: r)`.
+    case reordered(Recipe, RowOrder)
+    /// Rows that are computed from others: a cast, a quantization, a delta.
+    case computed(any RowSource)
+
+    /// The recipe in words, for `--dry-run`.
+    public var description: String {
+        switch self {
+        case .mapped(let range):
+            "bytes \(range.byteOffset)..<\(range.byteOffset + range.byteCount) of \(range.file.name)"
+        case .reordered(let source, let order): "\(order) of \(source)"
+        case .computed(let source): source.description
+        }
+    }
+
+    /// The range of a file that holds exactly these bytes; `nil` when they have to be made.
+    package var mappedRange: MappedRange? {
+        if case .mapped(let range) = self { range } else { nil }
+    }
+
+    /// Calls `body` with the bytes of some rows.
+    package func withBytes<Result>(
+        rows: Range<Int>, rowByteCount: Int,
+        _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
+    ) throws(CheckpointError) -> Result {
+        if case .mapped(let range) = self {
+            return try body(range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
+        }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: rows.count * rowByteCount, alignment: 64)
+        defer { buffer.deallocate() }
+        try write(rows: rows, rowByteCount: rowByteCount, into: buffer)
+        return try body(UnsafeRawBufferPointer(buffer))
+    }
+
+    /// Writes the bytes of some rows to the start of `output`, which must hold them.
+    package func write(
+        rows: Range<Int>, rowByteCount: Int, into output: UnsafeMutableRawBufferPointer
+    ) throws(CheckpointError) {
+        switch self {
+        case .mapped(let range):
+            output.copyMemory(
+                from: range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
+        case .reordered(let source, let order):
+            for (place, row) in rows.enumerated() {
+                let from = order.source(of: row)
+                let target = UnsafeMutableRawBufferPointer(
+                    rebasing: output[place * rowByteCount..<(place + 1) * rowByteCount])
+                try source.write(rows: from..<from + 1, rowByteCount: rowByteCount, into: target)
+            }
+        case .computed(let source):
+            try source.write(rows: rows, into: output)
+        }
+    }
+}
+
+/// Rows of a tensor that are computed when they are asked for.
+///
+/// A source is a value: the same rows give the same bytes from any thread, in any order.
+public protocol RowSource: Sendable, CustomStringConvertible {
+    /// Writes the bytes of output rows `rows` to the start of `output`.
+    func write(
+        rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
+    ) throws(CheckpointError)
+}
+
+/// The two row orders of rotary embeddings: HF keeps the halves of a head apart, GGUF interleaves them.
+public enum RowOrder: Sendable, Equatable, CustomStringConvertible {
+    /// From halves to interleaved pairs, in heads of `headSize` rows.
+    case interleave(headSize: Int)
+    /// From interleaved pairs to halves.
+    case deinterleave(headSize: Int)
+
+    /// The row of the source that becomes output row `row`.
+    public func source(of row: Int) -> Int {
+        switch self {
+        case .interleave(let size):
+            let inner = row % size
+            return row - inner + (inner % 2) * (size / 2) + inner / 2
+        case .deinterleave(let size):
+            let inner = row % size
+            return row - inner + (inner % (size / 2)) * 2 + inner / (size / 2)
+        }
+    }
+
+    /// The order in words.
+    public var description: String {
+        switch self {
+        case .interleave: "rows interleaved"
+        case .deinterleave: "rows taken apart"
+        }
+    }
+}

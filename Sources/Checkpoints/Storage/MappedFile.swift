@@ -1,0 +1,156 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// A regular file mapped for reading, for as long as anything refers to it.
+public final class MappedFile: Sendable, CustomStringConvertible {
+    /// The path, as the user named it or as it was found in a folder.
+    public let path: String
+    /// Bytes in the file when it was opened.
+    public let byteCount: Int
+    /// Device and inode: what makes two paths the same file.
+    package let identity: FileIdentity
+    package let descriptor: Int32
+    private nonisolated(unsafe) let base: UnsafeRawPointer?
+
+    /// Opens and maps a file. Only regular files: a device or a FIFO is refused without blocking.
+    ///
+    /// - Throws: `CheckpointError` that names the path.
+    public init(path: String) throws(CheckpointError) {
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("cannot open", file: path, errno) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw .system("cannot read the size", file: path, code)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw CheckpointError(file: path, "is not a regular file")
+        }
+        let byteCount = Int(status.st_size)
+        var base: UnsafeRawPointer?
+        if byteCount > 0 {
+            guard let map = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0),
+                map != MAP_FAILED
+            else {
+                let code = errno
+                close(descriptor)
+                throw .system("cannot map", file: path, code)
+            }
+            base = UnsafeRawPointer(map)
+        }
+        self.path = path
+        self.byteCount = byteCount
+        self.identity = FileIdentity(status)
+        self.descriptor = descriptor
+        self.base = base
+    }
+
+    deinit {
+        if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
+        close(descriptor)
+    }
+
+    /// The last component of the path.
+    public var name: String { path.lastPathComponent }
+
+    /// The path.
+    public var description: String { path }
+
+    /// The whole file.
+    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
+
+    /// A part of the file, checked against its size.
+    ///
+    /// - Throws: when the range does not lie in the file; the one place where that is decided.
+    package func range(
+        _ byteOffset: Int, _ byteCount: Int, tensor: String
+    ) throws(CheckpointError) -> MappedRange {
+        guard byteOffset >= 0, byteCount >= 0, byteOffset <= self.byteCount,
+            byteCount <= self.byteCount - byteOffset
+        else {
+            throw CheckpointError(
+                file: path, tensor: tensor,
+                "needs \(byteCount.grouped) bytes at offset \(byteOffset.grouped); the file has "
+                    + self.byteCount.grouped,
+                hint: "the file is incomplete; fetch it again")
+        }
+        return MappedRange(file: self, byteOffset: byteOffset, byteCount: byteCount)
+    }
+
+    /// Lets the kernel take back pages of a range that will not be read again soon.
+    package func release(_ byteOffset: Int, _ byteCount: Int) {
+        guard let base else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (byteOffset + page - 1) / page * page
+        let end = (byteOffset + byteCount) / page * page
+        guard end > start else { return }
+        madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+    }
+}
+
+/// A range of a mapped file that was checked to lie in it.
+public struct MappedRange: Sendable {
+    /// The file.
+    public let file: MappedFile
+    /// Where the range starts in the file.
+    public let byteOffset: Int
+    /// How long it is.
+    public let byteCount: Int
+
+    /// Part of the range.
+    ///
+    /// - Precondition: the part lies in the range.
+    package func bytes(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
+        precondition(offset >= 0 && count >= 0 && offset + count <= byteCount)
+        return UnsafeRawBufferPointer(
+            rebasing: file.bytes[byteOffset + offset..<byteOffset + offset + count])
+    }
+}
+
+/// Device and inode of a file.
+package struct FileIdentity: Hashable, Sendable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    init(_ status: stat) {
+        device = UInt64(truncatingIfNeeded: status.st_dev)
+        inode = UInt64(truncatingIfNeeded: status.st_ino)
+    }
+
+    /// The identity of what a path leads to; `nil` when nothing is there.
+    package init?(path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        self.init(status)
+    }
+}
+
+extension CheckpointError {
+    /// A failed system call, with the system's own words.
+    package static func system(_ what: String, file: String, _ code: Int32) -> CheckpointError {
+        CheckpointError(file: file, "\(what): \(String(cString: strerror(code)).lowercased())")
+    }
+}
+
+extension String {
+    /// The text after the last slash.
+    package var lastPathComponent: String {
+        var text = self[...]
+        while text.count > 1, text.last == "/" { text = text.dropLast() }
+        guard let slash = text.lastIndex(of: "/"), text.count > 1 else { return String(text) }
+        return String(text[text.index(after: slash)...])
+    }
+
+    /// The text before the last component; `.` when there is none.
+    package var deletingLastPathComponent: String {
+        var text = self[...]
+        while text.count > 1, text.last == "/" { text = text.dropLast() }
+        guard let slash = text.lastIndex(of: "/") else { return "." }
+        return slash == text.startIndex ? "/" : String(text[..<slash])
+    }
+}

@@ -1,0 +1,101 @@
+/// The vocabulary of a model: its tokens, merges and special tokens, from whichever container.
+public struct Vocabulary: Sendable, Equatable {
+    /// How text is cut into tokens.
+    public enum Model: String, Sendable {
+        /// Byte-level byte-pair encoding.
+        case byteLevelBPE = "gpt2"
+    }
+
+    /// What a token is for, with GGUF's numbers.
+    public enum TokenKind: Int32, Sendable {
+        /// An ordinary token.
+        case normal = 1
+        /// Stands for what is not in the vocabulary.
+        case unknown = 2
+        /// A control token, which is never made from text by merges.
+        case control = 3
+        /// Added by the model's makers, and matched in text.
+        case userDefined = 4
+        /// A number without a token.
+        case unused = 5
+        /// One byte.
+        case byte = 6
+    }
+
+    /// A token that is matched in the text before it is split.
+    public struct AddedToken: Sendable, Equatable {
+        /// Its number.
+        public var id: Int
+        /// Its text.
+        public var content: String
+        /// Whether it is a control token.
+        public var special: Bool
+        /// Whether it swallows white space on its left.
+        public var stripsLeft: Bool
+        /// Whether it swallows white space on its right.
+        public var stripsRight: Bool
+        /// Whether it matches only between word boundaries.
+        public var singleWord: Bool
+        /// Whether it is matched in normalized text.
+        public var normalized: Bool
+
+        /// An added token.
+        public init(
+            id: Int, content: String, special: Bool, stripsLeft: Bool = false,
+            stripsRight: Bool = false, singleWord: Bool = false, normalized: Bool = false
+        ) {
+            self.id = id
+            self.content = content
+            self.special = special
+            self.stripsLeft = stripsLeft
+            self.stripsRight = stripsRight
+            self.singleWord = singleWord
+            self.normalized = normalized
+        }
+    }
+
+    /// How text is cut into tokens.
+    public var model: Model
+    /// The name of the pre-tokenizer, as GGUF has it: `gpt-2`, `smollm`, `llama-bpe`, `qwen2`.
+    public var preTokenizer: String
+    /// The text of every token: bytes as GPT-2's printable characters for normal tokens, plain text for added ones.
+    public var tokens: [String]
+    /// The kind of every token.
+    public var kinds: [TokenKind]
+    /// The merges in order of rank, the two parts with a space between them.
+    public var merges: [String]
+    /// The added tokens.
+    public var addedTokens: [AddedToken]
+    /// Whether a piece that is itself a token skips the merges (`ignore_merges`).
+    public var ignoresMerges: Bool
+    /// The token that begins a text.
+    public var beginningID: Int?
+    /// The token that ends a text.
+    public var endID: Int?
+    /// The token for what is unknown.
+    public var unknownID: Int?
+    /// The token that fills up a batch.
+    public var paddingID: Int?
+    /// Whether the beginning token is put before every text; `nil` when the file does not say.
+    public var addsBeginning: Bool?
+    /// Whether the end token is put after every text; `nil` when the file does not say.
+    public var addsEnd: Bool?
+    /// Whether a space is put before the text (`add_prefix_space`); `nil` when the file does not say.
+    public var addsSpacePrefix: Bool?
+    /// The Jinja template of a conversation.
+    public var chatTemplate: String?
+
+    /// A vocabulary of byte-level BPE.
+    public init(
+        model: Model = .byteLevelBPE, preTokenizer: String, tokens: [String], kinds: [TokenKind],
+        merges: [String], addedTokens: [AddedToken] = [], ignoresMerges: Bool = false
+    ) {
+        self.model = model
+        self.preTokenizer = preTokenizer
+        self.tokens = tokens
+        self.kinds = kinds
+        self.merges = merges
+        self.addedTokens = addedTokens
+        self.ignoresMerges = ignoresMerges
+    }
+}

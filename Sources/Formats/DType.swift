@@ -1,0 +1,103 @@
+/// An element type: how many bytes so many elements take, and what the containers call it.
+///
+/// The rows come from `formats/quants/types.json`; nothing else in the package knows a block size.
+public struct DType: Hashable, Sendable, CustomStringConvertible {
+    private let index: UInt8
+
+    private struct Row: Sendable {
+        let name: String
+        let blockCount: Int
+        let blockByteCount: Int
+        let ggml: UInt32?
+        let isSafetensors: Bool
+    }
+
+    private static let rows: [Row] = {
+        let file = EmbeddedFiles.parsed(under: "quants/types.json").first?.value
+        return (file?.array ?? []).map { row in
+            guard let name = row["name"]?.string, let elements = row["elements"]?.int,
+                let bytes = row["bytes"]?.int
+            else { preconditionFailure("formats/quants/types.json: a row is incomplete") }
+            return Row(
+                name: name, blockCount: elements, blockByteCount: bytes,
+                ggml: row["ggml"]?.int.map(UInt32.init), isSafetensors: row["safetensors"] == .bool(true))
+        }
+    }()
+
+    private static func first(where matches: (Row) -> Bool) -> DType? {
+        rows.firstIndex(where: matches).map { DType(index: UInt8($0)) }
+    }
+
+    private init(index: UInt8) { self.index = index }
+
+    /// The type of that name (`BF16`, `Q4_K`), in any case.
+    public init?(named name: String) {
+        let upper = name.uppercased()
+        guard let found = DType.first(where: { $0.name == upper }) else { return nil }
+        self = found
+    }
+
+    /// The type with that number in ggml's enumeration.
+    public init?(ggml: UInt32) {
+        guard let found = DType.first(where: { $0.ggml == ggml }) else { return nil }
+        self = found
+    }
+
+    private init(known name: String) {
+        guard let found = DType(named: name) else {
+            preconditionFailure("formats/quants/types.json has no \(name)")
+        }
+        self = found
+    }
+
+    private var row: Row { DType.rows[Int(index)] }
+
+    /// Every type, in the order of the file.
+    public static var all: [DType] { rows.indices.map { DType(index: UInt8($0)) } }
+
+    /// The name, as ggml and safetensors write it.
+    public var name: String { row.name }
+    /// The name.
+    public var description: String { row.name }
+    /// Elements in one block; 1 for plain types.
+    public var blockCount: Int { row.blockCount }
+    /// Bytes in one block.
+    public var blockByteCount: Int { row.blockByteCount }
+    /// The number in ggml's enumeration; `nil` when ggml has no such type.
+    public var ggml: UInt32? { row.ggml }
+    /// Whether a safetensors file can hold it.
+    public var isSafetensors: Bool { row.isSafetensors }
+    /// Whether elements are packed in blocks with shared scales.
+    public var isQuantized: Bool { row.blockCount >= 32 }
+    /// Bits per element, scales included.
+    public var bitsPerElement: Double { Double(blockByteCount * 8) / Double(blockCount) }
+
+    /// The bytes of `count` elements; `nil` when they do not fill whole blocks or the number overflows.
+    public func byteCount(of count: Int) -> Int? {
+        let row = row
+        guard count % row.blockCount == 0 else { return nil }
+        let (bytes, overflow) = (count / row.blockCount).multipliedReportingOverflow(by: row.blockByteCount)
+        return overflow ? nil : bytes
+    }
+
+    /// 32-bit float.
+    public static let f32 = DType(known: "F32")
+    /// 16-bit IEEE float.
+    public static let f16 = DType(known: "F16")
+    /// 16-bit brain float.
+    public static let bf16 = DType(known: "BF16")
+    /// 8-bit blocks of 32.
+    public static let q8_0 = DType(known: "Q8_0")
+    /// 4-bit blocks of 32.
+    public static let q4_0 = DType(known: "Q4_0")
+    /// 4-bit super-blocks of 256.
+    public static let q4_K = DType(known: "Q4_K")
+    /// 5-bit super-blocks of 256.
+    public static let q5_K = DType(known: "Q5_K")
+    /// 6-bit super-blocks of 256.
+    public static let q6_K = DType(known: "Q6_K")
+    /// 5-bit blocks of 32.
+    public static let q5_0 = DType(known: "Q5_0")
+    /// 5-bit blocks of 32 with a minimum.
+    public static let q5_1 = DType(known: "Q5_1")
+}

@@ -1,0 +1,21 @@
+internal import CFormats
+
+/// The data files of formats/, embedded when the package is built.
+package enum EmbeddedFiles {
+    /// The parsed files below a folder (`"architectures/"`), in the order of the registry.
+    ///
+    /// A file that does not parse is our bug, found by the first test that runs, and traps.
+    package static func parsed(under folder: String) -> [(name: String, value: JSON)] {
+        (0..<resect_format_file_count()).compactMap { place -> (name: String, value: JSON)? in
+            guard let file = resect_format_file_at(place)?.pointee else { return nil }
+            let name = String(cString: file.name)
+            guard name.hasPrefix(folder) else { return nil }
+            do throws(JSONError) {
+                let bytes = UnsafeRawBufferPointer(start: file.bytes, count: file.length)
+                return (name, try JSON.parse(bytes))
+            } catch {
+                preconditionFailure("formats/\(name): \(error.problem) at byte \(error.byteOffset)")
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// A string compared byte by byte.
+///
+/// Swift's `String` equality is canonical equivalence: two tensor names that differ only in how an
+/// accent is composed would be one dictionary key. In a checkpoint they are two tensors.
+public struct ExactString: Hashable, Sendable {
+    /// The text itself.
+    public let text: String
+
+    /// Wraps a string for comparison by bytes.
+    public init(_ text: String) { self.text = text }
+
+    /// Whether both have the same UTF-8 bytes.
+    public static func == (a: ExactString, b: ExactString) -> Bool {
+        a.text.utf8.elementsEqual(b.text.utf8)
+    }
+
+    /// Feeds the UTF-8 bytes to the hasher.
+    public func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}

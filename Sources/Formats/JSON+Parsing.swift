@@ -1,0 +1,234 @@
+extension JSON {
+    /// How deep arrays and objects may nest: real files need less than ten, and the stack is finite.
+    public static let maximumDepth = 128
+
+    /// Parses a whole JSON text.
+    ///
+    /// Stricter than most readers: UTF-8 is checked, duplicate keys and trailing text are errors.
+    ///
+    /// - Parameter bytes: the text in UTF-8.
+    /// - Throws: `JSONError` with the byte offset.
+    public static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> JSON {
+        var scanner = JSONScanner(bytes: bytes)
+        scanner.skipSpace()
+        let value = try scanner.value(depth: 0)
+        scanner.skipSpace()
+        guard scanner.atEnd else { throw scanner.error("text after the end of the value") }
+        return value
+    }
+
+    /// Parses a whole JSON text held in a string.
+    public static func parse(_ text: String) throws(JSONError) -> JSON {
+        var text = text
+        let result: Result<JSON, JSONError> = text.withUTF8 { buffer in
+            do throws(JSONError) {
+                return .success(try parse(UnsafeRawBufferPointer(buffer)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}
+
+/// A recursive-descent scanner over bytes; every read is preceded by a check of the end.
+private struct JSONScanner {
+    let bytes: UnsafeRawBufferPointer
+    var position = 0
+
+    var atEnd: Bool { position >= bytes.count }
+
+    func error(_ problem: String, at offset: Int? = nil) -> JSONError {
+        JSONError(problem: problem, byteOffset: offset ?? position)
+    }
+
+    mutating func skipSpace() {
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x0A, 0x0D, 0x09: position += 1
+            default: return
+            }
+        }
+    }
+
+    mutating func value(depth: Int) throws(JSONError) -> JSON {
+        guard depth <= JSON.maximumDepth else {
+            throw error("nested deeper than \(JSON.maximumDepth) levels")
+        }
+        guard !atEnd else { throw error("the text ends where a value should be") }
+        switch bytes[position] {
+        case UInt8(ascii: "{"): return try object(depth: depth)
+        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try literal("true", .bool(true))
+        case UInt8(ascii: "f"): return try literal("false", .bool(false))
+        case UInt8(ascii: "n"): return try literal("null", .null)
+        default: return try number()
+        }
+    }
+
+    private mutating func literal(_ word: StaticString, _ value: JSON) throws(JSONError) -> JSON {
+        let count = word.utf8CodeUnitCount
+        guard bytes.count - position >= count,
+            (0..<count).allSatisfy({ bytes[position + $0] == word.utf8Start[$0] })
+        else { throw error("not a JSON value") }
+        position += count
+        return value
+    }
+
+    private mutating func object(depth: Int) throws(JSONError) -> JSON {
+        var object = JSONObject()
+        position += 1
+        skipSpace()
+        if take(UInt8(ascii: "}")) { return .object(object) }
+        while true {
+            skipSpace()
+            let start = position
+            guard !atEnd, bytes[position] == UInt8(ascii: "\"") else {
+                throw error("a key in quotes is missing")
+            }
+            let key = try string()
+            skipSpace()
+            guard take(UInt8(ascii: ":")) else { throw error("':' is missing after a key") }
+            skipSpace()
+            let value = try value(depth: depth + 1)
+            guard object.append(key, value) else {
+                throw error("the key '\(key)' stands twice in one object", at: start)
+            }
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "}")) else { throw error("',' or '}' is missing") }
+            return .object(object)
+        }
+    }
+
+    private mutating func array(depth: Int) throws(JSONError) -> JSON {
+        var elements: [JSON] = []
+        position += 1
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return .array(elements) }
+        while true {
+            skipSpace()
+            elements.append(try value(depth: depth + 1))
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "]")) else { throw error("',' or ']' is missing") }
+            return .array(elements)
+        }
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard position < bytes.count, bytes[position] == byte else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func digits() -> Int {
+        let start = position
+        while position < bytes.count, bytes[position] &- 0x30 < 10 { position += 1 }
+        return position - start
+    }
+
+    private mutating func number() throws(JSONError) -> JSON {
+        let start = position
+        _ = take(UInt8(ascii: "-"))
+        let leadingZero = position < bytes.count && bytes[position] == UInt8(ascii: "0")
+        let whole = digits()
+        guard whole > 0, !(leadingZero && whole > 1) else {
+            throw error("not a JSON value", at: start)
+        }
+        if take(UInt8(ascii: ".")), digits() == 0 { throw error("digits are missing after '.'") }
+        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+            if digits() == 0 { throw error("digits are missing in an exponent") }
+        }
+        return .number(String(decoding: bytes[start..<position], as: UTF8.self))
+    }
+
+    private mutating func string() throws(JSONError) -> String {
+        let start = position
+        position += 1
+        let first = position
+        while position < bytes.count {
+            let byte = bytes[position]
+            if byte == UInt8(ascii: "\"") {
+                let text = try validated(bytes[first..<position], at: start)
+                position += 1
+                return text
+            }
+            if byte == UInt8(ascii: "\\") { return try escapedString(from: first, start: start) }
+            guard byte >= 0x20 else { throw error("a control character stands in a string") }
+            position += 1
+        }
+        throw error("a string has no end", at: start)
+    }
+
+    private func validated(
+        _ slice: some Collection<UInt8>, at start: Int
+    ) throws(JSONError) -> String {
+        guard let text = String(validating: slice, as: UTF8.self) else {
+            throw error("a string is not UTF-8", at: start)
+        }
+        return text
+    }
+
+    private mutating func escapedString(from first: Int, start: Int) throws(JSONError) -> String {
+        var buffer = [UInt8](bytes[first..<position])
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            switch byte {
+            case UInt8(ascii: "\""): return try validated(buffer, at: start)
+            case UInt8(ascii: "\\"): buffer.append(contentsOf: Array(String(try escape()).utf8))
+            case 0..<0x20: throw error("a control character stands in a string", at: position - 1)
+            default: buffer.append(byte)
+            }
+        }
+        throw error("a string has no end", at: start)
+    }
+
+    private mutating func escape() throws(JSONError) -> Unicode.Scalar {
+        guard !atEnd else { throw error("a string has no end") }
+        let byte = bytes[position]
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(byte)
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"): break
+        default: throw error("'\\' is followed by no escape", at: position - 1)
+        }
+        var code = try hexadecimal()
+        if 0xD800..<0xDC00 ~= code, bytes.count - position >= 6,
+            bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
+        {
+            position += 2
+            let low = try hexadecimal()
+            guard 0xDC00..<0xE000 ~= low else { throw error("a surrogate stands alone") }
+            code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(code) else { throw error("a surrogate stands alone") }
+        return scalar
+    }
+
+    private mutating func hexadecimal() throws(JSONError) -> UInt32 {
+        guard bytes.count - position >= 4 else { throw error("'\\u' needs four digits") }
+        var code: UInt32 = 0
+        for _ in 0..<4 {
+            let byte = bytes[position]
+            let digit: UInt8
+            switch byte {
+            case 0x30...0x39: digit = byte - 0x30
+            case 0x41...0x46: digit = byte - 0x41 + 10
+            case 0x61...0x66: digit = byte - 0x61 + 10
+            default: throw error("'\\u' needs four digits")
+            }
+            code = code << 4 | UInt32(digit)
+            position += 1
+        }
+        return code
+    }
+}

@@ -1,0 +1,47 @@
+internal import CKernels
+public import Formats
+
+/// Decoding and encoding of element types, by the kernels of CKernels.
+public enum Codec {
+    /// Whether values of the type can be turned into f32.
+    public static func decodes(_ dtype: DType) -> Bool {
+        dtype.ggml.map { resect_decoder($0) != nil } ?? false
+    }
+
+    /// Whether f32 can be turned into the type.
+    public static func encodes(_ dtype: DType) -> Bool {
+        dtype.ggml.map { resect_encoder($0) != nil } ?? false
+    }
+
+    /// Decodes `count` elements to f32.
+    ///
+    /// - Parameters:
+    ///   - source: blocks of `dtype`, at least `dtype.byteCount(of: count)` bytes, at any address.
+    ///   - output: room for `count` values; it may not overlap the source.
+    /// - Precondition: `decodes(dtype)`, and `count` fills whole blocks.
+    public static func decode(
+        _ dtype: DType, _ source: UnsafeRawBufferPointer, count: Int,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        guard let decode = dtype.ggml.flatMap({ resect_decoder($0) }),
+            let needed = dtype.byteCount(of: count), source.count >= needed
+        else { preconditionFailure("\(dtype): \(count) elements from \(source.count) bytes") }
+        if let base = source.baseAddress, count > 0 { decode(base, output, count) }
+    }
+
+    /// Encodes `count` f32 values, rounding as ggml's reference does.
+    ///
+    /// - Parameters:
+    ///   - source: the values.
+    ///   - output: room for `dtype.byteCount(of: count)` bytes; it may not overlap the source.
+    /// - Precondition: `encodes(dtype)`, and `count` fills whole blocks.
+    public static func encode(
+        _ dtype: DType, _ source: UnsafePointer<Float>, count: Int,
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        guard let encode = dtype.ggml.flatMap({ resect_encoder($0) }),
+            let needed = dtype.byteCount(of: count), output.count >= needed
+        else { preconditionFailure("\(dtype): \(count) elements into \(output.count) bytes") }
+        if let base = output.baseAddress, count > 0 { encode(source, base, count) }
+    }
+}

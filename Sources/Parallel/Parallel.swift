@@ -1,0 +1,44 @@
+internal import Dispatch
+internal import Synchronization
+
+/// A bounded loop over workers.
+package enum Parallel {
+    /// Calls `body` once for every index below `count`, from at most `workers` threads.
+    ///
+    /// Workers take the next index from a counter, so indices start in order. What `body` computes must
+    /// not depend on the worker: results are then the same for every number of threads.
+    ///
+    /// - Parameters:
+    ///   - count: how many indices there are.
+    ///   - workers: how many threads may run at once; 1 runs in the calling thread.
+    ///   - body: the work, with the index and the number of the worker (0 to workers - 1).
+    /// - Throws: the error of the lowest index that failed; later indices may not have run.
+    package static func forEach<Failure: Error>(
+        _ count: Int, workers: Int,
+        _ body: @Sendable (_ index: Int, _ worker: Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        let workers = max(1, min(workers, count))
+        if workers == 1 {
+            for index in 0..<max(count, 0) { try body(index, 0) }
+            return
+        }
+        let next = Atomic<Int>(0)
+        let failure = Mutex<(index: Int, error: Failure)?>(nil)
+        let failed = Atomic<Bool>(false)
+        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+            while !failed.load(ordering: .relaxed) {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < count else { return }
+                do throws(Failure) {
+                    try body(index, worker)
+                } catch {
+                    failed.store(true, ordering: .relaxed)
+                    failure.withLock { first in
+                        if index < (first?.index ?? Int.max) { first = (index, error) }
+                    }
+                }
+            }
+        }
+        if let error = failure.withLock({ $0?.error }) { throw error }
+    }
+}
