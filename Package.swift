@@ -27,13 +27,15 @@ let package = Package(
             exclude: ["README.md", "architectures", "quants", "tokenizers"],
             sources: ["formats.c"]),
         .target(name: "CKernels"),
+        .target(name: "CStorage"),
         .target(name: "Parallel", swiftSettings: settings),
         .target(name: "Formats", dependencies: ["CFormats"], swiftSettings: settings),
         .target(
             name: "Kernels", dependencies: ["Formats", "Parallel", "CKernels"],
             swiftSettings: settings),
         .target(
-            name: "Checkpoints", dependencies: ["Formats", "Parallel"], swiftSettings: settings),
+            name: "Checkpoints", dependencies: ["Formats", "Parallel", "CStorage"],
+            swiftSettings: settings),
         .target(name: "Surgery", dependencies: ["Checkpoints", "Kernels"], swiftSettings: settings),
         .target(name: "Tokenization", dependencies: ["Checkpoints"], swiftSettings: settings),
         .target(

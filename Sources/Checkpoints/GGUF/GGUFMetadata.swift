@@ -1,5 +1,5 @@
 /// A metadata value of a GGUF file.
-public indirect enum GGUFValue: Sendable, Equatable {
+public enum GGUFValue: Sendable, Equatable {
     /// Type 0.
     case u8(UInt8)
     /// Type 1.
@@ -116,6 +116,11 @@ public struct GGUFMetadata: Sendable, Equatable {
             case (nil, nil): break
             }
         }
+    }
+
+    /// Appends a pair whose key is known to be new; a search for each of many keys would take quadratic time.
+    mutating func append(newKey key: String, _ value: GGUFValue) {
+        pairs.append(Pair(key: key, value: value))
     }
 
     /// `general.architecture`.

@@ -1,0 +1,199 @@
+internal import Formats
+internal import Parallel
+
+/// Writes a checkpoint: the whole layout first, then the bytes, a sync, a check, and a rename.
+///
+/// The same input gives the same bytes for every number of threads: a unit of work has its place in the
+/// output before anything runs.
+public struct CheckpointWriter: Sendable {
+    /// Whether an existing output is replaced.
+    public var replaces: Bool
+    /// How many threads compute rows.
+    public var threads: Int
+    /// Called with the bytes done and the bytes in all, from any thread.
+    public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+
+    /// Rows of about this many elements are computed at once by one worker.
+    private static let slabElementCount = 1 << 20
+    /// Untouched bytes are copied in calls of at most this size, so that progress shows.
+    private static let copyByteCount = 64 << 20
+
+    /// A writer.
+    public init(
+        replaces: Bool = false, threads: Int,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) {
+        self.replaces = replaces
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// One piece of work: a range of untouched bytes, or rows to compute.
+    private enum Unit {
+        case copy(MappedRange, byteOffset: Int)
+        case rows(Tensor, Range<Int>, byteOffset: Int)
+
+        var byteCount: Int {
+            switch self {
+            case .copy(let range, _): range.byteCount
+            case .rows(let tensor, let rows, _): rows.count * tensor.rowByteCount
+            }
+        }
+    }
+
+    /// Writes a planned output, reads it again, checks it, and only then gives it its name.
+    ///
+    /// - Returns: the checkpoint as it was read back.
+    /// - Throws: when the output exists, is an input, or does not fit; nothing is left behind then.
+    @discardableResult
+    public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
+        let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        try check(plan, path: path)
+        let output = try TemporaryOutput(for: path, folder: plan.form == .folder)
+        let done = ByteCounter(total: plan.byteCount, report: progress)
+        for file in plan.files {
+            let filePath = file.name.isEmpty ? output.path : output.path + "/" + file.name
+            try write(file, to: filePath, named: path, done: done)
+        }
+        let written = try reopened(plan, output: output.path, path: path)
+        try output.finish()
+        return written
+    }
+
+    /// What can be known before the first byte: the output's name, and the space it needs.
+    public func check(_ plan: OutputPlan, path: String) throws(CheckpointError) {
+        let kind = FileSystem.kind(of: path)
+        try refuseInput(plan, path: path)
+        if kind == .other { throw CheckpointError(file: path, "is a device or a pipe, not a file") }
+        if kind != .missing, !replaces {
+            throw CheckpointError(file: path, "exists", hint: "--force replaces it")
+        }
+        if kind == .file, plan.form == .folder {
+            throw CheckpointError(
+                file: path, "is a file; the output is a folder",
+                hint: "name the output x.gguf or x.safetensors for a single file")
+        }
+        if kind == .folder {
+            guard plan.form == .folder else { throw CheckpointError(file: path, "is a folder") }
+            let names = try FileSystem.names(in: path)
+            let isCheckpoint = names.contains { $0 == "config.json" || $0.hasSuffix(".safetensors") }
+            guard names.isEmpty || isCheckpoint,
+                names.allSatisfy({ FileSystem.isRegularFile(path + "/" + $0) })
+            else {
+                throw CheckpointError(file: path, "is a folder that holds other things than a checkpoint")
+            }
+        }
+        let parent = path.deletingLastPathComponent
+        guard FileSystem.kind(of: parent) == .folder else {
+            throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
+        }
+        if let free = FileSystem.freeByteCount(at: parent), free < plan.byteCount {
+            throw CheckpointError(
+                file: path,
+                "needs \(plan.byteCount.grouped) bytes; the disk has \(free.grouped) free",
+                hint: "free some space, or write to another disk")
+        }
+    }
+
+    /// An output that is one of the inputs is refused, also through links, also with `--force`.
+    private func refuseInput(_ plan: OutputPlan, path: String) throws(CheckpointError) {
+        guard let identity = FileIdentity(path: path) else { return }
+        let inputs = plan.checkpoint.sources
+        let isInput = inputs.contains {
+            $0.identity == identity
+                || FileIdentity(path: $0.path.deletingLastPathComponent) == identity
+        }
+        let holdsInput = inputs.contains { source in
+            FileIdentity(path: path + "/" + source.name) == source.identity
+        }
+        if isInput || holdsInput || FileIdentity(path: plan.checkpoint.path) == identity {
+            throw CheckpointError(file: path, "is the input", hint: "write to another name")
+        }
+    }
+
+    private func write(
+        _ file: OutputPlan.File, to path: String, named name: String, done: ByteCounter
+    ) throws(CheckpointError) {
+        let writer = try FileWriter(path: path, byteCount: file.byteCount)
+        try writer.write(file.header, at: 0)
+        done.add(file.header.count)
+        let units = CheckpointWriter.units(of: file)
+        try Parallel.forEach(units.count, workers: threads) { (index, _) throws(CheckpointError) in
+            switch units[index] {
+            case .copy(let range, let byteOffset): try writer.copy(range, at: byteOffset)
+            case .rows(let tensor, let rows, let byteOffset):
+                try tensor.withBytes(rows: rows) { (bytes) throws(CheckpointError) in
+                    try writer.write(bytes, at: byteOffset)
+                }
+            }
+            done.add(units[index].byteCount)
+        }
+        try writer.sync()
+    }
+
+    /// The work in file order; neighbours that are untouched and lie together are one range.
+    private static func units(of file: OutputPlan.File) -> [Unit] {
+        var units: [Unit] = []
+        for (tensor, byteOffset) in file.tensors where tensor.byteCount > 0 {
+            if let range = tensor.recipe.mappedRange {
+                if case .copy(let last, let at)? = units.last, last.file === range.file,
+                    last.byteOffset + last.byteCount == range.byteOffset,
+                    at + last.byteCount == byteOffset
+                {
+                    units[units.count - 1] = .copy(
+                        MappedRange(
+                            file: last.file, byteOffset: last.byteOffset,
+                            byteCount: last.byteCount + range.byteCount), byteOffset: at)
+                } else {
+                    units.append(.copy(range, byteOffset: byteOffset))
+                }
+                continue
+            }
+            let step = max(1, slabElementCount / max(1, tensor.rowLength))
+            for start in stride(from: 0, to: tensor.rowCount, by: step) {
+                let rows = start..<min(start + step, tensor.rowCount)
+                units.append(.rows(tensor, rows, byteOffset: byteOffset + start * tensor.rowByteCount))
+            }
+        }
+        return units.flatMap { unit -> [Unit] in
+            guard case .copy(let range, let byteOffset) = unit else { return [unit] }
+            return stride(from: 0, to: range.byteCount, by: copyByteCount).map { start in
+                .copy(
+                    MappedRange(
+                        file: range.file, byteOffset: range.byteOffset + start,
+                        byteCount: min(copyByteCount, range.byteCount - start)),
+                    byteOffset: byteOffset + start)
+            }
+        }
+    }
+
+    /// Opens what was written and holds it against the plan and its own configuration.
+    private func reopened(
+        _ plan: OutputPlan, output: String, path: String
+    ) throws(CheckpointError) -> Checkpoint {
+        var written: Checkpoint
+        switch plan.form {
+        case .gguf: written = try GGUF.open(output)
+        case .folder: written = try HuggingFaceFolder.open(output)
+        case .safetensors:
+            let file = try MappedFile(path: output)
+            let contents = try Safetensors.read(file)
+            written = plan.checkpoint
+            written.tensors = contents.tensors
+            written.sources = [file]
+        }
+        written.path = path
+        let expected = plan.files.flatMap { $0.tensors.map(\.tensor) }
+        let same =
+            expected.count == written.tensors.count
+            && zip(expected, written.tensors).allSatisfy {
+                ExactString($0.name) == ExactString($1.name) && $0.dtype == $1.dtype
+                    && $0.shape == $1.shape
+            }
+        guard same else {
+            throw CheckpointError(file: path, "does not read back as it was written")
+        }
+        try written.checkConsistency()
+        return written
+    }
+}

@@ -1,0 +1,70 @@
+internal import Formats
+
+extension GGUF {
+    /// Opens a file, or all shards of a split when the file is one of them.
+    static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+        let file = try MappedFile(path: path)
+        let contents = try read(file)
+        var checkpoint = Checkpoint(
+            path: path, form: .gguf, tensors: contents.tensors, config: nil,
+            metadata: contents.metadata, headerMetadata: nil, companions: [], architecture: nil,
+            sources: [file])
+        if let count = contents.metadata["split.count"]?.int, count > 1 {
+            try join(&checkpoint, shards: count, opened: file)
+        }
+        checkpoint.architecture = checkpoint.metadata.architecture.flatMap(Architecture.named(gguf:))
+        return checkpoint
+    }
+
+    /// Reads the other shards; the metadata is the first one's, without the keys of the split.
+    private static func join(
+        _ checkpoint: inout Checkpoint, shards: Int, opened: MappedFile
+    ) throws(CheckpointError) {
+        let number = checkpoint.metadata["split.no"]?.int ?? 0
+        let suffix = shardSuffix(number, of: shards)
+        guard opened.path.hasSuffix(suffix), 0..<shards ~= number, shards <= 99_999 else {
+            throw CheckpointError(
+                file: opened.path,
+                "is shard \(number + 1) of \(shards), but its name does not end with '\(suffix)'",
+                hint: "shards are found by their names; give them back the ones they had")
+        }
+        let stem = String(opened.path.dropLast(suffix.count))
+        var tensors: [Tensor] = []
+        var sources: [MappedFile] = []
+        var seen: Set<ExactString> = []
+        for shard in 0..<shards {
+            let file = shard == number ? opened : try MappedFile(path: stem + shardSuffix(shard, of: shards))
+            let contents = try read(file)
+            guard contents.metadata["split.no"]?.int == shard,
+                contents.metadata["split.count"]?.int == shards
+            else {
+                throw CheckpointError(
+                    file: file.path, "is not shard \(shard + 1) of \(shards) as its name says")
+            }
+            if shard == 0 { checkpoint.metadata = contents.metadata }
+            for tensor in contents.tensors where !seen.insert(ExactString(tensor.name)).inserted {
+                throw CheckpointError(
+                    file: file.path, tensor: tensor.name, "is in another shard too")
+            }
+            tensors += contents.tensors
+            sources.append(file)
+        }
+        if let expected = checkpoint.metadata["split.tensors.count"]?.int, expected != tensors.count {
+            throw CheckpointError(
+                file: opened.path,
+                "the shards hold \(tensors.count) tensors; split.tensors.count is \(expected)")
+        }
+        for key in ["split.no", "split.count", "split.tensors.count"] { checkpoint.metadata[key] = nil }
+        checkpoint.tensors = tensors
+        checkpoint.sources = sources
+    }
+
+    /// The end of a shard's name: `-00002-of-00003.gguf`.
+    private static func shardSuffix(_ number: Int, of count: Int) -> String {
+        func padded(_ value: Int) -> String {
+            let digits = String(value)
+            return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+        }
+        return "-\(padded(number + 1))-of-\(padded(count)).gguf"
+    }
+}

@@ -1,0 +1,210 @@
+internal import Formats
+
+// GGUF, versions 2 and 3, all numbers little-endian:
+//
+//     "GGUF"  u32 version  u64 tensor count  u64 pair count
+//     pairs:    string key, u32 type, value
+//     tensors:  string name, u32 dimensions, u64 sizes (innermost first), u32 type, u64 offset
+//     padding to the alignment (general.alignment, 32 when absent)
+//     data:     each tensor at its offset from here, padded to the alignment
+//
+//     string:   u64 bytes, UTF-8;   array: u32 element type, u64 count, elements
+
+/// The constants of the format.
+enum GGUF {
+    static let magic: [UInt8] = [0x47, 0x47, 0x55, 0x46]
+    static let defaultAlignment = 32
+    /// llama.cpp's caps, which no real file comes near.
+    static let maximumStringOrArray = 1 << 30
+    static let maximumNameBytes = 63
+    static let maximumDimensions = 4
+
+    /// The tensors and pairs of one file, checked as a whole.
+    struct Contents {
+        var metadata: GGUFMetadata
+        var tensors: [Tensor]
+    }
+
+    /// Reads and checks the header of a file: after it, every tensor lies in the file.
+    static func read(_ file: MappedFile) throws(CheckpointError) -> Contents {
+        var reader = ByteReader(file)
+        guard try reader.take(4, "the magic number").elementsEqual(magic) else {
+            throw CheckpointError(file: file.path, "is not a GGUF file")
+        }
+        let version = try reader.integer(UInt32.self, "the version")
+        guard version == 2 || version == 3 else {
+            let swapped = version.byteSwapped
+            throw reader.error(
+                swapped == 2 || swapped == 3
+                    ? "is a big-endian GGUF file" : "is GGUF version \(version)",
+                hint: "little-endian versions 2 and 3 are read")
+        }
+        let tensorCount = try reader.count(of: 24, limit: maximumStringOrArray, "the tensor count")
+        let pairCount = try reader.count(of: 13, limit: maximumStringOrArray, "the number of pairs")
+        let metadata = try readPairs(pairCount, from: &reader)
+        let alignment = try alignment(of: metadata, file: file)
+        let infos = try readInfos(tensorCount, from: &reader)
+        let (start, overflow) = reader.position.aligned(to: alignment)
+        guard !overflow else { throw reader.error("the header is too long") }
+        return Contents(
+            metadata: metadata,
+            tensors: try place(infos, start: start, alignment: alignment, file: file))
+    }
+
+    private struct Info {
+        let name: String
+        let dtype: DType
+        let shape: [Int]
+        let byteOffset: UInt64
+    }
+
+    private static func readPairs(
+        _ count: Int, from reader: inout ByteReader
+    ) throws(CheckpointError) -> GGUFMetadata {
+        var metadata = GGUFMetadata()
+        var seen: Set<ExactString> = []
+        for _ in 0..<count {
+            let key = try string(&reader, "a key")
+            let type = try reader.integer(UInt32.self, "the type of '\(key)'")
+            guard seen.insert(ExactString(key)).inserted else {
+                throw reader.error("the key '\(key)' stands twice")
+            }
+            metadata.append(newKey: key, try value(type, &reader, key: key, nested: false))
+        }
+        return metadata
+    }
+
+    private static func string(
+        _ reader: inout ByteReader, _ what: String
+    ) throws(CheckpointError) -> String {
+        let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what)")
+        let bytes = try reader.take(count, what)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw reader.error("\(what) is not UTF-8")
+        }
+        return text
+    }
+
+    private static func value(
+        _ type: UInt32, _ reader: inout ByteReader, key: String, nested: Bool
+    ) throws(CheckpointError) -> GGUFValue {
+        let what = "the value of '\(key)'"
+        switch type {
+        case 0: return .u8(try reader.integer(what))
+        case 1: return .i8(try reader.integer(what))
+        case 2: return .u16(try reader.integer(what))
+        case 3: return .i16(try reader.integer(what))
+        case 4: return .u32(try reader.integer(what))
+        case 5: return .i32(try reader.integer(what))
+        case 6: return .f32(Float(bitPattern: try reader.integer(what)))
+        case 7: return .bool(try reader.integer(UInt8.self, what) != 0)
+        case 8: return .string(try string(&reader, what))
+        case 10: return .u64(try reader.integer(what))
+        case 11: return .i64(try reader.integer(what))
+        case 12: return .f64(Double(bitPattern: try reader.integer(what)))
+        case 9 where !nested:
+            let element = try reader.integer(UInt32.self, what)
+            guard let unit = minimumByteCount[element] else {
+                throw reader.error("the array '\(key)' has elements of type \(element)")
+            }
+            let count = try reader.count(of: unit, limit: maximumStringOrArray, "the length of '\(key)'")
+            var values: [GGUFValue] = []
+            values.reserveCapacity(count)
+            for _ in 0..<count {
+                values.append(try value(element, &reader, key: key, nested: true))
+            }
+            return .array(elementType: element, values)
+        default: throw reader.error("'\(key)' has a value of unknown type \(type)")
+        }
+    }
+
+    /// The fewest bytes that an array element of each type takes; nested arrays are refused, as llama.cpp does.
+    private static let minimumByteCount: [UInt32: Int] = [
+        0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8,
+    ]
+
+    /// The alignment that the metadata asks for, checked.
+    static func alignment(
+        of metadata: GGUFMetadata, file: MappedFile
+    ) throws(CheckpointError) -> Int {
+        guard let value = metadata["general.alignment"] else { return defaultAlignment }
+        guard case .u32(let alignment) = value, alignment > 0, alignment.nonzeroBitCount == 1 else {
+            throw CheckpointError(
+                file: file.path, "general.alignment is \(value), not a 32-bit power of two")
+        }
+        return Int(alignment)
+    }
+
+    private static func readInfos(
+        _ count: Int, from reader: inout ByteReader
+    ) throws(CheckpointError) -> [Info] {
+        var infos: [Info] = []
+        infos.reserveCapacity(count)
+        var seen: Set<ExactString> = []
+        for _ in 0..<count {
+            let name = try string(&reader, "a tensor's name")
+            func wrong(_ problem: String) -> CheckpointError {
+                CheckpointError(
+                    file: reader.file.path, tensor: name, byteOffset: reader.position, problem)
+            }
+            guard name.utf8.count <= maximumNameBytes else {
+                throw wrong("has a name of \(name.utf8.count) bytes; at most \(maximumNameBytes) are allowed")
+            }
+            guard seen.insert(ExactString(name)).inserted else { throw wrong("stands twice") }
+            let dimensions = try reader.integer(UInt32.self, "the number of dimensions")
+            guard dimensions <= maximumDimensions else {
+                throw wrong("has \(dimensions) dimensions; at most \(maximumDimensions) are allowed")
+            }
+            var shape: [Int] = []
+            for _ in 0..<dimensions {
+                let raw = try reader.integer(UInt64.self, "a dimension")
+                guard let size = Int(exactly: raw) else { throw wrong("has a dimension of \(raw.grouped)") }
+                shape.insert(size, at: 0)
+            }
+            let type = try reader.integer(UInt32.self, "the type of a tensor")
+            guard let dtype = DType(ggml: type) else { throw wrong("has the unknown type \(type)") }
+            guard Tensor.byteCount(dtype: dtype, shape: shape) != nil else {
+                throw wrong("of type \(dtype) cannot have the shape \(shape)")
+            }
+            let offset = try reader.integer(UInt64.self, "the offset of a tensor")
+            infos.append(Info(name: name, dtype: dtype, shape: shape, byteOffset: offset))
+        }
+        return infos
+    }
+
+    /// Places the tensors: each where the previous one ends, as llama.cpp demands, and inside the file.
+    private static func place(
+        _ infos: [Info], start: Int, alignment: Int, file: MappedFile
+    ) throws(CheckpointError) -> [Tensor] {
+        var expected = 0
+        var tensors: [Tensor] = []
+        tensors.reserveCapacity(infos.count)
+        for info in infos {
+            guard info.byteOffset == UInt64(expected) else {
+                throw CheckpointError(
+                    file: file.path, tensor: info.name,
+                    "lies at offset \(info.byteOffset.grouped) of the data; \(expected.grouped) was expected")
+            }
+            let byteCount = Tensor.byteCount(dtype: info.dtype, shape: info.shape) ?? 0
+            let (byteOffset, overflow) = start.addingReportingOverflow(expected)
+            let range = try file.range(overflow ? Int.max : byteOffset, byteCount, tensor: info.name)
+            tensors.append(
+                Tensor(name: info.name, dtype: info.dtype, shape: info.shape, recipe: .mapped(range)))
+            let (padded, tooLong) = byteCount.aligned(to: alignment)
+            let (sum, wrapped) = expected.addingReportingOverflow(padded)
+            guard !tooLong, !wrapped else {
+                throw CheckpointError(file: file.path, tensor: info.name, "is too large")
+            }
+            expected = sum
+        }
+        return tensors
+    }
+}
+
+extension Int {
+    /// The next multiple of a power of two, and whether it overflowed.
+    package func aligned(to alignment: Int) -> (value: Int, overflow: Bool) {
+        let (sum, overflow) = addingReportingOverflow(alignment - 1)
+        return (sum & ~(alignment - 1), overflow)
+    }
+}

@@ -1,0 +1,106 @@
+internal import Formats
+
+/// Opening of an HF folder: config.json, one or several safetensors files, and what travels with them.
+enum HuggingFaceFolder {
+    static let indexName = "model.safetensors.index.json"
+    /// A companion is read into memory: tokenizers reach 20 MB or so, weights are far above.
+    static let maximumCompanionBytes = 64 << 20
+    static let companionEndings = [".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".py"]
+    static let companionNames = ["LICENSE", "NOTICE", "USE_POLICY"]
+
+    static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+        let names = try FileSystem.names(in: path)
+        var checkpoint = Checkpoint(
+            path: path, form: .folder, tensors: [], config: nil, metadata: GGUFMetadata(),
+            headerMetadata: nil, companions: [], architecture: nil, sources: [])
+        for shard in try shards(in: path, names: names) {
+            let file = try MappedFile(path: path + "/" + shard)
+            let contents = try Safetensors.read(file)
+            checkpoint.tensors += contents.tensors
+            checkpoint.headerMetadata = checkpoint.headerMetadata ?? contents.metadata
+            checkpoint.sources.append(file)
+        }
+        try checkNames(checkpoint)
+        if names.contains(indexName) { try checkIndex(path, checkpoint) }
+        for name in names where name != indexName {
+            let travels =
+                companionEndings.contains(where: name.hasSuffix) || companionNames.contains(name)
+            guard travels, FileSystem.isRegularFile(path + "/" + name) else { continue }
+            let contents = try FileSystem.contents(of: path + "/" + name, limit: maximumCompanionBytes)
+            if name == "config.json" {
+                checkpoint.config = try FileSystem.json(contents, path: path + "/" + name)
+            } else {
+                checkpoint.companions.append(.init(name: name, contents: contents))
+            }
+        }
+        let classes = checkpoint.config?["architectures"]?.array?.compactMap(\.string) ?? []
+        checkpoint.architecture = classes.lazy.compactMap(Architecture.named(class:)).first
+        return checkpoint
+    }
+
+    /// The names of the weight files: those of the index, or the only one there is.
+    private static func shards(
+        in path: String, names: [String]
+    ) throws(CheckpointError) -> [String] {
+        if names.contains(indexName) {
+            let found = try weightMap(path).members.map { $0.1.string ?? "" }
+            return Array(Set(found)).sorted()
+        }
+        let files = names.filter { $0.hasSuffix(".safetensors") }
+        if files.contains("model.safetensors") { return ["model.safetensors"] }
+        if files.count == 1 { return files }
+        if files.isEmpty {
+            let torch = names.contains { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }
+            throw CheckpointError(
+                file: path, "the folder holds no safetensors file",
+                hint: torch ? "it holds PyTorch files; save the model as safetensors first" : nil)
+        }
+        throw CheckpointError(
+            file: path,
+            "the folder holds \(files.count) safetensors files and no \(indexName)",
+            hint: "name one of the files, or add the index")
+    }
+
+    /// The index's map from tensors to files; the names of files may not leave the folder.
+    private static func weightMap(_ path: String) throws(CheckpointError) -> JSONObject {
+        let indexPath = path + "/" + indexName
+        let contents = try FileSystem.contents(of: indexPath, limit: Safetensors.maximumHeaderBytes)
+        let index = try FileSystem.json(contents, path: indexPath)
+        guard let map = index["weight_map"]?.object, map.count > 0 else {
+            throw CheckpointError(file: indexPath, "has no weight_map")
+        }
+        for (tensor, file) in map.members {
+            guard let name = file.string, !name.isEmpty, name != ".", name != "..",
+                !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "/"))
+            else {
+                throw CheckpointError(
+                    file: indexPath, tensor: tensor, "is said to be in a file outside the folder")
+            }
+        }
+        return map
+    }
+
+    private static func checkNames(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        var seen: Set<ExactString> = []
+        for tensor in checkpoint.tensors where !seen.insert(ExactString(tensor.name)).inserted {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: tensor.name, "is in two of the folder's files")
+        }
+    }
+
+    /// Every tensor of the index must be in the file that the index names.
+    private static func checkIndex(
+        _ path: String, _ checkpoint: Checkpoint
+    ) throws(CheckpointError) {
+        var places: [ExactString: String] = [:]
+        for tensor in checkpoint.tensors {
+            places[ExactString(tensor.name)] = tensor.recipe.mappedRange?.file.name
+        }
+        for (tensor, file) in try weightMap(path).members where places[ExactString(tensor)] != file.string {
+            throw CheckpointError(
+                file: path + "/" + indexName, tensor: tensor,
+                "is not in \(file.string ?? "") as the index says",
+                hint: "a shard is missing or was replaced; fetch the folder again")
+        }
+    }
+}

@@ -1,0 +1,89 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+package import Formats
+
+/// The few questions that are asked of the file system.
+package enum FileSystem {
+    /// What a path leads to.
+    package enum Kind: Sendable {
+        /// Nothing.
+        case missing
+        /// A regular file.
+        case file
+        /// A folder.
+        case folder
+        /// A device, a FIFO, a socket.
+        case other
+    }
+
+    /// What a path leads to, through links.
+    package static func kind(of path: String) -> Kind {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return .missing }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .folder
+        default: return .other
+        }
+    }
+
+    /// Whether a path leads to a regular file.
+    package static func isRegularFile(_ path: String) -> Bool { kind(of: path) == .file }
+
+    /// The names in a folder, sorted by bytes, without the hidden ones.
+    package static func names(in path: String) throws(CheckpointError) -> [String] {
+        guard let folder = opendir(path) else { throw .system("cannot list", file: path, errno) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// The whole of a small file.
+    package static func contents(of path: String, limit: Int) throws(CheckpointError) -> [UInt8] {
+        let file = try MappedFile(path: path)
+        guard file.byteCount <= limit else {
+            throw CheckpointError(
+                file: path, "has \(file.byteCount.grouped) bytes; at most \(limit.grouped) are read")
+        }
+        return [UInt8](file.bytes)
+    }
+
+    /// A JSON object in a file's bytes.
+    package static func json(
+        _ contents: [UInt8], path: String
+    ) throws(CheckpointError) -> JSONObject {
+        let value: Result<JSON, JSONError> = contents.withUnsafeBytes { bytes in
+            do throws(JSONError) {
+                return .success(try JSON.parse(bytes))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch value {
+        case .success(.object(let object)): return object
+        case .success: throw CheckpointError(file: path, "is not a JSON object")
+        case .failure(let error):
+            throw CheckpointError(file: path, byteOffset: error.byteOffset, error.problem)
+        }
+    }
+
+    /// Bytes that can still be written where a path is or will be; `nil` when the system does not say.
+    package static func freeByteCount(at path: String) -> Int? {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+        return overflow ? Int.max : bytes
+    }
+
+    /// How many processors this process may use.
+    package static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+}

@@ -1,0 +1,82 @@
+internal import CStorage
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// A file that is being written at known offsets, from any thread.
+final class FileWriter: Sendable {
+    let path: String
+    private let descriptor: Int32
+
+    /// Opens an existing file and reserves its final size on the disk.
+    init(path: String, byteCount: Int) throws(CheckpointError) {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw .system("cannot open for writing", file: path, errno) }
+        if byteCount > 0 {
+            switch resect_reserve(descriptor, Int64(byteCount)) {
+            case 0: break
+            case ENOSPC, EFBIG, EDQUOT:
+                throw CheckpointError(
+                    file: path, "no space for \(byteCount.grouped) bytes",
+                    hint: "free some space, or write to another disk")
+            default:
+                // A file system without reservations: the size is set, and a full disk shows later.
+                guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+                    throw .system("cannot set the size", file: path, errno)
+                }
+            }
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Writes all bytes at an offset.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system("cannot write", file: path, errno) }
+            done += count
+        }
+    }
+
+    /// Writes all bytes at an offset.
+    func write(_ bytes: [UInt8], at offset: Int) throws(CheckpointError) {
+        let outcome: Result<Void, CheckpointError> = bytes.withUnsafeBytes { buffer in
+            Result { () throws(CheckpointError) in try write(buffer, at: offset) }
+        }
+        try outcome.get()
+    }
+
+    /// Copies a range of a mapped file to an offset, inside the kernel where that is possible.
+    func copy(_ range: MappedRange, at offset: Int) throws(CheckpointError) {
+        var done = 0
+        while done < range.byteCount {
+            let count = Int(
+                resect_copy_file_range(
+                    range.file.descriptor, Int64(range.byteOffset + done), descriptor,
+                    Int64(offset + done), Int64(range.byteCount - done)))
+            if count > 0 {
+                done += count
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if count < 0, errno == ENOSPC {
+                throw .system("cannot write", file: path, errno)
+            } else {
+                // Another file system, or one that cannot copy: the bytes go through the map.
+                try write(range.bytes(done, range.byteCount - done), at: offset + done)
+                return
+            }
+        }
+    }
+
+    /// Waits until the bytes are on the disk.
+    func sync() throws(CheckpointError) {
+        guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: path, errno) }
+    }
+}
