@@ -24,7 +24,7 @@ let package = Package(
     targets: [
         .target(
             name: "CFormats", path: "formats",
-            exclude: ["README.md", "architectures", "quants", "tokenizers"],
+            exclude: ["README.md", "layer-settings.json", "architectures", "quants", "tokenizers"],
             sources: ["formats.c"]),
         .target(name: "CKernels"),
         .target(name: "CStorage"),

@@ -7,6 +7,9 @@ static const unsigned char llama[] = {
 static const unsigned char mistral[] = {
 #embed "architectures/mistral.json"
 };
+static const unsigned char layer_settings[] = {
+#embed "layer-settings.json"
+};
 static const unsigned char types[] = {
 #embed "quants/types.json"
 };
@@ -31,6 +34,7 @@ static const unsigned char qwen2[] = {
 static const resect_format_file files[] = {
     ENTRY("architectures/llama.json", llama),
     ENTRY("architectures/mistral.json", mistral),
+    ENTRY("layer-settings.json", layer_settings),
     ENTRY("quants/types.json", types),
     ENTRY("quants/mixtures.json", mixtures),
     ENTRY("tokenizers/gpt-2.json", gpt2),

@@ -5,17 +5,24 @@ extension Checkpoint {
     ///
     /// - Throws: when they disagree; a runtime would refuse such a file, or load it and be wrong.
     public func checkConsistency() throws(CheckpointError) {
-        guard let architecture else { return }
         let layers = layerCount
+        guard layers > 0 else { return }
         if form == .gguf {
-            try expect("\(architecture.gguf).block_count", metadata.setting("block_count")?.int, layers)
-            for (key, rule) in architecture.ggufPerLayer where rule == .list {
+            let prefix = metadata.architecture ?? ""
+            try expect("\(prefix).block_count", metadata.setting("block_count")?.int, layers)
+            for (key, rule) in LayerSettings.known.gguf where rule == .list {
                 guard let list = metadata.setting(key)?.array else { continue }
-                try expect("the length of \(architecture.gguf).\(key)", list.count, layers)
+                try expect("the length of \(prefix).\(key)", list.count, layers)
             }
         } else if let config {
-            try expect(architecture.layersKey, config[architecture.layersKey]?.int, layers)
-            for (key, rule) in architecture.perLayer where rule == .list {
+            let known = LayerSettings.known
+            if let key = known.layerCountKeys.first(where: { config[$0] != nil }) {
+                // Layers that predict several tokens ahead are stored behind the counted ones.
+                let extra = config["num_nextn_predict_layers"]?.int ?? 0
+                let counted = config[key]?.int
+                if counted != layers - extra { try expect(key, counted, layers) }
+            }
+            for (key, rule) in known.config where rule == .list {
                 guard let list = config[key]?.array else { continue }
                 try expect("the length of \(key)", list.count, layers)
             }

@@ -10,10 +10,6 @@ public struct Architecture: Sendable {
     public let gguf: String
     /// The key of the layer count in `config.json`.
     public let layersKey: String
-    /// How the keys of `config.json` with a value for each layer follow a cut.
-    public let perLayer: [(key: String, rule: LayerSetting)]
-    /// The same for GGUF keys, written without the architecture's prefix.
-    public let ggufPerLayer: [(key: String, rule: LayerSetting)]
     /// The settings that both containers hold, with their keys.
     public let keys: [SettingKey]
     /// The tensors, by role.
@@ -85,8 +81,6 @@ public struct Architecture: Sendable {
         self.layersKey = layers
         self.decoder = decoder
         self.permuted = Set((object["permuted"]?.array ?? []).compactMap(\.string))
-        self.perLayer = Architecture.rules(object["per_layer"])
-        self.ggufPerLayer = Architecture.rules(object["gguf_per_layer"])
         self.keys = keys.compactMap { row in
             guard let row = row.array?.map(\.string), row.count == 4, let role = row[0],
                 let huggingFace = row[1], let gguf = row[2], let type = row[3]
@@ -104,29 +98,6 @@ public struct Architecture: Sendable {
         guard self.keys.count == keys.count, self.tensors.count == tensors.count else { return nil }
     }
 
-    private static func rules(_ value: JSON?) -> [(key: String, rule: LayerSetting)] {
-        (value?.object ?? JSONObject()).members.map { key, value in
-            guard let rule = value.string.flatMap(LayerSetting.init) else {
-                preconditionFailure("formats/architectures: '\(key)' follows no known rule")
-            }
-            return (key, rule)
-        }
-    }
-
     /// The names of a role.
     public func tensor(role: String) -> TensorNames? { tensors.first { $0.role == role } }
-}
-
-/// How a setting with a value for each layer follows a cut.
-public enum LayerSetting: String, Sendable {
-    /// One value a layer: the slice is deleted.
-    case list
-    /// Layer numbers: those that were cut are dropped, the rest renumbered.
-    case indices
-    /// "The first n layers": those cut below n are subtracted.
-    case boundary
-    /// "Every n-th layer": only cuts that keep the phase are possible.
-    case period
-    /// A count of layers at the end: those cut among them are subtracted.
-    case count
 }

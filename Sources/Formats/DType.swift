@@ -10,6 +10,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         let blockByteCount: Int
         let ggml: UInt32?
         let isSafetensors: Bool
+        let fallback: String?
     }
 
     private static let rows: [Row] = {
@@ -20,7 +21,8 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
             else { preconditionFailure("formats/quants/types.json: a row is incomplete") }
             return Row(
                 name: name, blockCount: elements, blockByteCount: bytes,
-                ggml: row["ggml"]?.int.map(UInt32.init), isSafetensors: row["safetensors"] == .bool(true))
+                ggml: row["ggml"]?.int.map(UInt32.init), isSafetensors: row["safetensors"] == .bool(true),
+                fallback: row["fallback"]?.string)
         }
     }()
 
@@ -69,6 +71,8 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public var isSafetensors: Bool { row.isSafetensors }
     /// Whether elements are packed in blocks with shared scales.
     public var isQuantized: Bool { row.blockCount >= 32 }
+    /// The type with smaller blocks that takes its place for rows that its blocks do not divide.
+    public var fallback: DType? { row.fallback.flatMap(DType.init(named:)) }
     /// Bits per element, scales included.
     public var bitsPerElement: Double { Double(blockByteCount * 8) / Double(blockCount) }
 
@@ -88,16 +92,8 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public static let bf16 = DType(known: "BF16")
     /// 8-bit blocks of 32.
     public static let q8_0 = DType(known: "Q8_0")
-    /// 4-bit blocks of 32.
-    public static let q4_0 = DType(known: "Q4_0")
     /// 4-bit super-blocks of 256.
     public static let q4_K = DType(known: "Q4_K")
     /// 5-bit super-blocks of 256.
     public static let q5_K = DType(known: "Q5_K")
-    /// 6-bit super-blocks of 256.
-    public static let q6_K = DType(known: "Q6_K")
-    /// 5-bit blocks of 32.
-    public static let q5_0 = DType(known: "Q5_0")
-    /// 5-bit blocks of 32 with a minimum.
-    public static let q5_1 = DType(known: "Q5_1")
 }

@@ -2,15 +2,19 @@ internal import CKernels
 public import Formats
 
 /// Decoding and encoding of element types, by the kernels of CKernels.
+///
+/// Every instruction set gives the same bytes.
 public enum Codec {
+    private static var level: Int32 { InstructionSet.best.rawValue }
+
     /// Whether values of the type can be turned into f32.
     public static func decodes(_ dtype: DType) -> Bool {
-        dtype.ggml.map { resect_decoder($0) != nil } ?? false
+        dtype.ggml.map { resect_decoder($0, level) != nil } ?? false
     }
 
     /// Whether f32 can be turned into the type.
     public static func encodes(_ dtype: DType) -> Bool {
-        dtype.ggml.map { resect_encoder($0) != nil } ?? false
+        dtype.ggml.map { resect_encoder($0, level) != nil } ?? false
     }
 
     /// Decodes `count` elements to f32.
@@ -21,9 +25,10 @@ public enum Codec {
     /// - Precondition: `decodes(dtype)`, and `count` fills whole blocks.
     public static func decode(
         _ dtype: DType, _ source: UnsafeRawBufferPointer, count: Int,
-        into output: UnsafeMutablePointer<Float>
+        into output: UnsafeMutablePointer<Float>, by instructions: InstructionSet = .best
     ) {
-        guard let decode = dtype.ggml.flatMap({ resect_decoder($0) }),
+        let level = instructions.rawValue
+        guard let decode = dtype.ggml.flatMap({ resect_decoder($0, level) }),
             let needed = dtype.byteCount(of: count), source.count >= needed
         else { preconditionFailure("\(dtype): \(count) elements from \(source.count) bytes") }
         if let base = source.baseAddress, count > 0 { decode(base, output, count) }
@@ -37,9 +42,10 @@ public enum Codec {
     /// - Precondition: `encodes(dtype)`, and `count` fills whole blocks.
     public static func encode(
         _ dtype: DType, _ source: UnsafePointer<Float>, count: Int,
-        into output: UnsafeMutableRawBufferPointer
+        into output: UnsafeMutableRawBufferPointer, by instructions: InstructionSet = .best
     ) {
-        guard let encode = dtype.ggml.flatMap({ resect_encoder($0) }),
+        let level = instructions.rawValue
+        guard let encode = dtype.ggml.flatMap({ resect_encoder($0, level) }),
             let needed = dtype.byteCount(of: count), output.count >= needed
         else { preconditionFailure("\(dtype): \(count) elements into \(output.count) bytes") }
         if let base = output.baseAddress, count > 0 { encode(source, base, count) }

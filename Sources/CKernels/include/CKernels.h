@@ -1,1 +1,64 @@
+// The inner loops: element casts, block codecs, matrix products, and what a decoder layer needs between them.
+// No allocation, no input or output, no global state. Sources and outputs may not overlap; addresses of encoded
+// data need no alignment. Counts are elements, and fill whole blocks.
+#ifndef RESECT_CKERNELS_H
+#define RESECT_CKERNELS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+// The instruction sets that one binary holds, worst first. Machines other than x86-64 have the baseline only.
+enum { RESECT_BASELINE, RESECT_X86_64_V3, RESECT_X86_64_V4, RESECT_LEVELS };
+
+// The best level that this machine runs.
+int resect_best_level(void);
+
+// Codecs. The bytes are the same on every level: those of ggml's reference encoders and decoders.
+typedef void (*resect_decode_fn)(const void *restrict source, float *restrict output, size_t count);
+typedef void (*resect_encode_fn)(const float *restrict source, void *restrict output, size_t count);
+
+// The codec of a type, by ggml's number for it; NULL when there is none.
+resect_decode_fn resect_decoder(uint32_t ggml_type, int level);
+resect_encode_fn resect_encoder(uint32_t ggml_type, int level);
+
+// c[m][n] = sum over k of a[m][k] * b[k][n]. Neighbours in k of a, and in n of b and c, lie side by side; rows lie
+// a_stride, b_stride and c_stride elements apart. With accumulate, c is added to. Rows of b can be read up to the next
+// multiple of RESECT_PANEL elements; what lies beyond n is not used. A sum runs over k in order.
+typedef struct {
+    size_t m, n, k, a_stride, b_stride, c_stride;
+    int accumulate;
+} resect_matmul_shape;
+enum { RESECT_PANEL = 32 };
+void resect_matmul_f32(const resect_matmul_shape *shape, const float *a, const float *b, float *c, int level);
+
+// The same by the CPU's bf16 dot product, with sums in f32: an element of a and b is a pair of bf16, neighbours in k.
+int resect_has_bf16(void);
+void resect_matmul_bf16(const resect_matmul_shape *shape, const uint32_t *a, const uint32_t *b, float *c);
+
+// output[c][r] = source[r][c], for elements of four bytes: what turns rows of weights into the b of a product.
+void resect_transpose(
+    const uint32_t *source, size_t rows, size_t columns, size_t stride, uint32_t *output, size_t output_stride);
+
+// f32 to bf16, rounded to nearest, ties to even.
+void resect_to_bf16(const float *restrict source, uint16_t *restrict output, size_t count);
+
+// output = x / sqrt(mean(x^2) + epsilon) * weight, over one row of count values.
+void resect_rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon);
+// x += y
+void resect_add(float *restrict x, const float *restrict y, size_t count);
+// gate = silu(gate) * up
+void resect_silu_times(float *restrict gate, const float *restrict up, size_t count);
+// Rotates one head of `size` values in place; cosine and sine hold size/2 values. Halves are `size/2` apart, or
+// pairs are neighbours.
+void resect_rotate_halves(float *head, const float *cosine, const float *sine, size_t size);
+void resect_rotate_pairs(float *head, const float *cosine, const float *sine, size_t size);
+// x = exp(x * scale - max) / sum over the row.
+void resect_softmax(float *x, size_t count, float scale);
+// log(sum(exp(x))) of a row, in double precision beyond the exponentials.
+double resect_log_sum_exp(const float *x, size_t count);
+// x = x / |x|, with the norm in double precision; a zero row stays zero.
+void resect_normalize(const float *x, float *output, size_t count);
+// The squared lengths of u - v and u + v.
+void resect_difference_and_sum(const float *u, const float *v, size_t count, double *difference, double *sum);
+
+#endif

@@ -96,6 +96,12 @@ public struct GGUFMetadata: Sendable, Equatable {
         public let key: String
         /// The value.
         public var value: GGUFValue
+
+        /// A pair.
+        public init(key: String, value: GGUFValue) {
+            self.key = key
+            self.value = value
+        }
     }
 
     /// Metadata without pairs.

@@ -80,6 +80,8 @@ public struct Vocabulary: Sendable, Equatable {
     public var addsBeginning: Bool?
     /// Whether the end token is put after every text; `nil` when the file does not say.
     public var addsEnd: Bool?
+    /// Whether a separator is put between two texts; `nil` when the file does not say.
+    public var addsSeparator: Bool?
     /// Whether a space is put before the text (`add_prefix_space`); `nil` when the file does not say.
     public var addsSpacePrefix: Bool?
     /// The Jinja template of a conversation.

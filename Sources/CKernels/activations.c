@@ -1,0 +1,176 @@
+// What a decoder layer does between its matrix products: norms, rotations, gates, softmax.
+#include "half.h"
+#include <math.h>
+
+#pragma STDC FP_CONTRACT ON
+
+// Sums run over sixteen lanes, so that loops become vector code without leave to reorder.
+#define LANES 16
+
+BODY float sum_of_lanes(float *lanes) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++) lanes[l] += lanes[l + half];
+    return lanes[0];
+}
+
+BODY double sum_of_double_lanes(double *lanes) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++) lanes[l] += lanes[l + half];
+    return lanes[0];
+}
+
+// e^x to about one unit in the last place: x = n ln 2 + r, a polynomial of degree six in r, n into the exponent.
+BODY float exponential(float x) {
+    const float bounded = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
+    const float n = (bounded * 1.44269504f + 12582912.0f) - 12582912.0f;
+    const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    const float result = p * float_of((uint32_t)((int32_t)n + 127) << 23);
+    return x < -87.0f ? 0.0f : result;
+}
+
+// Each function below is compiled for every instruction set; the table is indexed by the best of them.
+#define EACH_LEVEL(result, name, parameters, arguments)                                                                \
+    typedef result(*name##_fn) parameters;                                                                             \
+    EACH_LEVEL_(result, name, parameters, arguments)                                                                   \
+    result resect_##name parameters { return name##_levels[resect_best_level()] arguments; }
+#if defined(__x86_64__)
+#define EACH_LEVEL_(result, name, parameters, arguments)                                                               \
+    static result name##_baseline parameters { return name arguments; }                                                \
+    TARGET_V3 static result name##_v3 parameters { return name arguments; }                                            \
+    TARGET_V4 static result name##_v4 parameters { return name arguments; }                                            \
+    static const name##_fn name##_levels[RESECT_LEVELS] = {name##_baseline, name##_v3, name##_v4};
+#else
+#define EACH_LEVEL_(result, name, parameters, arguments)                                                               \
+    static result name##_baseline parameters { return name arguments; }                                                \
+    static const name##_fn name##_levels[1] = {name##_baseline};
+#endif
+
+BODY void rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon) {
+    float lanes[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += x[i + (size_t)l] * x[i + (size_t)l];
+    float sum = sum_of_lanes(lanes);
+    for (; i < count; i++) sum += x[i] * x[i];
+    const float scale = 1.0f / __builtin_sqrtf(sum / (float)count + epsilon);
+    for (i = 0; i < count; i++) output[i] = x[i] * scale * weight[i];
+}
+EACH_LEVEL(
+    void, rms_norm, (const float *x, const float *weight, float *output, size_t count, float epsilon),
+    (x, weight, output, count, epsilon)
+)
+
+BODY void add(float *restrict x, const float *restrict y, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] += y[i];
+}
+EACH_LEVEL(void, add, (float *restrict x, const float *restrict y, size_t count), (x, y, count))
+
+BODY void silu_times(float *restrict gate, const float *restrict up, size_t count) {
+    for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1.0f + exponential(-gate[i])) * up[i];
+}
+EACH_LEVEL(void, silu_times, (float *restrict gate, const float *restrict up, size_t count), (gate, up, count))
+
+BODY void rotate_halves(float *head, const float *cosine, const float *sine, size_t size) {
+    for (size_t i = 0; i < size / 2; i++) {
+        const float a = head[i], b = head[i + size / 2];
+        head[i] = a * cosine[i] - b * sine[i];
+        head[i + size / 2] = b * cosine[i] + a * sine[i];
+    }
+}
+EACH_LEVEL(
+    void, rotate_halves, (float *head, const float *cosine, const float *sine, size_t size), (head, cosine, sine, size)
+)
+
+BODY void rotate_pairs(float *head, const float *cosine, const float *sine, size_t size) {
+    for (size_t i = 0; i < size / 2; i++) {
+        const float a = head[2 * i], b = head[2 * i + 1];
+        head[2 * i] = a * cosine[i] - b * sine[i];
+        head[2 * i + 1] = b * cosine[i] + a * sine[i];
+    }
+}
+EACH_LEVEL(
+    void, rotate_pairs, (float *head, const float *cosine, const float *sine, size_t size), (head, cosine, sine, size)
+)
+
+BODY float greatest(const float *x, size_t count) {
+    float lanes[LANES];
+    for (int l = 0; l < LANES; l++) lanes[l] = -INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] = x[i + (size_t)l] > lanes[l] ? x[i + (size_t)l] : lanes[l];
+    float result = -INFINITY;
+    for (int l = 0; l < LANES; l++) result = lanes[l] > result ? lanes[l] : result;
+    for (; i < count; i++) result = x[i] > result ? x[i] : result;
+    return result;
+}
+
+BODY void softmax(float *x, size_t count, float scale) {
+    const float highest = greatest(x, count) * scale;
+    float lanes[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+            const float e = exponential(x[i + (size_t)l] * scale - highest);
+            x[i + (size_t)l] = e;
+            lanes[l] += e;
+        }
+    float sum = sum_of_lanes(lanes);
+    for (; i < count; i++) sum += x[i] = exponential(x[i] * scale - highest);
+    const float inverse = 1.0f / sum;
+    for (i = 0; i < count; i++) x[i] *= inverse;
+}
+EACH_LEVEL(void, softmax, (float *x, size_t count, float scale), (x, count, scale))
+
+BODY double log_sum_exp(const float *x, size_t count) {
+    const float highest = greatest(x, count);
+    double lanes[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += (double)exponential(x[i + (size_t)l] - highest);
+    double sum = sum_of_double_lanes(lanes);
+    for (; i < count; i++) sum += (double)exponential(x[i] - highest);
+    return log(sum) + (double)highest;
+}
+EACH_LEVEL(double, log_sum_exp, (const float *x, size_t count), (x, count))
+
+BODY void normalize(const float *x, float *output, size_t count) {
+    double lanes[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += (double)x[i + (size_t)l] * (double)x[i + (size_t)l];
+    double sum = sum_of_double_lanes(lanes);
+    for (; i < count; i++) sum += (double)x[i] * (double)x[i];
+    const double scale = sum > 0 ? 1.0 / __builtin_sqrt(sum) : 0;
+    for (i = 0; i < count; i++) output[i] = (float)((double)x[i] * scale);
+}
+EACH_LEVEL(void, normalize, (const float *x, float *output, size_t count), (x, output, count))
+
+BODY void difference_and_sum(const float *u, const float *v, size_t count, double *difference, double *sum) {
+    float minus[LANES] = {}, plus[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+            const float d = u[i + (size_t)l] - v[i + (size_t)l], s = u[i + (size_t)l] + v[i + (size_t)l];
+            minus[l] += d * d;
+            plus[l] += s * s;
+        }
+    double minus_sum = (double)sum_of_lanes(minus), plus_sum = (double)sum_of_lanes(plus);
+    for (; i < count; i++) {
+        const double d = (double)u[i] - (double)v[i], s = (double)u[i] + (double)v[i];
+        minus_sum += d * d;
+        plus_sum += s * s;
+    }
+    *difference = minus_sum;
+    *sum = plus_sum;
+}
+EACH_LEVEL(
+    void, difference_and_sum, (const float *u, const float *v, size_t count, double *difference, double *sum),
+    (u, v, count, difference, sum)
+)

@@ -1,0 +1,85 @@
+/// How a byte-level BPE tokenizer cuts text into words: the data of `formats/tokenizers/NAME.json`.
+public struct PreTokenizer: Sendable {
+    /// The name in GGUF's `tokenizer.ggml.pre`.
+    public let name: String
+    /// Other names in GGUF that cut in the same way.
+    public let aliases: [String]
+    /// The family of the regular expression.
+    public let pattern: Pattern
+    /// The most digits in one word, where the pattern has a limit.
+    public let digits: Int
+    /// Whether every digit is cut out before the pattern is applied.
+    public let isolatesNumbers: Bool
+    /// Whether a GGUF vocabulary of this kind takes whole words before it merges.
+    public let ignoresMerges: Bool
+    /// Whether a GGUF vocabulary of this kind begins every text with a token, unless it says otherwise.
+    public let addsBeginning: Bool
+    /// `normalizer` of tokenizer.json: null, or NFC.
+    public let normalizer: JSON
+    /// `pre_tokenizer` of tokenizer.json.
+    public let definition: JSON
+
+    /// The families of regular expressions that are written out by hand.
+    public enum Pattern: String, Sendable {
+        /// Contractions, words, numbers and signs with the space before them.
+        case gpt2 = "gpt-2"
+        /// The same with short numbers and with line breaks apart.
+        case cl100k
+    }
+
+    /// Whether text is brought into Unicode's composed form first.
+    public var composes: Bool { normalizer["type"]?.string == "NFC" }
+
+    /// Every described pre-tokenizer, in the order of the registry.
+    public static let all: [PreTokenizer] = EmbeddedFiles.parsed(under: "tokenizers/").map { file in
+        guard let found = PreTokenizer(file.value) else {
+            preconditionFailure("formats/\(file.name): a member is missing or of the wrong kind")
+        }
+        return found
+    }
+
+    private init?(_ value: JSON) {
+        guard let name = value["name"]?.string, let definition = value["pre_tokenizer"],
+            let pattern = value["pattern"]?.string.flatMap(Pattern.init)
+        else { return nil }
+        self.name = name
+        self.definition = definition
+        self.pattern = pattern
+        aliases = (value["aliases"]?.array ?? []).compactMap(\.string)
+        digits = value["digits"]?.int ?? Int.max
+        isolatesNumbers = value["isolates_numbers"] == .bool(true)
+        ignoresMerges = value["ignores_merges"] == .bool(true)
+        addsBeginning = value["adds_beginning"] == .bool(true)
+        normalizer = value["normalizer"] ?? .null
+    }
+
+    /// The pre-tokenizer of a `tokenizer.ggml.pre`.
+    public static func named(_ name: String) -> PreTokenizer? {
+        all.first { $0.name == name || $0.aliases.contains(name) }
+    }
+
+    /// The pre-tokenizer that does what a tokenizer.json asks for; `nil` when none does.
+    public static func matching(definition: JSON?, normalizer: JSON?) -> PreTokenizer? {
+        let wanted = steps(normalizer) + steps(definition)
+        return all.first { steps($0.normalizer) + steps($0.definition) == wanted }
+    }
+
+    /// What a definition does, step by step, without what changes nothing: order of members, offsets, defaults.
+    private static func steps(_ definition: JSON?) -> [String] {
+        guard let definition, let type = definition["type"]?.string else { return [] }
+        func flag(_ key: String, _ standard: Bool) -> Bool { definition[key]?.bool ?? standard }
+        switch type {
+        case "Sequence":
+            let inner = definition["pretokenizers"]?.array ?? definition["normalizers"]?.array ?? []
+            return inner.flatMap(steps)
+        case "ByteLevel":
+            return ["ByteLevel \(flag("add_prefix_space", true)) \(flag("use_regex", true))"]
+        case "Digits": return ["Digits \(flag("individual_digits", false))"]
+        case "Split":
+            let regex = definition["pattern"]?["Regex"]?.string ?? definition["pattern"]?.compact ?? ""
+            let behavior = definition["behavior"]?.string ?? ""
+            return ["Split \(regex) \(behavior) \(flag("invert", false))"]
+        default: return [definition.compact]
+        }
+    }
+}

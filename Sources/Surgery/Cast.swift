@@ -1,0 +1,44 @@
+public import Checkpoints
+public import Formats
+
+/// Stores the weights in a plain type: F32, F16 or BF16.
+///
+/// In GGUF, vectors and norms stay in F32, where its runtimes want them. Tensors of integers are left alone.
+public struct Cast: Edit {
+    /// The type of the weights.
+    public let dtype: DType
+
+    /// A cast to a plain type.
+    public init(to dtype: DType) { self.dtype = dtype }
+
+    /// The checkpoint with recoded weights.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        var result = checkpoint
+        for (place, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
+            let keepsF32 = checkpoint.form == .gguf && Cast.staysF32(tensor)
+            result.tensors[place] = try tensor.recoded(as: keepsF32 ? .f32 : dtype, file: checkpoint.path)
+        }
+        if let mixture = Mixture.named(dtype.name), checkpoint.form == .gguf {
+            result.metadata["general.file_type"] = .u32(mixture.fileType)
+        }
+        if var config = result.config {
+            let name = ["F32": "float32", "F16": "float16", "BF16": "bfloat16"][dtype.name]
+            for key in ["dtype", "torch_dtype"] where config[key] != nil {
+                config[key] = name.map(JSON.string)
+            }
+            result.config = config
+        }
+        return result
+    }
+
+    /// Whether a tensor holds floating-point weights that a cast changes.
+    static func isWeight(_ tensor: Tensor) -> Bool {
+        tensor.dtype.isQuantized || ["F64", "F32", "F16", "BF16"].contains(tensor.dtype.name)
+    }
+
+    /// Vectors, norms and whatever is not called weight: llama.cpp handles these in F32 only.
+    static func staysF32(_ tensor: Tensor) -> Bool {
+        tensor.shape.count <= 1 || tensor.name.hasSuffix("_norm.weight")
+            || !tensor.name.hasSuffix(".weight")
+    }
+}

@@ -1,0 +1,101 @@
+public import Checkpoints
+public import Formats
+
+/// Moves a checkpoint between HF folders, single safetensors files and GGUF: names, row orders, configuration, vocabulary.
+public struct Convert: Edit {
+    /// The form of the result.
+    public let form: Checkpoint.Form
+    /// The type of the weights; `nil` keeps them, or takes BF16 where the form cannot hold them.
+    public let dtype: DType?
+
+    /// A conversion.
+    public init(to form: Checkpoint.Form, dtype: DType? = nil) {
+        self.form = form
+        self.dtype = dtype
+    }
+
+    /// The checkpoint in the other form.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        var result = checkpoint
+        var dtype = dtype
+        switch (checkpoint.form, form) {
+        case (.folder, .folder), (.safetensors, .safetensors), (.gguf, .gguf): break
+        case (.folder, .safetensors):
+            result.form = .safetensors
+            result.config = nil
+            result.companions = []
+        case (.safetensors, .folder), (.safetensors, .gguf):
+            throw CheckpointError(
+                file: checkpoint.path, "has no configuration beside its tensors",
+                hint: "name the HF folder that it lies in")
+        case (.folder, .gguf):
+            result = try ConvertToGGUF(checkpoint).result()
+            dtype = dtype ?? Convert.commonType(checkpoint)
+        case (.gguf, .folder), (.gguf, .safetensors):
+            dtype = dtype ?? Convert.commonType(checkpoint)
+            result = try ConvertToFolder(checkpoint, form: form).result()
+        }
+        guard let dtype else { return result }
+        return try Cast(to: dtype).apply(to: result)
+    }
+
+    /// The plain type that most weights have; BF16 where they are quantized.
+    private static func commonType(_ checkpoint: Checkpoint) -> DType {
+        var counts: [DType: Int] = [:]
+        for tensor in checkpoint.tensors where tensor.shape.count >= 2 {
+            counts[tensor.dtype, default: 0] += tensor.count
+        }
+        let most = counts.max { ($0.value, $1.key.name) < ($1.value, $0.key.name) }?.key
+        return most.flatMap { [.f32, .f16, .bf16].contains($0) ? $0 : nil } ?? .bf16
+    }
+
+    /// The description of an architecture that names can be translated for.
+    static func architecture(of checkpoint: Checkpoint) throws(CheckpointError) -> Architecture {
+        guard let architecture = checkpoint.architecture else {
+            let name = checkpoint.architectureName.map { "'\($0)'" } ?? "of an unknown kind"
+            throw CheckpointError(
+                file: checkpoint.path,
+                "the architecture \(name) has no description, so its names cannot be translated",
+                hint: "described: " + Architecture.all.map(\.name).joined(separator: " "))
+        }
+        return architecture
+    }
+}
+
+/// The elements of a vector in another order: a bias that follows its matrix.
+struct ReorderedElements: RowSource {
+    let source: Tensor
+    let order: RowOrder
+
+    var description: String { "elements: \(order) of \(source.recipe)" }
+
+    func write(
+        rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
+    ) throws(CheckpointError) {
+        // A vector is one row; as a column, each of its elements is one.
+        let recipe = Recipe.reordered(source.recipe, order)
+        try recipe.write(
+            rows: 0..<source.count, rowByteCount: source.byteCount / max(1, source.count), into: output)
+    }
+}
+
+extension Tensor {
+    /// The tensor with its rows in another order, in heads of equal size.
+    ///
+    /// - Throws: when the rows do not divide into the heads.
+    func reordered(
+        heads: Int, file: String, _ order: (Int) -> RowOrder
+    ) throws(CheckpointError) -> Tensor {
+        let rows = shape.first ?? 0
+        guard heads > 0, rows % heads == 0, (rows / heads) % 2 == 0 else {
+            throw CheckpointError(
+                file: file, tensor: name, "has \(rows) rows, which do not divide into \(heads) heads")
+        }
+        var result = self
+        let order = order(rows / heads)
+        result.recipe =
+            shape.count == 1
+            ? .computed(ReorderedElements(source: self, order: order)) : .reordered(recipe, order)
+        return result
+    }
+}

