@@ -1,6 +1,5 @@
 internal import Checkpoints
 internal import Formats
-internal import Kernels
 
 /// From GGUF to an HF folder (or its safetensors file alone), with a configuration that transformers loads.
 struct ConvertToFolder {
@@ -105,7 +104,7 @@ struct ConvertToFolder {
             throw CheckpointError(file: source.path, "has no attention.layer_norm_rms_epsilon")
         }
         result["rms_norm_eps"] = .double(shortest(epsilon))
-        let factors = try frequencyFactors()
+        let factors = try source.ropeFactors()
         let frequencies = RopeScaling.frequencies(headSize: headSize, theta: theta)
         let scaling = try RopeScaling(
             metadata: source.metadata, factors: factors, frequencies: frequencies, file: source.path)
@@ -120,20 +119,6 @@ struct ConvertToFolder {
 
     /// A number stored in f32, in its shortest text: 1e-05 and not 9.999999747378752e-06.
     private func shortest(_ value: Double) -> Double { Double("\(Float(value))") ?? value }
-
-    private func frequencyFactors() throws(CheckpointError) -> [Float]? {
-        guard let tensor = source.tensor(named: "rope_freqs.weight"), tensor.shape.count == 1,
-            Codec.decodes(tensor.dtype)
-        else { return nil }
-        return try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
-            [Float](unsafeUninitializedCapacity: tensor.count) { buffer, count in
-                if let base = buffer.baseAddress {
-                    Codec.decode(tensor.dtype, bytes, count: tensor.count, into: base)
-                }
-                count = tensor.count
-            }
-        }
-    }
 
     /// generation_config.json with the special tokens and the sampling defaults that the file names.
     private func generation(_ vocabulary: Vocabulary) -> Checkpoint.Companion {

@@ -1,5 +1,4 @@
-internal import Checkpoints
-internal import Formats
+package import Formats
 
 #if canImport(Glibc)
     internal import Glibc
@@ -8,7 +7,7 @@ internal import Formats
 #endif
 
 /// The scaling of rotary embeddings, in the forms that both containers can hold.
-enum RopeScaling {
+package enum RopeScaling: Sendable {
     /// Positions divided by a factor.
     case linear(factor: Double)
     /// YaRN, with its optional numbers by the names of config.json.
@@ -16,7 +15,8 @@ enum RopeScaling {
     /// The frequencies of Llama 3.1, which GGUF stores as a tensor of factors.
     case llama3(Llama3)
 
-    struct Llama3: Equatable {
+    /// The numbers of Llama 3.1's scaling, with their usual values.
+    package struct Llama3: Equatable, Sendable {
         var factor = 8.0
         var lowFactor = 1.0
         var highFactor = 4.0
@@ -30,7 +30,7 @@ enum RopeScaling {
     ]
 
     /// Reads `rope_parameters` (transformers 5) or `rope_scaling` (4); `nil` where positions are not scaled.
-    init?(config: JSONObject, file: String) throws(CheckpointError) {
+    package init?(config: JSONObject, file: String) throws(CheckpointError) {
         let object = config["rope_parameters"]?.object ?? config["rope_scaling"]?.object
         guard let object, let type = (object["rope_type"] ?? object["type"])?.string,
             type != "default"
@@ -66,7 +66,7 @@ enum RopeScaling {
     }
 
     /// Reads the scaling from GGUF metadata and the tensor of frequency factors.
-    init?(
+    package init?(
         metadata: GGUFMetadata, factors: [Float]?, frequencies: [Double], file: String
     ) throws(CheckpointError) {
         if let factors {
@@ -99,7 +99,7 @@ enum RopeScaling {
     }
 
     /// The GGUF keys; none for Llama 3, whose factors are a tensor.
-    func ggufPairs(prefix: String) -> [GGUFMetadata.Pair] {
+    package func ggufPairs(prefix: String) -> [GGUFMetadata.Pair] {
         func pair(_ key: String, _ value: GGUFValue) -> GGUFMetadata.Pair {
             GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
         }
@@ -123,7 +123,7 @@ enum RopeScaling {
     }
 
     /// The member `rope_scaling` of config.json.
-    var config: JSON {
+    package var config: JSON {
         var members: [(String, JSON)]
         switch self {
         case .linear(let factor):
@@ -146,7 +146,7 @@ enum RopeScaling {
     }
 
     /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
-    func frequencyFactors(_ config: JSONObject) throws(CheckpointError) -> Tensor? {
+    package func frequencyFactors(_ config: JSONObject) throws(CheckpointError) -> Tensor? {
         guard case .llama3(let numbers) = self else { return nil }
         let heads = config["num_attention_heads"]?.int ?? 0
         let size = config["head_dim"]?.int ?? (heads > 0 ? (config["hidden_size"]?.int ?? 0) / heads : 0)
@@ -159,7 +159,7 @@ enum RopeScaling {
     }
 
     /// The rotary frequencies of a head, in f32 as torch computes them.
-    static func frequencies(headSize: Int, theta: Double) -> [Double] {
+    package static func frequencies(headSize: Int, theta: Double) -> [Double] {
         stride(from: 0, to: max(0, headSize), by: 2).map { index in
             Double(1 / powf(Float(theta), Float(index) / Float(headSize)))
         }
@@ -168,7 +168,7 @@ enum RopeScaling {
 
 extension RopeScaling.Llama3 {
     /// The factor by which each frequency is divided.
-    func factors(_ frequencies: [Double]) -> [Float] {
+    package func factors(_ frequencies: [Double]) -> [Float] {
         frequencies.map { frequency in
             let wavelength = 2 * Double.pi / frequency
             if wavelength < originalContext / highFactor { return 1 }

@@ -1,0 +1,113 @@
+public import Checkpoints
+internal import Tokenization
+
+/// A text as the tokens of one model, cut into contexts of equal length.
+public struct Corpus: Sendable {
+    /// The file that the text came from.
+    public let path: String
+    /// Tokens in a context.
+    public let contextLength: Int
+    /// The contexts, one after the other; what does not fill a context is left out.
+    public let contexts: [[Int32]]
+    /// The token that begins every text, where the model has one.
+    let beginning: Int32?
+
+    /// Reads and tokenizes a file.
+    ///
+    /// - Parameters:
+    ///   - path: a file of UTF-8 text.
+    ///   - contextLength: tokens in a context, at least 2.
+    ///   - limit: how many contexts are enough; `nil` takes the whole file.
+    /// - Throws: when the file is empty, not UTF-8, or fills no context.
+    public init(
+        path: String, for checkpoint: Checkpoint, contextLength: Int, limit: Int? = nil
+    ) throws(CheckpointError) {
+        guard contextLength >= 2 else {
+            throw CheckpointError("a context of \(contextLength) tokens is too short; the least is 2")
+        }
+        guard limit ?? 1 > 0 else { throw CheckpointError("no samples are asked for; the least is 1") }
+        let tokenizer = try Corpus.tokenizer(of: checkpoint)
+        let wanted = limit.map { $0.multipliedReportingOverflow(by: contextLength) }
+        let most = wanted.map { $0.overflow ? Int.max : $0.partialValue } ?? Int.max
+        let tokens = try Corpus.encode(path: path, tokenizer: tokenizer, limit: most)
+        let count = tokens.count / contextLength
+        guard count > 0 else {
+            throw CheckpointError(
+                file: path, "has \(tokens.count.grouped) tokens, less than one context of \(contextLength.grouped)",
+                hint: "take a longer text, or a smaller --context")
+        }
+        self.path = path
+        self.contextLength = contextLength
+        beginning = tokenizer.beginning
+        contexts = (0..<count).map { Array(tokens[$0 * contextLength..<($0 + 1) * contextLength]) }
+    }
+
+    private init(_ other: Corpus, contexts: [[Int32]]) {
+        path = other.path
+        contextLength = other.contextLength
+        beginning = other.beginning
+        self.contexts = contexts
+    }
+
+    /// The first contexts alone.
+    public func prefix(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.prefix(count))) }
+
+    /// The tokens of a whole file, as the model's tokenizer makes them.
+    public static func tokens(path: String, for checkpoint: Checkpoint) throws(CheckpointError) -> [Int32] {
+        try encode(path: path, tokenizer: tokenizer(of: checkpoint), limit: .max)
+    }
+
+    private static func tokenizer(of checkpoint: Checkpoint) throws(CheckpointError) -> Tokenizer {
+        do throws(CheckpointError) {
+            return try Tokenizer(Vocabulary(checkpoint: checkpoint))
+        } catch {
+            var error = error
+            error.file = error.file ?? checkpoint.path
+            throw error
+        }
+    }
+
+    private static func encode(
+        path: String, tokenizer: Tokenizer, limit: Int
+    ) throws(CheckpointError) -> [Int32] {
+        if FileSystem.kind(of: path) == .missing { throw CheckpointError(file: path, "does not exist") }
+        let file = try MappedFile(path: path)
+        guard file.byteCount > 0 else { throw CheckpointError(file: path, "is empty") }
+        guard let place = UTF8Check.firstInvalidByte(file.bytes) else {
+            return tokenizer.encode(file.bytes, limit: limit)
+        }
+        throw CheckpointError(
+            file: path, byteOffset: place, "is not UTF-8 text", hint: "convert it first, for instance with iconv")
+    }
+}
+
+/// The rules of UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
+enum UTF8Check {
+    /// The place of the first byte that belongs to no character; `nil` when all do.
+    static func firstInvalidByte(_ text: UnsafeRawBufferPointer) -> Int? {
+        var place = 0
+        while place < text.count {
+            let first = text[place]
+            if first < 0x80 {
+                place += 1
+                continue
+            }
+            let (count, second): (Int, ClosedRange<UInt8>)
+            switch first {
+            case 0xC2...0xDF: (count, second) = (2, 0x80...0xBF)
+            case 0xE0: (count, second) = (3, 0xA0...0xBF)
+            case 0xED: (count, second) = (3, 0x80...0x9F)
+            case 0xE1...0xEF: (count, second) = (3, 0x80...0xBF)
+            case 0xF0: (count, second) = (4, 0x90...0xBF)
+            case 0xF1...0xF3: (count, second) = (4, 0x80...0xBF)
+            case 0xF4: (count, second) = (4, 0x80...0x8F)
+            default: return place
+            }
+            guard place + count <= text.count, second.contains(text[place + 1]),
+                (2..<max(count, 2)).allSatisfy({ text[place + $0] & 0xC0 == 0x80 })
+            else { return place }
+            place += count
+        }
+        return nil
+    }
+}

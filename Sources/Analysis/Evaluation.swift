@@ -1,0 +1,75 @@
+public import Checkpoints
+internal import Decoder
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// How well a model predicts a text, as llama-perplexity measures it.
+///
+/// The text is cut into contexts that do not overlap. In each, the first token is replaced by the beginning token
+/// where the model has one, and the tokens of the second half are scored, each with all before it in its context.
+public struct Evaluation: Sendable {
+    /// How many tokens were scored.
+    public let tokens: Int
+    /// The mean negative log-likelihood of a token, in nats.
+    public let negativeLogLikelihood: Double
+
+    /// e to the mean negative log-likelihood.
+    public var perplexity: Double { exp(negativeLogLikelihood) }
+
+    /// Contexts that are run together: enough that reading the weights again costs nothing.
+    private static let contextsAtOnce = 16
+
+    /// Measures a model, which may be a planned cut that nobody has written.
+    ///
+    /// - Throws: when the model cannot be run.
+    public static func measure(
+        _ checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> Evaluation {
+        let model = try DecoderModel(checkpoint)
+        let layers = model.configuration.layers
+        let contexts = corpus.inputs
+        let groups = (contexts.count + contextsAtOnce - 1) / contextsAtOnce
+        var sum = 0.0
+        var count = 0
+        for group in 0..<groups {
+            let places = group * contextsAtOnce..<min(contexts.count, (group + 1) * contextsAtOnce)
+            let pass = try ForwardPass(
+                model, contexts: Array(contexts[places]), precision: run.decoderPrecision, threads: run.threads)
+            while pass.layer < layers {
+                try pass.advance()
+                progress?(group * (layers + 1) + pass.layer, groups * (layers + 1))
+            }
+            let losses = try pass.losses(
+                of: targets(contexts: Array(corpus.contexts[places])), threads: run.threads)
+            sum += losses.reduce(0, +)
+            count += losses.count
+            progress?((group + 1) * (layers + 1), groups * (layers + 1))
+        }
+        guard count > 0 else {
+            throw CheckpointError(file: corpus.path, "a context of \(corpus.contextLength) tokens leaves none to score")
+        }
+        return Evaluation(tokens: count, negativeLogLikelihood: sum / Double(count))
+    }
+
+    /// The scored places of some contexts that lie one after the other, each with the token that follows it.
+    static func targets(contexts: [[Int32]]) -> [(place: Int, token: Int32)] {
+        contexts.enumerated().flatMap { number, context in
+            (context.count / 2..<max(context.count / 2, context.count - 1)).map { place in
+                (number * context.count + place, context[place + 1])
+            }
+        }
+    }
+}
+
+extension Corpus {
+    /// The contexts as the model reads them, each with the beginning token in front where the model has one.
+    var inputs: [[Int32]] {
+        guard let beginning else { return contexts }
+        return contexts.map { [beginning] + $0.dropFirst() }
+    }
+}

@@ -1,0 +1,98 @@
+internal import CKernels
+internal import Kernels
+internal import Parallel
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// Hidden states scaled to length 1, [layers + 1, rows, hidden].
+struct UnitStates: Sendable {
+    let layers: Int
+    let rows: Int
+    let hidden: Int
+    private let memory: Scratch
+
+    init(layers: Int, rows: Int, hidden: Int) {
+        self.layers = layers
+        self.rows = rows
+        self.hidden = hidden
+        memory = Scratch(floats: (layers + 1) * rows * hidden)
+    }
+
+    func state(layer: Int, row: Int) -> UnsafeMutablePointer<Float> {
+        memory.floats + (layer * rows + row) * hidden
+    }
+
+    /// Takes one state.
+    func set(layer: Int, row: Int, _ values: UnsafePointer<Float>) {
+        resect_normalize(values, state(layer: layer, row: row), hidden)
+    }
+
+    /// Takes the states of all rows.
+    func set(layer: Int, _ values: UnsafePointer<Float>, threads: Int) {
+        nonisolated(unsafe) let values = values
+        Parallel.forEach(rows, workers: threads) { row, _ in
+            set(layer: layer, row: row, values + row * hidden)
+        }
+    }
+}
+
+/// The sums of the distances between all pairs of layers, over rows.
+struct PairSums: Sendable {
+    private let layers: Int
+    private var sums: [Double]
+    private var rows = 0
+
+    /// Rows whose states at all layers are compared while they lie in the cache.
+    private static let rowsAtOnce = 8
+
+    init(layers: Int) {
+        self.layers = layers
+        sums = Array(repeating: 0, count: (layers + 1) * (layers + 1))
+    }
+
+    /// Adds the distances of some rows. Blocks of rows are added in their order, whatever the number of threads.
+    mutating func add(_ states: UnitStates, threads: Int) {
+        let (size, step) = (layers + 1, PairSums.rowsAtOnce)
+        let blocks = (states.rows + step - 1) / step
+        let parts = Scratch(byteCount: blocks * size * size * MemoryLayout<Double>.size)
+        nonisolated(unsafe) let partial = parts.base.assumingMemoryBound(to: Double.self)
+        Parallel.forEach(blocks, workers: threads) { block, _ in
+            let table = partial + block * size * size
+            table.update(repeating: 0, count: size * size)
+            for low in 0..<size {
+                for high in low + 1..<max(size, low + 1) {
+                    for row in block * step..<min(states.rows, (block + 1) * step) {
+                        table[low * size + high] += PairSums.distance(
+                            states.state(layer: low, row: row), states.state(layer: high, row: row), states.hidden)
+                    }
+                }
+            }
+        }
+        for block in 0..<blocks {
+            for place in sums.indices { sums[place] += partial[block * size * size + place] }
+        }
+        rows += states.rows
+    }
+
+    /// The angle between unit vectors as a share of a half turn. Half-angle form: exact at both ends, where the
+    /// arc cosine loses half its digits.
+    static func distance(_ u: UnsafePointer<Float>, _ v: UnsafePointer<Float>, _ count: Int) -> Double {
+        var (difference, sum) = (0.0, 0.0)
+        resect_difference_and_sum(u, v, count, &difference, &sum)
+        return 2 * atan2(difference.squareRoot(), sum.squareRoot()) / Double.pi
+    }
+
+    /// The means, symmetric, with zeros on the diagonal.
+    func means() -> [[Double]] {
+        let size = layers + 1
+        return (0..<size).map { row in
+            (0..<size).map { column in
+                sums[min(row, column) * size + max(row, column)] / Double(max(rows, 1))
+            }
+        }
+    }
+}

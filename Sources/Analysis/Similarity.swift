@@ -1,0 +1,102 @@
+public import Checkpoints
+internal import Decoder
+internal import Parallel
+
+/// How far apart the layers of a model are: the angular distance of arXiv 2403.17887.
+///
+/// `d(l, m) = arccos(cos(x, y)) / pi`, from 0 to 1, where x is the input of layer l and y the input of layer m, in
+/// the residual stream; index `layers` is the raw output of the last layer, before the final norm.
+public struct Similarity: Sendable, Equatable {
+    /// How many layers the model has.
+    public let layers: Int
+    /// How many contexts were run.
+    public let samples: Int
+    /// Tokens in a context.
+    public let context: Int
+    /// The mean over the last token of every context, [layers + 1, layers + 1].
+    public let last: [[Double]]
+    /// The mean over all tokens, where it was asked for.
+    public let all: [[Double]]?
+
+    /// Distances that are known already.
+    public init(layers: Int, samples: Int, context: Int, last: [[Double]], all: [[Double]]?) {
+        self.layers = layers
+        self.samples = samples
+        self.context = context
+        self.last = last
+        self.all = all
+    }
+
+    /// The states of all tokens at all layers are held for so many bytes; at least one context is.
+    private static let stateByteCount = 96 << 20
+
+    /// Runs a model over a corpus and measures the distances between all pairs of layers.
+    ///
+    /// - Parameters:
+    ///   - overAllTokens: whether the mean over all tokens is measured too.
+    ///   - progress: called with the layers done and the layers in all.
+    /// - Throws: when the model cannot be run.
+    public static func measure(
+        _ checkpoint: Checkpoint, corpus: Corpus, overAllTokens: Bool, run: RunOptions,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> Similarity {
+        let model = try DecoderModel(checkpoint)
+        let (layers, hidden) = (model.configuration.layers, model.configuration.hidden)
+        let contexts = corpus.contexts
+        var lastSums = PairSums(layers: layers)
+        var allSums = PairSums(layers: layers)
+        var size = contexts.count
+        if overAllTokens {
+            let contextByteCount = (layers + 1) * corpus.contextLength * hidden * MemoryLayout<Float>.size
+            size = max(1, min(size, stateByteCount / contextByteCount))
+        }
+        let groups = stride(from: 0, to: contexts.count, by: size).map { start in
+            Array(contexts[start..<min(start + size, contexts.count)])
+        }
+        for (number, group) in groups.enumerated() {
+            let pass = try ForwardPass(
+                model, contexts: group, precision: run.decoderPrecision, threads: run.threads)
+            let last = UnitStates(layers: layers, rows: group.count, hidden: hidden)
+            let all = overAllTokens
+                ? UnitStates(layers: layers, rows: group.count * corpus.contextLength, hidden: hidden) : nil
+            for layer in 0...layers {
+                for (row, _) in group.enumerated() {
+                    let place = (row + 1) * corpus.contextLength - 1
+                    last.set(layer: layer, row: row, pass.states + place * hidden)
+                }
+                all?.set(layer: layer, pass.states, threads: run.threads)
+                if layer < layers { try pass.advance() }
+                progress?(number * layers + min(layer + 1, layers), groups.count * layers)
+            }
+            lastSums.add(last, threads: run.threads)
+            if let all { allSums.add(all, threads: run.threads) }
+        }
+        return Similarity(
+            layers: layers, samples: contexts.count, context: corpus.contextLength, last: lastSums.means(),
+            all: overAllTokens ? allSums.means() : nil)
+    }
+}
+
+/// How a model is run.
+public struct RunOptions: Sendable {
+    /// How products with bf16 weights are computed.
+    public enum Precision: String, Sendable, CaseIterable {
+        /// With activations in f32.
+        case f32
+        /// With activations rounded to bf16, twice as fast where the CPU has the instructions.
+        case bf16
+    }
+
+    /// The precision.
+    public var precision: Precision
+    /// How many threads run.
+    public var threads: Int
+
+    /// Options of a run.
+    public init(precision: Precision = .f32, threads: Int) {
+        self.precision = precision
+        self.threads = threads
+    }
+
+    var decoderPrecision: ForwardPass.Precision { precision == .bf16 ? .bf16 : .f32 }
+}

@@ -1,0 +1,28 @@
+/// A file that is made in memory: written to a temporary sibling, synced, and renamed.
+package enum SmallFile {
+    /// Whether a file may be written there.
+    package static func check(_ path: String, replaces: Bool) throws(CheckpointError) {
+        switch FileSystem.kind(of: path) {
+        case .missing:
+            guard FileSystem.kind(of: path.deletingLastPathComponent) == .folder else {
+                throw CheckpointError(
+                    file: path.deletingLastPathComponent, "is not a folder, so nothing can be written there")
+            }
+        case .file: if !replaces { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
+        case .folder: throw CheckpointError(file: path, "is a folder")
+        case .other: throw CheckpointError(file: path, "is a device or a pipe, not a file")
+        }
+    }
+
+    /// Writes a file.
+    package static func write(
+        _ contents: [UInt8], to path: String, replaces: Bool
+    ) throws(CheckpointError) {
+        try check(path, replaces: replaces)
+        let output = try TemporaryOutput(for: path, folder: false)
+        let writer = try FileWriter(path: output.path, byteCount: contents.count)
+        try writer.write(contents, at: 0)
+        try writer.sync()
+        try output.finish()
+    }
+}

@@ -1,0 +1,78 @@
+internal import CKernels
+package import Checkpoints
+internal import Kernels
+internal import Parallel
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+extension ForwardPass {
+    /// Rows of the output matrix whose logits are in memory together, for each worker.
+    private static let tile = 32 * RowPanel.width
+    /// States that are multiplied together.
+    private static let rowsAtOnce = 256
+
+    /// The negative log-likelihood of tokens, in nats, from the states after the last layer.
+    ///
+    /// Logits are never in memory as a whole: each tile of the output matrix leaves the logarithm of its sum of
+    /// exponentials, and these are combined in the order of the tiles, whatever the number of threads.
+    ///
+    /// - Parameter targets: places in `states`, each with the token that follows it.
+    /// - Precondition: all layers have run.
+    package func losses(
+        of targets: [(place: Int, token: Int32)], threads: Int
+    ) throws(CheckpointError) -> [Double] {
+        precondition(layer == model.configuration.layers, "layers are left to run")
+        let hidden = model.configuration.hidden
+        let weights = try model.outputNorm.decoded()
+        let tileCount = (model.output.rowCount + Self.tile - 1) / Self.tile
+        let normed = Scratch(floats: Self.rowsAtOnce * hidden)
+        let workers = max(1, min(threads, tileCount))
+        let logits = (0..<workers).map { _ in Scratch(floats: Self.rowsAtOnce * Self.tile) }
+        let panels = (0..<workers).map { _ in RowPanel() }
+        let sums = Scratch(byteCount: Self.rowsAtOnce * tileCount * MemoryLayout<Double>.size)
+        nonisolated(unsafe) let parts = sums.base.assumingMemoryBound(to: Double.self)
+        let hits = Scratch(floats: Self.rowsAtOnce)
+        var result: [Double] = []
+        for start in stride(from: 0, to: targets.count, by: Self.rowsAtOnce) {
+            let some = Array(targets[start..<min(start + Self.rowsAtOnce, targets.count)])
+            for (row, target) in some.enumerated() {
+                resect_rms_norm(
+                    states + target.place * hidden, weights, normed.floats + row * hidden, hidden,
+                    model.configuration.epsilon)
+            }
+            let operand = MatrixOperand(
+                normed.floats, rows: some.count, columns: hidden, packing: nil, threads: threads)
+            let output = model.output
+            try Parallel.forEach(tileCount, workers: workers) { (tile, worker) throws(CheckpointError) in
+                let rows = tile * Self.tile..<min((tile + 1) * Self.tile, output.rowCount)
+                for first in stride(from: rows.lowerBound, to: rows.upperBound, by: RowPanel.width) {
+                    let panel = first..<min(first + RowPanel.width, rows.upperBound)
+                    try output.withBytes(rows: panel) { bytes in
+                        panels[worker].multiply(
+                            operand, bytes, rows: panel.count, dtype: output.dtype,
+                            output: logits[worker].floats + (first - rows.lowerBound), stride: Self.tile,
+                            accumulates: false)
+                    }
+                }
+                for (row, target) in some.enumerated() {
+                    let line = logits[worker].floats + row * Self.tile
+                    parts[row * tileCount + tile] = resect_log_sum_exp(line, rows.count)
+                    if rows.contains(Int(target.token)) {
+                        hits.floats[row] = line[Int(target.token) - rows.lowerBound]
+                    }
+                }
+            }
+            for row in some.indices {
+                let line = UnsafeBufferPointer(start: parts + row * tileCount, count: tileCount)
+                let highest = line.max() ?? 0
+                let sum = line.reduce(0) { $0 + exp($1 - highest) }
+                result.append(highest + log(sum) - Double(hits.floats[row]))
+            }
+        }
+        return result
+    }
+}

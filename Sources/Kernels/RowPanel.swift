@@ -1,0 +1,67 @@
+internal import CKernels
+package import Formats
+
+/// Thirty-two rows of a weight matrix, decoded and turned so that a product can read them.
+///
+/// Weights of any type are decoded a tile at a time, so that a matrix never lies in memory as a whole.
+package struct RowPanel {
+    /// Rows in a panel.
+    package static let width = Int(RESECT_PANEL)
+    /// Columns that are decoded at once; a multiple of every block size.
+    static let depth = 2048
+
+    private let decoded = Scratch(floats: RowPanel.width * RowPanel.depth)
+    private let turned = Scratch(floats: RowPanel.width * RowPanel.depth)
+
+    /// An empty panel, for one thread.
+    package init() {}
+
+    /// Multiplies `operand` with the rows: `output[m][n] = sum over k of operand[m][k] * rows[n][k]`.
+    ///
+    /// - Parameters:
+    ///   - bytes: the rows as they are stored, contiguous, at most `width` of them.
+    ///   - output: the place of the first row's products; products of the next rows follow it, those of the next
+    ///     operand row lie `stride` floats further.
+    ///   - accumulates: whether the products are added to what is there.
+    package func multiply(
+        _ operand: MatrixOperand, _ bytes: UnsafeRawBufferPointer, rows: Int, dtype: DType,
+        output: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool
+    ) {
+        precondition(rows <= RowPanel.width && bytes.count % max(rows, 1) == 0)
+        let rowByteCount = bytes.count / max(rows, 1)
+        guard let base = bytes.baseAddress else { return }
+        for start in Swift.stride(from: 0, to: operand.columns, by: RowPanel.depth) {
+            let count = min(RowPanel.depth, operand.columns - start)
+            var shape = resect_matmul_shape(
+                m: operand.rows, n: rows, k: count, a_stride: operand.columns, b_stride: RowPanel.width,
+                c_stride: stride, accumulate: accumulates || start > 0 ? 1 : 0)
+            guard let first = dtype.byteCount(of: start) else { preconditionFailure("\(dtype) blocks of columns") }
+            if dtype == .bf16, let pairs = operand.pairs {
+                shape.k = count / 2
+                shape.a_stride = operand.columns / 2
+                turnPairs(base + first, rows: rows, pairs: count / 2, rowByteCount: rowByteCount)
+                resect_matmul_bf16(&shape, pairs + start / 2, turned.words, output)
+                continue
+            }
+            let piece = dtype.byteCount(of: count) ?? 0
+            for row in 0..<rows {
+                let source = UnsafeRawBufferPointer(start: base + row * rowByteCount + first, count: piece)
+                Codec.decode(dtype, source, count: count, into: decoded.floats + row * RowPanel.depth)
+            }
+            resect_transpose(
+                decoded.words, rows, count, RowPanel.depth, turned.words, RowPanel.width)
+            resect_matmul_f32(
+                &shape, operand.values + start, turned.floats, output, InstructionSet.best.rawValue)
+        }
+    }
+
+    private func turnPairs(_ base: UnsafeRawPointer, rows: Int, pairs: Int, rowByteCount: Int) {
+        for row in 0..<rows {
+            let source = base + row * rowByteCount
+            (decoded.words + row * RowPanel.depth).withMemoryRebound(to: UInt8.self, capacity: pairs * 4) {
+                $0.update(from: source.assumingMemoryBound(to: UInt8.self), count: pairs * 4)
+            }
+        }
+        resect_transpose(decoded.words, rows, pairs, RowPanel.depth, turned.words, RowPanel.width)
+    }
+}

@@ -1,0 +1,144 @@
+internal import Checkpoints
+internal import Formats
+
+/// Merges the bytes of a word into tokens, the merge of lowest rank first and among equals the leftmost.
+struct BytePairMerger: Sendable {
+    private struct Merge: Sendable {
+        let rank: Int32
+        let result: Int32
+    }
+
+    private let ids: [ExactString: Int32]
+    private let bytes: [Int32?]
+    private let merges: [UInt64: Merge]
+    private let ignoresMerges: Bool
+
+    /// The tokens of words that were met before; a text has few words, and long ones are not kept.
+    typealias Cache = [[UInt8]: [Int32]]
+    private static let longestCachedWord = 64
+    private static let mostCachedWords = 1 << 16
+
+    init(_ vocabulary: Vocabulary) throws(CheckpointError) {
+        var ids: [ExactString: Int32] = [:]
+        ids.reserveCapacity(vocabulary.tokens.count)
+        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] != .unused {
+            ids[ExactString(token)] = Int32(id)
+        }
+        var merges: [UInt64: Merge] = [:]
+        merges.reserveCapacity(vocabulary.merges.count)
+        for (rank, merge) in vocabulary.merges.enumerated() {
+            // A part may hold spaces of its own: the split that gives two tokens is meant.
+            guard let (left, right) = BytePairMerger.parts(merge, ids),
+                let result = ids[ExactString(BytePairMerger.joined(merge, left.count))]
+            else {
+                throw CheckpointError("the merge '\(merge)' names a token that the vocabulary does not have")
+            }
+            let key = BytePairMerger.key(left.id, right)
+            if merges[key] == nil { merges[key] = Merge(rank: Int32(rank), result: result) }
+        }
+        self.ids = ids
+        self.merges = merges
+        bytes = ByteAlphabet.characters.map { ids[ExactString(String(Character($0)))] }
+        ignoresMerges = vocabulary.ignoresMerges
+    }
+
+    private static func parts(
+        _ merge: String, _ ids: [ExactString: Int32]
+    ) -> (left: (id: Int32, count: Int), right: Int32)? {
+        let text = merge.utf8
+        var place = text.startIndex
+        while let space = text[place...].firstIndex(of: 0x20) {
+            let left = String(merge[..<space])
+            let right = String(merge[text.index(after: space)...])
+            if let leftID = ids[ExactString(left)], let rightID = ids[ExactString(right)] {
+                return ((leftID, left.utf8.count), rightID)
+            }
+            place = text.index(after: space)
+        }
+        return nil
+    }
+
+    private static func joined(_ merge: String, _ leftCount: Int) -> String {
+        let space = merge.utf8.index(merge.startIndex, offsetBy: leftCount)
+        return String(merge[..<space]) + String(merge[merge.utf8.index(after: space)...])
+    }
+
+    private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
+        UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+    }
+
+    func newCache() -> Cache { [:] }
+
+    /// Appends the tokens of a word.
+    func encode(_ word: UnsafeRawBufferPointer, into output: inout TokenOutput) {
+        guard word.count <= BytePairMerger.longestCachedWord else {
+            output.ids += encode(word)
+            return
+        }
+        let key = Array(word)
+        if let known = output.cache[key] {
+            output.ids += known
+            return
+        }
+        let found = encode(word)
+        if output.cache.count < BytePairMerger.mostCachedWords { output.cache[key] = found }
+        output.ids += found
+    }
+
+    private func encode(_ word: UnsafeRawBufferPointer) -> [Int32] {
+        if ignoresMerges, let whole = ids[ExactString(ByteAlphabet.text(word))] { return [whole] }
+        // Bytes that the vocabulary does not have vanish, as they do without an unknown token.
+        var symbols = word.compactMap { bytes[Int($0)] }
+        if symbols.count <= 32 {
+            mergeShort(&symbols)
+            return symbols
+        }
+        return mergeLong(symbols)
+    }
+
+    /// Looks at every pair for each merge: the fastest for words as they are.
+    private func mergeShort(_ symbols: inout [Int32]) {
+        while symbols.count > 1 {
+            var best: (place: Int, merge: Merge)?
+            for place in 0..<symbols.count - 1 {
+                guard let merge = merges[BytePairMerger.key(symbols[place], symbols[place + 1])] else { continue }
+                if merge.rank < best?.merge.rank ?? .max { best = (place, merge) }
+            }
+            guard let best else { return }
+            symbols[best.place] = best.merge.result
+            symbols.remove(at: best.place + 1)
+        }
+    }
+
+    /// Keeps candidates in a heap: a word of a million spaces takes a second, not days.
+    private func mergeLong(_ word: [Int32]) -> [Int32] {
+        var symbols = word
+        var next = Array(1...word.count)
+        var previous = Array(-1..<word.count - 1)
+        var alive = Array(repeating: true, count: word.count)
+        var heap = MergeHeap()
+        func candidate(_ left: Int, _ right: Int) -> MergeHeap.Candidate? {
+            guard left >= 0, right < word.count,
+                let merge = merges[BytePairMerger.key(symbols[left], symbols[right])]
+            else { return nil }
+            return .init(
+                rank: merge.rank, place: Int32(left), left: symbols[left], right: symbols[right],
+                result: merge.result)
+        }
+        for place in 0..<word.count - 1 { if let found = candidate(place, place + 1) { heap.push(found) } }
+        while let top = heap.pop() {
+            let left = Int(top.place)
+            guard alive[left], symbols[left] == top.left, next[left] < word.count,
+                symbols[next[left]] == top.right
+            else { continue }
+            let right = next[left]
+            symbols[left] = top.result
+            alive[right] = false
+            next[left] = next[right]
+            if next[left] < word.count { previous[next[left]] = left }
+            if let found = candidate(previous[left], left) { heap.push(found) }
+            if let found = candidate(left, next[left]) { heap.push(found) }
+        }
+        return word.indices.lazy.filter { alive[$0] }.map { symbols[$0] }
+    }
+}

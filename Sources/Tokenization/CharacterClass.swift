@@ -1,0 +1,54 @@
+/// What the regular expressions of pre-tokenizers ask of a character.
+enum CharacterClass {
+    /// `\p{L}`
+    case letter
+    /// `\p{N}`
+    case number
+    /// A line feed or a carriage return.
+    case lineBreak
+    /// Other white space, `\s`.
+    case space
+    /// Everything else.
+    case sign
+
+    var isSpace: Bool { self == .space || self == .lineBreak }
+
+    private static let ascii: [CharacterClass] = (0..<128).map { byte in
+        switch UInt8(byte) {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): .letter
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): .number
+        case 0x0A, 0x0D: .lineBreak
+        case 0x09, 0x0B, 0x0C, 0x20: .space
+        default: .sign
+        }
+    }
+
+    private init(_ scalar: Unicode.Scalar) {
+        switch scalar.properties.generalCategory {
+        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: self = .letter
+        case .decimalNumber, .letterNumber, .otherNumber: self = .number
+        default: self = scalar.properties.isWhitespace ? .space : .sign
+        }
+    }
+
+    /// The class and the length in bytes of the character at a place in UTF-8 text.
+    static func at(_ place: Int, in text: UnsafeRawBufferPointer) -> (CharacterClass, byteCount: Int) {
+        let first = text[place]
+        if first < 0x80 { return (ascii[Int(first)], 1) }
+        let (scalar, count) = scalar(at: place, in: text)
+        return (CharacterClass(scalar), count)
+    }
+
+    /// The character at a place in UTF-8 text that was checked before, and its length in bytes.
+    static func scalar(
+        at place: Int, in text: UnsafeRawBufferPointer
+    ) -> (Unicode.Scalar, byteCount: Int) {
+        let first = UInt32(text[place])
+        let count = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+        var value = count == 1 ? first : first & (0x7F >> UInt32(count))
+        for next in 1..<max(count, 1) where place + next < text.count {
+            value = value << 6 | UInt32(text[place + next] & 0x3F)
+        }
+        return (Unicode.Scalar(value) ?? "\u{FFFD}", min(count, text.count - place))
+    }
+}

@@ -1,0 +1,94 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// Deletes layers.
+struct Cut: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Delete a block of layers and renumber the rest.",
+        discussion: """
+            Say which layers (--layers 21:29), or how many: by an analysis (--drop 8 --analysis A.json), or without \
+            any data the deepest but the last (--drop 25% --simple). With --analysis and --corpus, the five nearest \
+            blocks are run as if they were cut, and the one of least loss is taken.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var output: OutputOptions
+
+    @Option(name: .long, help: ArgumentHelp("The layers to delete, from 0, half-open.", valueName: "a:b"))
+    var layers: LayerRange?
+
+    @Option(name: .long, help: ArgumentHelp("How many layers to delete.", valueName: "n|p%"))
+    var drop: DropCount?
+
+    @Option(name: .long, help: ArgumentHelp("What analyze wrote for this model.", valueName: "file"))
+    var analysis: String?
+
+    @Flag(name: .long, help: "Take the deepest layers but the last.")
+    var simple = false
+
+    @Option(name: .long, help: ArgumentHelp("A text on which the nearest blocks are measured.", valueName: "text"))
+    var corpus: String?
+
+    @OptionGroup var samples: SampleOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if (layers == nil) == (drop == nil) {
+            throw ValidationError("say either --layers A:B, or --drop N with --analysis FILE or --simple")
+        }
+        if drop != nil, (analysis == nil) != simple {
+            throw ValidationError("--drop needs either --analysis FILE or --simple")
+        }
+        if layers != nil, analysis != nil || simple || corpus != nil {
+            throw ValidationError("--layers already says which layers; --analysis, --simple and --corpus choose them")
+        }
+        if simple, corpus != nil { throw ValidationError("--simple looks at no text; --corpus goes with --analysis") }
+    }
+
+    func run() throws {
+        let checkpoint = try model.open()
+        var write = WriteRun(output: output, common: common)
+        let range = try block(checkpoint, &write)
+        let result = try checkpoint.applying([CutLayers(layers: range), Convert(to: output.form)])
+        write.dropped = range
+        common.note(BlockChooser.words(range, of: checkpoint.layerCount))
+        try write.write(result)
+    }
+
+    private func block(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> Range<Int> {
+        if let layers { return layers.range }
+        guard let drop else { preconditionFailure("validated before") }
+        let count = checkpoint.layerCount
+        let size = try drop.count(of: count, file: model.path)
+        guard let analysis else {
+            guard let range = SimpleBlock.layers(size: size, of: count) else {
+                throw CheckpointError(file: model.path, "has \(count) layers, too few to drop \(size)")
+            }
+            return range
+        }
+        let similarity = try AnalysisFile.read(analysis, layers: count, model: model.path)
+        let overAll = samples.tokens == .all
+        if overAll, similarity.all == nil {
+            throw CheckpointError(
+                file: analysis, "holds no distances over all tokens", hint: "make it with analyze --tokens all")
+        }
+        let chooser = BlockChooser(checkpoint: checkpoint, common: common)
+        let candidates = try chooser.candidates(
+            similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)
+        guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
+        write.extra.append(("distance", .double(nearest.distance)))
+        guard let corpus else { return nearest.layers }
+        try write.check(checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form)]))
+        let text = try Corpus(
+            path: corpus, for: checkpoint, contextLength: samples.context, limit: BlockChooser.lossContexts)
+        let run = samples.precision.run(threads: common.threadCount, standard: .bf16)
+        let loss = try chooser.measure(candidates, corpus: text, run: run)
+        let best = loss.best ?? nearest
+        write.extra = BlockReport.json(loss, chosen: best)
+        if !common.json { BlockReport.print(loss) }
+        return best.layers
+    }
+}

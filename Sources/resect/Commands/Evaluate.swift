@@ -1,0 +1,56 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+
+/// How well a model predicts a text.
+struct Evaluate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure the perplexity of a model on a text, as llama-perplexity does.",
+        discussion: """
+            The text is cut into contexts that do not overlap; in each, the tokens of the second half are scored. \
+            With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token.
+            """)
+
+    @OptionGroup var model: ModelArgument
+
+    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"))
+    var corpus: String
+
+    @Option(name: .long, help: ArgumentHelp("Tokens in a context.", valueName: "n"))
+    var context = 512
+
+    @Option(name: .long, help: ArgumentHelp("How many contexts are scored; all by default.", valueName: "n"))
+    var samples: Int?
+
+    @OptionGroup var precision: PrecisionOption
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let checkpoint = try model.open()
+        let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
+        let result = try Evaluate.measure(
+            checkpoint, text, precision.run(threads: common.threadCount, standard: .f32), common, "evaluate")
+        if common.json {
+            Output.json(
+                JSONObject([
+                    ("tokens", .int(result.tokens)), ("nll", .double(result.negativeLogLikelihood)),
+                    ("perplexity", .double(result.perplexity)), ("contexts", .int(text.contexts.count)),
+                    ("context", .int(context)),
+                ]))
+        } else {
+            Output.line(
+                "perplexity \(result.perplexity.fixed(4)) over \(result.tokens.grouped) tokens "
+                    + "in \(text.contexts.count) contexts of \(context)")
+        }
+    }
+
+    /// Measures with a bar.
+    static func measure(
+        _ checkpoint: Checkpoint, _ corpus: Corpus, _ run: RunOptions, _ common: CommonOptions, _ label: String
+    ) throws -> Evaluation {
+        let progress = Progress(label, unit: .layers, quiet: common.quiet)
+        defer { progress.finish() }
+        return try Evaluation.measure(checkpoint, corpus: corpus, run: run, progress: { progress.report($0, $1) })
+    }
+}

@@ -1,0 +1,119 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+
+/// What is in a checkpoint.
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is in a checkpoint: layers, sizes, types, metadata.",
+        discussion: """
+            Only headers are read. With --json: {"format", "architecture", "layers", "parameters", "byteCount", \
+            "metadata": {…}, "tensors": [{"name", "dtype", "shape", "byteCount", "file"}]}; arrays of more than \
+            64 elements in the metadata are given as {"count": n}.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var common: CommonOptions
+
+    @Flag(name: .long, help: "List every tensor.")
+    var tensors = false
+
+    @Flag(name: .long, help: "List all metadata.")
+    var metadata = false
+
+    private static let longestArray = 64
+
+    func run() throws {
+        let checkpoint = try model.open()
+        if common.json { return Output.json(json(checkpoint)) }
+        summarize(checkpoint)
+        if metadata {
+            Output.line()
+            for (key, value) in pairs(checkpoint).members {
+                Output.line("\(key): \(value.compact)".escapingControls)
+            }
+        }
+        if tensors {
+            Output.line()
+            var table = Table(["tensor", "type", "shape", "bytes"])
+            for tensor in checkpoint.tensors {
+                table.add([
+                    tensor.name.escapingControls, tensor.dtype.name, tensor.shapeText, tensor.byteCount.grouped,
+                ])
+            }
+            table.print()
+        }
+    }
+
+    private func summarize(_ checkpoint: Checkpoint) {
+        let name = checkpoint.architectureName ?? "not stated"
+        let known = checkpoint.architecture == nil ? " (not described: it can be cut, not run)" : ""
+        let bits = Double(checkpoint.byteCount) * 8 / Double(max(1, checkpoint.parameterCount))
+        Output.line("format        \(checkpoint.form.rawValue), \(checkpoint.sources.count) file(s)")
+        Output.line("architecture  \(name)\(known)".escapingControls)
+        Output.line("layers        \(checkpoint.layerCount)")
+        Output.line("parameters    \(checkpoint.parameterCount.countText) in \(checkpoint.tensors.count) tensors")
+        Output.line("bytes         \(checkpoint.byteCount.byteText), \(bits.fixed(2)) bits per weight")
+        Output.line("metadata      \(pairs(checkpoint).count) entries")
+        var byType: [(DType, count: Int, bytes: Int)] = []
+        for tensor in checkpoint.tensors {
+            if let place = byType.firstIndex(where: { $0.0 == tensor.dtype }) {
+                byType[place].count += 1
+                byType[place].bytes += tensor.byteCount
+            } else {
+                byType.append((tensor.dtype, 1, tensor.byteCount))
+            }
+        }
+        Output.line()
+        var table = Table(["type", "tensors", "bytes"])
+        for (dtype, count, bytes) in byType { table.add([dtype.name, count.grouped, bytes.grouped]) }
+        table.print()
+    }
+
+    private func json(_ checkpoint: Checkpoint) -> JSONObject {
+        JSONObject([
+            ("format", .string(checkpoint.form.rawValue)),
+            ("architecture", checkpoint.architectureName.map(JSON.string) ?? .null),
+            ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.parameterCount)),
+            ("byteCount", .int(checkpoint.byteCount)), ("metadata", .object(pairs(checkpoint))),
+            (
+                "tensors",
+                .array(
+                    checkpoint.tensors.map { tensor in
+                        .object(
+                            JSONObject([
+                                ("name", .string(tensor.name)), ("dtype", .string(tensor.dtype.name)),
+                                ("shape", .array(tensor.shape.map(JSON.int))),
+                                ("byteCount", .int(tensor.byteCount)),
+                                ("file", tensor.recipe.mappedRange.map { .string($0.file.name) } ?? .null),
+                            ]))
+                    })
+            ),
+        ])
+    }
+
+    /// The metadata of whichever form: GGUF pairs, config.json, or a safetensors header.
+    private func pairs(_ checkpoint: Checkpoint) -> JSONObject {
+        switch checkpoint.form {
+        case .gguf:
+            JSONObject(checkpoint.metadata.pairs.map { ($0.key, $0.value.json(longest: Inspect.longestArray)) })
+        case .folder: checkpoint.config ?? JSONObject()
+        case .safetensors: checkpoint.headerMetadata ?? JSONObject()
+        }
+    }
+}
+
+extension GGUFValue {
+    /// The value as JSON; long arrays are only counted.
+    fileprivate func json(longest: Int) -> JSON {
+        if let string { return .string(string) }
+        if let bool { return .bool(bool) }
+        if let array {
+            return array.count > longest
+                ? .object(JSONObject([("count", .int(array.count))])) : .array(array.map { $0.json(longest: longest) })
+        }
+        if case .u64(let value) = self { return .number(String(value)) }
+        if case .f32(let value) = self { return value.isFinite ? .number("\(value)") : .null }
+        return int.map(JSON.int) ?? double.map(JSON.double) ?? .null
+    }
+}

@@ -1,0 +1,59 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// Stores the weights in fewer bits.
+struct QuantizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quantize",
+        abstract: "Store the weights in fewer bits: Q4_K_M, Q4_K_S, Q4_0, Q8_0, BF16, F16, F32.",
+        discussion: """
+            Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
+            same fall-back. A folder is converted to GGUF in the same pass.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var output: OutputOptions
+
+    @Option(name: .long, help: ArgumentHelp("The type.", valueName: "type"))
+    var type: String
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let mixture = try Mixture.asked(type)
+        let checkpoint = try model.open()
+        let converted = try Convert(to: output.form).apply(to: checkpoint)
+        let quantize = Quantize(mixture)
+        let result = try quantize.apply(to: converted)
+        for fallback in quantize.fallbacks(in: converted).grouped {
+            common.note(fallback)
+        }
+        let bits = Double(result.byteCount) * 8 / Double(max(1, result.parameterCount))
+        var write = WriteRun(output: output, common: common)
+        write.extra = [
+            ("type", .string(mixture.name)), ("bitsPerWeight", .double((bits * 1000).rounded() / 1000)),
+        ]
+        try write.write(result)
+    }
+}
+
+extension [(tensor: String, wanted: String, used: String)] {
+    /// One line for each pair of types: how many tensors, and the first of them.
+    var grouped: [String] {
+        var lines: [(key: String, count: Int, first: String)] = []
+        for (tensor, wanted, used) in self {
+            let key = "\(used) instead of \(wanted)"
+            if let place = lines.firstIndex(where: { $0.key == key }) {
+                lines[place].count += 1
+            } else {
+                lines.append((key, 1, tensor))
+            }
+        }
+        return lines.map { line in
+            let which = line.count == 1 ? line.first : "\(line.count) tensors (\(line.first), …)"
+            return "\(which): rows do not divide into blocks, so \(line.key)"
+        }
+    }
+}

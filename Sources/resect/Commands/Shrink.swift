@@ -1,0 +1,131 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// The main job: analyze, choose, cut, quantize, write, check, report.
+struct Shrink: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make a model smaller: find the block of layers that matters least, cut it, quantize, and write.",
+        discussion: """
+            The distances of all blocks are measured on the text; the five nearest of the wanted size are run as if \
+            they were cut, and the one of least loss goes. Everything is written in one pass, read back, and measured \
+            on --evaluation (by default the same text). The answer is one table, before and after.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var output: OutputOptions
+
+    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text to choose by.", valueName: "text"))
+    var corpus: String
+
+    @Option(name: .long, help: ArgumentHelp("How many layers to drop, or which share.", valueName: "n|p%"))
+    var drop: DropCount
+
+    @Option(name: .long, help: ArgumentHelp("The type of the weights; they keep theirs by default.", valueName: "type"))
+    var type: String?
+
+    @Option(name: .long, help: ArgumentHelp("Another text to judge by.", valueName: "text"))
+    var evaluation: String?
+
+    @Option(name: .long, help: ArgumentHelp("How many contexts to judge by.", valueName: "n"))
+    var evaluationSamples = 32
+
+    @OptionGroup var samples: SampleOptions
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let mixture = try type.map { name throws(CheckpointError) in try Mixture.asked(name) }
+        let checkpoint = try model.open()
+        let count = checkpoint.layerCount
+        let size = try drop.count(of: count, file: model.path)
+        let text = try Corpus(
+            path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
+        let judged = try Corpus(
+            path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
+        let chooser = BlockChooser(checkpoint: checkpoint, common: common)
+        var write = WriteRun(output: output, common: common)
+        // What can go wrong is found before the minutes of computing: any block of the size will do for that.
+        if let any = SimpleBlock.layers(size: size, of: count), let planned = try? edited(checkpoint, any, mixture) {
+            try write.check(planned)
+        }
+        let run = samples.precision.run(threads: common.threadCount, standard: .bf16)
+        let similarity = try chooser.similarity(text, samples, run: run)
+        let candidates = try chooser.candidates(
+            similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
+        let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
+        guard let best = loss.best else { preconditionFailure("candidates are never empty") }
+        let result = try edited(checkpoint, best.layers, mixture)
+        common.note(BlockChooser.words(best.layers, of: count))
+        if !common.json { BlockReport.print(loss) }
+        write.dropped = best.layers
+        let exact = samples.precision.run(threads: common.threadCount, standard: .f32)
+        let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, exact, common, "before")
+        if common.json {
+            try writeJSON(write, result, checkpoint, judged, exact, before, loss, best)
+            return
+        }
+        guard let written = try write.write(result), let before else { return }
+        let after = try Evaluate.measure(written, judged, exact, common, "after")
+        Output.line()
+        report(checkpoint, before, written, after, judged)
+    }
+
+    private func edited(
+        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ mixture: Mixture?
+    ) throws -> Checkpoint {
+        var edits: [any Edit] = [CutLayers(layers: layers), Convert(to: output.form)]
+        if let mixture { edits.append(Quantize(mixture)) }
+        return try checkpoint.applying(edits)
+    }
+
+    private func report(
+        _ checkpoint: Checkpoint, _ before: Evaluation, _ written: Checkpoint, _ after: Evaluation,
+        _ judged: Corpus
+    ) {
+        var table = Table(["", "before", "after", "ratio"])
+        func row(_ name: String, _ a: Double, _ b: Double, _ text: (Double) -> String) {
+            table.add([name, text(a), text(b), (b / max(a, 1e-300)).fixed(3)])
+        }
+        row("layers", Double(checkpoint.layerCount), Double(written.layerCount)) { Int($0).grouped }
+        row("parameters", Double(checkpoint.parameterCount), Double(written.parameterCount)) { Int($0).grouped }
+        row("bytes", Double(checkpoint.byteCount), Double(written.byteCount)) { Int($0).grouped }
+        row("bits per weight", checkpoint.bitsPerWeight, written.bitsPerWeight) { $0.fixed(2) }
+        row("perplexity", before.perplexity, after.perplexity) { $0.fixed(3) }
+        table.print()
+        Output.line(
+            "perplexity on \(judged.path): \(judged.contexts.count) contexts of \(judged.contextLength) tokens, "
+                + "second halves")
+    }
+
+    private func writeJSON(
+        _ write: WriteRun, _ result: Checkpoint, _ checkpoint: Checkpoint, _ judged: Corpus, _ run: RunOptions,
+        _ before: Evaluation?, _ loss: BlockLoss, _ best: Block
+    ) throws {
+        var write = write
+        write.extra = BlockReport.json(loss, chosen: best)
+        if let before {
+            write.measure = { written in
+                let after = try Evaluate.measure(written, judged, run, common, "after")
+                func side(_ checkpoint: Checkpoint, _ evaluation: Evaluation) -> JSON {
+                    .object(
+                        JSONObject([
+                            ("layers", .int(checkpoint.layerCount)),
+                            ("parameters", .int(checkpoint.parameterCount)),
+                            ("byteCount", .int(checkpoint.byteCount)),
+                            ("bitsPerWeight", .double(checkpoint.bitsPerWeight)),
+                            ("perplexity", .double(evaluation.perplexity)),
+                        ]))
+                }
+                return [("before", side(checkpoint, before)), ("after", side(written, after))]
+            }
+        }
+        try write.write(result)
+    }
+}
+
+extension Checkpoint {
+    /// Bits of all tensors over their elements.
+    var bitsPerWeight: Double { Double(byteCount) * 8 / Double(max(1, parameterCount)) }
+}

@@ -1,0 +1,161 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Surgery
+
+/// The model that a command reads.
+struct ModelArgument: ParsableArguments {
+    @Argument(help: ArgumentHelp("A folder, a .safetensors file or a .gguf file.", valueName: "model"))
+    var path: String
+
+    func open() throws -> Checkpoint { try Checkpoint.open(path) }
+}
+
+/// What every command understands.
+struct CommonOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print the answer as one JSON object.")
+    var json = false
+
+    @Flag(name: .long, help: "Show no progress, and no notes.")
+    var quiet = false
+
+    @Option(name: .long, help: ArgumentHelp("How many threads run; all processors by default.", valueName: "n"))
+    var threads: Int?
+
+    var threadCount: Int { threads ?? FileSystem.processorCount }
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads takes a number from 1 to 1024")
+        }
+    }
+
+    /// A note on standard error.
+    func note(_ text: String) { if !quiet { Output.message(text) } }
+}
+
+/// Where a command writes.
+struct OutputOptions: ParsableArguments {
+    @Option(
+        name: [.short, .customLong("output")],
+        help: ArgumentHelp("What to write: x.gguf, x.safetensors, or a folder.", valueName: "path"))
+    var output: String
+
+    @Option(name: .long, help: ArgumentHelp("The form of the output, whatever its name.", valueName: "form"))
+    var format: FormArgument?
+
+    @Flag(name: .long, help: "Replace an output that exists.")
+    var force = false
+
+    @Flag(name: .long, help: "Print what would be written, tensor by tensor, and write nothing.")
+    var dryRun = false
+
+    var form: Checkpoint.Form { format?.form ?? OutputPlan.form(ofPath: output) }
+}
+
+/// A form, by the name that the command line takes.
+enum FormArgument: String, ExpressibleByArgument, CaseIterable {
+    case folder, safetensors, gguf
+
+    var form: Checkpoint.Form {
+        switch self {
+        case .folder: .folder
+        case .safetensors: .safetensors
+        case .gguf: .gguf
+        }
+    }
+}
+
+/// How a text is cut into contexts, and how the model is run on them.
+struct SampleOptions: ParsableArguments {
+    @Option(name: .long, help: ArgumentHelp("Tokens in a context.", valueName: "n"))
+    var context = 512
+
+    @Option(name: .long, help: ArgumentHelp("How many contexts of the text are run for the distances.", valueName: "n"))
+    var samples = 16
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Which tokens decide: the last of every context, or all.", valueName: "which"))
+    var tokens = TokenChoice.last
+
+    @Flag(name: .long, help: "Let blocks reach the last layer, which is rarely like the others.")
+    var includeLast = false
+
+    @OptionGroup var precision: PrecisionOption
+}
+
+/// How products are computed.
+struct PrecisionOption: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How activations meet bf16 weights: bf16 is faster where the CPU has it, f32 is exact.",
+            valueName: "kind"))
+    var precision: PrecisionArgument?
+
+    func run(threads: Int, standard: RunOptions.Precision) -> RunOptions {
+        RunOptions(precision: precision?.precision ?? standard, threads: threads)
+    }
+}
+
+/// A precision, by the name that the command line takes.
+enum PrecisionArgument: String, ExpressibleByArgument, CaseIterable {
+    case f32, bf16
+
+    var precision: RunOptions.Precision { self == .f32 ? .f32 : .bf16 }
+}
+
+/// The tokens over which distances are averaged.
+enum TokenChoice: String, ExpressibleByArgument, CaseIterable {
+    case last, all
+}
+
+/// A range of layers, `21:29`.
+struct LayerRange: ExpressibleByArgument {
+    let range: Range<Int>
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 2, let start = parts[0], let end = parts[1], start >= 0, start <= end else { return nil }
+        range = start..<end
+    }
+}
+
+/// How many layers to drop: a number, or a share such as `25%`.
+struct DropCount: ExpressibleByArgument {
+    private let number: Int?
+    private let percent: Double?
+
+    init?(argument: String) {
+        if argument.hasSuffix("%") {
+            guard let value = Double(argument.dropLast()), value > 0, value < 100 else { return nil }
+            (number, percent) = (nil, value)
+        } else {
+            guard let value = Int(argument), value > 0 else { return nil }
+            (number, percent) = (value, nil)
+        }
+    }
+
+    /// The number of layers of a model that has `layers`.
+    func count(of layers: Int, file: String) throws(CheckpointError) -> Int {
+        let count = number ?? Int((Double(layers) * (percent ?? 0) / 100).rounded())
+        guard count > 0, count < layers else {
+            throw CheckpointError(file: file, "dropping \(count) of \(layers) layers is not possible")
+        }
+        return count
+    }
+}
+
+extension Mixture {
+    /// The mixture that `--type` names.
+    ///
+    /// - Throws: with the names that are known.
+    static func asked(_ name: String) throws(CheckpointError) -> Mixture {
+        guard let mixture = named(name) else {
+            throw CheckpointError(
+                "the type '\(name)' is not known", hint: "known: " + all.map(\.name).joined(separator: " "))
+        }
+        return mixture
+    }
+}

@@ -1,0 +1,45 @@
+internal import Checkpoints
+
+extension Double {
+    /// The number with so many decimals.
+    func fixed(_ decimals: Int) -> String {
+        guard isFinite, magnitude < 1e15 else { return description }
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        let rounded = Int((magnitude * scale).rounded())
+        let digits = String(rounded)
+        let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
+        let sign = self < 0 && rounded > 0 ? "-" : ""
+        guard decimals > 0 else { return sign + padded }
+        return sign + padded.dropLast(decimals) + "." + padded.suffix(decimals)
+    }
+}
+
+extension Int {
+    /// A number of bytes in the unit that fits.
+    var byteText: String {
+        let units: [(Double, String)] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
+        guard let (scale, unit) = units.first(where: { Double(self) >= $0.0 }) else { return "\(self) B" }
+        return (Double(self) / scale).fixed(2) + " " + unit
+    }
+
+    /// A number of parameters in the unit that fits.
+    var countText: String {
+        let units: [(Double, String)] = [(1e9, " B"), (1e6, " M"), (1e3, " k")]
+        guard let (scale, unit) = units.first(where: { Double(self) >= $0.0 }) else { return "\(self)" }
+        return (Double(self) / scale).fixed(2) + unit
+    }
+}
+
+extension String {
+    /// The text with spaces up to a width.
+    func padded(_ width: Int, right: Bool = false) -> String {
+        let fill = String(repeating: " ", count: max(0, width - count))
+        return right ? fill + self : self + fill
+    }
+}
+
+extension Range<Int> {
+    /// `21:29`
+    var text: String { "\(lowerBound):\(upperBound)" }
+}

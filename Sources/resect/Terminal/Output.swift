@@ -1,0 +1,65 @@
+internal import Checkpoints
+internal import Formats
+internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// Answers go to standard output, everything else to standard error.
+enum Output {
+    private static let pending = Mutex<[UInt8]>([])
+
+    /// A line of the answer.
+    static func line(_ text: String = "") {
+        let full = pending.withLock { bytes in
+            bytes += Array(text.utf8)
+            bytes.append(0x0A)
+            return bytes.count > 1 << 16
+        }
+        if full { flush() }
+    }
+
+    /// The answer as one JSON object.
+    static func json(_ object: JSONObject) { line(JSON.object(object).compact) }
+
+    /// Writes what is pending. A reader that has gone ends the program quietly.
+    static func flush() {
+        let bytes = pending.withLock { pending in
+            defer { pending = [] }
+            return pending
+        }
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EPIPE { Signals.leave(status: 0) }
+            guard count > 0 else {
+                complain(.system("cannot write", file: "standard output", errno))
+                Signals.leave(status: 2)
+            }
+            done += count
+        }
+    }
+
+    /// A message on standard error.
+    static func message(_ text: String) {
+        let bytes = Array(("resect: " + text + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    /// An error, with its hint on a line of its own.
+    static func complain(_ error: CheckpointError) {
+        Progress.clear()
+        message(error.description)
+        if let hint = error.hint { message("hint: " + hint.escapingControls) }
+    }
+
+    /// Whether somebody looks at standard output, and wants colours.
+    static var isColoured: Bool { isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nil }
+
+    /// Whether somebody looks at standard error.
+    static var isWatched: Bool { isatty(STDERR_FILENO) != 0 }
+}

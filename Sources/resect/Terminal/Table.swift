@@ -1,0 +1,20 @@
+/// Columns of text; the first is on the left, numbers are on the right.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ heading: [String]) { rows = [heading] }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    /// Writes the table to the answer.
+    func print() {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+        for row in rows {
+            let cells = row.enumerated().map { $1.padded(widths[$0], right: $0 > 0) }
+            var line = cells.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            Output.line(line)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+
+/// The end of every command that writes: the plan is checked, written or printed, and reported.
+struct WriteRun {
+    let output: OutputOptions
+    let common: CommonOptions
+    /// The layers that were cut; `nil` when none were.
+    var dropped: Range<Int>?
+    /// Members that a command adds to the JSON answer.
+    var extra: [(String, JSON)] = []
+    /// Measures what was written, for more members of the JSON answer.
+    var measure: ((Checkpoint) throws -> [(String, JSON)])?
+
+    private var writer: CheckpointWriter {
+        CheckpointWriter(replaces: output.force, threads: common.threadCount)
+    }
+
+    /// Finds out what can be known before anything is computed: names, types and space.
+    func check(_ checkpoint: Checkpoint) throws {
+        let plan = try OutputPlan(checkpoint)
+        if !output.dryRun { try writer.check(plan, path: output.output) }
+    }
+
+    /// Writes a checkpoint, or prints its recipes.
+    ///
+    /// - Returns: the checkpoint as it was read back; `nil` after `--dry-run`.
+    @discardableResult
+    func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
+        let plan = try OutputPlan(checkpoint)
+        if output.dryRun {
+            describe(plan)
+            return nil
+        }
+        let progress = Progress("write", unit: .bytes, quiet: common.quiet)
+        var writer = writer
+        writer.progress = { progress.report($0, $1) }
+        let written = try writer.write(plan, to: output.output)
+        progress.finish()
+        if common.json {
+            var answer = summary(plan, seconds: progress.seconds)
+            for (key, value) in try measure?(written) ?? [] { answer[key] = value }
+            Output.json(answer)
+        } else {
+            common.note(
+                "wrote \(output.output): \(written.layerCount) layers, \(written.tensors.count) tensors, "
+                    + "\(plan.byteCount.byteText) in \(progress.seconds.fixed(1)) s")
+        }
+        return written
+    }
+
+    private func summary(_ plan: OutputPlan, seconds: Double?) -> JSONObject {
+        var result = JSONObject([
+            ("output", .string(output.output)), ("byteCount", .int(plan.byteCount)),
+            ("layers", .int(plan.checkpoint.layerCount)),
+        ])
+        result["dropped"] = dropped.map { .string($0.text) }
+        result["parameters"] = .int(plan.checkpoint.parameterCount)
+        result["tensors"] = .int(plan.checkpoint.tensors.count)
+        result["seconds"] = seconds.map { .double(($0 * 1000).rounded() / 1000) }
+        for (key, value) in extra { result[key] = value }
+        return result
+    }
+
+    private func describe(_ plan: OutputPlan) {
+        let tensors = plan.checkpoint.tensors
+        if common.json {
+            var result = summary(plan, seconds: nil)
+            result["tensors"] = .array(
+                tensors.map { tensor in
+                    .object(
+                        JSONObject([
+                            ("name", .string(tensor.name)), ("dtype", .string(tensor.dtype.name)),
+                            ("shape", .array(tensor.shape.map(JSON.int))), ("byteCount", .int(tensor.byteCount)),
+                            ("recipe", .string(tensor.recipe.description)),
+                        ]))
+                })
+            Output.json(result)
+            return
+        }
+        var table = Table(["tensor", "type", "shape", "bytes", "from"])
+        for tensor in tensors {
+            table.add([
+                tensor.name.escapingControls, tensor.dtype.name, tensor.shapeText, tensor.byteCount.grouped,
+                tensor.recipe.description.escapingControls,
+            ])
+        }
+        table.print()
+        Output.line("\(output.output): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written")
+    }
+}
+
+extension Tensor {
+    /// `2048x256`
+    var shapeText: String { shape.isEmpty ? "scalar" : shape.map(String.init).joined(separator: "x") }
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Holds resect to real peers on real models. One line a check, then the count; exit status 1 if any failed.
+
+    conformance.py [PART ...]     all parts, or those named, in this order:
+        tokens decoding containers conversion quantization cuts distances perplexity shrinking memory
+
+The program is $RESECT, or the release build of this repository. The peers are in the cache that peers.sh fills.
+"""
+
+import importlib
+import os
+import sys
+import time
+
+import torch
+
+import models
+from checks import Checks
+from tools import RESECT
+
+PARTS = ("tokens", "decoding", "containers", "conversion", "quantization", "cuts", "distances", "perplexity",
+         "shrinking", "memory")
+
+
+def main(names):
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        sys.exit(f"unknown part: {' '.join(unknown)}\n\n{__doc__}")
+    if not os.access(RESECT, os.X_OK):
+        sys.exit(f"{RESECT} is not there; build it, or set RESECT")
+    models.make()
+    torch.set_num_threads(os.cpu_count() or 2)
+    checks = Checks()
+    for name in PARTS:
+        if not names or name in names:
+            start = time.monotonic()
+            with checks.section(name):
+                importlib.import_module(name).check(checks)
+            checks.note(f"{name} took {time.monotonic() - start:.0f} s")
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

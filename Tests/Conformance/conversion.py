@@ -1,0 +1,65 @@
+"""HF to GGUF against llama.cpp's converter, and back again against the source."""
+
+import pathlib
+
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer
+
+import forward
+import sampletext
+import tensorfiles
+from models import SMOLLM2, SMOLLM2_HF, SOURCES, TYPES, gguf_path
+from tools import folder, resect
+
+# What the converter guesses from the folder's name and from model cards; for kjv-7m that is the size, too.
+NAMES = ("general.name", "general.basename", "general.finetune", "general.version", "general.size_label")
+# The writer's version, and where the folder lay.
+CONFIG_EXEMPT = ("transformers_version", "_name_or_path")
+
+
+def check(checks):
+    for name, (source, _) in SOURCES.items():
+        for outtype in TYPES:
+            with checks.section(f"convert {name} to {outtype}"), folder() as work:
+                to_gguf(checks, name, source, outtype, f"{work}/model.gguf")
+        with checks.section(f"convert {name} back"), folder() as work:
+            back(checks, f"convert {name} back", gguf_path(name), source, pathlib.Path(work))
+    label = "convert smollm2 from q4_1"
+    with checks.section(label), folder() as work:
+        # The HF folder was made from this file, by transformers and gguf-py.
+        back(checks, label, SMOLLM2, SMOLLM2_HF, pathlib.Path(work), "--dtype", "bf16")
+
+
+def to_gguf(checks, name, source, outtype, output):
+    label = f"convert {name} to {outtype}"
+    resect("convert", source, "-o", output, "--dtype", outtype)
+    theirs = gguf_path(name, outtype)
+    checks.equal(f"{label}: tensors equal the converter's", tensorfiles.tensor_differences(
+        tensorfiles.gguf_tensors(output), tensorfiles.gguf_tensors(theirs)))
+    checks.equal(f"{label}: metadata equals the converter's but for names", tensorfiles.value_differences(
+        tensorfiles.gguf_metadata(output), tensorfiles.gguf_metadata(theirs), NAMES))
+
+
+def back(checks, label, gguf, source, work, *options):
+    """A GGUF file to an HF folder, which must be the one that it was made from."""
+    output = work / "model"
+    resect("convert", gguf, "-o", output, *options)
+    checks.equal(f"{label}: tensors equal the source's", tensorfiles.tensor_differences(
+        tensorfiles.safetensors_tensors(output), tensorfiles.safetensors_tensors(source)))
+    config = lambda path: AutoConfig.from_pretrained(str(path)).to_dict()
+    checks.equal(f"{label}: configuration", tensorfiles.value_differences(
+        config(output), config(source), CONFIG_EXEMPT))
+    _, info = forward.load(output, output_loading_info=True)
+    checks.equal(f"{label}: loads in transformers with no missing or unexpected key",
+                 [f"{kind} {keys}" for kind, keys in info.items() if keys])
+    ours, theirs = AutoTokenizer.from_pretrained(output), AutoTokenizer.from_pretrained(source)
+    checks.equal(f"{label}: special tokens and chat template", [
+        f"{key} is {getattr(ours, key)!r}, expected {getattr(theirs, key)!r}"
+        for key in ("bos_token", "eos_token", "unk_token", "pad_token", "chat_template")
+        if getattr(ours, key) != getattr(theirs, key)])
+    ours, theirs = (Tokenizer.from_file(str(p / "tokenizer.json")) for p in (output, source))
+    special = [t.content for t in theirs.get_added_tokens_decoder().values()]
+    checks.equal(f"{label}: the tokenizer encodes the same", [
+        title for title, text in sampletext.texts(special) if ours.encode(text).ids != theirs.encode(text).ids])
+    checks.equal(f"{label}: the tokenizer has the same tokens", tensorfiles.value_differences(
+        ours.get_vocab(), theirs.get_vocab()))

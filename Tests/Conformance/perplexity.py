@@ -1,0 +1,52 @@
+"""`evaluate` against llama-perplexity, on whole and on cut models."""
+
+import pathlib
+import re
+
+from cuts import CASES, layers
+from models import gguf_path
+from tools import EVALUATION, THREADS, folder, llama, resect, resect_json
+
+CONTEXT = 512
+
+
+def llama_perplexity(path, text=EVALUATION, context=CONTEXT):
+    """The final estimate of llama-perplexity."""
+    said = llama("llama-perplexity", "-m", path, "-f", text, "-c", context, "-t", THREADS)
+    found = re.search(r"Final estimate: PPL = ([0-9.]+)", said)
+    if not found:
+        raise ValueError(f"llama-perplexity gave no estimate for {path}")
+    return float(found[1])
+
+
+def evaluate(path, text=EVALUATION, context=CONTEXT):
+    return resect_json("evaluate", path, "--corpus", text, "--context", context)["perplexity"]
+
+
+def agree(checks, label, ours, theirs):
+    checks.check(f"{label}: perplexity", abs(ours / theirs - 1) < 0.005,
+                 f"{ours:.4f}, llama-perplexity {theirs:.4f}, apart {100 * (ours / theirs - 1):+.3f} % (within 0.5 %)")
+
+
+def check(checks):
+    for name, source, gguf_source, block in CASES:
+        with checks.section(f"evaluate {name}"), folder() as work:
+            models(checks, name, source, gguf_source, block, pathlib.Path(work))
+
+
+def models(checks, name, source, gguf_source, block, work):
+    """Whole and cut; as GGUF in its own types, and as HF folder against the bf16 GGUF."""
+    cut_folder, cut, cut_bf16 = work / "cut", work / "cut.gguf", work / "cut-bf16.gguf"
+    for output, of in ((cut_folder, source), (cut, gguf_source), (cut_bf16, gguf_path(name))):
+        resect("cut", of, "-o", output, "--layers", layers(block))
+    for title, hf, bf16, gguf in (
+            ("whole", source, gguf_path(name), gguf_source),
+            (f"without {layers(block)}", cut_folder, cut_bf16, cut)):
+        theirs = llama_perplexity(bf16)
+        agree(checks, f"evaluate {name} {title}, HF folder", evaluate(hf), theirs)
+        agree(checks, f"evaluate {name} {title}, bf16 GGUF", evaluate(bf16), theirs)
+        if gguf != gguf_path(name):
+            agree(checks, f"evaluate {name} {title}, {gguf_source.name}", evaluate(gguf), llama_perplexity(gguf))
+    if name == "fixture":
+        agree(checks, "evaluate fixture in contexts of 200, HF folder",
+              evaluate(source, context=200), llama_perplexity(gguf_path(name), context=200))

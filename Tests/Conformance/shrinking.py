@@ -1,0 +1,28 @@
+"""`shrink`: from SmolLM2 to a smaller file that llama.cpp loads and that still writes text."""
+
+import tensorfiles
+from models import SMOLLM2, SMOLLM2_HF
+from perplexity import agree, evaluate, llama_perplexity
+from tools import CALIBRATION, folder, generate, resect_json
+
+DROP = 6
+
+
+def check(checks):
+    for name, source in (("smollm2 hf", SMOLLM2_HF), ("smollm2 q4_1", SMOLLM2)):
+        label = f"shrink {name}"
+        with checks.section(label), folder() as work:
+            output = f"{work}/small.gguf"
+            said = resect_json("shrink", source, "-o", output, "--corpus", CALIBRATION,
+                               "--drop", DROP, "--type", "Q4_K_M")
+            metadata = tensorfiles.gguf_metadata(output)
+            count = tensorfiles.gguf_metadata(SMOLLM2)["llama.block_count"][1] - DROP
+            checks.check(f"{label}: layers", metadata["llama.block_count"][1] == said["layers"] == count,
+                         f"{metadata['llama.block_count'][1]}, dropped {said['dropped']}")
+            checks.check(f"{label}: file type", metadata["general.file_type"][1] == 15,
+                         f"{metadata['general.file_type'][1]} (15 is Q4_K_M)")
+            text = generate(output, "Once upon a time", 32)
+            checks.check(f"{label}: llama.cpp generates text", len(text.split()) > 5, repr(text[:120]))
+            before, after = llama_perplexity(SMOLLM2), llama_perplexity(output)
+            checks.note(f"{label}: perplexity by llama-perplexity {before:.4f} before, {after:.4f} after")
+            agree(checks, f"{label}: the result", evaluate(output), after)
