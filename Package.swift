@@ -49,6 +49,19 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "FormatsTests", dependencies: ["Formats", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "KernelsTests", dependencies: ["Kernels", "Checkpoints", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SurgeryTests", dependencies: ["Surgery", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

@@ -1,0 +1,102 @@
+import Formats
+import Testing
+
+@Suite("tensor names")
+struct NameTemplateTests {
+    static let roles = Architecture.all.flatMap { architecture in
+        architecture.tensors.map { (architecture: architecture, names: $0) }
+    }
+
+    @Test("every role of every architecture is translated there and back", arguments: roles.indices)
+    func bothWays(index: Int) throws {
+        let (architecture, names) = NameTemplateTests.roles[index]
+        let templates = [names.huggingFace, names.gguf].compactMap { $0 }
+        try #require(!templates.isEmpty, "\(architecture.name).\(names.role)")
+        for template in templates {
+            for layer in template.isPerLayer ? [0, 1, 9, 10, 127, 999_999_999] : [0] {
+                let expected: NameTemplate.Match = template.isPerLayer ? .layer(layer) : .whole
+                #expect(template.match(template.name(layer: layer)) == expected)
+            }
+        }
+        if let huggingFace = names.huggingFace, let gguf = names.gguf {
+            #expect(huggingFace.isPerLayer == gguf.isPerLayer)
+        }
+    }
+
+    @Test("no name of an architecture belongs to two roles", arguments: Architecture.all.map(\.name))
+    func unambiguous(name: String) throws {
+        let architecture = try #require(Architecture.all.first { $0.name == name })
+        for side in [\Architecture.TensorNames.huggingFace, \.gguf] {
+            let templates = architecture.tensors.compactMap { $0[keyPath: side] }
+            for template in templates {
+                let text = template.name(layer: 7)
+                #expect(templates.filter { $0.match(text) != .none }.count == 1, "\(text)")
+            }
+        }
+    }
+
+    @Test("an architecture is found by its classes and by its GGUF name", arguments: Architecture.all.map(\.name))
+    func found(name: String) throws {
+        let architecture = try #require(Architecture.all.first { $0.name == name })
+        for known in architecture.classes { #expect(Architecture.named(class: known)?.name == name) }
+        #expect(Architecture.named(gguf: architecture.gguf)?.gguf == architecture.gguf)
+        #expect(Set(architecture.tensors.map(\.role)).count == architecture.tensors.count)
+        #expect(architecture.permuted.isSubset(of: architecture.tensors.map(\.role)))
+    }
+
+    @Test(
+        "what is not the whole name does not match",
+        arguments: [
+            "model.layers.3.mlp.up_proj.weight2", "xmodel.layers.3.mlp.up_proj.weight", "model.layers..mlp.up_proj.weight",
+            "model.layers.03.mlp.up_proj.weight", "model.layers.-1.mlp.up_proj.weight", "model.layers.٣.mlp.up_proj.weight",
+            "model.layers.1000000000.mlp.up_proj.weight", "model.layers.3x.mlp.up_proj.weight", "model.layers.", "",
+        ])
+    func noMatch(name: String) {
+        #expect(NameTemplate("model.layers.{layer}.mlp.up_proj.weight").match(name) == .none)
+    }
+
+    @Test("a template without a layer matches itself only")
+    func whole() {
+        let template = NameTemplate("caf\u{e9}.weight")
+        #expect(template.match("caf\u{e9}.weight") == .whole)
+        #expect(template.match("cafe\u{301}.weight") == .none)
+        #expect(template.name(layer: 5) == "caf\u{e9}.weight")
+    }
+}
+
+@Suite("the numbering of layers")
+struct LayerPatternTests {
+    @Test("the prefix with most tensors numbered without a gap is found")
+    func found() throws {
+        let names = (0..<3).flatMap { ["h.\($0).a", "h.\($0).b", "e.\($0).w"] } + ["x.5.y", "plain", "7.z"]
+        let pattern = try #require(LayerPattern(names: names))
+        #expect(pattern.prefix == "h.")
+        #expect(pattern.count == 3)
+        #expect(pattern.layer(of: "h.2.a") == 2)
+        #expect(pattern.layer(of: "e.2.w") == nil)
+        #expect(pattern.layer(of: "h.2") == nil)
+        #expect(pattern.renumber("h.2.a.3.b", to: 11) == "h.11.a.3.b")
+    }
+
+    @Test("names that are not numbered from 0 without a gap are no layers")
+    func none() {
+        #expect(LayerPattern(names: ["a.1.b", "a.2.b"]) == nil)
+        #expect(LayerPattern(names: ["a.0.b", "a.2.b"]) == nil)
+        #expect(LayerPattern(names: ["a.00.b", "a.b.c", "0.a", "a.0"]) == nil)
+        #expect(LayerPattern(names: [String]()) == nil)
+    }
+
+    @Test("a tie goes to the first in alphabetical order, whatever the order of the names")
+    func tie() {
+        let names = ["b.0.w", "a.0.w", "c.0.w"]
+        #expect(LayerPattern(names: names)?.prefix == "a.")
+        #expect(LayerPattern(names: names.reversed())?.prefix == "a.")
+    }
+
+    @Test("experts inside a layer do not hide the layers")
+    func experts() {
+        let names = (0..<2).flatMap { layer in (0..<8).map { "m.layers.\(layer).experts.\($0).w" } }
+        #expect(LayerPattern(names: names)?.prefix == "m.layers.")
+        #expect(LayerPattern(names: names)?.count == 2)
+    }
+}
