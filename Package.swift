@@ -55,7 +55,7 @@ let package = Package(
         .testTarget(
             name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "KernelsTests", dependencies: ["Kernels", "Checkpoints", "TestSupport"],
+            name: "KernelsTests", dependencies: ["Kernels", "CKernels", "Checkpoints", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
             name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
