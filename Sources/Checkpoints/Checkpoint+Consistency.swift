@@ -18,7 +18,7 @@ extension Checkpoint {
             let known = LayerSettings.known
             if let key = known.layerCountKeys.first(where: { config[$0] != nil }) {
                 // Layers that predict several tokens ahead are stored behind the counted ones.
-                let extra = config["num_nextn_predict_layers"]?.int ?? 0
+                let extra = max(0, config["num_nextn_predict_layers"]?.int ?? 0)
                 let counted = config[key]?.int
                 if counted != layers - extra { try expect(key, counted, layers) }
             }

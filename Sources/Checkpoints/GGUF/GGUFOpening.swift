@@ -1,6 +1,9 @@
 internal import Formats
 
 extension GGUF {
+    /// The most that fits the five digits of a shard's name.
+    private static let maximumShards = 99_999
+
     /// Opens a file, or all shards of a split when the file is one of them.
     static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         let file = try MappedFile(path: path)
@@ -21,8 +24,14 @@ extension GGUF {
         _ checkpoint: inout Checkpoint, shards: Int, opened: MappedFile
     ) throws(CheckpointError) {
         let number = checkpoint.metadata["split.no"]?.int ?? 0
+        guard shards <= maximumShards, 0..<shards ~= number else {
+            throw CheckpointError(
+                file: opened.path,
+                "has the number \(number.grouped) among \(shards.grouped) shards, counted from 0; at most "
+                    + "\(maximumShards.grouped) shards are read")
+        }
         let suffix = shardSuffix(number, of: shards)
-        guard opened.path.hasSuffix(suffix), 0..<shards ~= number, shards <= 99_999 else {
+        guard opened.path.hasSuffix(suffix) else {
             throw CheckpointError(
                 file: opened.path,
                 "is shard \(number + 1) of \(shards), but its name does not end with '\(suffix)'",
