@@ -28,6 +28,7 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
         _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> Result {
         if case .mapped(let range) = self {
+            defer { withExtendedLifetime(range.file) {} }
             return try body(range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
         }
         let buffer = UnsafeMutableRawBufferPointer.allocate(
@@ -43,6 +44,7 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
     ) throws(CheckpointError) {
         switch self {
         case .mapped(let range):
+            defer { withExtendedLifetime(range.file) {} }
             output.copyMemory(
                 from: range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
         case .reordered(let source, let order):

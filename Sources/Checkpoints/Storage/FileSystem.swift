@@ -54,7 +54,8 @@ package enum FileSystem {
             throw CheckpointError(
                 file: path, "has \(file.byteCount.grouped) bytes; at most \(limit.grouped) are read")
         }
-        return [UInt8](file.bytes)
+        // Without this the file could be unmapped after its last mention and before the copy.
+        return withExtendedLifetime(file) { [UInt8](file.bytes) }
     }
 
     /// A JSON object in a file's bytes.
