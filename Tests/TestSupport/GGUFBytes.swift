@@ -1,7 +1,7 @@
 /// A GGUF file, byte by byte, as right or as wrong as a test wants it.
-public struct GGUFBytes {
+public struct GGUFBytes: Sendable {
     /// A metadata value, already in bytes.
-    public struct Value {
+    public struct Value: Sendable {
         /// The number of its type.
         public var type: UInt32
         /// Its bytes.
@@ -30,7 +30,7 @@ public struct GGUFBytes {
     }
 
     /// One tensor; the shape is row-major, as everywhere but in the file.
-    public struct Tensor {
+    public struct Tensor: Sendable {
         /// Its name.
         public var name: String
         /// ggml's number of its type.

@@ -1,5 +1,5 @@
 /// A safetensors file, byte by byte, as right or as wrong as a test wants it.
-public struct SafetensorsBytes {
+public struct SafetensorsBytes: Sendable {
     /// The text of the header.
     public var header: String
     /// The data behind it.
