@@ -55,6 +55,7 @@ public struct CheckpointWriter: Sendable {
             let filePath = file.name.isEmpty ? output.path : output.path + "/" + file.name
             try write(file, to: filePath, named: path, done: done)
         }
+        for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
         try output.finish()
         return written

@@ -63,15 +63,36 @@ final class FileWriter: Sendable {
                     Int64(offset + done), Int64(range.byteCount - done)))
             if count > 0 {
                 done += count
-            } else if count < 0, errno == EINTR {
                 continue
-            } else if count < 0, errno == ENOSPC {
-                throw .system("cannot write", file: path, errno)
-            } else {
-                // Another file system, or one that cannot copy: the bytes go through the map.
-                try write(range.bytes(done, range.byteCount - done), at: offset + done)
+            }
+            if count == 0 { throw range.file.shortened }
+            switch errno {
+            case EINTR: continue
+            case ENOSPC, EDQUOT, EFBIG, EIO: throw .system("cannot write", file: path, errno)
+            default:
+                // Another file system, or one that cannot copy.
+                try copyThroughMemory(range, from: done, at: offset)
                 return
             }
+        }
+    }
+
+    /// Reads and writes piece by piece: unlike the map, a file that became shorter is then an error and no signal.
+    private func copyThroughMemory(
+        _ range: MappedRange, from start: Int, at offset: Int
+    ) throws(CheckpointError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        var done = start
+        while done < range.byteCount {
+            let count = pread(
+                range.file.descriptor, buffer.baseAddress, min(buffer.count, range.byteCount - done),
+                off_t(range.byteOffset + done))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system("cannot read", file: range.file.path, errno) }
+            if count == 0 { throw range.file.shortened }
+            try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset + done)
+            done += count
         }
     }
 

@@ -13,6 +13,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// Device and inode: what makes two paths the same file.
     package let identity: FileIdentity
     package let descriptor: Int32
+    private let modified: [Int]
     private nonisolated(unsafe) let base: UnsafeRawPointer?
 
     /// Opens and maps a file. Only regular files: a device or a FIFO is refused without blocking.
@@ -46,6 +47,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         self.path = path
         self.byteCount = byteCount
         self.identity = FileIdentity(status)
+        self.modified = MappedFile.modificationTime(status)
         self.descriptor = descriptor
         self.base = base
     }
@@ -80,6 +82,31 @@ public final class MappedFile: Sendable, CustomStringConvertible {
                 hint: "the file is incomplete; fetch it again")
         }
         return MappedRange(file: self, byteOffset: byteOffset, byteCount: byteCount)
+    }
+
+    /// What a read beyond the end of the file means.
+    var shortened: CheckpointError {
+        CheckpointError(file: path, "became shorter than \(byteCount.grouped) bytes while it was read")
+    }
+
+    /// Holds the file against what it was when it was opened.
+    ///
+    /// - Throws: when it was written to since then: what was read may be partly old and partly new.
+    package func checkUnchanged() throws(CheckpointError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
+        if Int(status.st_size) < byteCount { throw shortened }
+        guard Int(status.st_size) == byteCount, MappedFile.modificationTime(status) == modified else {
+            throw CheckpointError(file: path, "was changed while it was read")
+        }
+    }
+
+    private static func modificationTime(_ status: stat) -> [Int] {
+        #if canImport(Darwin)
+            [status.st_mtimespec.tv_sec, status.st_mtimespec.tv_nsec]
+        #else
+            [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
+        #endif
     }
 
     /// Lets the kernel take back pages of a range that will not be read again soon.
