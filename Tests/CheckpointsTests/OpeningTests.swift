@@ -107,6 +107,7 @@ struct FolderTests {
         folder.write("config.json", #"{"architectures":["Unknown"],"num_hidden_layers":2}"#)
         folder.write("notes.txt", "kept")
         folder.write("picture.png", "not kept")
+        folder.write("pytorch_model.bin.index.json", "{}")
         for path in [folder.path, folder(FolderTests.indexName)] {
             let checkpoint = try Checkpoint.open(path)
             #expect(checkpoint.tensors.map(\.name) == ["h.0.w", "h.1.w"])

@@ -22,7 +22,8 @@ enum HuggingFaceFolder {
         }
         try checkNames(checkpoint)
         if names.contains(indexName) { try checkIndex(path, checkpoint) }
-        for name in names where name != indexName {
+        // An index describes files that an output does not have.
+        for name in names where !name.hasSuffix(".index.json") {
             let travels =
                 companionEndings.contains(where: name.hasSuffix) || companionNames.contains(name)
             guard travels, FileSystem.isRegularFile(path + "/" + name) else { continue }
