@@ -73,22 +73,10 @@ private struct TypeChoice {
         return parts.count == 3 && parts[0] == "blk" ? Int(parts[1]) : nil
     }
 
-    /// Names that are never quantized: small tensors, and those that a runtime reads in another way.
-    private static let left = [
-        "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel",
-        "per_layer_model_proj", "ssm_conv1d", "shortconv.conv.weight", "indexer.k_proj.weight",
-        "indexer.q_proj.weight", "time_mix_first.weight", "time_mix_w0.weight",
-        "time_mix_w1.weight", "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight",
-        "time_mix_v2.weight", "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight",
-        "time_mix_g1.weight", "time_mix_g2.weight", "time_mix_decay_w1.weight",
-        "time_mix_decay_w2.weight", "time_mix_lerp_fused.weight", "attn_rel_b.weight",
-        ".position_embd", ".rel_pos", ".patch_embd", ".patch_merger",
-    ]
-
     private func isQuantizable(_ tensor: Tensor) -> Bool {
         tensor.shape.count >= 2 && tensor.name.hasSuffix("weight") && Cast.isWeight(tensor)
             && tensor.name != "position_embd.weight" && tensor.name != "token_types.weight"
-            && !TypeChoice.left.contains(where: tensor.name.contains)
+            && !Cast.isLeft(tensor)
     }
 
     /// The type before rows are looked at; `nil` for tensors that stay as they are.
