@@ -93,7 +93,8 @@ struct SettingsCut {
             return .int(first - cutCount(in: 0..<max(0, first)))
         case (.count, .number):
             guard let last = value.int else { return value }
-            return .int(last - cutCount(in: max(0, layerCount - last)..<layerCount))
+            let known = min(max(0, last), layerCount)
+            return .int(last - cutCount(in: layerCount - known..<layerCount))
         case (.period, .number):
             guard let period = value.int, period > 1 else { return value }
             guard cut.count % period == 0 else {
@@ -142,7 +143,7 @@ struct SettingsCut {
         guard let count = metadata[countKey]?.int, count >= layerCount else {
             throw refused(countKey, "is not the number of layers that the tensors have, \(layerCount)")
         }
-        result[countKey] = .u32(UInt32(truncatingIfNeeded: count - cut.count))
+        result[countKey] = .u32(UInt32(clamping: count - cut.count))
         if known.countMatters[architecture, default: []].contains(count) {
             throw refused(
                 countKey, "is \(count), by which llama.cpp recognizes a model that it computes in another way")
