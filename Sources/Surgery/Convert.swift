@@ -72,10 +72,15 @@ struct ReorderedElements: RowSource {
     func write(
         rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
-        // A vector is one row; as a column, each of its elements is one.
-        let recipe = Recipe.reordered(source.recipe, order)
-        try recipe.write(
-            rows: 0..<source.count, rowByteCount: source.byteCount / max(1, source.count), into: output)
+        // A vector is one row.
+        let count = source.count, size = source.dtype.blockByteCount
+        try source.withBytes(rows: rows) { bytes in
+            for place in 0..<rows.count * count {
+                let from = order.source(of: place) * size
+                UnsafeMutableRawBufferPointer(rebasing: output[place * size..<(place + 1) * size])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + size]))
+            }
+        }
     }
 }
 
@@ -87,9 +92,13 @@ extension Tensor {
         heads: Int, file: String, _ order: (Int) -> RowOrder
     ) throws(CheckpointError) -> Tensor {
         let rows = shape.first ?? 0
-        guard heads > 0, rows % heads == 0, (rows / heads) % 2 == 0 else {
+        guard heads > 0, rows >= 2 * heads, rows % (2 * heads) == 0 else {
             throw CheckpointError(
                 file: file, tensor: name, "has \(rows) rows, which do not divide into \(heads) heads")
+        }
+        guard shape.count == 2 || (shape.count == 1 && dtype.blockCount == 1) else {
+            throw CheckpointError(
+                file: file, tensor: name, "of type \(dtype) and shape \(shape) has no rows to reorder")
         }
         var result = self
         let order = order(rows / heads)

@@ -78,6 +78,7 @@ struct ConvertToFolder {
         let hidden = try number("embedding_length")
         let heads = try number("attention.head_count")
         let headSize = source.metadata.setting("attention.key_length")?.int ?? hidden / heads
+        try RopeScaling.check(headSize: headSize, file: source.path)
         let theta = source.metadata.setting("rope.freq_base")?.double ?? 10000
         var result = JSONObject()
         result["architectures"] = .array([.string(architecture.classes.first ?? "")])

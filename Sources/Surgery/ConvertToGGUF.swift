@@ -43,7 +43,9 @@ struct ConvertToGGUF {
 
     private func tensors() throws(CheckpointError) -> [Tensor] {
         var result: [Tensor] = []
-        if let frequencies = try RopeScaling(config: config, file: source.path)?.frequencyFactors(config) {
+        if let frequencies = try RopeScaling(config: config, file: source.path)?
+            .frequencyFactors(config, file: source.path)
+        {
             result.append(frequencies)
         }
         for tensor in source.tensors where !tensor.name.hasSuffix(".rotary_emb.inv_freq") {
@@ -88,10 +90,23 @@ struct ConvertToGGUF {
         try addSettings(to: &result)
         result["general.quantization_version"] = .u32(2)
         let vocabulary = try Vocabulary(checkpoint: source)
-        for pair in try vocabulary.ggufPairs(vocabularySize: try number("vocab_size")) {
+        for pair in try vocabulary.ggufPairs(vocabularySize: try vocabularySize()) {
             result[pair.key] = pair.value
         }
         return result
+    }
+
+    /// `vocab_size`, which has to be the rows of the embedding: a placeholder is made for each without a token.
+    private func vocabularySize() throws(CheckpointError) -> Int {
+        let size = try number("vocab_size")
+        let name = architecture.tensor(role: "token_embedding")?.huggingFace?.name(layer: nil)
+        let rows = name.flatMap { source.tensor(named: $0)?.rowCount }
+        guard rows == size else {
+            throw CheckpointError(
+                file: source.path + "/config.json",
+                "'vocab_size' is \(size.grouped); the embedding has \(rows?.grouped ?? "no") rows")
+        }
+        return size
     }
 
     /// A name for the model: what the configuration calls it, else the folder's.

@@ -146,16 +146,24 @@ package enum RopeScaling: Sendable {
     }
 
     /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
-    package func frequencyFactors(_ config: JSONObject) throws(CheckpointError) -> Tensor? {
+    package func frequencyFactors(_ config: JSONObject, file: String) throws(CheckpointError) -> Tensor? {
         guard case .llama3(let numbers) = self else { return nil }
         let heads = config["num_attention_heads"]?.int ?? 0
         let size = config["head_dim"]?.int ?? (heads > 0 ? (config["hidden_size"]?.int ?? 0) / heads : 0)
         let theta =
             config["rope_theta"]?.double ?? config["rope_parameters"]?["rope_theta"]?.double ?? 10000
+        try RopeScaling.check(headSize: size, file: file)
         let factors = numbers.factors(RopeScaling.frequencies(headSize: size, theta: theta))
         return Tensor(
             name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
             recipe: .computed(Constants(values: factors)))
+    }
+
+    /// Refuses a head size that no model has, before a table of that length is made.
+    package static func check(headSize: Int, file: String) throws(CheckpointError) {
+        guard 1...65_536 ~= headSize else {
+            throw CheckpointError(file: file, "has heads of the size \(headSize.grouped)")
+        }
     }
 
     /// The rotary frequencies of a head, in f32 as torch computes them.
