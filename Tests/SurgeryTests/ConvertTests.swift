@@ -1,0 +1,194 @@
+import Checkpoints
+import Formats
+import Surgery
+import Testing
+import TestSupport
+
+@Suite("converting")
+struct ConvertTests {
+    private static func plan(_ form: Checkpoint.Form, _ change: (inout Checkpoint) -> Void = { _ in }) throws -> Checkpoint {
+        var model = try Models.fixture()
+        change(&model)
+        return try Convert(to: form).apply(to: model)
+    }
+
+    @Test("HF to GGUF and back is the same model, bytes, configuration and tokenizer")
+    func thereAndBack() throws {
+        let folder = TemporaryFolder()
+        let model = try Models.fixture()
+        let writer = CheckpointWriter(threads: 2)
+        let gguf = try writer.write(OutputPlan(ConvertTests.plan(.gguf)), to: folder("m.gguf"))
+        try gguf.checkConsistency()
+        let back = try writer.write(OutputPlan(Convert(to: .folder).apply(to: gguf)), to: folder("back"))
+        #expect(Set(back.tensors.map(\.name)) == Set(model.tensors.map(\.name)))
+        for tensor in model.tensors {
+            let again = try #require(back.tensor(named: tensor.name))
+            #expect(again.shape == tensor.shape && again.dtype == tensor.dtype)
+            #expect(try Models.bytes(again) == Models.bytes(tensor), "\(tensor.name)")
+        }
+        #expect(back.config == model.config)
+        var vocabulary = try Vocabulary(checkpoint: back)
+        vocabulary.addsSpacePrefix = nil
+        #expect(try vocabulary == Vocabulary(checkpoint: model))
+    }
+
+    @Test("the GGUF of the fixture has llama.cpp's names and numbers")
+    func metadata() throws {
+        let gguf = try ConvertTests.plan(.gguf)
+        let expected: [(String, GGUFValue)] = [
+            ("general.architecture", .string("llama")), ("general.name", .string("kjv-7m")), ("llama.block_count", .u32(12)),
+            ("llama.context_length", .u32(1024)), ("llama.embedding_length", .u32(256)), ("llama.feed_forward_length", .u32(512)),
+            ("llama.attention.head_count", .u32(4)), ("llama.attention.head_count_kv", .u32(2)), ("llama.rope.freq_base", .f32(10000)),
+            ("llama.attention.layer_norm_rms_epsilon", .f32(1e-5)), ("llama.vocab_size", .u32(2048)), ("llama.rope.dimension_count", .u32(64)),
+            ("general.file_type", .u32(32)), ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string("gpt-2")),
+        ]
+        for (key, value) in expected { #expect(gguf.metadata[key] == value, "\(key)") }
+        #expect(gguf.tensor(named: "blk.11.ffn_down.weight")?.shape == [256, 512])
+        #expect(gguf.tensor(named: "blk.0.attn_norm.weight")?.dtype == .f32)
+        #expect(gguf.tensor(named: "output.weight") == nil)
+    }
+
+    @Test("rows of q and k are interleaved, all others stay")
+    func rows() throws {
+        let model = try Models.fixture()
+        let gguf = try ConvertTests.plan(.gguf)
+        let source = try Models.bytes(model.tensor(named: "model.layers.0.self_attn.k_proj.weight"))
+        let target = try Models.bytes(gguf.tensor(named: "blk.0.attn_k.weight"))
+        // Row 1 of a head of 64 rows is its row 32.
+        #expect(target[512..<1024] == source[32 * 512..<33 * 512])
+        let value = gguf.tensor(named: "blk.0.attn_v.weight")
+        #expect(try Models.bytes(value) == Models.bytes(model.tensor(named: "model.layers.0.self_attn.v_proj.weight")))
+    }
+
+    @Test("a folder becomes a single file, and neither GGUF nor a folder comes of a single file")
+    func single() throws {
+        let folder = TemporaryFolder()
+        let single = try CheckpointWriter(threads: 1).write(OutputPlan(ConvertTests.plan(.safetensors)), to: folder("m.safetensors"))
+        #expect(folder.names == ["m.safetensors"])
+        #expect(single.byteCount == (try Models.fixture()).byteCount)
+        for form in [Checkpoint.Form.gguf, .folder] {
+            expectRefusal("has no configuration beside its tensors") { try Convert(to: form).apply(to: single) }
+        }
+    }
+
+    @Test("a configuration that lies is refused", arguments: [
+        ("vocab_size", "4294967295", "'vocab_size' is 4,294,967,295; the embedding has 2,048 rows"),
+        ("vocab_size", "-1", "'vocab_size' is missing or no positive whole number"),
+        ("hidden_size", "0", "'hidden_size' is missing or no positive whole number"),
+        ("num_attention_heads", "3", "has 256 rows, which do not divide into 3 heads"),
+        ("num_attention_heads", "256", "has 256 rows, which do not divide into 256 heads"),
+        ("num_attention_heads", "99999999999", "'num_attention_heads' is missing"),
+        ("num_key_value_heads", "\"2\"", "'num_key_value_heads' is missing"),
+        ("max_position_embeddings", "1e30", "'max_position_embeddings' is missing"),
+        ("head_dim", "-64", "'head_dim' is missing"),
+        ("rope_scaling", #"{"rope_type":"llama3","factor":0}"#, "the rope scaling 'llama3' has no positive 'factor'"),
+        ("rope_scaling", #"{"rope_type":"linear","factor":1e999}"#, "the rope scaling 'linear' has no positive 'factor'"),
+        ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
+        ("quantization_config", #"{"quant_method":"gptq"}"#, "is quantized with gptq"),
+    ])
+    func lies(key: String, value: String, message: String) throws {
+        let json = try JSON.parse(value)
+        expectRefusal(message) { try ConvertTests.plan(.gguf) { $0.config?[key] = json } }
+    }
+
+    @Test("heads of a size that no model has are refused before a table is made", arguments: ["9223372036854775807", "0", "65538"])
+    func headSize(value: String) throws {
+        let size = try JSON.parse(value)
+        let scaling = try JSON.parse(
+            #"{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":8192}"#)
+        expectRefusal("has heads of the size") {
+            try ConvertTests.plan(.gguf) {
+                $0.config?["head_dim"] = size
+                $0.config?["rope_scaling"] = scaling
+            }
+        }
+        var gguf = try ConvertTests.plan(.gguf)
+        gguf.metadata["llama.attention.key_length"] = .u64(UInt64(value) ?? 0)
+        expectRefusal("has heads of the size") { try Convert(to: .folder).apply(to: gguf) }
+    }
+
+    @Test("tensors that nobody has named, or without rows to reorder, are refused")
+    func tensors() throws {
+        expectRefusal("tensor 'model.layers.0.mystery' has no GGUF name") {
+            try ConvertTests.plan(.gguf) { $0.tensors.append(Models.zeros("model.layers.0.mystery", [2])) }
+        }
+        let name = "model.layers.0.self_attn.q_proj.weight"
+        for shape in [[], [0, 256], [4, 1], [8, 2, 16]] {
+            expectRefusal("tensor '\(name)'") {
+                try ConvertTests.plan(.gguf) { model in
+                    model.tensors = model.tensors.map { $0.name == name ? Models.zeros(name, shape) : $0 }
+                }
+            }
+        }
+        expectRefusal("the architecture 'Other' has no description") {
+            try ConvertTests.plan(.gguf) {
+                $0.architecture = nil
+                $0.config?["architectures"] = .array([.string("Other")])
+            }
+        }
+    }
+
+    @Test("a bias follows its matrix, there and back")
+    func bias() throws {
+        var model = try Models.fixture()
+        let values = (0..<256).map { Float($0) }
+        let folder = TemporaryFolder()
+        let file = SafetensorsBytes([(name: "model.layers.0.self_attn.q_proj.bias", dtype: "F32", shape: [256], data: littleEndian(values))])
+        let bias = try #require(try Checkpoint.open(folder.write("b.safetensors", file.bytes)).tensors.first)
+        model.tensors.append(bias)
+        let gguf = try Convert(to: .gguf).apply(to: model)
+        let interleaved = try Models.bytes(gguf.tensor(named: "blk.0.attn_q.bias"))
+        let order = (0..<256).map { RowOrder.interleave(headSize: 64).source(of: $0) }
+        #expect(interleaved == littleEndian(order.map { Float($0) }))
+        let back = try Convert(to: .folder, dtype: .f32).apply(to: gguf)
+        #expect(try Models.bytes(back.tensor(named: bias.name)) == littleEndian(values))
+        #expect(back.config?["attention_bias"] == .bool(true))
+    }
+}
+
+@Suite("rope scaling")
+struct RopeScalingTests {
+    private static func gguf(_ scaling: String, theta: Double) throws -> Checkpoint {
+        var model = try Models.fixture()
+        model.config?["rope_scaling"] = try JSON.parse(scaling)
+        model.config?["rope_theta"] = .double(theta)
+        return try Convert(to: .gguf).apply(to: model)
+    }
+
+    private static let llama31 =
+        #"{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192}"#
+
+    @Test("Llama 3's frequency factors are those of transformers")
+    func llama3() throws {
+        let gguf = try RopeScalingTests.gguf(RopeScalingTests.llama31, theta: 500_000)
+        let bytes = try Models.bytes(gguf.tensor(named: "rope_freqs.weight"))
+        let factors = bytes.withUnsafeBytes { bytes in
+            (0..<bytes.count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+        }
+        // transformers 5.24: 1 / (inv_freq scaled / inv_freq) for heads of 64.
+        let expected = Array(repeating: Float(1), count: 15) + [1.5534146, 2.6945302, 5.2573271] + Array(repeating: 8, count: 14)
+        #expect(factors.count == 32)
+        #expect(zip(factors, expected).allSatisfy { abs($0 - $1) <= 2e-6 * $1 })
+        let back = try Convert(to: .folder).apply(to: gguf)
+        #expect(back.config?["rope_scaling"]?.compact == RopeScalingTests.llama31)
+        #expect(back.config?["rope_theta"] == .number("500000.0"))
+        #expect(back.tensor(named: "rope_freqs.weight") == nil)
+    }
+
+    @Test("factors that no configuration can express are refused on the way back")
+    func inexpressible() throws {
+        let other = RopeScalingTests.llama31.replacing("8192", with: "1024")
+        let gguf = try RopeScalingTests.gguf(other, theta: 500_000)
+        expectRefusal("holds factors that no config.json can express") { try Convert(to: .folder).apply(to: gguf) }
+    }
+
+    @Test("linear and YaRN scaling survive there and back", arguments: [
+        #"{"rope_type":"linear","factor":4.0}"#,
+        #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}"#,
+        #"{"rope_type":"yarn","factor":2.5,"original_max_position_embeddings":4096,"attention_factor":0.5,"beta_fast":32.0,"beta_slow":1.0}"#,
+    ])
+    func others(scaling: String) throws {
+        let gguf = try RopeScalingTests.gguf(scaling, theta: 10_000)
+        #expect(try Convert(to: .folder).apply(to: gguf).config?["rope_scaling"]?.compact == scaling)
+    }
+}

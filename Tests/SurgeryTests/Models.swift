@@ -1,0 +1,65 @@
+import Checkpoints
+import Formats
+import Testing
+import TestSupport
+
+/// Checkpoints that were never written, made from the fixture by putting other things in its place.
+enum Models {
+    /// Rows of zeros, for models whose values do not matter.
+    struct Zeros: RowSource {
+        var description: String { "zeros" }
+
+        func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+            output.initializeMemory(as: UInt8.self, repeating: 0)
+        }
+    }
+
+    static func fixture() throws -> Checkpoint { try Checkpoint.open(Fixture.model) }
+
+    static func zeros(_ name: String, _ shape: [Int], _ dtype: DType = .f16) -> Tensor {
+        Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(Zeros()))
+    }
+
+    /// A folder with a tensor for each layer and one outside, and a configuration.
+    static func folder(layers: Int, config: String) throws -> Checkpoint {
+        var checkpoint = try fixture()
+        checkpoint.architecture = nil
+        checkpoint.config = try JSON.parse(config).object
+        checkpoint.tensors = [zeros("embed", [4, 4])] + (0..<layers).map { zeros("m.layers.\($0).w", [4, 4]) }
+        return checkpoint
+    }
+
+    /// A GGUF checkpoint with a tensor for each layer, and pairs under the architecture's prefix.
+    static func gguf(_ architecture: String, layers: Int, _ pairs: [(String, GGUFValue)] = []) throws -> Checkpoint {
+        var checkpoint = try fixture()
+        checkpoint.form = .gguf
+        checkpoint.config = nil
+        checkpoint.companions = []
+        checkpoint.architecture = Architecture.named(gguf: architecture)
+        checkpoint.metadata["general.architecture"] = .string(architecture)
+        checkpoint.metadata["\(architecture).block_count"] = .u32(UInt32(layers))
+        for (key, value) in pairs { checkpoint.metadata["\(architecture).\(key)"] = value }
+        checkpoint.tensors = [zeros("token_embd.weight", [4, 4])] + (0..<layers).map { zeros("blk.\($0).w", [4, 4]) }
+        return checkpoint
+    }
+
+    /// The bytes of a tensor.
+    static func bytes(_ tensor: Tensor?) throws -> [UInt8] {
+        guard let tensor else { return [] }
+        return try tensor.withBytes(rows: 0..<tensor.rowCount) { [UInt8]($0) }
+    }
+}
+
+/// Expects that an edit is refused, with a part of the message.
+func expectRefusal(
+    _ message: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Checkpoint
+) {
+    do {
+        _ = try body()
+        Issue.record("nothing was refused", sourceLocation: sourceLocation)
+    } catch {
+        let text = (error as? CheckpointError)?.description ?? "\(error)"
+        #expect(text.contains(message), sourceLocation: sourceLocation)
+        #expect(!text.contains { $0.isNewline }, sourceLocation: sourceLocation)
+    }
+}
