@@ -90,12 +90,12 @@ struct PrecisionOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How activations meet bf16 weights: bf16 is faster where the CPU has it, f32 is exact.",
+            "How activations meet bf16 weights: in f32, or rounded to bf16, faster where the CPU multiplies it.",
             valueName: "kind"))
-    var precision: PrecisionArgument?
+    var precision = PrecisionArgument.f32
 
-    func run(threads: Int, standard: RunOptions.Precision) -> RunOptions {
-        RunOptions(precision: precision?.precision ?? standard, threads: threads)
+    func run(threads: Int) -> RunOptions {
+        RunOptions(precision: precision.precision, threads: threads)
     }
 }
 

@@ -1,4 +1,4 @@
-"""The forms that a checkpoint comes in: shards of an HF folder, splits of GGUF, GGUF version 2, one safetensors file."""
+"""The forms that a checkpoint comes in: HF shards, splits of GGUF, GGUF version 2, one safetensors file."""
 
 import pathlib
 import shutil

@@ -15,11 +15,13 @@ SCRIPTS = [
     (0x1100, 0x11FF), (0x1E00, 0x1FFF), (0x2000, 0x206F), (0x2070, 0x218B), (0x2190, 0x23FF),
     (0x2C00, 0x2DFF), (0x3040, 0x30FF), (0x4E00, 0x9FFF), (0xA960, 0xA97C), (0xAC00, 0xD7A3),
     (0xF900, 0xFAD9), (0xFE00, 0xFFEF), (0x10330, 0x1034A), (0x1D400, 0x1D7FF), (0x20000, 0x2A6DD)]
-MARKS = [chr(c) for c in (*range(0x0300, 0x0370), 0x05B0, 0x064B, 0x093C, 0x0E31, 0x20DD, 0x3099, 0xFE0F)]
+MARKS = [chr(c) for c in (
+    *range(0x0300, 0x0370), 0x05B0, 0x064B, 0x093C, 0x0E31, 0x20DD, 0x3099, 0xFE0F)]
 DIGITS = "0123456789" * 4 + "٠١٢٣٤५६७८९０１２²³¼½ⅣⅫ①⑩𝟘𝟙〇"
 SPACES = " " * 12 + "\n\n\n\t\r\r\n\v\f\u0085\u00a0\u1680\u2003\u2009\u2028\u2029\u202f\u3000\u200b\ufeff"
-CONTRACTIONS = ["'s", "'S", "'t", "'T", "'re", "'RE", "'ve", "'Ve", "'m", "'ll", "'lL", "'d", "'D", "’s", "'x",
-                "''s", "'ſ", "I'll", "DON'T", "we've"]
+CONTRACTIONS = [
+    "'s", "'S", "'t", "'T", "'re", "'RE", "'ve", "'Ve", "'m", "'ll", "'lL", "'d", "'D", "’s", "'x", "''s", "'ſ",
+    "I'll", "DON'T", "we've"]
 EMOJI = ["🚀", "😶\u200d🌫️", "👩\u200d👩\u200d👧", "🇩🇪", "👍🏽", "✅", "☎️", "🦙", "1️⃣"]
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~…–—«»„“”¿¡·。、！？"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

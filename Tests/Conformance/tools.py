@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import tempfile
 
+os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars of the peers between the checks
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = pathlib.Path(

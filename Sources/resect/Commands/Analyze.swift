@@ -45,7 +45,7 @@ struct Analyze: ParsableCommand {
             common.note(
                 "\(corpus) holds \(text.contexts.count) contexts of \(samples.context) tokens; \(samples.samples) were asked for")
         }
-        let run = samples.precision.run(threads: common.threadCount, standard: .bf16)
+        let run = samples.precision.run(threads: common.threadCount)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
         let similarity = try chooser.similarity(text, samples, run: run)
         var blocks = similarity.chosenBlocks(

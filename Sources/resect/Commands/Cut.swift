@@ -84,7 +84,7 @@ struct Cut: ParsableCommand {
         try write.check(checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form)]))
         let text = try Corpus(
             path: corpus, for: checkpoint, contextLength: samples.context, limit: BlockChooser.lossContexts)
-        let run = samples.precision.run(threads: common.threadCount, standard: .bf16)
+        let run = samples.precision.run(threads: common.threadCount)
         let loss = try chooser.measure(candidates, corpus: text, run: run)
         let best = loss.best ?? nearest
         write.extra = BlockReport.json(loss, chosen: best)

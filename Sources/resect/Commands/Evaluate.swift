@@ -30,7 +30,7 @@ struct Evaluate: ParsableCommand {
         let checkpoint = try model.open()
         let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
         let result = try Evaluate.measure(
-            checkpoint, text, precision.run(threads: common.threadCount, standard: .f32), common, "evaluate")
+            checkpoint, text, precision.run(threads: common.threadCount), common, "evaluate")
         if common.json {
             Output.json(
                 JSONObject([

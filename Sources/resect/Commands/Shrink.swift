@@ -50,7 +50,7 @@ struct Shrink: ParsableCommand {
         if let any = SimpleBlock.layers(size: size, of: count), let planned = try? edited(checkpoint, any, mixture) {
             try write.check(planned)
         }
-        let run = samples.precision.run(threads: common.threadCount, standard: .bf16)
+        let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
@@ -60,14 +60,13 @@ struct Shrink: ParsableCommand {
         common.note(BlockChooser.words(best.layers, of: count))
         if !common.json { BlockReport.print(loss) }
         write.dropped = best.layers
-        let exact = samples.precision.run(threads: common.threadCount, standard: .f32)
-        let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, exact, common, "before")
+        let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, run, common, "before")
         if common.json {
-            try writeJSON(write, result, checkpoint, judged, exact, before, loss, best)
+            try writeJSON(write, result, checkpoint, judged, run, before, loss, best)
             return
         }
         guard let written = try write.write(result), let before else { return }
-        let after = try Evaluate.measure(written, judged, exact, common, "after")
+        let after = try Evaluate.measure(written, judged, run, common, "after")
         Output.line()
         report(checkpoint, before, written, after, judged)
     }

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
+
+    bench.py [--rounds N] [--large] [PART ...]     parts: analyze quantize cut
+
+Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
+model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
+--large quantizes a model of 1.1 billion parameters too.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "Tests" / "Conformance"))
+
+import copying  # noqa: E402
+import models  # noqa: E402
+import passes  # noqa: E402
+import quantizing  # noqa: E402
+from tools import RESECT  # noqa: E402
+
+PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure}
+
+
+def table(rows):
+    """The rows as text, in columns."""
+    head = ("what", "resect s", "peer", "peer s", "ratio", "target", "")
+    cells = [head] + [(r["what"], f"{r['ours']:.2f}", r["peer"], f"{r['theirs']:.2f}",
+                       f"{r['ours'] / r['theirs']:.2f}", f"{r['target']:.2f}" if r["target"] else "-",
+                       "" if not r["target"] else "ok" if r["ours"] <= r["target"] * r["theirs"] else "MISSED")
+                      for r in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    number = lambda i: i in (1, 3, 4, 5)
+    return "\n".join("  ".join(
+        cell.rjust(widths[i]) if number(i) else cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip()
+        for row in cells)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--large", action="store_true")
+    options = parser.parse_args()
+    if not os.access(RESECT, os.X_OK):
+        sys.exit(f"{RESECT} is not there; build it, or set RESECT")
+    models.make()
+    rows = []
+    for name in options.parts or PARTS:
+        with tempfile.TemporaryDirectory(prefix="resect-bench-", dir=os.environ.get("TMPDIR")) as work:
+            rows += PARTS[name](pathlib.Path(work), options)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
