@@ -57,7 +57,8 @@ public struct Similarity: Sendable, Equatable {
             let pass = try ForwardPass(
                 model, contexts: group, precision: run.decoderPrecision, threads: run.threads)
             let last = UnitStates(layers: layers, rows: group.count, hidden: hidden)
-            let all = overAllTokens
+            let all =
+                overAllTokens
                 ? UnitStates(layers: layers, rows: group.count * corpus.contextLength, hidden: hidden) : nil
             for layer in 0...layers {
                 for (row, _) in group.enumerated() {

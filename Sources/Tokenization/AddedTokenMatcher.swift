@@ -42,7 +42,9 @@ struct AddedTokenMatcher: Sendable {
                 place = end
                 continue
             }
-            if entry.token.stripsLeft { while begin > start, let before = space(text, endingAt: begin) { begin = before } }
+            if entry.token.stripsLeft {
+                while begin > start, let before = space(text, endingAt: begin) { begin = before }
+            }
             if entry.token.stripsRight {
                 while end < text.count, case let (kind, count) = CharacterClass.at(end, in: text), kind.isSpace {
                     end += count

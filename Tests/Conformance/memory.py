@@ -7,7 +7,7 @@ import time
 import synthetic
 import tensorfiles
 from models import SMOLLM2, SMOLLM2_HF
-from tools import CALIBRATION, RESECT, THREADS, Failed, folder
+from tools import CALIBRATION, RESECT, THREADS, failure, folder
 
 MIB = 1024
 
@@ -34,34 +34,34 @@ def peak(*arguments):
         highest = max(highest, anonymous(process.pid))
         time.sleep(0.002)
     if process.returncode != 0:
-        raise Failed(f"{' '.join(command[1:])}: exit status {process.returncode}: "
-                     f"{process.stderr.read().decode('utf-8', 'replace').strip()}")
+        raise failure(command, process.returncode, process.stderr.read().decode("utf-8", "replace"))
     return highest / MIB
 
 
 def check(checks):
     for name, model in (("smollm2 hf", SMOLLM2_HF), ("smollm2 q4_1", SMOLLM2)):
-        with checks.section(f"memory {name}"), folder() as work:
-            measure = lambda command, limit, *arguments: checks.below(
-                f"memory {name}: {command}, peak of anonymous memory in MiB",
-                peak(command.split()[0], model, *arguments), limit, "{:.1f}")
-            measure("analyze", 400, "--corpus", CALIBRATION, "-o", f"{work}/a.json")
-            measure("cut", 64, "-o", f"{work}/cut{model.suffix}", "--layers", "13:19")
-            measure("convert to the other form", 64, "-o",
-                    f"{work}/other" if model.suffix else f"{work}/other.gguf")
-            measure("convert to f32", 64, "-o", f"{work}/f32.gguf", "--dtype", "f32")
-    with checks.section("memory of a file above 4 GiB"), folder() as work:
+        with folder() as work:
+            other = f"{work}/other" if model.suffix else f"{work}/other.gguf"
+            measure(checks, name, "analyze", 400, model, "--corpus", CALIBRATION, "-o", f"{work}/a.json")
+            measure(checks, name, "cut", 64, model, "-o", f"{work}/cut{model.suffix}", "--layers", "13:19")
+            measure(checks, name, "convert", 64, model, "-o", other)
+            measure(checks, name, "convert", 64, model, "-o", f"{work}/f32.gguf", "--dtype", "f32")
+    with checks.section("memory of a large file"), folder() as work:
         large(checks, pathlib.Path(work))
+
+
+def measure(checks, name, command, limit, *arguments):
+    label = f"memory {name}: {command} to {pathlib.Path(arguments[arguments.index('-o') + 1]).name}"
+    with checks.section(label):
+        checks.below(f"{label}, peak of anonymous memory in MiB", peak(command, *arguments), limit, "{:.1f}")
 
 
 def large(checks, work):
     source, cut, converted = work / "model", work / "cut", work / "f16.safetensors"
     size = synthetic.folder(source, layers=14)
-    name = f"memory of a file of {size / 2**30:.1f} GiB"
-    checks.below(f"{name}: cut, peak of anonymous memory in MiB",
-                 peak("cut", source, "-o", cut, "--layers", "5:8"), 64, "{:.1f}")
+    name = f"{size / 2**30:.1f} GiB file"
+    measure(checks, name, "cut", 64, source, "-o", cut, "--layers", "5:8")
     norms = lambda path: tensorfiles.safetensors_tensors(path, synthetic.is_small)
-    checks.equal(f"{name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
+    checks.equal(f"memory {name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
         norms(cut), tensorfiles.without_layers(norms(source), 5, 8)))
-    checks.below(f"{name}: convert to f16, peak of anonymous memory in MiB",
-                 peak("convert", source, "-o", converted, "--dtype", "f16"), 64, "{:.1f}")
+    measure(checks, name, "convert", 64, source, "-o", converted, "--dtype", "f16")

@@ -24,14 +24,20 @@ class Failed(Exception):
     """A command that ended with a status other than 0: what it was and what it said last."""
 
 
-def run(command, status=0, **options):
-    """Runs a command and gives its standard output; raises `Failed` unless it ends with the status."""
+def failure(command, status, text):
+    """The error of a command that failed: the crash that it reports, or its last words."""
+    lines = text.strip().splitlines()
+    words = [line for line in lines if "crashed" in line] or lines[-3:]
+    return Failed(f"{pathlib.Path(command[0]).name} {' '.join(map(str, command[1:]))}: "
+                  f"exit status {status}: {' | '.join(words)}")
+
+
+def run(command):
+    """Runs a command and gives its standard output; raises `Failed` unless it ends well."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, **options)
-    if done.returncode != status:
-        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise Failed(f"{pathlib.Path(command[0]).name} {' '.join(map(str, command[1:]))}: "
-                     f"exit status {done.returncode}: {last}")
+                          stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise failure(command, done.returncode, done.stderr or done.stdout)
     return done.stdout
 
 
@@ -52,7 +58,7 @@ def llama(tool, *arguments):
                           stdin=subprocess.DEVNULL)
     text = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
-        raise Failed(f"{tool}: exit status {done.returncode}: {' | '.join(text.splitlines()[-3:])}")
+        raise failure(command, done.returncode, text)
     return text
 
 

@@ -115,7 +115,8 @@ extension Checkpoint {
         guard let tensor = tensor(named: "rope_freqs.weight") else { return nil }
         guard tensor.shape.count == 1, tensor.dtype == .f32 else {
             throw CheckpointError(
-                file: path, tensor: tensor.name, "of type \(tensor.dtype) and shape \(tensor.shape) is no list of factors")
+                file: path, tensor: tensor.name,
+                "of type \(tensor.dtype) and shape \(tensor.shape) is no list of factors")
         }
         return try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
             (0..<tensor.count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }

@@ -90,7 +90,8 @@ extension Vocabulary {
         guard first != nil || last != nil else { return nil }
         func token(_ id: Int?, type: Int) -> [JSON] {
             guard let text = text(id) else { return [] }
-            return [.object(JSONObject([("SpecialToken", .object(JSONObject([("id", text), ("type_id", .int(type))])))]))]
+            let inner = JSONObject([("id", text), ("type_id", .int(type))])
+            return [.object(JSONObject([("SpecialToken", .object(inner))]))]
         }
         func sequence(_ name: String, type: Int) -> [JSON] {
             let inner = JSONObject([("id", .string(name)), ("type_id", .int(type))])

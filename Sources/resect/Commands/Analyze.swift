@@ -43,7 +43,8 @@ struct Analyze: ParsableCommand {
             path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
         if text.contexts.count < samples.samples {
             common.note(
-                "\(corpus) holds \(text.contexts.count) contexts of \(samples.context) tokens; \(samples.samples) were asked for")
+                "\(corpus) holds \(text.contexts.count) contexts of \(samples.context) tokens; \(samples.samples) were asked for"
+            )
         }
         let run = samples.precision.run(threads: common.threadCount)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)

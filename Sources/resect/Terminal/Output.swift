@@ -33,7 +33,9 @@ enum Output {
         }
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+            let count = bytes.withUnsafeBytes { buffer in
+                write(STDOUT_FILENO, buffer.baseAddress.map { $0 + done }, bytes.count - done)
+            }
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EPIPE { Signals.leave(status: 0) }
             guard count > 0 else {

@@ -17,6 +17,7 @@ final class Progress: Sendable {
 
     private static let interval: UInt64 = 100_000_000
     private static let width = 24
+    private static let erase = "\r\u{1B}[K"
 
     /// What is counted.
     enum Unit: Sendable {
@@ -59,7 +60,8 @@ final class Progress: Sendable {
         }
         let left = rate > 0 ? Double(total - done) / rate : 0
         let time = "\(Int(left) / 60):\(String(Int(left) % 60 + 100).dropFirst()) left"
-        draw("\r\u{1B}[K\(label.padded(10)) \(bar) \(Int(share * 100).description.padded(3, right: true))%  \(text)  \(time)")
+        let percent = Int(share * 100).description.padded(3, right: true)
+        Progress.draw(Progress.erase + "\(label.padded(10)) \(bar) \(percent)%  \(text)  \(time)")
     }
 
     /// Takes the bar away.
@@ -67,10 +69,10 @@ final class Progress: Sendable {
 
     /// Takes any bar away, before something else is written.
     static func clear() {
-        if Output.isWatched { _ = "\r\u{1B}[K".utf8.withContiguousStorageIfAvailable { write(STDERR_FILENO, $0.baseAddress, $0.count) } }
+        if Output.isWatched { draw(erase) }
     }
 
-    private func draw(_ text: String) {
+    private static func draw(_ text: String) {
         let bytes = Array(text.utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }

@@ -1,0 +1,89 @@
+# `make demo` shrinks a real model, `make test` runs the tests; both install what they need.
+MODEL ?= fixtures/kjv-7m
+CORPUS ?= fixtures/calibration.txt
+EVALUATION ?= fixtures/evaluation.txt
+DROP ?= 25%
+TYPE ?= Q4_K_M
+OUT ?= .build/demo.gguf
+PREFIX ?= /usr/local
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+RESECT := .build/release/resect
+SWIFT_SOURCES := Package.swift Sources Tests
+# Warnings are errors here, but not for those who use the package.
+export RESECT_STRICT := 1
+
+BUILD_PACKAGES := git libc6-dev libstdc++-12-dev make
+CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
+FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
+
+# Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
+define install_packages
+@if command -v dpkg-query > /dev/null; then \
+    missing=$$(for name in $(1); do \
+        dpkg-query -W -f '$${db:Status-Status}' $$name 2> /dev/null | grep -qx installed || echo $$name; done | xargs); \
+    if [ -n "$$missing" ]; then \
+        echo "installing $$missing"; \
+        $(SUDO) apt-get -q update && $(SUDO) apt-get -q install -y --no-install-recommends $$missing; \
+    fi; \
+fi
+@command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
+endef
+
+.PHONY: deps build demo test check lint format man fixtures bench conformance install clean
+
+deps:
+	$(call install_packages,$(BUILD_PACKAGES))
+
+build: deps
+	swift build -c release --product resect
+
+demo: build
+	$(RESECT) inspect $(MODEL)
+	@echo
+	$(RESECT) shrink $(MODEL) -o $(OUT) --force --corpus $(CORPUS) --evaluation $(EVALUATION) --drop $(DROP) --type $(TYPE)
+	@echo
+	$(RESECT) inspect $(OUT)
+
+test: deps
+	swift build -c release --build-tests -Xswiftc -enable-testing --scratch-path .build-tests
+	swift test -c release --skip-build -Xswiftc -enable-testing --scratch-path .build-tests
+
+check: lint man
+	@git diff --exit-code --stat -- man || { echo "man pages are out of date: commit what 'make man' made"; exit 1; }
+
+lint: deps
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
+
+format: deps
+	swift format --in-place --recursive $(SWIFT_SOURCES)
+
+# The date is fixed, so that pages change only when the commands do.
+man: build
+	swift package -c release --allow-writing-to-package-directory generate-manual --multi-page --date 2026-11-24 \
+	    --authors "The resect maintainers" --output-directory man
+	rm -f man/resect.help.1
+	sed -i 's/resect\.\([a-z]\)/resect-\1/g' man/*.1
+	for page in man/resect.*.1; do mv $$page man/resect-$${page#man/resect.}; done
+
+fixtures:
+	$(call install_packages,$(FIXTURE_PACKAGES) $(CONFORMANCE_PACKAGES))
+	cache=$$(Tests/Conformance/peers.sh) && cd fixtures && $$cache/venv/bin/python make.py texts && $$cache/venv/bin/python make.py model
+
+conformance: build
+	$(call install_packages,$(CONFORMANCE_PACKAGES))
+	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Tests/Conformance/conformance.py
+
+bench: build
+	$(call install_packages,$(CONFORMANCE_PACKAGES))
+	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Benchmarks/bench.py
+
+install: deps
+	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -s .build-install/release/resect $(DESTDIR)$(PREFIX)/bin/resect
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+
+clean:
+	rm -rf .build .build-tests .build-install
