@@ -63,7 +63,7 @@ man: build
 	swift package -c release --allow-writing-to-package-directory generate-manual --multi-page --date 2026-11-24 \
 	    --authors "The resect maintainers" --output-directory man
 	rm -f man/resect.help.1
-	sed -i 's/resect\.\([a-z]\)/resect-\1/g' man/*.1
+	sed -i "s/resect\\.\\([a-z]\\)/resect-\\1/g; /resect-help 1/d" man/*.1
 	for page in man/resect.*.1; do mv $$page man/resect-$${page#man/resect.}; done
 
 fixtures:
