@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 @Suite("GGUF")
 struct GGUFTests {
@@ -13,10 +13,14 @@ struct GGUFTests {
             ("t.u8", .init(type: 0, bytes: [200])), ("t.i8", .init(type: 1, bytes: [0x80])),
             ("t.u16", .init(type: 2, bytes: [1, 2])), ("t.i16", .init(type: 3, bytes: [0, 0x80])),
             ("t.u32", .u32(7)), ("t.i32", .init(type: 5, bytes: littleEndian(Int32.min))), ("t.f32", .f32(.nan)),
-            ("t.bool", .bool(true)), ("t.text", .text("é\n\u{0}")), ("t.u64", .init(type: 10, bytes: littleEndian(UInt64.max))),
-            ("t.i64", .init(type: 11, bytes: littleEndian(Int64.min))), ("t.f64", .init(type: 12, bytes: littleEndian(Double.pi.bitPattern))),
+            ("t.bool", .bool(true)), ("t.text", .text("é\n\u{0}")),
+            ("t.u64", .init(type: 10, bytes: littleEndian(UInt64.max))),
+            ("t.i64", .init(type: 11, bytes: littleEndian(Int64.min))),
+            ("t.f64", .init(type: 12, bytes: littleEndian(Double.pi.bitPattern))),
         ]
-        let arrays = scalars.map { (key: $0.key + ".list", value: GGUFBytes.Value.array($0.value.type, [$0.value, $0.value])) }
+        let arrays = scalars.map {
+            (key: $0.key + ".list", value: GGUFBytes.Value.array($0.value.type, [$0.value, $0.value]))
+        }
         let empty = (key: "t.empty", value: GGUFBytes.Value.array(5, []))
         return GGUFBytes(
             [architecture, ("llama.block_count", .u32(2))] + scalars + arrays + [empty],
@@ -104,38 +108,108 @@ struct GGUFTests {
         Hostile("version 1", with { $0.version = 1 }, "is GGUF version 1"),
         Hostile("version 4", with { $0.version = 4 }, "is GGUF version 4"),
         Hostile("a big-endian file", with { $0.version = UInt32(3).byteSwapped }, "is a big-endian GGUF file"),
-        Hostile("more tensors than bytes", with { $0.claimedTensors = 1 << 20 }, "the tensor count is 1,048,576, more than the file can hold"),
+        Hostile(
+            "more tensors than bytes", with { $0.claimedTensors = 1 << 20 },
+            "the tensor count is 1,048,576, more than the file can hold"),
         Hostile("2^64 - 1 tensors", with { $0.claimedTensors = .max }, "more than the file can hold"),
-        Hostile("more pairs than bytes", with { $0.claimedPairs = 1 << 40 }, "the number of pairs is 1,099,511,627,776, more than the file can hold"),
-        Hostile("one pair too many", with { $0.claimedPairs = UInt64($0.pairs.count + 1) }, "more than the file can hold"),
-        Hostile("a key longer than the file", keyTooLong, "the length of a key is 8,589,934,592, more than the file can hold (at byte 32)"),
-        Hostile("a text longer than the file", pair("k", hugeText), "the length of the value of 'k' is 18,446,744,073,709,551,615, more than the file can hold"),
-        Hostile("a text that is not UTF-8", pair("k", .init(type: 8, bytes: littleEndian(UInt64(2)) + [0xC3, 0x28])), "the value of 'k' is not UTF-8"),
-        Hostile("a value of unknown type", pair("k", .init(type: 13, bytes: [0, 0, 0, 0])), "'k' has a value of unknown type 13"),
-        Hostile("an array of unknown type", pair("k", .init(type: 9, bytes: littleEndian(UInt32(77)) + littleEndian(UInt64(0)))), "the array 'k' has elements of type 77"),
-        Hostile("an array in an array", pair("k", .array(9, [.array(4, [.u32(1)])])), "the array 'k' has elements of type 9"),
-        Hostile("an array longer than the file", pair("k", .init(type: 9, bytes: littleEndian(UInt32(12)) + littleEndian(UInt64.max / 8))), "the length of 'k' is"),
-        Hostile("an array of texts that end early", pair("k", .init(type: 9, bytes: littleEndian(UInt32(8)) + littleEndian(UInt64(2)) + GGUFBytes.text("a") + littleEndian(UInt64(99)))), "the length of the value of 'k' is 99"),
-        Hostile("a key twice", GGUFBytes([architecture, architecture]).bytes, "the key 'general.architecture' stands twice"),
+        Hostile(
+            "more pairs than bytes", with { $0.claimedPairs = 1 << 40 },
+            "the number of pairs is 1,099,511,627,776, more than the file can hold"),
+        Hostile(
+            "one pair too many", with { $0.claimedPairs = UInt64($0.pairs.count + 1) }, "more than the file can hold"),
+        Hostile(
+            "a key longer than the file", keyTooLong,
+            "the length of a key is 8,589,934,592, more than the file can hold (at byte 32)"),
+        Hostile(
+            "a text longer than the file", pair("k", hugeText),
+            "the length of the value of 'k' is 18,446,744,073,709,551,615, more than the file can hold"),
+        Hostile(
+            "a text that is not UTF-8", pair("k", .init(type: 8, bytes: littleEndian(UInt64(2)) + [0xC3, 0x28])),
+            "the value of 'k' is not UTF-8"),
+        Hostile(
+            "a value of unknown type", pair("k", .init(type: 13, bytes: [0, 0, 0, 0])),
+            "'k' has a value of unknown type 13"),
+        Hostile(
+            "an array of unknown type",
+            pair("k", .init(type: 9, bytes: littleEndian(UInt32(77)) + littleEndian(UInt64(0)))),
+            "the array 'k' has elements of type 77"),
+        Hostile(
+            "an array in an array", pair("k", .array(9, [.array(4, [.u32(1)])])), "the array 'k' has elements of type 9"
+        ),
+        Hostile(
+            "an array longer than the file",
+            pair("k", .init(type: 9, bytes: littleEndian(UInt32(12)) + littleEndian(UInt64.max / 8))),
+            "the length of 'k' is"),
+        Hostile(
+            "an array of texts that end early",
+            pair(
+                "k",
+                .init(
+                    type: 9,
+                    bytes: littleEndian(UInt32(8)) + littleEndian(UInt64(2)) + GGUFBytes.text("a")
+                        + littleEndian(UInt64(99)))), "the length of the value of 'k' is 99"),
+        Hostile(
+            "a key twice", GGUFBytes([architecture, architecture]).bytes, "the key 'general.architecture' stands twice"),
         Hostile("alignment 0", pair("general.alignment", .u32(0)), "general.alignment is"),
         Hostile("alignment 3", pair("general.alignment", .u32(3)), "not a 32-bit power of two"),
         Hostile("alignment as text", pair("general.alignment", .text("32")), "not a 32-bit power of two"),
-        Hostile("alignment in 64 bits", pair("general.alignment", .init(type: 10, bytes: littleEndian(UInt64(32)))), "not a 32-bit power of two"),
-        Hostile("alignment 2^31", GGUFBytes([("general.alignment", .u32(1 << 31))], [.init("a.0.w", shape: [1], data: [1, 2, 3, 4])]).bytes, "needs 4 bytes at offset 2,147,483,648"),
-        Hostile("a name twice", tensor(.init("a", shape: [1], data: [0, 0, 0, 0]), .init("a", shape: [1], data: [0, 0, 0, 0])), "tensor 'a' stands twice"),
-        Hostile("a name of 64 bytes", tensor(.init(String(repeating: "n", count: 64), shape: [1], data: [0, 0, 0, 0])), "has a name of 64 bytes; at most 63 are allowed"),
-        Hostile("five dimensions", tensor(.init("a", shape: [1, 1, 1, 1, 1], data: [0, 0, 0, 0])), "has 5 dimensions; at most 4 are allowed"),
-        Hostile("a type that ggml took back", tensor(.init("a", type: 4, shape: [32], data: Array(repeating: 0, count: 20))), "has the unknown type 4"),
-        Hostile("a type that was never", tensor(.init("a", type: .max, shape: [32], data: [])), "has the unknown type 4294967295"),
-        Hostile("a dimension beyond 63 bits", tensor(.init("a", shape: [.max], data: [])), "has a dimension of 18,446,744,073,709,551,615"),
-        Hostile("dimensions whose product wraps", tensor(.init("a", shape: [1 << 32, 1 << 32], data: [])), "of type F32 cannot have the shape"),
-        Hostile("elements that fit and bytes that do not", tensor(.init("a", shape: [1 << 62], data: [])), "of type F32 cannot have the shape"),
-        Hostile("a row size that wraps before its division", tensor(.init("a", type: 12, shape: [(1 << 57) * 3, 256], data: [])), "cannot have the shape"),
-        Hostile("rows that blocks do not divide", tensor(.init("a", type: 8, shape: [2, 16], data: Array(repeating: 0, count: 34))), "of type Q8_0 cannot have the shape [2, 16]"),
-        Hostile("a tensor beyond the file", tensor(.init("a", shape: [100], data: [0, 0, 0, 0])), "needs 400 bytes at offset"),
-        Hostile("an offset that is not the next", tensor(.init("a", shape: [1], data: [0, 0, 0, 0]), .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 64)), "tensor 'b' lies at offset 64 of the data; 32 was expected"),
-        Hostile("an offset that wraps", tensor(.init("a", shape: [1], data: [0, 0, 0, 0], claimedOffset: .max - 31)), "was expected"),
-        Hostile("two tensors in one place", tensor(.init("a", shape: [1], data: [0, 0, 0, 0]), .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 0)), "tensor 'b' lies at offset 0 of the data; 32 was expected"),
+        Hostile(
+            "alignment in 64 bits", pair("general.alignment", .init(type: 10, bytes: littleEndian(UInt64(32)))),
+            "not a 32-bit power of two"),
+        Hostile(
+            "alignment 2^31",
+            GGUFBytes([("general.alignment", .u32(1 << 31))], [.init("a.0.w", shape: [1], data: [1, 2, 3, 4])]).bytes,
+            "needs 4 bytes at offset 2,147,483,648"),
+        Hostile(
+            "a name twice",
+            tensor(.init("a", shape: [1], data: [0, 0, 0, 0]), .init("a", shape: [1], data: [0, 0, 0, 0])),
+            "tensor 'a' stands twice"),
+        Hostile(
+            "a name of 64 bytes", tensor(.init(String(repeating: "n", count: 64), shape: [1], data: [0, 0, 0, 0])),
+            "has a name of 64 bytes; at most 63 are allowed"),
+        Hostile(
+            "five dimensions", tensor(.init("a", shape: [1, 1, 1, 1, 1], data: [0, 0, 0, 0])),
+            "has 5 dimensions; at most 4 are allowed"),
+        Hostile(
+            "a type that ggml took back",
+            tensor(.init("a", type: 4, shape: [32], data: Array(repeating: 0, count: 20))), "has the unknown type 4"),
+        Hostile(
+            "a type that was never", tensor(.init("a", type: .max, shape: [32], data: [])),
+            "has the unknown type 4294967295"),
+        Hostile(
+            "a dimension beyond 63 bits", tensor(.init("a", shape: [.max], data: [])),
+            "has a dimension of 18,446,744,073,709,551,615"),
+        Hostile(
+            "dimensions whose product wraps", tensor(.init("a", shape: [1 << 32, 1 << 32], data: [])),
+            "of type F32 cannot have the shape"),
+        Hostile(
+            "elements that fit and bytes that do not", tensor(.init("a", shape: [1 << 62], data: [])),
+            "of type F32 cannot have the shape"),
+        Hostile(
+            "a row size that wraps before its division",
+            tensor(.init("a", type: 12, shape: [(1 << 57) * 3, 256], data: [])), "cannot have the shape"),
+        Hostile(
+            "rows that blocks do not divide",
+            tensor(.init("a", type: 8, shape: [2, 16], data: Array(repeating: 0, count: 34))),
+            "of type Q8_0 cannot have the shape [2, 16]"),
+        Hostile(
+            "a tensor beyond the file", tensor(.init("a", shape: [100], data: [0, 0, 0, 0])),
+            "needs 400 bytes at offset"),
+        Hostile(
+            "an offset that is not the next",
+            tensor(
+                .init("a", shape: [1], data: [0, 0, 0, 0]),
+                .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 64)),
+            "tensor 'b' lies at offset 64 of the data; 32 was expected"),
+        Hostile(
+            "an offset that wraps", tensor(.init("a", shape: [1], data: [0, 0, 0, 0], claimedOffset: .max - 31)),
+            "was expected"),
+        Hostile(
+            "two tensors in one place",
+            tensor(
+                .init("a", shape: [1], data: [0, 0, 0, 0]),
+                .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 0)),
+            "tensor 'b' lies at offset 0 of the data; 32 was expected"),
     ]
 
     @Test("a file that lies is refused, with the reason", arguments: hostile)
@@ -218,16 +292,21 @@ struct GGUFSplitTests {
         expectFailure(opening: path, "m-00002-of-00002.gguf: cannot open: no such file or directory")
         folder.write("m-00002-of-00002.gguf", GGUFSplitTests.first)
         expectFailure(opening: path, "is not shard 2 of 2 as its name says")
-        folder.write("m-00002-of-00002.gguf", GGUFSplitTests.shard(1, of: 2, [.init("blk.0.w", shape: [1], data: [5, 6, 7, 8])]))
+        folder.write(
+            "m-00002-of-00002.gguf", GGUFSplitTests.shard(1, of: 2, [.init("blk.0.w", shape: [1], data: [5, 6, 7, 8])]))
         expectFailure(opening: path, "tensor 'blk.0.w' is in another shard too")
         folder.write("m-00002-of-00002.gguf", GGUFSplitTests.shard(1, of: 2, []))
         expectFailure(opening: path, "the shards hold 1 tensors; split.tensors.count is 2")
-        expectFailure(opening: folder.write("x.gguf", GGUFSplitTests.first), "its name does not end with '-00001-of-00002.gguf'")
+        expectFailure(
+            opening: folder.write("x.gguf", GGUFSplitTests.first), "its name does not end with '-00001-of-00002.gguf'")
     }
 
-    @Test("numbers of shards that cannot be are refused", arguments: [
-        (UInt64(Int64.max), 2), (.max, 2), (5, 2), (0, UInt64(Int64.max)), (0, 1_000_000), (UInt64(Int64.max), UInt64(Int64.max)),
-    ] as [(UInt64, UInt64)])
+    @Test(
+        "numbers of shards that cannot be are refused",
+        arguments: [
+            (UInt64(Int64.max), 2), (.max, 2), (5, 2), (0, UInt64(Int64.max)), (0, 1_000_000),
+            (UInt64(Int64.max), UInt64(Int64.max)),
+        ] as [(UInt64, UInt64)])
     func hostile(number: UInt64, count: UInt64) {
         let folder = TemporaryFolder()
         let file = GGUFBytes([

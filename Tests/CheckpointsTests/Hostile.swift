@@ -1,6 +1,6 @@
 import Checkpoints
-import Testing
 import TestSupport
+import Testing
 
 /// A file that must be refused, and a part of the message that says why.
 struct Hostile: CustomTestStringConvertible, Sendable {

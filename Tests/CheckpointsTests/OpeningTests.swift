@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 @Suite("opening")
 struct OpeningTests {
@@ -19,12 +19,16 @@ struct OpeningTests {
         try model.checkConsistency()
     }
 
-    @Test("a file that people take for a model gets a reason of its own", arguments: [
-        Hostile("nothing", [], "is empty"),
-        Hostile("a Git LFS pointer", Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8), "is a Git LFS pointer"),
-        Hostile("a zip archive", Array("PK\u{3}\u{4}rest of it".utf8), "is a zip archive"),
-        Hostile("a text", Array("hello".utf8), ""),
-    ])
+    @Test(
+        "a file that people take for a model gets a reason of its own",
+        arguments: [
+            Hostile("nothing", [], "is empty"),
+            Hostile(
+                "a Git LFS pointer", Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8),
+                "is a Git LFS pointer"),
+            Hostile("a zip archive", Array("PK\u{3}\u{4}rest of it".utf8), "is a zip archive"),
+            Hostile("a text", Array("hello".utf8), ""),
+        ])
     func foreign(file: Hostile) {
         for name in ["a.safetensors", "a.gguf", "a.bin", "a"] { file.expectRefusal(fileName: name) }
     }
@@ -34,7 +38,8 @@ struct OpeningTests {
         let folder = TemporaryFolder()
         #expect(try Checkpoint.open(folder.write("model", GGUFTests.small.bytes)).form == .gguf)
         #expect(try Checkpoint.open(folder.write("model.safetensors", GGUFTests.small.bytes)).form == .gguf)
-        expectFailure(opening: folder.write("model.bin", SafetensorsTests.small.bytes), "is neither safetensors nor GGUF")
+        expectFailure(
+            opening: folder.write("model.bin", SafetensorsTests.small.bytes), "is neither safetensors nor GGUF")
     }
 
     @Test("what is no regular file is refused at once", .timeLimit(.minutes(1)))
@@ -53,7 +58,8 @@ struct OpeningTests {
     func sparse() throws {
         let folder = TemporaryFolder()
         let count = 1 << 40
-        let file = SafetensorsBytes(header: #"{"a":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]}}"#, data: [])
+        let file = SafetensorsBytes(
+            header: #"{"a":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]}}"#, data: [])
         let path = folder.write("a.safetensors", file.bytes)
         Files.truncate(path, file.bytes.count + count)
         let time = try ContinuousClock().measure {
@@ -68,15 +74,24 @@ struct OpeningTests {
         let folder = TemporaryFolder()
         let name = "a\\u001b[31m\\u0007\\n\\u007f\\u009b"
         let file = SafetensorsBytes(header: #"{"\#(name)":{"dtype":"F32"}}"#, data: [])
-        expectFailure(opening: folder.write("x.safetensors", file.bytes), #"tensor 'a\x1b[31m\x07\x0a\x7f\x9b' has no shape"#)
+        expectFailure(
+            opening: folder.write("x.safetensors", file.bytes), #"tensor 'a\x1b[31m\x07\x0a\x7f\x9b' has no shape"#)
     }
 
-    @Test("numbers have commas between thousands", arguments: [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (Int.min, "-9,223,372,036,854,775,808")])
+    @Test(
+        "numbers have commas between thousands",
+        arguments: [
+            (0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"),
+            (Int.min, "-9,223,372,036,854,775,808"),
+        ])
     func grouping(number: Int, text: String) { #expect(number.grouped == text) }
 
-    @Test("the last component of a path", arguments: [
-        ("a/b", "b", "a"), ("a/b/", "b", "a"), ("/a", "a", "/"), ("a", "a", "."), ("/", "/", "/"), ("a//b", "b", "a/"), ("a/.", ".", "a"),
-    ])
+    @Test(
+        "the last component of a path",
+        arguments: [
+            ("a/b", "b", "a"), ("a/b/", "b", "a"), ("/a", "a", "/"), ("a", "a", "."), ("/", "/", "/"),
+            ("a//b", "b", "a/"), ("a/.", ".", "a"),
+        ])
     func components(path: String, last: String, parent: String) {
         #expect(path.lastPathComponent == last)
         #expect(path.deletingLastPathComponent == parent)
@@ -121,9 +136,12 @@ struct FolderTests {
         #expect(Files.names(folder("out")) == ["config.json", "model.safetensors", "notes.txt"])
     }
 
-    @Test("an index that leaves the folder is refused", arguments: [
-        "../s-1.safetensors", "/etc/hostname", "sub/s.safetensors", "..", ".", "", "s-1.safetensors\\u0000", "a\\u0000/../b",
-    ])
+    @Test(
+        "an index that leaves the folder is refused",
+        arguments: [
+            "../s-1.safetensors", "/etc/hostname", "sub/s.safetensors", "..", ".", "", "s-1.safetensors\\u0000",
+            "a\\u0000/../b",
+        ])
     func traversal(name: String) {
         let folder = FolderTests.folder(index: #"{"h.0.w":"\#(name)"}"#, FolderTests.twoShards)
         expectFailure(opening: folder.path, "tensor 'h.0.w' is said to be in a file outside the folder")
@@ -140,10 +158,12 @@ struct FolderTests {
         var folder = FolderTests.folder(index: FolderTests.twoShardIndex, [FolderTests.twoShards[0]])
         expectFailure(opening: folder.path, "s-2.safetensors: cannot open: no such file or directory")
         folder = FolderTests.folder(
-            index: FolderTests.twoShardIndex, [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.2.w"))])
+            index: FolderTests.twoShardIndex,
+            [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.2.w"))])
         expectFailure(opening: folder.path, "tensor 'h.1.w' is not in s-2.safetensors as the index says")
         folder = FolderTests.folder(
-            index: FolderTests.twoShardIndex, [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.1.w", "h.0.w"))])
+            index: FolderTests.twoShardIndex,
+            [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.1.w", "h.0.w"))])
         expectFailure(opening: folder.path, "tensor 'h.0.w' is in two of the folder's files")
         folder = FolderTests.folder(index: #"{"h.0.w":"pipe.safetensors"}"#, [])
         Files.fifo(folder("pipe.safetensors"))
@@ -161,20 +181,26 @@ struct FolderTests {
         expectFailure(opening: folder.path, "holds 2 safetensors files and no model.safetensors.index.json")
     }
 
-    @Test("a configuration that is not a JSON object is refused", arguments: ["", "[]", "{\"a\":1,\"a\":2}", "{\"a\":"])
+    @Test(
+        "a configuration that is not a JSON object is refused", arguments: ["", "[]", "{\"a\":1,\"a\":2}", "{\"a\":"])
     func badConfig(text: String) {
         let folder = FolderTests.folder([("model.safetensors", FolderTests.shard("h.0.w"))])
         folder.write("config.json", text)
         expectFailure(opening: folder.path, "config.json: ")
     }
 
-    @Test("a configuration that contradicts the tensors is found", arguments: [
-        (#"{"num_hidden_layers":3}"#, "num_hidden_layers is 3; the tensors have 2 layers"),
-        (#"{"num_hidden_layers":"2"}"#, "num_hidden_layers is missing"),
-        (#"{"num_hidden_layers":2,"layer_types":["a"]}"#, "the length of layer_types is 1"),
-        (#"{"num_hidden_layers":2,"num_nextn_predict_layers":-9223372036854775808}"#, ""),
-        (#"{"num_hidden_layers":-9223372036854775808,"num_nextn_predict_layers":9223372036854775807}"#, "num_hidden_layers is"),
-    ])
+    @Test(
+        "a configuration that contradicts the tensors is found",
+        arguments: [
+            (#"{"num_hidden_layers":3}"#, "num_hidden_layers is 3; the tensors have 2 layers"),
+            (#"{"num_hidden_layers":"2"}"#, "num_hidden_layers is missing"),
+            (#"{"num_hidden_layers":2,"layer_types":["a"]}"#, "the length of layer_types is 1"),
+            (#"{"num_hidden_layers":2,"num_nextn_predict_layers":-9223372036854775808}"#, ""),
+            (
+                #"{"num_hidden_layers":-9223372036854775808,"num_nextn_predict_layers":9223372036854775807}"#,
+                "num_hidden_layers is"
+            ),
+        ])
     func inconsistent(config: String, message: String) throws {
         let folder = FolderTests.folder(index: FolderTests.twoShardIndex, FolderTests.twoShards)
         folder.write("config.json", config)

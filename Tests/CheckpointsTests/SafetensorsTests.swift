@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 @Suite("safetensors")
 struct SafetensorsTests {
@@ -21,7 +21,8 @@ struct SafetensorsTests {
         #expect(
             try Contents(checkpoint).tensors
                 == ["m.0.w F32 [2, 3]", "m.1.w BF16 [2, 2]", "empty F16 [0, 4]", "scalar I8 []"])
-        #expect(try Contents(checkpoint).bytes == [littleEndian([1, 2, 3, 4, 5, 6]), [0, 1, 2, 3, 4, 5, 6, 7], [], [42]])
+        #expect(
+            try Contents(checkpoint).bytes == [littleEndian([1, 2, 3, 4, 5, 6]), [0, 1, 2, 3, 4, 5, 6, 7], [], [42]])
         #expect(checkpoint.headerMetadata?["note"]?.string == "a \"quoted\" text")
         #expect(checkpoint.layerCount == 2)
         #expect(checkpoint.parameterCount == 11)
@@ -37,12 +38,16 @@ struct SafetensorsTests {
         // Wider types first, as they are written.
         for (dtype, width) in [("F64", 8), ("F32", 4), ("BF16", 2), ("F8_E4M3", 1), ("BOOL", 1)] {
             for number in 0..<Int.random(in: 0...3, using: &generator) {
-                let shape = (0..<Int.random(in: 0...3, using: &generator)).map { _ in Int.random(in: 0...5, using: &generator) }
+                let shape = (0..<Int.random(in: 0...3, using: &generator)).map { _ in
+                    Int.random(in: 0...5, using: &generator)
+                }
                 let data = generator.bytes(shape.reduce(width, *))
                 tensors.append((name: "\(dtype) e\u{301} \"\(number)\\n", dtype: dtype, shape: shape, data: data))
             }
         }
-        let escaped = tensors.map { ($0.name.replacing("\"", with: "\\\"").replacing("\\n", with: "\\\\n"), $0.dtype, $0.shape, $0.data) }
+        let escaped = tensors.map {
+            ($0.name.replacing("\"", with: "\\\"").replacing("\\n", with: "\\\\n"), $0.dtype, $0.shape, $0.data)
+        }
         let folder = TemporaryFolder()
         let path = folder.write("a.safetensors", SafetensorsBytes(escaped, metadata: "{}").bytes)
         let checkpoint = try Checkpoint.open(path)
@@ -60,7 +65,8 @@ struct SafetensorsTests {
     func alignment() throws {
         let folder = TemporaryFolder()
         let mixed = SafetensorsBytes([
-            (name: "a", dtype: "U8", shape: [3], data: [1, 2, 3]), (name: "b", dtype: "F64", shape: [1], data: Array(repeating: 9, count: 8)),
+            (name: "a", dtype: "U8", shape: [3], data: [1, 2, 3]),
+            (name: "b", dtype: "F64", shape: [1], data: Array(repeating: 9, count: 8)),
             (name: "c", dtype: "BF16", shape: [1], data: [4, 5]),
         ])
         let checkpoint = try Checkpoint.open(folder.write("a.safetensors", mixed.bytes))
@@ -75,7 +81,8 @@ struct SafetensorsTests {
     func composition() throws {
         let folder = TemporaryFolder()
         let file = SafetensorsBytes([
-            (name: "\u{e9}", dtype: "U8", shape: [1], data: [1]), (name: "e\u{301}", dtype: "U8", shape: [1], data: [2]),
+            (name: "\u{e9}", dtype: "U8", shape: [1], data: [1]),
+            (name: "e\u{301}", dtype: "U8", shape: [1], data: [2]),
         ])
         let checkpoint = try Checkpoint.open(folder.write("a.safetensors", file.bytes))
         let second = try #require(checkpoint.tensor(named: "e\u{301}"))
@@ -104,17 +111,34 @@ struct SafetensorsTests {
         Hostile("nothing", [], "is empty"),
         Hostile("seven bytes", Array(repeating: 0, count: 7), "the header's length needs 8 bytes; the file has 7 more"),
         Hostile("a header of no bytes", littleEndian(UInt64(0)), "the text ends where a value should be"),
-        Hostile("a header longer than the file", SafetensorsBytes(header: "{}", data: [], claimedLength: 3).bytes, "the header needs 3 bytes; the file has 2 more"),
-        Hostile("a header longer than any", SafetensorsBytes(header: "{}", data: [], claimedLength: .max).bytes, "claims a header of 18,446,744,073,709,551,615 bytes"),
-        Hostile("a header above the cap", SafetensorsBytes(header: "{}", data: [], claimedLength: 100_000_001).bytes, "at most 100,000,000 are allowed"),
-        Hostile("a header that is too short", SafetensorsBytes(header: "{}", data: [], claimedLength: 1).bytes, "a key in quotes is missing"),
-        Hostile("no JSON", SafetensorsBytes(header: "hello", data: []).bytes, "the header: not a JSON value (at byte 8)"),
+        Hostile(
+            "a header longer than the file", SafetensorsBytes(header: "{}", data: [], claimedLength: 3).bytes,
+            "the header needs 3 bytes; the file has 2 more"),
+        Hostile(
+            "a header longer than any", SafetensorsBytes(header: "{}", data: [], claimedLength: .max).bytes,
+            "claims a header of 18,446,744,073,709,551,615 bytes"),
+        Hostile(
+            "a header above the cap", SafetensorsBytes(header: "{}", data: [], claimedLength: 100_000_001).bytes,
+            "at most 100,000,000 are allowed"),
+        Hostile(
+            "a header that is too short", SafetensorsBytes(header: "{}", data: [], claimedLength: 1).bytes,
+            "a key in quotes is missing"),
+        Hostile(
+            "no JSON", SafetensorsBytes(header: "hello", data: []).bytes, "the header: not a JSON value (at byte 8)"),
         Hostile("no object", SafetensorsBytes(header: "[]", data: []).bytes, "the header is not a JSON object"),
         Hostile("no UTF-8", [4, 0, 0, 0, 0, 0, 0, 0] + [0x7B, 0x22, 0xFF, 0x22], "a string is not UTF-8"),
-        Hostile("a name twice", SafetensorsBytes(header: #"{"a":{},"\u0061":{}}"#, data: []).bytes, "the key 'a' stands twice"),
-        Hostile("nested without end", SafetensorsBytes(header: String(repeating: #"{"a":"#, count: 50_000), data: []).bytes, "nested deeper than 128 levels"),
-        Hostile("metadata that is no text", SafetensorsBytes(header: #"{"__metadata__":{"a":1}}"#, data: []).bytes, "__metadata__ is not a map from text to text"),
-        Hostile("a tensor that is no object", SafetensorsBytes(header: #"{"a":[]}"#, data: []).bytes, "tensor 'a' has no dtype"),
+        Hostile(
+            "a name twice", SafetensorsBytes(header: #"{"a":{},"\u0061":{}}"#, data: []).bytes,
+            "the key 'a' stands twice"),
+        Hostile(
+            "nested without end", SafetensorsBytes(header: String(repeating: #"{"a":"#, count: 50_000), data: []).bytes,
+            "nested deeper than 128 levels"),
+        Hostile(
+            "metadata that is no text", SafetensorsBytes(header: #"{"__metadata__":{"a":1}}"#, data: []).bytes,
+            "__metadata__ is not a map from text to text"),
+        Hostile(
+            "a tensor that is no object", SafetensorsBytes(header: #"{"a":[]}"#, data: []).bytes,
+            "tensor 'a' has no dtype"),
         Hostile("no dtype", one(dtype: "7"), "has no dtype"),
         Hostile("an unknown dtype", one(dtype: #""F31""#), "has the unknown dtype 'F31'"),
         Hostile("a dtype in small letters", one(dtype: #""f32""#), "has the unknown dtype 'f32'"),
@@ -125,19 +149,27 @@ struct SafetensorsTests {
         Hostile("a dimension beyond 64 bits", one(shape: "[99999999999999999999]"), "has no shape of whole numbers"),
         Hostile("a shape whose product wraps", one(shape: "[4611686018427387904,4]"), "cannot have the shape"),
         Hostile("a shape whose bytes wrap", one(shape: "[4611686018427387904]"), "cannot have the shape"),
-        Hostile("offsets of the wrong size", one(offsets: "[0,4]"), "of type F32 and shape [2] needs 8 bytes; its offsets hold 4"),
+        Hostile(
+            "offsets of the wrong size", one(offsets: "[0,4]"),
+            "of type F32 and shape [2] needs 8 bytes; its offsets hold 4"),
         Hostile("offsets in reverse", one(offsets: "[8,0]"), "has no data_offsets in order"),
         Hostile("a negative offset", one(offsets: "[-8,0]"), "has no data_offsets in order"),
         Hostile("three offsets", one(offsets: "[0,8,16]"), "has no data_offsets in order"),
         Hostile("offsets that are text", one(offsets: #"["0","8"]"#), "has no data_offsets in order"),
-        Hostile("offsets at the end of 64 bits", one(offsets: "[9223372036854775799,9223372036854775807]"), "starts at offset 9,223,372,036,854,775,799 of the data; 0 was expected"),
+        Hostile(
+            "offsets at the end of 64 bits", one(offsets: "[9223372036854775799,9223372036854775807]"),
+            "starts at offset 9,223,372,036,854,775,799 of the data; 0 was expected"),
         Hostile("data that is too short", one(data: 7), "needs 8 bytes at offset"),
         Hostile("data that is too long", one(data: 9), "the tensors cover 8 bytes of data; the file has 9"),
-        Hostile("a hole at the start", one(offsets: "[4,12]", data: 12), "starts at offset 4 of the data; 0 was expected"),
-        Hostile("a hole in the middle", two("[0,4]", "[8,12]"), "tensor 'b' starts at offset 8 of the data; 4 was expected"),
+        Hostile(
+            "a hole at the start", one(offsets: "[4,12]", data: 12), "starts at offset 4 of the data; 0 was expected"),
+        Hostile(
+            "a hole in the middle", two("[0,4]", "[8,12]"), "tensor 'b' starts at offset 8 of the data; 4 was expected"),
         Hostile("an overlap", two("[0,4]", "[2,6]"), "tensor 'b' starts at offset 2 of the data; 4 was expected"),
         Hostile("the same place twice", two("[0,4]", "[0,4]"), "starts at offset 0 of the data; 4 was expected"),
-        Hostile("six-bit elements that fill no bytes", one(dtype: #""F6_E2M3""#, shape: "[2]", offsets: "[0,1]", data: 1), "cannot have the shape [2]"),
+        Hostile(
+            "six-bit elements that fill no bytes", one(dtype: #""F6_E2M3""#, shape: "[2]", offsets: "[0,1]", data: 1),
+            "cannot have the shape [2]"),
     ]
 
     @Test("a file that lies is refused, with the reason", arguments: hostile)

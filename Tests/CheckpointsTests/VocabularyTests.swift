@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 @Suite("vocabularies")
 struct VocabularyTests {
@@ -17,7 +17,8 @@ struct VocabularyTests {
         #expect(vocabulary.kinds.dropFirst().allSatisfy { $0 == .normal })
         #expect(vocabulary.merges.count == 2048 - 256 - 1)
         #expect(vocabulary.addedTokens.map(\.content) == ["<|endoftext|>"])
-        #expect([vocabulary.beginningID, vocabulary.endID, vocabulary.unknownID, vocabulary.paddingID] == [0, 0, 0, nil])
+        #expect(
+            [vocabulary.beginningID, vocabulary.endID, vocabulary.unknownID, vocabulary.paddingID] == [0, 0, 0, nil])
     }
 
     @Test("the tokenizer files that are written read back equal")
@@ -58,7 +59,8 @@ struct VocabularyTests {
     @Test("special tokens, templates and flags survive both containers")
     func everything() throws {
         var vocabulary = Vocabulary(
-            preTokenizer: "llama-bpe", tokens: ["a", "b", "ab", "<s>", "</s>", "tool"], kinds: [.normal, .normal, .normal, .control, .control, .userDefined],
+            preTokenizer: "llama-bpe", tokens: ["a", "b", "ab", "<s>", "</s>", "tool"],
+            kinds: [.normal, .normal, .normal, .control, .control, .userDefined],
             merges: ["a b"],
             addedTokens: [
                 .init(id: 3, content: "<s>", special: true), .init(id: 4, content: "</s>", special: true),
@@ -82,19 +84,33 @@ struct VocabularyTests {
         #expect(again == vocabulary)
     }
 
-    @Test("a tokenizer.json that cannot be read says why", arguments: [
-        ("{}", "is a tokenizer of the kind '?'"),
-        (#"{"model":{"type":"Unigram","vocab":[]}}"#, "is a tokenizer of the kind 'Unigram'"),
-        (#"{"model":{"type":"BPE","vocab":{"a":0}},"pre_tokenizer":{"type":"Whitespace"}}"#, "cuts words in a way that nobody has described"),
-        (tokenizer(#""vocab":{"a":-1},"merges":[]"#), "the token 'a' has the number -1"),
-        (tokenizer(#""vocab":{"a":9223372036854775807},"merges":[]"#), "the token 'a' has the number 9,223,372,036,854,775,807 among 1 tokens"),
-        (tokenizer(#""vocab":{"a":1.5},"merges":[]"#), "the token 'a' has no whole number"),
-        (tokenizer(#""vocab":{"a":0},"merges":[["a"]]"#), "a merge is neither text nor a pair"),
-        (tokenizer(#""vocab":{"a":0},"merges":[7]"#), "a merge is neither text nor a pair"),
-        (tokenizer(#""vocab":{"a":0},"merges":[]"#, added: #"{"id":-5,"content":"x"}"#), "an added token has no number or no content"),
-        (tokenizer(#""vocab":{"a":0},"merges":[]"#, added: #"{"id":1000000,"content":"x"}"#), "the token 'x' has the number 1,000,000 among 2 tokens"),
-        ("[", "a value should be"),
-    ])
+    @Test(
+        "a tokenizer.json that cannot be read says why",
+        arguments: [
+            ("{}", "is a tokenizer of the kind '?'"),
+            (#"{"model":{"type":"Unigram","vocab":[]}}"#, "is a tokenizer of the kind 'Unigram'"),
+            (
+                #"{"model":{"type":"BPE","vocab":{"a":0}},"pre_tokenizer":{"type":"Whitespace"}}"#,
+                "cuts words in a way that nobody has described"
+            ),
+            (tokenizer(#""vocab":{"a":-1},"merges":[]"#), "the token 'a' has the number -1"),
+            (
+                tokenizer(#""vocab":{"a":9223372036854775807},"merges":[]"#),
+                "the token 'a' has the number 9,223,372,036,854,775,807 among 1 tokens"
+            ),
+            (tokenizer(#""vocab":{"a":1.5},"merges":[]"#), "the token 'a' has no whole number"),
+            (tokenizer(#""vocab":{"a":0},"merges":[["a"]]"#), "a merge is neither text nor a pair"),
+            (tokenizer(#""vocab":{"a":0},"merges":[7]"#), "a merge is neither text nor a pair"),
+            (
+                tokenizer(#""vocab":{"a":0},"merges":[]"#, added: #"{"id":-5,"content":"x"}"#),
+                "an added token has no number or no content"
+            ),
+            (
+                tokenizer(#""vocab":{"a":0},"merges":[]"#, added: #"{"id":1000000,"content":"x"}"#),
+                "the token 'x' has the number 1,000,000 among 2 tokens"
+            ),
+            ("[", "a value should be"),
+        ])
     func refused(text: String, message: String) throws {
         var checkpoint = try VocabularyTests.fixture()
         checkpoint.companions = [.init(name: "tokenizer.json", contents: Array(text.utf8))]
@@ -105,15 +121,26 @@ struct VocabularyTests {
         #"{"added_tokens":[\#(added)],"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"model":{"type":"BPE",\#(model)}}"#
     }
 
-    @Test("a GGUF vocabulary that cannot be read says why", arguments: [
-        ("tokenizer.ggml.model", nil, "has no vocabulary"),
-        ("tokenizer.ggml.model", .string("llama"), "has a vocabulary of the kind 'llama'"),
-        ("tokenizer.ggml.pre", .string("unheard-of"), "has the pre-tokenizer 'unheard-of', which nobody has described"),
-        ("tokenizer.ggml.tokens", nil, "tokenizer.ggml.tokens is missing or not a list of text"),
-        ("tokenizer.ggml.tokens", .array(elementType: 4, [.u32(1)]), "tokenizer.ggml.tokens is missing or not a list of text"),
-        ("tokenizer.ggml.tokens", .strings([]), "tokenizer.ggml.tokens is missing or not a list of text"),
-        ("tokenizer.ggml.token_type", .array(elementType: 5, [.i32(1)]), "tokenizer.ggml.token_type has 1 entries for 2,048 tokens"),
-    ] as [(String, GGUFValue?, String)])
+    @Test(
+        "a GGUF vocabulary that cannot be read says why",
+        arguments: [
+            ("tokenizer.ggml.model", nil, "has no vocabulary"),
+            ("tokenizer.ggml.model", .string("llama"), "has a vocabulary of the kind 'llama'"),
+            (
+                "tokenizer.ggml.pre", .string("unheard-of"),
+                "has the pre-tokenizer 'unheard-of', which nobody has described"
+            ),
+            ("tokenizer.ggml.tokens", nil, "tokenizer.ggml.tokens is missing or not a list of text"),
+            (
+                "tokenizer.ggml.tokens", .array(elementType: 4, [.u32(1)]),
+                "tokenizer.ggml.tokens is missing or not a list of text"
+            ),
+            ("tokenizer.ggml.tokens", .strings([]), "tokenizer.ggml.tokens is missing or not a list of text"),
+            (
+                "tokenizer.ggml.token_type", .array(elementType: 5, [.i32(1)]),
+                "tokenizer.ggml.token_type has 1 entries for 2,048 tokens"
+            ),
+        ] as [(String, GGUFValue?, String)])
     func refusedGGUF(key: String, value: GGUFValue?, message: String) throws {
         var checkpoint = try VocabularyTests.fixture()
         let vocabulary = try Vocabulary(checkpoint: checkpoint)

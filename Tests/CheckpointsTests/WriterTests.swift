@@ -1,8 +1,8 @@
 import Checkpoints
 import Formats
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 /// Rows that are computed: each element says where it lies. It fails at one row when it is told to.
 struct CountedRows: RowSource {
@@ -30,7 +30,8 @@ struct WriterTests {
     /// The small file with a tensor of several slabs that is computed.
     private static func computed(_ folder: TemporaryFolder, failing: Int? = nil) throws -> Checkpoint {
         var checkpoint = try source(folder)
-        let rows = 300, length = 8192
+        let rows = 300
+        let length = 8192
         checkpoint.tensors.insert(
             Tensor(
                 name: "made", dtype: .f16, shape: [rows, length],
@@ -53,7 +54,8 @@ struct WriterTests {
         let folder = TemporaryFolder()
         let checkpoint = try WriterTests.computed(folder)
         for threads in 1...3 {
-            let written = try CheckpointWriter(threads: threads).write(OutputPlan(checkpoint), to: folder("\(threads).gguf"))
+            let written = try CheckpointWriter(threads: threads).write(
+                OutputPlan(checkpoint), to: folder("\(threads).gguf"))
             #expect(try Contents(written) == Contents(checkpoint))
         }
         #expect(Files.read(folder("1.gguf")) == Files.read(folder("2.gguf")))
@@ -151,7 +153,8 @@ struct WriterTests {
         let folder = TemporaryFolder()
         var checkpoint = try WriterTests.source(folder)
         checkpoint.metadata["llama.block_count"] = .u32(3)
-        WriterTests.expectFailure(checkpoint, to: folder("out.gguf"), "llama.block_count is 3; the tensors have 2 layers")
+        WriterTests.expectFailure(
+            checkpoint, to: folder("out.gguf"), "llama.block_count is 3; the tensors have 2 layers")
         checkpoint.metadata["llama.block_count"] = .u32(2)
         checkpoint.metadata["llama.attention.head_count"] = .array(elementType: 4, [.u32(1)])
         WriterTests.expectFailure(checkpoint, to: folder("out.gguf"), "the length of llama.attention.head_count is 1")
@@ -186,7 +189,9 @@ struct WriterTests {
         WriterTests.expectFailure(checkpoint, to: folder("sub"), "is a folder")
         var safetensors = checkpoint
         safetensors.form = .safetensors
-        WriterTests.expectFailure(safetensors, to: folder("x.safetensors"), "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot hold")
+        WriterTests.expectFailure(
+            safetensors, to: folder("x.safetensors"),
+            "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot hold")
         var nameless = checkpoint
         nameless.metadata["general.architecture"] = nil
         WriterTests.expectFailure(nameless, to: folder("x.gguf"), "has no general.architecture")
@@ -208,7 +213,9 @@ struct WriterTests {
     @Test("an input that became shorter is an error, and leaves nothing")
     func shortened() throws {
         let folder = TemporaryFolder()
-        let file = SafetensorsBytes([(name: "a.0.w", dtype: "U8", shape: [1 << 20], data: Array(repeating: 7, count: 1 << 20))])
+        let file = SafetensorsBytes([
+            (name: "a.0.w", dtype: "U8", shape: [1 << 20], data: Array(repeating: 7, count: 1 << 20))
+        ])
         let checkpoint = try Checkpoint.open(folder.write("in.safetensors", file.bytes))
         Files.truncate(folder("in.safetensors"), 1000)
         WriterTests.expectFailure(checkpoint, to: folder("out.safetensors"), "in.safetensors: ")
@@ -224,9 +231,12 @@ struct WriterTests {
         #expect(folder.names == ["in.gguf"])
     }
 
-    @Test("the form follows the name of the output", arguments: [
-        ("x.gguf", Checkpoint.Form.gguf), ("x.safetensors", .safetensors), ("x", .folder), ("gguf", .folder), ("a.gguf/b", .folder),
-    ])
+    @Test(
+        "the form follows the name of the output",
+        arguments: [
+            ("x.gguf", Checkpoint.Form.gguf), ("x.safetensors", .safetensors), ("x", .folder), ("gguf", .folder),
+            ("a.gguf/b", .folder),
+        ])
     func forms(path: String, form: Checkpoint.Form) { #expect(OutputPlan.form(ofPath: path) == form) }
 }
 

@@ -3,16 +3,19 @@ import Testing
 
 @Suite("element types")
 struct DTypeTests {
-    @Test("the block sizes are the sums of their fields", arguments: [
-        ("F32", 1, 4), ("F16", 1, 2), ("BF16", 1, 2), ("F64", 1, 8),
-        ("Q4_0", 32, 2 + 16), ("Q4_1", 32, 2 + 2 + 16), ("Q5_0", 32, 2 + 4 + 16), ("Q5_1", 32, 2 + 2 + 4 + 16),
-        ("Q8_0", 32, 2 + 32), ("Q8_1", 32, 4 + 32), ("Q2_K", 256, 16 + 64 + 2 + 2), ("Q3_K", 256, 32 + 64 + 12 + 2),
-        ("Q4_K", 256, 2 + 2 + 12 + 128), ("Q5_K", 256, 2 + 2 + 12 + 32 + 128), ("Q6_K", 256, 128 + 64 + 16 + 2),
-        ("Q8_K", 256, 4 + 256 + 32), ("IQ4_NL", 32, 2 + 16), ("IQ4_XS", 256, 2 + 2 + 4 + 128),
-        ("IQ2_XXS", 256, 2 + 64), ("IQ2_XS", 256, 2 + 64 + 8), ("IQ2_S", 256, 2 + 64 + 16), ("IQ3_XXS", 256, 2 + 96),
-        ("IQ3_S", 256, 2 + 64 + 8 + 32 + 4), ("IQ1_S", 256, 2 + 32 + 16), ("IQ1_M", 256, 32 + 16 + 8),
-        ("TQ1_0", 256, 2 + 4 + 48), ("TQ2_0", 256, 2 + 64), ("MXFP4", 32, 1 + 16),
-    ])
+    @Test(
+        "the block sizes are the sums of their fields",
+        arguments: [
+            ("F32", 1, 4), ("F16", 1, 2), ("BF16", 1, 2), ("F64", 1, 8),
+            ("Q4_0", 32, 2 + 16), ("Q4_1", 32, 2 + 2 + 16), ("Q5_0", 32, 2 + 4 + 16), ("Q5_1", 32, 2 + 2 + 4 + 16),
+            ("Q8_0", 32, 2 + 32), ("Q8_1", 32, 4 + 32), ("Q2_K", 256, 16 + 64 + 2 + 2), ("Q3_K", 256, 32 + 64 + 12 + 2),
+            ("Q4_K", 256, 2 + 2 + 12 + 128), ("Q5_K", 256, 2 + 2 + 12 + 32 + 128), ("Q6_K", 256, 128 + 64 + 16 + 2),
+            ("Q8_K", 256, 4 + 256 + 32), ("IQ4_NL", 32, 2 + 16), ("IQ4_XS", 256, 2 + 2 + 4 + 128),
+            ("IQ2_XXS", 256, 2 + 64), ("IQ2_XS", 256, 2 + 64 + 8), ("IQ2_S", 256, 2 + 64 + 16),
+            ("IQ3_XXS", 256, 2 + 96),
+            ("IQ3_S", 256, 2 + 64 + 8 + 32 + 4), ("IQ1_S", 256, 2 + 32 + 16), ("IQ1_M", 256, 32 + 16 + 8),
+            ("TQ1_0", 256, 2 + 4 + 48), ("TQ2_0", 256, 2 + 64), ("MXFP4", 32, 1 + 16),
+        ])
     func blockSizes(name: String, elements: Int, bytes: Int) throws {
         let dtype = try #require(DType(named: name))
         #expect(dtype.blockCount == elements)
@@ -56,7 +59,9 @@ struct DTypeTests {
 
 @Suite("pre-tokenizers")
 struct PreTokenizerTests {
-    @Test("each is matched by its own definition, and found by each of its names", arguments: PreTokenizer.all.map(\.name))
+    @Test(
+        "each is matched by its own definition, and found by each of its names", arguments: PreTokenizer.all.map(\.name)
+    )
     func matched(name: String) throws {
         let known = try #require(PreTokenizer.named(name))
         #expect(PreTokenizer.matching(definition: known.definition, normalizer: known.normalizer)?.name == name)
@@ -71,16 +76,19 @@ struct PreTokenizerTests {
 
     @Test("a definition counts by what it does, not by how it is written")
     func equivalent() throws {
-        let definition = try JSON.parse(#"{"use_regex":true,"type":"ByteLevel","trim_offsets":false,"add_prefix_space":false}"#)
+        let definition = try JSON.parse(
+            #"{"use_regex":true,"type":"ByteLevel","trim_offsets":false,"add_prefix_space":false}"#)
         #expect(PreTokenizer.matching(definition: definition, normalizer: nil)?.name == "gpt-2")
-        let sequence = JSON.object(JSONObject([("type", .string("Sequence")), ("pretokenizers", .array([definition]))]))
+        let sequence = JSON.object(
+            JSONObject([("type", .string("Sequence")), ("pretokenizers", .array([definition]))]))
         #expect(PreTokenizer.matching(definition: sequence, normalizer: .null)?.name == "gpt-2")
     }
 
     @Test(
         "another behaviour is not matched",
         arguments: [
-            #"{"type":"ByteLevel","add_prefix_space":true}"#, #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}"#,
+            #"{"type":"ByteLevel","add_prefix_space":true}"#,
+            #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}"#,
             #"{"type":"Whitespace"}"#, #"{"type":"Metaspace"}"#, "null", "{}", "[]", "1",
         ])
     func others(text: String) throws {

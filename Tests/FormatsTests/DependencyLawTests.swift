@@ -1,5 +1,5 @@
-import Testing
 import TestSupport
+import Testing
 
 /// What each target may import: the arrows of the design. Whatever an arrow reaches may be imported too.
 @Suite("the dependency law")
@@ -65,7 +65,9 @@ struct DependencyLawTests {
     }
 
     private static func modules(of text: String) -> [String] {
-        let words: Set<Substring> = ["public", "package", "internal", "fileprivate", "private", "@testable", "@preconcurrency", "@_exported"]
+        let words: Set<Substring> = [
+            "public", "package", "internal", "fileprivate", "private", "@testable", "@preconcurrency", "@_exported",
+        ]
         let kinds: Set<Substring> = ["struct", "class", "enum", "func", "var", "let", "protocol", "typealias"]
         return text.split(whereSeparator: \.isNewline).compactMap { line in
             let rest = line.split(separator: " ").drop { words.contains($0) }

@@ -1,7 +1,7 @@
 import Dispatch
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 @Suite("ordered JSON")
 struct JSONTests {
@@ -45,7 +45,8 @@ struct JSONTests {
     @Test(
         "escapes become the characters that they stand for",
         arguments: [
-            (#""\u0041\u00e9\u20AC""#, "Aé€"), (#""\ud83d\ude00""#, "😀"), (#""\\\/\"\b\f\n\r\t""#, "\\/\"\u{8}\u{C}\n\r\t"),
+            (#""\u0041\u00e9\u20AC""#, "Aé€"), (#""\ud83d\ude00""#, "😀"),
+            (#""\\\/\"\b\f\n\r\t""#, "\\/\"\u{8}\u{C}\n\r\t"),
             (#""\u0000""#, "\0"), (#""\ud800\udc00\udbff\udfff""#, "\u{10000}\u{10FFFF}"),
         ])
     func escapes(text: String, expected: String) throws {
@@ -55,7 +56,8 @@ struct JSONTests {
     @Test(
         "what JSON does not allow is refused, with the place",
         arguments: [
-            ("", 0), ("nul", 0), ("tru e", 0), ("01", 0), ("-", 0), ("+1", 0), (".5", 0), ("1.", 2), ("1e", 2), ("1e+", 3),
+            ("", 0), ("nul", 0), ("tru e", 0), ("01", 0), ("-", 0), ("+1", 0), (".5", 0), ("1.", 2), ("1e", 2),
+            ("1e+", 3),
             ("NaN", 0), ("Infinity", 0), ("[1,]", 3), ("[1 2]", 3), ("{\"a\" 1}", 5), ("{a:1}", 1), ("{\"a\":1,}", 7),
             ("[1]x", 3), ("\"a", 0), ("\"\t\"", 1), (#""\x""#, 2), (#""\u12g4""#, 5), (#""\ud83d""#, 7),
             (#""\udc00""#, 7), (#""\ud83d\u0041""#, 13), ("'a'", 0), ("//", 0), ("[1]\u{0}", 3),
@@ -84,7 +86,9 @@ struct JSONTests {
         #expect(object["e\u{301}"] == .int(2))
     }
 
-    @Test("bytes that are not UTF-8 are refused", arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80]])
+    @Test(
+        "bytes that are not UTF-8 are refused",
+        arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80]])
     func badUTF8(bytes: [UInt8]) {
         let text = Array("[\"".utf8) + bytes + Array("\"]".utf8)
         let error = #expect(throws: JSONError.self) { try text.withUnsafeBytes { try JSON.parse($0) } }

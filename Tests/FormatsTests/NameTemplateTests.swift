@@ -47,8 +47,10 @@ struct NameTemplateTests {
     @Test(
         "what is not the whole name does not match",
         arguments: [
-            "model.layers.3.mlp.up_proj.weight2", "xmodel.layers.3.mlp.up_proj.weight", "model.layers..mlp.up_proj.weight",
-            "model.layers.03.mlp.up_proj.weight", "model.layers.-1.mlp.up_proj.weight", "model.layers.٣.mlp.up_proj.weight",
+            "model.layers.3.mlp.up_proj.weight2", "xmodel.layers.3.mlp.up_proj.weight",
+            "model.layers..mlp.up_proj.weight",
+            "model.layers.03.mlp.up_proj.weight", "model.layers.-1.mlp.up_proj.weight",
+            "model.layers.٣.mlp.up_proj.weight",
             "model.layers.1000000000.mlp.up_proj.weight", "model.layers.3x.mlp.up_proj.weight", "model.layers.", "",
         ])
     func noMatch(name: String) {

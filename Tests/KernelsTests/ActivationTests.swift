@@ -1,7 +1,7 @@
 import CKernels
 import Kernels
-import Testing
 import TestSupport
+import Testing
 
 #if canImport(Glibc)
     import Glibc
@@ -20,7 +20,8 @@ struct ActivationTests {
     @Test("rms_norm divides by the root of the mean square", arguments: counts)
     func rmsNorm(count: Int) {
         var generator = SeededGenerator(seed: 31)
-        let x = generator.floats(count, scale: 3), weight = generator.floats(count)
+        let x = generator.floats(count, scale: 3)
+        let weight = generator.floats(count)
         var output = [Float](repeating: .nan, count: count)
         resect_rms_norm(x, weight, &output, count, 1e-5)
         let mean = x.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(count)
@@ -52,7 +53,8 @@ struct ActivationTests {
     @Test("silu_times gates by x / (1 + exp(-x))", arguments: counts)
     func silu(count: Int) {
         var generator = SeededGenerator(seed: 35)
-        let gate = generator.floats(count, scale: 8), up = generator.floats(count)
+        let gate = generator.floats(count, scale: 8)
+        let up = generator.floats(count)
         var output = gate
         resect_silu_times(&output, up, count)
         let expected = zip(gate, up).map { Double($0) / (1 + exp(-Double($0))) * Double($1) }
@@ -65,7 +67,8 @@ struct ActivationTests {
     @Test("add adds", arguments: counts)
     func add(count: Int) {
         var generator = SeededGenerator(seed: 37)
-        let x = generator.floats(count), y = generator.floats(count)
+        let x = generator.floats(count)
+        let y = generator.floats(count)
         var output = x
         resect_add(&output, y, count)
         #expect(output == zip(x, y).map(+))
@@ -76,7 +79,8 @@ struct ActivationTests {
         var generator = SeededGenerator(seed: 39)
         let head = generator.floats(size)
         let angles = (0..<size / 2).map { Double($0) * 0.37 + 0.1 }
-        let cosine = angles.map { Float(cos($0)) }, sine = angles.map { Float(sin($0)) }
+        let cosine = angles.map { Float(cos($0)) }
+        let sine = angles.map { Float(sin($0)) }
         for (apart, isPairs) in [(size / 2, false), (1, true)] {
             var output = head
             if isPairs {
@@ -87,7 +91,8 @@ struct ActivationTests {
             var expected = head.map(Double.init)
             for (i, angle) in angles.enumerated() {
                 let first = isPairs ? 2 * i : i
-                let a = Double(head[first]), b = Double(head[first + apart])
+                let a = Double(head[first])
+                let b = Double(head[first + apart])
                 expected[first] = a * cos(angle) - b * sin(angle)
                 expected[first + apart] = b * cos(angle) + a * sin(angle)
             }
@@ -118,8 +123,10 @@ struct ActivationTests {
     @Test("difference_and_sum gives both squared lengths", arguments: counts)
     func differenceAndSum(count: Int) {
         var generator = SeededGenerator(seed: 45)
-        let u = generator.floats(count), v = generator.floats(count)
-        var difference = 0.0, sum = 0.0
+        let u = generator.floats(count)
+        let v = generator.floats(count)
+        var difference = 0.0
+        var sum = 0.0
         resect_difference_and_sum(u, v, count, &difference, &sum)
         let minus = zip(u, v).reduce(0.0) { $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1)) }
         let plus = zip(u, v).reduce(0.0) { $0 + (Double($1.0) + Double($1.1)) * (Double($1.0) + Double($1.1)) }

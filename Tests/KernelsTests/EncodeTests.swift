@@ -1,7 +1,7 @@
 import Formats
 import Kernels
-import Testing
 import TestSupport
+import Testing
 
 @Suite("encoding")
 struct EncodeTests {
@@ -64,7 +64,8 @@ struct EncodeTests {
         let size = dtype.blockCount == 32 || dtype.name != "Q6_K" ? 32 : 16
         for start in stride(from: 0, to: values.count, by: size) {
             let part = values[start..<start + size]
-            let least = min(0, part.min() ?? 0), greatest = max(0, part.max() ?? 0)
+            let least = min(0, part.min() ?? 0)
+            let greatest = max(0, part.max() ?? 0)
             let span = isSymmetric ? 2 * max(-least, greatest) : part.max()! - (dtype.isSuper ? least : part.min()!)
             // Half a step for rounding to nearest and a little for the rounded scale; the end that a symmetric
             // range of an even number of steps lacks, or scales that are themselves quantized, cost another half.
@@ -101,9 +102,12 @@ struct EncodeTests {
         #expect(decoded(dtype, encoded(dtype, zeros), count: zeros.count) == zeros)
     }
 
-    @Test("values that no model should have do no harm", arguments: DType.encoded, [
-        Float.leastNonzeroMagnitude, .leastNormalMagnitude, 1e-30, 1e30, .greatestFiniteMagnitude, .infinity, -.infinity, .nan,
-    ])
+    @Test(
+        "values that no model should have do no harm", arguments: DType.encoded,
+        [
+            Float.leastNonzeroMagnitude, .leastNormalMagnitude, 1e-30, 1e30, .greatestFiniteMagnitude, .infinity,
+            -.infinity, .nan,
+        ])
     func extremes(dtype: DType, value: Float) {
         var generator = SeededGenerator(seed: 17)
         var values = generator.floats(dtype.blockCount * 4)

@@ -1,7 +1,7 @@
 import CKernels
 import Kernels
-import Testing
 import TestSupport
+import Testing
 
 /// A matrix product with its strides.
 struct Product: CustomTestStringConvertible, Sendable {
@@ -22,9 +22,11 @@ struct Product: CustomTestStringConvertible, Sendable {
     }
 
     static let all: [Product] = [
-        Product(m: 1, n: 1, k: 1), Product(m: 1, n: 33, k: 7), Product(m: 3, n: 31, k: 5, gap: 3), Product(m: 4, n: 32, k: 16),
+        Product(m: 1, n: 1, k: 1), Product(m: 1, n: 33, k: 7), Product(m: 3, n: 31, k: 5, gap: 3),
+        Product(m: 4, n: 32, k: 16),
         Product(m: 5, n: 64, k: 33, gap: 1), Product(m: 6, n: 8, k: 2), Product(m: 13, n: 17, k: 100),
-        Product(m: 14, n: 96, k: 64, gap: 16), Product(m: 15, n: 65, k: 257), Product(m: 31, n: 40, k: 1, accumulates: true),
+        Product(m: 14, n: 96, k: 64, gap: 16), Product(m: 15, n: 65, k: 257),
+        Product(m: 31, n: 40, k: 1, accumulates: true),
         Product(m: 29, n: 70, k: 129, gap: 5, accumulates: true), Product(m: 64, n: 128, k: 256, accumulates: true),
         Product(m: 2, n: 3, k: 0), Product(m: 0, n: 5, k: 3), Product(m: 5, n: 0, k: 3),
     ]
@@ -48,7 +50,9 @@ struct MatmulTests {
         }
     }
 
-    @Test("bf16 equals a plain loop over the rounded values", .enabled(if: resect_has_bf16() != 0), arguments: Product.all)
+    @Test(
+        "bf16 equals a plain loop over the rounded values", .enabled(if: resect_has_bf16() != 0), arguments: Product.all
+    )
     func bf16(product: Product) {
         var generator = SeededGenerator(seed: 23)
         let a = MatmulTests.pairs(&generator, product.aStride * product.m + 1)
@@ -99,9 +103,12 @@ struct MatmulTests {
         (Double(Float(bitPattern: pair << 16)), Double(Float(bitPattern: pair & 0xFFFF_0000)))
     }
 
-    @Test("a transposed matrix has its rows as columns", arguments: [(1, 1), (3, 50), (16, 16), (17, 33), (40, 5), (0, 3)])
+    @Test(
+        "a transposed matrix has its rows as columns",
+        arguments: [(1, 1), (3, 50), (16, 16), (17, 33), (40, 5), (0, 3)])
     func transpose(rows: Int, columns: Int) {
-        let stride = columns + 2, outputStride = rows + 3
+        let stride = columns + 2
+        let outputStride = rows + 3
         let source = (0..<UInt32(rows * stride + 1)).map { $0 }
         var output = [UInt32](repeating: .max, count: columns * outputStride + 1)
         resect_transpose(source, rows, columns, stride, &output, outputStride)

@@ -58,12 +58,19 @@ struct ParallelTests {
     func exclusiveWorkers(workers: Int) {
         let busy = Mutex(Array(repeating: false, count: workers))
         Parallel.forEach(2000, workers: workers) { _, worker in
-            #expect(!busy.withLock { let was = $0[worker]; $0[worker] = true; return was })
+            #expect(
+                !busy.withLock {
+                    let was = $0[worker]
+                    $0[worker] = true
+                    return was
+                })
             busy.withLock { $0[worker] = false }
         }
     }
 
-    @Test("no index, no worker and more workers than indices are fine", arguments: [(-1, 2), (0, 0), (0, 3), (2, 0), (2, -1), (2, 99)])
+    @Test(
+        "no index, no worker and more workers than indices are fine",
+        arguments: [(-1, 2), (0, 0), (0, 3), (2, 0), (2, -1), (2, 99)])
     func edges(count: Int, workers: Int) {
         let ran = Atomic<Int>(0)
         Parallel.forEach(count, workers: workers) { _, _ in ran.add(1, ordering: .relaxed) }

@@ -1,12 +1,14 @@
 import Checkpoints
 import Formats
 import Surgery
-import Testing
 import TestSupport
+import Testing
 
 @Suite("converting")
 struct ConvertTests {
-    private static func plan(_ form: Checkpoint.Form, _ change: (inout Checkpoint) -> Void = { _ in }) throws -> Checkpoint {
+    private static func plan(_ form: Checkpoint.Form, _ change: (inout Checkpoint) -> Void = { _ in }) throws
+        -> Checkpoint
+    {
         var model = try Models.fixture()
         change(&model)
         return try Convert(to: form).apply(to: model)
@@ -36,11 +38,16 @@ struct ConvertTests {
     func metadata() throws {
         let gguf = try ConvertTests.plan(.gguf)
         let expected: [(String, GGUFValue)] = [
-            ("general.architecture", .string("llama")), ("general.name", .string("kjv-7m")), ("llama.block_count", .u32(12)),
-            ("llama.context_length", .u32(1024)), ("llama.embedding_length", .u32(256)), ("llama.feed_forward_length", .u32(512)),
-            ("llama.attention.head_count", .u32(4)), ("llama.attention.head_count_kv", .u32(2)), ("llama.rope.freq_base", .f32(10000)),
-            ("llama.attention.layer_norm_rms_epsilon", .f32(1e-5)), ("llama.vocab_size", .u32(2048)), ("llama.rope.dimension_count", .u32(64)),
-            ("general.file_type", .u32(32)), ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string("gpt-2")),
+            ("general.architecture", .string("llama")), ("general.name", .string("kjv-7m")),
+            ("llama.block_count", .u32(12)),
+            ("llama.context_length", .u32(1024)), ("llama.embedding_length", .u32(256)),
+            ("llama.feed_forward_length", .u32(512)),
+            ("llama.attention.head_count", .u32(4)), ("llama.attention.head_count_kv", .u32(2)),
+            ("llama.rope.freq_base", .f32(10000)),
+            ("llama.attention.layer_norm_rms_epsilon", .f32(1e-5)), ("llama.vocab_size", .u32(2048)),
+            ("llama.rope.dimension_count", .u32(64)),
+            ("general.file_type", .u32(32)), ("tokenizer.ggml.model", .string("gpt2")),
+            ("tokenizer.ggml.pre", .string("gpt-2")),
         ]
         for (key, value) in expected { #expect(gguf.metadata[key] == value, "\(key)") }
         #expect(gguf.tensor(named: "blk.11.ffn_down.weight")?.shape == [256, 512])
@@ -63,7 +70,8 @@ struct ConvertTests {
     @Test("a folder becomes a single file, and neither GGUF nor a folder comes of a single file")
     func single() throws {
         let folder = TemporaryFolder()
-        let single = try CheckpointWriter(threads: 1).write(OutputPlan(ConvertTests.plan(.safetensors)), to: folder("m.safetensors"))
+        let single = try CheckpointWriter(threads: 1).write(
+            OutputPlan(ConvertTests.plan(.safetensors)), to: folder("m.safetensors"))
         #expect(folder.names == ["m.safetensors"])
         #expect(single.byteCount == (try Models.fixture()).byteCount)
         for form in [Checkpoint.Form.gguf, .folder] {
@@ -71,31 +79,42 @@ struct ConvertTests {
         }
     }
 
-    @Test("a configuration that lies is refused", arguments: [
-        ("vocab_size", "4294967295", "'vocab_size' is 4,294,967,295; the embedding has 2,048 rows"),
-        ("vocab_size", "-1", "'vocab_size' is missing or no positive whole number"),
-        ("hidden_size", "0", "'hidden_size' is missing or no positive whole number"),
-        ("num_attention_heads", "3", "has 256 rows, which do not divide into 3 heads"),
-        ("num_attention_heads", "256", "has 256 rows, which do not divide into 256 heads"),
-        ("num_attention_heads", "99999999999", "'num_attention_heads' is missing"),
-        ("num_key_value_heads", "\"2\"", "'num_key_value_heads' is missing"),
-        ("max_position_embeddings", "1e30", "'max_position_embeddings' is missing"),
-        ("head_dim", "-64", "'head_dim' is missing"),
-        ("rope_scaling", #"{"rope_type":"llama3","factor":0}"#, "the rope scaling 'llama3' has no positive 'factor'"),
-        ("rope_scaling", #"{"rope_type":"linear","factor":1e999}"#, "the rope scaling 'linear' has no positive 'factor'"),
-        ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
-        ("quantization_config", #"{"quant_method":"gptq"}"#, "is quantized with gptq"),
-    ])
+    @Test(
+        "a configuration that lies is refused",
+        arguments: [
+            ("vocab_size", "4294967295", "'vocab_size' is 4,294,967,295; the embedding has 2,048 rows"),
+            ("vocab_size", "-1", "'vocab_size' is missing or no positive whole number"),
+            ("hidden_size", "0", "'hidden_size' is missing or no positive whole number"),
+            ("num_attention_heads", "3", "has 256 rows, which do not divide into 3 heads"),
+            ("num_attention_heads", "256", "has 256 rows, which do not divide into 256 heads"),
+            ("num_attention_heads", "99999999999", "'num_attention_heads' is missing"),
+            ("num_key_value_heads", "\"2\"", "'num_key_value_heads' is missing"),
+            ("max_position_embeddings", "1e30", "'max_position_embeddings' is missing"),
+            ("head_dim", "-64", "'head_dim' is missing"),
+            (
+                "rope_scaling", #"{"rope_type":"llama3","factor":0}"#,
+                "the rope scaling 'llama3' has no positive 'factor'"
+            ),
+            (
+                "rope_scaling", #"{"rope_type":"linear","factor":1e999}"#,
+                "the rope scaling 'linear' has no positive 'factor'"
+            ),
+            ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
+            ("quantization_config", #"{"quant_method":"gptq"}"#, "is quantized with gptq"),
+        ])
     func lies(key: String, value: String, message: String) throws {
         let json = try JSON.parse(value)
         expectRefusal(message) { try ConvertTests.plan(.gguf) { $0.config?[key] = json } }
     }
 
-    @Test("heads of a size that no model has are refused before a table is made", arguments: ["9223372036854775807", "0", "65538"])
+    @Test(
+        "heads of a size that no model has are refused before a table is made",
+        arguments: ["9223372036854775807", "0", "65538"])
     func headSize(value: String) throws {
         let size = try JSON.parse(value)
         let scaling = try JSON.parse(
-            #"{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":8192}"#)
+            #"{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":8192}"#
+        )
         expectRefusal("has heads of the size") {
             try ConvertTests.plan(.gguf) {
                 $0.config?["head_dim"] = size
@@ -133,7 +152,9 @@ struct ConvertTests {
         var model = try Models.fixture()
         let values = (0..<256).map { Float($0) }
         let folder = TemporaryFolder()
-        let file = SafetensorsBytes([(name: "model.layers.0.self_attn.q_proj.bias", dtype: "F32", shape: [256], data: littleEndian(values))])
+        let file = SafetensorsBytes([
+            (name: "model.layers.0.self_attn.q_proj.bias", dtype: "F32", shape: [256], data: littleEndian(values))
+        ])
         let bias = try #require(try Checkpoint.open(folder.write("b.safetensors", file.bytes)).tensors.first)
         model.tensors.append(bias)
         let gguf = try Convert(to: .gguf).apply(to: model)
@@ -166,7 +187,8 @@ struct RopeScalingTests {
             (0..<bytes.count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
         }
         // transformers 5.24: 1 / (inv_freq scaled / inv_freq) for heads of 64.
-        let expected = Array(repeating: Float(1), count: 15) + [1.5534146, 2.6945302, 5.2573271] + Array(repeating: 8, count: 14)
+        let expected =
+            Array(repeating: Float(1), count: 15) + [1.5534146, 2.6945302, 5.2573271] + Array(repeating: 8, count: 14)
         #expect(factors.count == 32)
         #expect(zip(factors, expected).allSatisfy { abs($0 - $1) <= 2e-6 * $1 })
         let back = try Convert(to: .folder).apply(to: gguf)
@@ -182,11 +204,13 @@ struct RopeScalingTests {
         expectRefusal("holds factors that no config.json can express") { try Convert(to: .folder).apply(to: gguf) }
     }
 
-    @Test("linear and YaRN scaling survive there and back", arguments: [
-        #"{"rope_type":"linear","factor":4.0}"#,
-        #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}"#,
-        #"{"rope_type":"yarn","factor":2.5,"original_max_position_embeddings":4096,"attention_factor":0.5,"beta_fast":32.0,"beta_slow":1.0}"#,
-    ])
+    @Test(
+        "linear and YaRN scaling survive there and back",
+        arguments: [
+            #"{"rope_type":"linear","factor":4.0}"#,
+            #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}"#,
+            #"{"rope_type":"yarn","factor":2.5,"original_max_position_embeddings":4096,"attention_factor":0.5,"beta_fast":32.0,"beta_slow":1.0}"#,
+        ])
     func others(scaling: String) throws {
         let gguf = try RopeScalingTests.gguf(scaling, theta: 10_000)
         #expect(try Convert(to: .folder).apply(to: gguf).config?["rope_scaling"]?.compact == scaling)

@@ -1,8 +1,8 @@
 import Checkpoints
 import Formats
 import Surgery
-import Testing
 import TestSupport
+import Testing
 
 @Suite("cutting layers")
 struct CutLayersTests {
@@ -13,7 +13,8 @@ struct CutLayersTests {
     @Test("cutting 2:4 renumbers 4 to 2")
     func renumbers() throws {
         let result = try CutLayersTests.cut(2..<4, Models.folder(layers: 6, config: #"{"num_hidden_layers":6}"#))
-        #expect(result.tensors.map(\.name) == ["embed", "m.layers.0.w", "m.layers.1.w", "m.layers.2.w", "m.layers.3.w"])
+        #expect(
+            result.tensors.map(\.name) == ["embed", "m.layers.0.w", "m.layers.1.w", "m.layers.2.w", "m.layers.3.w"])
         #expect(result.config?["num_hidden_layers"] == .int(4))
     }
 
@@ -41,7 +42,8 @@ struct CutLayersTests {
         let first = Int.random(in: 0...8, using: &generator)
         let middle = Int.random(in: first + 1...10, using: &generator)
         let last = Int.random(in: middle + 1...11, using: &generator)
-        let lists = #"{"num_hidden_layers":12,"layer_types":[\#((0..<12).map { "\"\($0)\"" }.joined(separator: ","))],"#
+        let lists =
+            #"{"num_hidden_layers":12,"layer_types":[\#((0..<12).map { "\"\($0)\"" }.joined(separator: ","))],"#
             + #""mlp_only_layers":[0,3,5,11],"first_k_dense_replace":5,"num_kv_shared_layers":4}"#
         for model in [try Models.fixture(), try Models.folder(layers: 12, config: lists)] {
             let whole = try CutLayersTests.cut(first..<last, model)
@@ -55,11 +57,14 @@ struct CutLayersTests {
         }
     }
 
-    @Test("ranges that are empty, out of range or everything are refused", arguments: [
-        (3..<3, "the range 3:3 holds no layer"), (0..<13, "the layers 0:13 are out of range; there are 12 (0:12)"),
-        (-1..<2, "the layers -1:2 are out of range"), (12..<13, "out of range"), (Int.max - 1..<Int.max, "out of range"),
-        (0..<12, "the range 0:12 is all 12 layers"), (Int.min..<Int.min + 1, "out of range"),
-    ])
+    @Test(
+        "ranges that are empty, out of range or everything are refused",
+        arguments: [
+            (3..<3, "the range 3:3 holds no layer"), (0..<13, "the layers 0:13 are out of range; there are 12 (0:12)"),
+            (-1..<2, "the layers -1:2 are out of range"), (12..<13, "out of range"),
+            (Int.max - 1..<Int.max, "out of range"),
+            (0..<12, "the range 0:12 is all 12 layers"), (Int.min..<Int.min + 1, "out of range"),
+        ])
     func ranges(range: Range<Int>, message: String) throws {
         let model = try Models.fixture()
         expectRefusal(message) { try CutLayersTests.cut(range, model) }

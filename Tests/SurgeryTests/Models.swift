@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
-import Testing
 import TestSupport
+import Testing
 
 /// Checkpoints that were never written, made from the fixture by putting other things in its place.
 enum Models {

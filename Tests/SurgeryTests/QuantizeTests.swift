@@ -1,8 +1,8 @@
 import Checkpoints
 import Formats
 import Surgery
-import Testing
 import TestSupport
+import Testing
 
 @Suite("quantizing")
 struct QuantizeTests {
@@ -27,7 +27,9 @@ struct QuantizeTests {
         return model
     }
 
-    @Test("every tensor gets llama-quantize's type", arguments: answers.keys, ["F16", "BF16", "Q8_0", "Q4_0", "Q4_K_S", "Q4_K_M"])
+    @Test(
+        "every tensor gets llama-quantize's type", arguments: answers.keys,
+        ["F16", "BF16", "Q8_0", "Q4_0", "Q4_K_S", "Q4_K_M"])
     func types(name: String, mixture: String) throws {
         let answer = try #require(QuantizeTests.answers[name])
         let expected = (answer["types"]?[mixture]?.array ?? []).compactMap(\.string)
@@ -108,7 +110,9 @@ struct CastTests {
         #expect(model.tensors.allSatisfy { $0.recipe.mappedRange != nil })
     }
 
-    @Test("the configuration names the new type, under the key that it has", arguments: [("dtype", "F16", "float16"), ("torch_dtype", "F32", "float32")])
+    @Test(
+        "the configuration names the new type, under the key that it has",
+        arguments: [("dtype", "F16", "float16"), ("torch_dtype", "F32", "float32")])
     func config(key: String, type: String, name: String) throws {
         var model = try Models.fixture()
         model.config?["dtype"] = nil
@@ -122,7 +126,8 @@ struct CastTests {
     func kept() throws {
         var model = try Models.gguf("any", layers: 1)
         model.tensors = [
-            Models.zeros("blk.0.ids", [4], try #require(DType(named: "I32"))), Models.zeros("blk.0.attn_norm.weight", [4], .bf16),
+            Models.zeros("blk.0.ids", [4], try #require(DType(named: "I32"))),
+            Models.zeros("blk.0.attn_norm.weight", [4], .bf16),
             Models.zeros("blk.0.w.weight", [4, 4], .f32), Models.zeros("blk.0.w.bias", [4], .f32),
         ]
         let result = try Cast(to: .f16).apply(to: model)
