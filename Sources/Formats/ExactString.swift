@@ -20,3 +20,20 @@ public struct ExactString: Hashable, Sendable {
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }
+
+extension String {
+    /// Whether the text holds another one, byte for byte.
+    ///
+    /// `contains` compares characters, and takes some fifty times as long over the short names of tensors.
+    package func containsBytes(of fragment: String) -> Bool {
+        var text = self, fragment = fragment
+        return text.withUTF8 { text in
+            fragment.withUTF8 { fragment in
+                guard fragment.count <= text.count else { return false }
+                return (0...text.count - fragment.count).contains { start in
+                    fragment.indices.allSatisfy { text[start + $0] == fragment[$0] }
+                }
+            }
+        }
+    }
+}

@@ -42,7 +42,7 @@ public struct Cast: Edit {
     }
 
     /// Whether llama-quantize leaves a tensor alone because of its name.
-    static func isLeft(_ tensor: Tensor) -> Bool { left.contains(where: tensor.name.contains) }
+    static func isLeft(_ tensor: Tensor) -> Bool { left.contains(where: tensor.name.containsBytes) }
 
     /// Names that llama-quantize leaves alone: small tensors, and those that a runtime reads in another way.
     private static let left = [

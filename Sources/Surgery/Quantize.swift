@@ -56,21 +56,27 @@ private struct TypeChoice {
         let metadata = checkpoint.metadata
         isTied = !checkpoint.tensors.contains { $0.name == "output.weight" }
         has8Experts = metadata.setting("expert_count")?.int == 8
-        layerCount = metadata.setting("block_count")?.int ?? checkpoint.layerCount
+        let stated = metadata.setting("block_count")?.int ?? checkpoint.layerCount
+        layerCount = TypeChoice.layers.contains(stated) ? stated : checkpoint.layerCount
         let heads = metadata.setting("attention.head_count")?.int ?? 0
         isLlama70B =
             metadata.architecture == "llama" && layerCount == 80
             && metadata.setting("attention.head_count_kv")?.int != heads
         for fragment in Set(mixture.rules.map(\.tensors) + ["attn_v.weight"]) {
-            let layers = checkpoint.tensors.filter { $0.name.contains(fragment) }
+            let layers = checkpoint.tensors.filter { $0.name.containsBytes(of: fragment) }
                 .compactMap { TypeChoice.layer(of: $0) }
             layersWith[fragment] = Array(Set(layers)).sorted()
         }
     }
 
+    /// Numbers that a layer, or a count of layers, can have: the rules multiply them.
+    private static let layers = 0...Int(UInt32.max)
+
     private static func layer(of tensor: Tensor) -> Int? {
         let parts = tensor.name.split(separator: ".", maxSplits: 2)
-        return parts.count == 3 && parts[0] == "blk" ? Int(parts[1]) : nil
+        guard parts.count == 3, parts[0] == "blk", let layer = Int(parts[1]), layers.contains(layer)
+        else { return nil }
+        return layer
     }
 
     private func isQuantizable(_ tensor: Tensor) -> Bool {
@@ -87,7 +93,7 @@ private struct TypeChoice {
             return mixture.output ?? mixture.base
         }
         var dtype = mixture.base
-        for rule in mixture.rules where tensor.name.contains(rule.tensors) {
+        for rule in mixture.rules where tensor.name.containsBytes(of: rule.tensors) {
             let layers = layersWith[rule.tensors] ?? []
             // Values count the layers that have the tensor; everything else, all layers.
             let count = rule.tensors == "attn_v.weight" ? layers.count : layerCount
@@ -96,12 +102,12 @@ private struct TypeChoice {
             if rule.layers.contains(place, of: count) { dtype = rule.type }
             break
         }
-        if tensor.name.contains("attn_v.weight") {
+        if tensor.name.containsBytes(of: "attn_v.weight") {
             if isLlama70B, dtype == .q4_K { dtype = .q5_K }
             if has8Experts { dtype = .q8_0 }
-        } else if has8Experts, tensor.name.contains("attn_k.weight") {
+        } else if has8Experts, tensor.name.containsBytes(of: "attn_k.weight") {
             dtype = .q8_0
-        } else if has8Experts, tensor.name.contains("attn_output.weight"), mixture.base == .q4_K {
+        } else if has8Experts, tensor.name.containsBytes(of: "attn_output.weight"), mixture.base == .q4_K {
             dtype = .q5_K
         }
         return dtype
