@@ -92,7 +92,7 @@ extension Tensor {
         heads: Int, file: String, _ order: (Int) -> RowOrder
     ) throws(CheckpointError) -> Tensor {
         let rows = shape.first ?? 0
-        guard heads > 0, rows >= 2 * heads, rows % (2 * heads) == 0 else {
+        guard heads > 0, rows >= heads, rows % heads == 0, rows / heads % 2 == 0 else {
             throw CheckpointError(
                 file: file, tensor: name, "has \(rows) rows, which do not divide into \(heads) heads")
         }

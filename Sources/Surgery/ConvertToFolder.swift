@@ -14,7 +14,7 @@ struct ConvertToFolder {
     }
 
     private func number(_ key: String) throws(CheckpointError) -> Int {
-        guard let value = source.metadata.setting(key)?.int, value > 0 else {
+        guard let value = source.metadata.setting(key)?.int, value > 0, value <= UInt32.max else {
             throw CheckpointError(
                 file: source.path, "\(architecture.gguf).\(key) is missing or no positive whole number")
         }
