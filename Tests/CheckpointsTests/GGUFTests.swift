@@ -252,7 +252,7 @@ struct GGUFTests {
             let count = try Checkpoint.open(path).metadata.pairs.count
             #expect(count == 100_001)
         }
-        #expect(time < .seconds(5))
+        #expect(time < .seconds(20))
     }
 }
 

@@ -150,6 +150,60 @@ struct VocabularyTests {
         expect(#expect(throws: CheckpointError.self) { try Vocabulary(checkpoint: checkpoint) }, message)
     }
 
+    @Test("any member of a tokenizer.json may be anything without harm")
+    func anything() throws {
+        var checkpoint = try VocabularyTests.fixture()
+        var vocabulary = Vocabulary(
+            preTokenizer: "llama-bpe", tokens: ["a", "b", "ab", "<s>"], kinds: [.normal, .normal, .normal, .control],
+            merges: ["a b"], addedTokens: [.init(id: 3, content: "<s>", special: true)])
+        vocabulary.beginningID = 3
+        vocabulary.addsBeginning = true
+        let files = try vocabulary.folderFiles()
+        for file in files {
+            let whole = try file.contents.withUnsafeBytes { try JSON.parse($0) }
+            for value in [
+                "null", "7", "-1", "9223372036854775807", "\"text\"", "[]", "[[]]", "{}", #"{"type":"Sequence"}"#,
+            ] {
+                for variant in VocabularyTests.variants(of: whole, by: try JSON.parse(value)) {
+                    checkpoint.companions = files.filter { $0.name != file.name }
+                    checkpoint.companions.append(.init(name: file.name, contents: Array(variant.compact.utf8)))
+                    do throws(CheckpointError) {
+                        let read = try Vocabulary(checkpoint: checkpoint)
+                        _ = try read.folderFiles()
+                        _ = try read.ggufPairs(vocabularySize: 4)
+                    } catch {
+                        #expect(!error.description.isEmpty)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value with each of its members, at any depth, replaced by another value.
+    private static func variants(of value: JSON, by other: JSON) -> [JSON] {
+        switch value {
+        case .array(let list):
+            return [other]
+                + list.indices.flatMap { place in
+                    variants(of: list[place], by: other).map { variant in
+                        var changed = list
+                        changed[place] = variant
+                        return .array(changed)
+                    }
+                }
+        case .object(let object):
+            return [other]
+                + object.members.flatMap { key, member in
+                    variants(of: member, by: other).map { variant in
+                        var changed = object
+                        changed[key] = variant
+                        return .object(changed)
+                    }
+                }
+        default: return [other]
+        }
+    }
+
     @Test("special numbers beyond the vocabulary stand for none")
     func beyond() throws {
         var checkpoint = try VocabularyTests.fixture()

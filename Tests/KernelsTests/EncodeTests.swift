@@ -38,6 +38,22 @@ struct EncodeTests {
         }
     }
 
+    @Test("nothing is written beyond the last block", arguments: DType.encoded, 1...4)
+    func bounds(dtype: DType, blocks: Int) {
+        var generator = SeededGenerator(seed: 4)
+        let count = dtype.blockCount * blocks
+        let byteCount = dtype.blockByteCount * blocks
+        let values = generator.floats(count)
+        for instructions in InstructionSet.available {
+            var bytes = [UInt8](repeating: 0xA5, count: byteCount + 256)
+            bytes.withUnsafeMutableBytes { Codec.encode(dtype, values, count: count, into: $0, by: instructions) }
+            #expect(bytes[byteCount...].allSatisfy { $0 == 0xA5 })
+            var decoded = [Float](repeating: -7, count: count + 64)
+            bytes.withUnsafeBytes { Codec.decode(dtype, $0, count: count, into: &decoded, by: instructions) }
+            #expect(decoded[count...].allSatisfy { $0 == -7 })
+        }
+    }
+
     @Test("a block does not depend on its neighbours", arguments: DType.encoded)
     func independent(dtype: DType) {
         var generator = SeededGenerator(seed: 5)

@@ -43,6 +43,20 @@ enum Models {
         return checkpoint
     }
 
+    /// The fixture with a vocabulary of four tokens, for tests that read it often.
+    static func small() throws -> Checkpoint {
+        var checkpoint = try fixture()
+        let vocabulary = Vocabulary(
+            preTokenizer: "gpt-2", tokens: ["<s>", "a", "b", "ab"], kinds: [.control, .normal, .normal, .normal],
+            merges: ["a b"], addedTokens: [.init(id: 0, content: "<s>", special: true)])
+        checkpoint.companions = try vocabulary.folderFiles()
+        checkpoint.config?["vocab_size"] = .int(4)
+        checkpoint.tensors = checkpoint.tensors.map { tensor in
+            tensor.shape == [2048, 256] ? zeros(tensor.name, [4, 256], .bf16) : tensor
+        }
+        return checkpoint
+    }
+
     /// The bytes of a tensor.
     static func bytes(_ tensor: Tensor?) throws -> [UInt8] {
         guard let tensor else { return [] }
