@@ -12,8 +12,6 @@ import os
 import sys
 import time
 
-import torch
-
 import models
 from checks import Checks
 from tools import RESECT
@@ -29,7 +27,6 @@ def main(names):
     if not os.access(RESECT, os.X_OK):
         sys.exit(f"{RESECT} is not there; build it, or set RESECT")
     models.make()
-    torch.set_num_threads(os.cpu_count() or 2)
     checks = Checks()
     for name in PARTS:
         if not names or name in names:

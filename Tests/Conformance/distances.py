@@ -19,35 +19,41 @@ def nearest_block(matrix, n):
 
 def check(checks):
     for name, model_path, tokenizer_folder in forward.MODELS:
-        with checks.section(f"distances {name}"), folder() as work:
-            written = f"{work}/a.json"
-            ours = resect_json("analyze", model_path, "--corpus", CALIBRATION, "--context", CONTEXT,
-                               "--samples", SAMPLES, "-o", written)
-            with open(written, encoding="utf-8") as stream:
-                checks.check(f"distances {name}: the file is what --json prints", json.load(stream) == ours)
+        with checks.section(f"distances {name}"):
             sequences = forward.chunks(tokenizer_folder, CALIBRATION, SAMPLES, CONTEXT)
-            checks.check(f"distances {name}: samples and tokens",
-                         (ours["samples"], ours["tokens"]) == (len(sequences), sequences.numel()),
-                         f"{ours['samples']} and {ours['tokens']}")
             model = forward.load(model_path)
             theirs = forward.distances(model, sequences)
             del model
             gc.collect()
-            compare(checks, name, ours, theirs)
+            for kind in ("last", "all"):
+                label = f"distances {name} '{kind}'"
+                with checks.section(label):
+                    ours = analyze(checks, label, model_path, kind)
+                    checks.check(f"{label}: samples and tokens",
+                                 (ours["samples"], ours["tokens"]) == (len(sequences), sequences.numel()),
+                                 f"{ours['samples']} and {ours['tokens']}")
+                    compare(checks, label, ours, theirs, kind)
 
 
-def compare(checks, name, ours, theirs):
-    for kind, matrix in theirs.items():
-        mine = torch.tensor(ours["distance"][kind], dtype=torch.float64)
-        if not checks.check(f"distances {name}: size of '{kind}'", mine.shape == matrix.shape,
-                            f"{list(mine.shape)}"):
-            continue
-        checks.below(f"distances {name}: '{kind}', largest difference",
-                     (mine - matrix).abs().max().item(), 1e-4)
+def analyze(checks, label, model_path, kind):
+    with folder() as work:
+        written = f"{work}/a.json"
+        ours = resect_json("analyze", model_path, "--corpus", CALIBRATION, "--context", CONTEXT,
+                           "--samples", SAMPLES, "--tokens", kind, "-o", written)
+        with open(written, encoding="utf-8") as stream:
+            checks.check(f"{label}: the file is what --json prints", json.load(stream) == ours)
+    return ours
+
+
+def compare(checks, label, ours, theirs, kind):
+    """The matrices that are there, the asked one among them, and the blocks that it chooses."""
+    for which in sorted(ours["distance"].keys() | {kind}):
+        mine, matrix = torch.tensor(ours["distance"][which], dtype=torch.float64), theirs[which]
+        if checks.check(f"{label}: size of '{which}'", mine.shape == matrix.shape, f"{list(mine.shape)}"):
+            checks.below(f"{label}: '{which}', largest difference", (mine - matrix).abs().max().item(), 1e-4)
+    most = min(12, ours["layers"] - 1)
     chosen = {block["end"] - block["start"]: block["start"] for block in ours["blocks"]}
-    wrong = []
-    for n in range(1, min(12, ours["layers"] - 1) + 1):
-        expected = nearest_block(theirs["last"], n)
-        if chosen.get(n) != expected:
-            wrong.append(f"n = {n}: starts at {chosen.get(n)}, expected {expected}")
-    checks.equal(f"distances {name}: the same block for every n up to {min(12, ours['layers'] - 1)}", wrong)
+    expected = {n: nearest_block(theirs[kind], n) for n in range(1, most + 1)}
+    checks.equal(f"{label}: the same block for every n up to {most}", [
+        f"n = {n}: starts at {chosen.get(n)}, expected {start}"
+        for n, start in expected.items() if chosen.get(n) != start])

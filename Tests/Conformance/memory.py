@@ -42,7 +42,9 @@ def check(checks):
     for name, model in (("smollm2 hf", SMOLLM2_HF), ("smollm2 q4_1", SMOLLM2)):
         with folder() as work:
             other = f"{work}/other" if model.suffix else f"{work}/other.gguf"
-            measure(checks, name, "analyze", 400, model, "--corpus", CALIBRATION, "-o", f"{work}/a.json")
+            measure(checks, name, "analyze", 400, model, "--corpus", CALIBRATION, "-o", f"{work}/last.json")
+            measure(checks, name, "analyze", 400, model, "--corpus", CALIBRATION, "--tokens", "all",
+                    "-o", f"{work}/all.json")
             measure(checks, name, "cut", 64, model, "-o", f"{work}/cut{model.suffix}", "--layers", "13:19")
             measure(checks, name, "convert", 64, model, "-o", other)
             measure(checks, name, "convert", 64, model, "-o", f"{work}/f32.gguf", "--dtype", "f32")
