@@ -48,6 +48,7 @@ enum Output {
 
     /// A message on standard error.
     static func message(_ text: String) {
+        flush()
         let bytes = Array(("resect: " + text + "\n").utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
