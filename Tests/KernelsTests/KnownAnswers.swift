@@ -28,7 +28,7 @@ struct KnownAnswers {
 func decoded(_ dtype: DType, _ bytes: [UInt8], count: Int, by instructions: InstructionSet = .best) -> [Float] {
     [Float](unsafeUninitializedCapacity: count) { buffer, filled in
         bytes.withUnsafeBytes {
-            Codec.decode(dtype, $0, count: count, into: buffer.baseAddress!, by: instructions)
+            if let base = buffer.baseAddress { Codec.decode(dtype, $0, count: count, into: base, by: instructions) }
         }
         filled = count
     }

@@ -24,11 +24,12 @@ public func onSmallStack<Result>(_ body: @escaping () -> Result) -> Result {
             &thread, &attributes,
             { context in
                 let pointer: UnsafeMutableRawPointer? = context
-                Unmanaged<Job>.fromOpaque(pointer!).takeRetainedValue().run()
+                if let pointer { Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().run() }
                 return nil
             }, job.toOpaque())
         precondition(failed == 0, "no thread can be started")
         pthread_join(thread, nil)
     }
-    return result!
+    guard let result else { preconditionFailure("the thread has not run") }
+    return result
 }

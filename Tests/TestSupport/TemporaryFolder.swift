@@ -14,7 +14,7 @@ public final class TemporaryFolder: Sendable {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(base)/resect-tests-XXXXXX".utf8CString)
         precondition(mkdtemp(&template) != nil, "\(base): no temporary folder can be made")
-        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit { TemporaryFolder.remove(path) }
@@ -59,7 +59,7 @@ public enum Files {
         var done = 0
         bytes.withUnsafeBytes { buffer in
             while done < buffer.count {
-                let count = pwrite(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(done))
+                let count = pwrite(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(done))
                 precondition(count > 0)
                 done += count
             }
@@ -74,7 +74,7 @@ public enum Files {
         defer { close(descriptor) }
         let size = Int(lseek(descriptor, 0, SEEK_END))
         return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            count = size == 0 ? 0 : pread(descriptor, buffer.baseAddress!, size, 0)
+            count = size == 0 ? 0 : pread(descriptor, buffer.baseAddress, size, 0)
         }
     }
 
