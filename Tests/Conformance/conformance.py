@@ -12,9 +12,11 @@ import os
 import sys
 import time
 
-import models
-from checks import Checks
-from tools import RESECT
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the peers' threads sleep while they wait, on busy machines
+
+import models  # noqa: E402
+from checks import Checks  # noqa: E402
+from tools import RESECT  # noqa: E402
 
 PARTS = ("tokens", "decoding", "containers", "conversion", "quantization", "cuts", "distances", "perplexity",
          "shrinking", "memory")

@@ -11,12 +11,12 @@ CONTEXT = 512
 
 
 def llama_perplexity(path, text=EVALUATION, context=CONTEXT):
-    """The final estimate of llama-perplexity."""
-    said = llama("llama-perplexity", "-m", path, "-f", text, "-c", context, "-t", THREADS)
-    found = re.search(r"Final estimate: PPL = ([0-9.]+)", said)
-    if not found:
-        raise ValueError(f"llama-perplexity gave no estimate for {path}")
-    return float(found[1])
+    """The final estimate of llama-perplexity. On a busy machine it can end well and lose its last line: ask again."""
+    for _ in range(5):
+        said = llama("llama-perplexity", "-m", path, "-f", text, "-c", context, "-t", THREADS)
+        if found := re.search(r"Final estimate: PPL = ([0-9.]+)", said):
+            return float(found[1])
+    raise ValueError(f"llama-perplexity gave no estimate for {path}")
 
 
 def evaluate(path, text=EVALUATION, context=CONTEXT):

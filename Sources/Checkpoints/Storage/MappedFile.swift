@@ -108,16 +108,6 @@ public final class MappedFile: Sendable, CustomStringConvertible {
             [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
         #endif
     }
-
-    /// Lets the kernel take back pages of a range that will not be read again soon.
-    package func release(_ byteOffset: Int, _ byteCount: Int) {
-        guard let base else { return }
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let start = (byteOffset + page - 1) / page * page
-        let end = (byteOffset + byteCount) / page * page
-        guard end > start else { return }
-        madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
-    }
 }
 
 /// A range of a mapped file that was checked to lie in it.
