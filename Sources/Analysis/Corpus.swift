@@ -73,6 +73,8 @@ public struct Corpus: Sendable {
         if FileSystem.kind(of: path) == .missing { throw CheckpointError(file: path, "does not exist") }
         let file = try MappedFile(path: path)
         guard file.byteCount > 0 else { throw CheckpointError(file: path, "is empty") }
+        // The file must stay mapped as long as its bytes are used.
+        defer { withExtendedLifetime(file) {} }
         guard let place = UTF8Check.firstInvalidByte(file.bytes) else {
             return tokenizer.encode(file.bytes, limit: limit)
         }

@@ -12,8 +12,9 @@ enum Signals {
 
     /// Has a thread of its own wait for the signals that end a program; must run before any other thread starts.
     static func install() {
-        // A closed pipe is an error of the write that meets it.
+        // A closed pipe, and a file beyond the limit of its size, are errors of the write that meets them.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         var set = sigset_t()
         sigemptyset(&set)
         for number in ending { sigaddset(&set, number) }
