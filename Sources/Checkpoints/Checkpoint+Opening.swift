@@ -18,7 +18,8 @@ extension Checkpoint {
         }
         let file = try MappedFile(path: path)
         if file.byteCount == 0 { throw CheckpointError(file: path, "is empty") }
-        if file.bytes.starts(with: GGUF.magic) { return try GGUF.open(path) }
+        let isGGUF = withExtendedLifetime(file) { file.bytes.starts(with: GGUF.magic) }
+        if isGGUF { return try GGUF.open(path) }
         guard path.hasSuffix(".safetensors") else {
             throw CheckpointError(
                 file: path, file.foreignContents ?? "is neither safetensors nor GGUF",
