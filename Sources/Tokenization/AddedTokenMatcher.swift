@@ -17,10 +17,11 @@ struct AddedTokenMatcher: Sendable {
         case text(Range<Int>)
     }
 
-    init(_ tokens: [Vocabulary.AddedToken]) {
+    /// A matcher of some tokens, whose contents are brought into the form that the text has.
+    init(_ tokens: [Vocabulary.AddedToken], form: (String) -> String = { $0 }) {
         var entries = Array(repeating: [Entry](), count: 256)
         for token in tokens where !token.content.isEmpty {
-            let bytes = Array(token.content.utf8)
+            let bytes = Array(form(token.content).utf8)
             entries[Int(bytes[0])].append(Entry(bytes: bytes, token: token))
         }
         self.entries = entries.map { $0.sorted { $0.bytes.count > $1.bytes.count } }
@@ -73,10 +74,7 @@ struct AddedTokenMatcher: Sendable {
     }
 
     private func standsAlone(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
-        func isWord(_ place: Int) -> Bool {
-            let kind = CharacterClass.at(place, in: text).0
-            return kind == .letter || kind == .number || text[place] == UInt8(ascii: "_")
-        }
+        func isWord(_ place: Int) -> Bool { CharacterClass.isWord(CharacterClass.scalar(at: place, in: text).0) }
         if range.upperBound < text.count, isWord(range.upperBound) { return false }
         var before = range.lowerBound - 1
         while before > 0, text[before] & 0xC0 == 0x80 { before -= 1 }

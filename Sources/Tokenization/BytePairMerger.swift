@@ -8,10 +8,10 @@ struct BytePairMerger: Sendable {
         let result: Int32
     }
 
-    private let ids: [ExactString: Int32]
+    /// The tokens that a whole word may be; none where merges make them all.
+    private let words: [ExactString: Int32]
     private let bytes: [Int32?]
     private let merges: [UInt64: Merge]
-    private let ignoresMerges: Bool
 
     /// The tokens of words that were met before; a text has few words, and long ones are not kept.
     typealias Cache = [[UInt8]: [Int32]]
@@ -21,8 +21,13 @@ struct BytePairMerger: Sendable {
     init(_ vocabulary: Vocabulary) throws(CheckpointError) {
         var ids: [ExactString: Int32] = [:]
         ids.reserveCapacity(vocabulary.tokens.count)
-        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] != .unused {
+        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] == .normal {
             ids[ExactString(token)] = Int32(id)
+        }
+        words = vocabulary.ignoresMerges ? ids : [:]
+        // An added token is plain text, so one of a single character must not take the place of a byte.
+        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] != .unused {
+            if ids[ExactString(token)] == nil { ids[ExactString(token)] = Int32(id) }
         }
         var merges: [UInt64: Merge] = [:]
         merges.reserveCapacity(vocabulary.merges.count)
@@ -36,10 +41,8 @@ struct BytePairMerger: Sendable {
             let key = BytePairMerger.key(left.id, right)
             if merges[key] == nil { merges[key] = Merge(rank: Int32(rank), result: result) }
         }
-        self.ids = ids
         self.merges = merges
         bytes = ByteAlphabet.characters.map { ids[ExactString(String(Character($0)))] }
-        ignoresMerges = vocabulary.ignoresMerges
     }
 
     private static func parts(
@@ -86,7 +89,7 @@ struct BytePairMerger: Sendable {
     }
 
     private func encode(_ word: UnsafeRawBufferPointer) -> [Int32] {
-        if ignoresMerges, let whole = ids[ExactString(ByteAlphabet.text(word))] { return [whole] }
+        if !words.isEmpty, let whole = words[ExactString(ByteAlphabet.text(word))] { return [whole] }
         // Bytes that the vocabulary does not have vanish, as they do without an unknown token.
         var symbols = word.compactMap { bytes[Int($0)] }
         if symbols.count <= 32 {

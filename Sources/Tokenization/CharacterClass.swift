@@ -39,6 +39,15 @@ enum CharacterClass {
         return (CharacterClass(scalar), count)
     }
 
+    /// Whether a character is `\w`: a letter, a mark, a decimal digit, a connector or a joiner.
+    static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+        let properties = scalar.properties
+        switch properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
+        default: return properties.isAlphabetic || properties.isJoinControl
+        }
+    }
+
     /// The character at a place in UTF-8 text that was checked before, and its length in bytes.
     static func scalar(
         at place: Int, in text: UnsafeRawBufferPointer

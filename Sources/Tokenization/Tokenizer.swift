@@ -34,7 +34,8 @@ package struct Tokenizer: Sendable {
         merger = try BytePairMerger(vocabulary)
         composes = preTokenizer.composes
         rawTokens = AddedTokenMatcher(vocabulary.addedTokens.filter { !$0.normalized })
-        composedTokens = AddedTokenMatcher(vocabulary.addedTokens.filter(\.normalized))
+        composedTokens = AddedTokenMatcher(
+            vocabulary.addedTokens.filter(\.normalized), form: composes ? Tokenizer.composed : { $0 })
     }
 
     /// The tokens of a text, with those that begin and end it.
@@ -84,9 +85,14 @@ package struct Tokenizer: Sendable {
     ) {
         // Below U+0300, whose first byte is 0xCC, every text is composed already.
         guard composes, text.contains(where: { $0 >= 0xCC }) else { return body(text) }
-        var composed = String()
-        for scalar in String(decoding: text, as: UTF8.self)._nfc { composed.unicodeScalars.append(scalar) }
+        var composed = Tokenizer.composed(String(decoding: text, as: UTF8.self))
         composed.withUTF8 { body(UnsafeRawBufferPointer($0)) }
+    }
+
+    private static func composed(_ text: String) -> String {
+        var composed = String.UnicodeScalarView()
+        for scalar in text._nfc { composed.append(scalar) }
+        return String(composed)
     }
 }
 
