@@ -23,20 +23,22 @@ final class TemporaryOutput: Sendable {
         path = "\(parent)/.\(target.lastPathComponent).resect-\(getpid())"
         self.target = target
         isFolder = folder
-        TemporaryOutput.unfinished.withLock { $0.append(path) }
-        if folder {
-            guard mkdir(path, 0o777) == 0 else { throw failed("cannot create", errno) }
-        } else {
-            let descriptor = createExclusively(path)
-            guard descriptor >= 0 else { throw failed("cannot create", errno) }
-            close(descriptor)
+        // Under the lock, so that a signal does not come between what is made and what is known.
+        let code = TemporaryOutput.unfinished.withLock { paths -> Int32 in
+            if folder {
+                guard mkdir(path, 0o777) == 0 else { return errno }
+            } else {
+                let descriptor = createExclusively(path)
+                guard descriptor >= 0 else { return errno }
+                close(descriptor)
+            }
+            paths.append(path)
+            return 0
         }
-    }
-
-    private func failed(_ what: String, _ code: Int32) -> CheckpointError {
-        TemporaryOutput.forget(path)
-        finished.withLock { $0 = true }
-        return .system(what, file: target, code)
+        guard code == 0 else {
+            finished.withLock { $0 = true }
+            throw .system("cannot create", file: target, code)
+        }
     }
 
     deinit {
@@ -48,22 +50,26 @@ final class TemporaryOutput: Sendable {
 
     /// Puts the output in place of whatever has its name, and syncs the folder that holds it.
     func finish() throws(CheckpointError) {
-        if isFolder, FileSystem.kind(of: target) == .folder {
-            let old = path + ".old"
-            TemporaryOutput.unfinished.withLock { $0.append(old) }
-            guard rename(target, old) == 0 else { throw .system("cannot replace", file: target, errno) }
-            guard rename(path, target) == 0 else {
+        let old = path + ".old"
+        let replacesFolder = isFolder && FileSystem.kind(of: target) == .folder
+        // Under the lock, so that after a signal the old output has its name, or the new one.
+        let failure = TemporaryOutput.unfinished.withLock { paths -> CheckpointError? in
+            if replacesFolder, rename(target, old) != 0 { return .system("cannot replace", file: target, errno) }
+            if rename(path, target) != 0 {
                 let code = errno
-                rename(old, target)
-                throw .system("cannot replace", file: target, code)
+                if replacesFolder { rename(old, target) }
+                return .system("cannot put the output in place", file: target, code)
             }
+            paths.removeAll { $0 == path }
+            if replacesFolder { paths.append(old) }
+            return nil
+        }
+        if let failure { throw failure }
+        finished.withLock { $0 = true }
+        if replacesFolder {
             TemporaryOutput.remove(old)
             TemporaryOutput.forget(old)
-        } else if rename(path, target) != 0 {
-            throw .system("cannot put the output in place", file: target, errno)
         }
-        finished.withLock { $0 = true }
-        TemporaryOutput.forget(path)
         let folder = open(target.deletingLastPathComponent, O_RDONLY | O_CLOEXEC)
         if folder >= 0 {
             fsync(folder)
@@ -75,24 +81,27 @@ final class TemporaryOutput: Sendable {
         unfinished.withLock { $0.removeAll { $0 == path } }
     }
 
-    /// Removes a file, or a folder with the files in it.
+    /// Removes a file, or a folder with the files in it, also those that another thread still makes there.
     private static func remove(_ path: String) {
         if unlink(path) == 0 { return }
-        guard let folder = opendir(path) else { return }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+        for _ in 0..<100 {
+            guard let folder = opendir(path) else { return }
+            while let entry = readdir(folder) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+                }
+                if name != ".", name != ".." { unlink(path + "/" + name) }
             }
-            if name != ".", name != ".." { unlink(path + "/" + name) }
+            closedir(folder)
+            if rmdir(path) == 0 { return }
         }
-        closedir(folder)
-        rmdir(path)
     }
 
-    /// Removes every unfinished output; the program must end right after it.
-    static func removeAll() {
+    /// Removes every unfinished output and ends the program before another can be made.
+    static func removeAll(then end: () -> Never) -> Never {
         unfinished.withLock { paths in
-            for path in paths where !path.hasSuffix(".old") { remove(path) }
+            for path in paths { remove(path) }
+            end()
         }
     }
 }
@@ -104,6 +113,6 @@ private func createExclusively(_ path: String) -> Int32 {
 
 /// What a program has to do when a signal ends it.
 package enum Interruption {
-    /// Removes every unfinished output.
-    package static func cleanUp() { TemporaryOutput.removeAll() }
+    /// Removes every unfinished output, and ends the program.
+    package static func cleanUp(then end: () -> Never) -> Never { TemporaryOutput.removeAll(then: end) }
 }

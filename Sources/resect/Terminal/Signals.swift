@@ -37,8 +37,7 @@ enum Signals {
         for number in ending { sigaddset(&set, number) }
         var number: Int32 = 0
         while sigwait(&set, &number) != 0 {}
-        Interruption.cleanUp()
-        leave(status: 128 + number)
+        Interruption.cleanUp { leave(status: 128 + number) }
     }
 
     /// Ends the program at once.
