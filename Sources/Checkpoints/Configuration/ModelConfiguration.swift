@@ -82,6 +82,31 @@ package struct ModelConfiguration: Sendable {
         window = windowKey.flatMap { checkpoint.config?[$0]?.int }.flatMap { $0 > 0 ? $0 : nil }
         let rope = architecture.decoder[checkpoint.form == .gguf ? "gguf_rope" : "rope"]?.string
         interleaves = rope == "interleaved"
+        try refuseOthers(checkpoint, architecture)
+    }
+
+    /// Refuses switches that the decoder does not have, rather than computing something else.
+    private func refuseOthers(_ checkpoint: Checkpoint, _ architecture: Architecture) throws(CheckpointError) {
+        let file = checkpoint.path
+        if checkpoint.form == .gguf {
+            if let rotated = checkpoint.metadata.setting("rope.dimension_count")?.int, rotated != headSize {
+                throw CheckpointError(
+                    file: file, "rotates \(rotated) of the \(headSize) elements of a head, which is not computed")
+            }
+            return
+        }
+        if architecture.decoder["ffn"]?.string == "swiglu", let activation = checkpoint.config?["hidden_act"]?.string,
+            !["silu", "swish"].contains(activation)
+        {
+            throw CheckpointError(
+                file: file, "asks for the activation '\(activation)', which is not computed; silu is")
+        }
+        let share =
+            checkpoint.config?["rope_parameters"]?["partial_rotary_factor"]?.double
+            ?? checkpoint.config?["partial_rotary_factor"]?.double ?? 1
+        guard share == 1 else {
+            throw CheckpointError(file: file, "rotates a share of \(share) of every head, which is not computed")
+        }
     }
 
     /// The rotary frequencies, scaled, in radians for each position; half as many as a head has elements.
