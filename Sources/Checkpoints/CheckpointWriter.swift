@@ -61,8 +61,9 @@ public struct CheckpointWriter: Sendable {
         return written
     }
 
-    /// What can be known before the first byte: the output's name, and the space it needs.
+    /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it needs.
     public func check(_ plan: OutputPlan, path: String) throws(CheckpointError) {
+        try plan.checkpoint.checkConsistency()
         let kind = FileSystem.kind(of: path)
         try refuseInput(plan, path: path)
         if kind == .other { throw CheckpointError(file: path, "is a device or a pipe, not a file") }
