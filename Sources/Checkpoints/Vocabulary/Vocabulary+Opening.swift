@@ -9,6 +9,11 @@ extension Vocabulary {
             try self.init(metadata: checkpoint.metadata, file: checkpoint.path)
             return
         }
+        if checkpoint.form == .safetensors {
+            throw CheckpointError(
+                file: checkpoint.path, "has no tokenizer beside its tensors", hint: "name the HF folder that it lies in"
+            )
+        }
         guard let tokenizer = checkpoint.companion("tokenizer.json") else {
             let sentencePiece = checkpoint.companion("tokenizer.model") != nil
             throw CheckpointError(
