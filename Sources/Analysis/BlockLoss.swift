@@ -20,6 +20,7 @@ public struct BlockLoss: Sendable {
         _ blocks: [Block], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> BlockLoss {
+        try Evaluation.checkScored(corpus)
         let model = try DecoderModel(checkpoint)
         let layers = model.configuration.layers
         let targets = Evaluation.targets(contexts: corpus.contexts)
@@ -31,7 +32,8 @@ public struct BlockLoss: Sendable {
         }
         func loss(_ pass: ForwardPass) throws(CheckpointError) -> Double {
             let losses = try pass.losses(of: targets, threads: run.threads)
-            return losses.reduce(0, +) / Double(max(losses.count, 1))
+            let mean = losses.reduce(0, +) / Double(max(losses.count, 1))
+            return mean.isNaN ? .infinity : mean
         }
         var measured = blocks
         let pass = try ForwardPass(
@@ -48,6 +50,6 @@ public struct BlockLoss: Sendable {
             try pass.advance()
             step()
         }
-        return BlockLoss(whole: try loss(pass), blocks: measured)
+        return BlockLoss(whole: try Evaluation.finite(loss(pass), checkpoint), blocks: measured)
     }
 }

@@ -1,4 +1,5 @@
 public import Checkpoints
+internal import Decoder
 internal import Tokenization
 
 /// A text as the tokens of one model, cut into contexts of equal length.
@@ -18,7 +19,7 @@ public struct Corpus: Sendable {
     ///   - path: a file of UTF-8 text.
     ///   - contextLength: tokens in a context, at least 2.
     ///   - limit: how many contexts are enough; `nil` takes the whole file.
-    /// - Throws: when the file is empty, not UTF-8, or fills no context.
+    /// - Throws: when the model cannot be run, or the file is empty, not UTF-8, or fills no context.
     public init(
         path: String, for checkpoint: Checkpoint, contextLength: Int, limit: Int? = nil
     ) throws(CheckpointError) {
@@ -26,6 +27,8 @@ public struct Corpus: Sendable {
             throw CheckpointError("a context of \(contextLength) tokens is too short; the least is 2")
         }
         guard limit ?? 1 > 0 else { throw CheckpointError("no samples are asked for; the least is 1") }
+        // A model that cannot be run says so before its tokenizer is looked for.
+        _ = try DecoderModel(checkpoint)
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
         let wanted = limit.map { $0.multipliedReportingOverflow(by: contextLength) }
         let most = wanted.map { $0.overflow ? Int.max : $0.partialValue } ?? Int.max

@@ -30,6 +30,7 @@ public struct Evaluation: Sendable {
         _ checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Evaluation {
+        try checkScored(corpus)
         let model = try DecoderModel(checkpoint)
         let layers = model.configuration.layers
         let contexts = corpus.inputs
@@ -50,10 +51,25 @@ public struct Evaluation: Sendable {
             count += losses.count
             progress?((group + 1) * (layers + 1), groups * (layers + 1))
         }
-        guard count > 0 else {
+        return Evaluation(
+            tokens: count, negativeLogLikelihood: try finite(sum / Double(count), checkpoint))
+    }
+
+    /// Refuses contexts whose second half predicts nothing.
+    static func checkScored(_ corpus: Corpus) throws(CheckpointError) {
+        guard corpus.contextLength > 2 else {
             throw CheckpointError(file: corpus.path, "a context of \(corpus.contextLength) tokens leaves none to score")
         }
-        return Evaluation(tokens: count, negativeLogLikelihood: sum / Double(count))
+    }
+
+    /// The loss of a whole model, unless it is no number.
+    static func finite(_ loss: Double, _ checkpoint: Checkpoint) throws(CheckpointError) -> Double {
+        guard loss.isFinite else {
+            throw CheckpointError(
+                file: checkpoint.path, "the loss on the text is \(loss)",
+                hint: "a weight is infinite or no number, or the values leave the range of f32")
+        }
+        return loss
     }
 
     /// The scored places of some contexts that lie one after the other, each with the token that follows it.

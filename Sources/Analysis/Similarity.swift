@@ -72,8 +72,14 @@ public struct Similarity: Sendable, Equatable {
             lastSums.add(last, threads: run.threads)
             if let all { allSums.add(all, threads: run.threads) }
         }
+        let last = lastSums.means()
+        if let layer = (0...layers).first(where: { !last[0][$0].isFinite }) {
+            throw CheckpointError(
+                file: checkpoint.path, "the input of layer \(layer) holds values that are no numbers",
+                hint: "a weight is infinite or no number, or the values leave the range of f32")
+        }
         return Similarity(
-            layers: layers, samples: contexts.count, context: corpus.contextLength, last: lastSums.means(),
+            layers: layers, samples: contexts.count, context: corpus.contextLength, last: last,
             all: overAllTokens ? allSums.means() : nil)
     }
 }
