@@ -21,6 +21,8 @@ enum BlockReport {
             ])
         }
         table.print()
+        // What follows takes its time, or is said on the other stream.
+        Output.flush()
     }
 
     /// The same as members of an answer.

@@ -54,6 +54,7 @@ struct Cut: ParsableCommand {
         let range = try block(checkpoint, &write)
         let result = try checkpoint.applying([CutLayers(layers: range), Convert(to: output.form)])
         write.dropped = range
+        try write.check(result)
         common.note(BlockChooser.words(range, of: checkpoint.layerCount))
         try write.write(result)
     }

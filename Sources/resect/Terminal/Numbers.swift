@@ -3,9 +3,9 @@ internal import Checkpoints
 extension Double {
     /// The number with so many decimals.
     func fixed(_ decimals: Int) -> String {
-        guard isFinite, magnitude < 1e15 else { return description }
         var scale = 1.0
         for _ in 0..<decimals { scale *= 10 }
+        guard isFinite, magnitude * scale < 1e18 else { return description }
         let rounded = Int((magnitude * scale).rounded())
         let digits = String(rounded)
         let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
