@@ -65,6 +65,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "SurgeryTests", dependencies: ["Surgery", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

@@ -1,0 +1,49 @@
+import Checkpoints
+import Formats
+import Testing
+import TestSupport
+@testable import Tokenization
+
+@Suite("tokens against known answers")
+struct KnownAnswerTests {
+    @Test("every described pre-tokenizer has known answers")
+    func complete() { #expect(Set(PreTokenizer.all.map(\.name)).isSubset(of: KnownTokens.names)) }
+
+    @Test("a tokenizer.json gives the ids of Hugging Face's library", arguments: KnownTokens.names)
+    func folder(name: String) throws {
+        let vocabulary = try KnownTokens.vocabulary(name)
+        #expect(vocabulary.preTokenizer == name)
+        let tokenizer = try Tokenizer(vocabulary)
+        let cases = try KnownTokens.cases(name)
+        #expect(cases.count > 100)
+        for known in cases { #expect(tokenizer.encode(known.text) == known.ids, "\(known.text.debugDescription)") }
+    }
+
+    /// GGUF says of an added token only whether it is a control token, so texts with the others are left out.
+    @Test("GGUF metadata gives the same ids", arguments: KnownTokens.names)
+    func gguf(name: String) throws {
+        var checkpoint = try KnownTokens.checkpoint(name)
+        let vocabulary = try Vocabulary(checkpoint: checkpoint)
+        checkpoint.form = .gguf
+        for pair in try vocabulary.ggufPairs(vocabularySize: vocabulary.tokens.count) {
+            checkpoint.metadata[pair.key] = pair.value
+        }
+        let tokenizer = try Tokenizer(Vocabulary(checkpoint: checkpoint))
+        let particular = vocabulary.addedTokens.filter {
+            $0.stripsLeft || $0.stripsRight || $0.singleWord || $0.normalized
+        }
+        var count = 0
+        for known in try KnownTokens.cases(name) {
+            // Composed or not, and also where a mark follows, which for a Character is another one.
+            let scalars = known.text.unicodeScalars
+            if particular.contains(where: {
+                known.text.contains($0.content) || scalars.contains($0.content.unicodeScalars)
+            }) {
+                continue
+            }
+            #expect(tokenizer.encode(known.text) == known.ids, "\(known.text.debugDescription)")
+            count += 1
+        }
+        #expect(count > 100)
+    }
+}
