@@ -67,6 +67,8 @@ let package = Package(
             name: "SurgeryTests", dependencies: ["Surgery", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "DecoderTests", dependencies: ["Decoder", "Surgery", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

@@ -1,0 +1,78 @@
+import Checkpoints
+import Decoder
+import Formats
+import Surgery
+import Testing
+import TestSupport
+
+@Suite("laws of the forward pass")
+struct ForwardPassTests {
+    private static func contexts(_ count: Int, _ length: Int, vocabulary: Int32 = 64) -> [[Int32]] {
+        var random = SeededGenerator(seed: 3)
+        return (0..<count).map { _ in (0..<length).map { _ in Int32.random(in: 0..<vocabulary, using: &random) } }
+    }
+
+    @Test(
+        "any number of threads gives the same bits", arguments: KnownStates.models, [ForwardPass.Precision.f32, .bf16])
+    func threads(name: String, precision: ForwardPass.Precision) throws {
+        let contexts = ForwardPassTests.contexts(3, 50)
+        let model = try DecoderModel(KnownStates.checkpoint(name))
+        var first: (states: [Float], losses: [Double])?
+        for threads in 1...3 {
+            let pass = try ForwardPass(model, contexts: contexts, precision: precision, threads: threads)
+            while pass.layer < model.configuration.layers { try pass.advance() }
+            let found = (states: pass.copiedStates, losses: try pass.allLosses(threads: threads, contexts))
+            #expect(found.states == first?.states ?? found.states)
+            #expect(found.losses == first?.losses ?? found.losses)
+            first = found
+        }
+    }
+
+    @Test("a context has the same bits alone and among so many that they run in several batches")
+    func batches() throws {
+        let contexts = ForwardPassTests.contexts(140, 512)
+        let checkpoint = try KnownStates.checkpoint("llama3")
+        let together = try allStates(checkpoint, contexts)
+        let size = together[0].count / contexts.count
+        for number in [0, 70, 139] {
+            let alone = try allStates(checkpoint, [contexts[number]])
+            for (a, b) in zip(alone, together) { #expect(a == Array(b[number * size..<(number + 1) * size])) }
+        }
+    }
+
+    @Test("a token does not depend on those behind it")
+    func causal() throws {
+        let long = ForwardPassTests.contexts(1, 130)
+        let checkpoint = try KnownStates.checkpoint("mistral")
+        let short = try allStates(checkpoint, [Array(long[0].prefix(67))])
+        for (a, b) in zip(short, try allStates(checkpoint, long)) {
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, abs($0)) })
+        }
+    }
+
+    @Test("going on behind a block gives what the model without the block gives", arguments: [0..<2, 3..<6, 10..<12])
+    func skipping(block: Range<Int>) throws {
+        let contexts = ForwardPassTests.contexts(2, 40, vocabulary: 2048)
+        let checkpoint = try KnownStates.checkpoint("kjv-7m")
+        let pass = try ForwardPass(DecoderModel(checkpoint), contexts: contexts, precision: .f32, threads: 2)
+        while pass.layer < block.lowerBound { try pass.advance() }
+        let before = pass.copiedStates
+        let fork = pass.fork(continuingAt: block.upperBound)
+        while fork.layer < 12 { try fork.advance() }
+        let cut = try allStates(CutLayers(layers: block).apply(to: checkpoint), contexts)
+        #expect(fork.copiedStates == cut.last)
+        // The pass itself goes on as if there had been no fork.
+        #expect(pass.copiedStates == before && pass.layer == block.lowerBound)
+        while pass.layer < 12 { try pass.advance() }
+        #expect(try pass.copiedStates == allStates(checkpoint, contexts).last)
+    }
+
+    @Test("a token without a row in the embedding is refused", arguments: [64, -1, Int32.max])
+    func strangeToken(token: Int32) throws {
+        let model = try DecoderModel(KnownStates.checkpoint("llama3"))
+        let error = #expect(throws: CheckpointError.self) {
+            try ForwardPass(model, contexts: [[1, token]], precision: .f32, threads: 1)
+        }
+        #expect(error?.description.contains("has 64 rows; the tokenizer made the token \(token)") == true)
+    }
+}
