@@ -69,6 +69,8 @@ let package = Package(
             name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "DecoderTests", dependencies: ["Decoder", "Surgery", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "AnalysisTests", dependencies: ["Analysis", "Surgery", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

@@ -1,0 +1,130 @@
+import Analysis
+import Checkpoints
+import Formats
+import Testing
+import TestSupport
+
+@Suite("distances between layers")
+struct SimilarityTests {
+    private static func corpus(_ samples: Int) throws -> Corpus {
+        try Corpus(
+            path: Fixture.path("calibration.txt"), for: KnownAnalysis.model(), contextLength: 128, limit: samples)
+    }
+
+    @Test("last tokens and all tokens against a plain computation", arguments: [1, 3])
+    func known(threads: Int) throws {
+        let known = try KnownAnalysis.object()
+        let similarity = try Similarity.measure(
+            KnownAnalysis.model(), corpus: SimilarityTests.corpus(4), overAllTokens: true, run: .init(threads: threads))
+        #expect(similarity.layers == 12 && similarity.samples == 4 && similarity.context == 128)
+        for (found, expected) in [(similarity.last, known["last"]?.table), (similarity.all ?? [], known["all"]?.table)]
+        {
+            let expected = try #require(expected)
+            try #require(found.count == 13 && expected.count == 13)
+            for (a, b) in zip(found.joined(), expected.joined()) { #expect(abs(a - b) < 1e-5) }
+        }
+    }
+
+    @Test("the last tokens alone give the same, and no table of all")
+    func lastAlone() throws {
+        let corpus = try SimilarityTests.corpus(2)
+        let both = try Similarity.measure(
+            KnownAnalysis.model(), corpus: corpus, overAllTokens: true, run: .init(threads: 2))
+        let last = try Similarity.measure(
+            KnownAnalysis.model(), corpus: corpus, overAllTokens: false, run: .init(threads: 2))
+        #expect(last.last == both.last)
+        #expect(last.all == nil && both.all != nil)
+    }
+
+    @Test("weights that are no numbers are refused", arguments: [Float.nan, .infinity])
+    func noNumbers(value: Float) throws {
+        var model = try KnownAnalysis.model()
+        let place = try #require(model.tensors.firstIndex { $0.name == "model.layers.3.input_layernorm.weight" })
+        model.tensors[place] = Tensor(
+            name: model.tensors[place].name, dtype: .f32, shape: [256],
+            recipe: .computed(Given(values: Array(repeating: value, count: 256))))
+        let corpus = try SimilarityTests.corpus(1)
+        let broken = model
+        let error = #expect(throws: CheckpointError.self) {
+            try Similarity.measure(broken, corpus: corpus, overAllTokens: false, run: .init(threads: 2))
+        }
+        #expect(error?.description.contains("the input of layer 4 holds values that are no numbers") == true)
+        let loss = #expect(throws: CheckpointError.self) {
+            try Evaluation.measure(broken, corpus: corpus, run: .init(threads: 2))
+        }
+        #expect(
+            loss?.description.contains("the loss on the text is") == true,
+            "\(loss?.description ?? "nothing was refused")")
+    }
+}
+
+@Suite("the choice of a block")
+struct BlockSelectionTests {
+    /// Distances by the first and the last layer of a block; what is not given is far.
+    private static func similarity(_ layers: Int, _ near: [(Range<Int>, Double)], all: [(Range<Int>, Double)]? = nil)
+        -> Similarity
+    {
+        func table(_ near: [(Range<Int>, Double)]) -> [[Double]] {
+            var table = Array(repeating: Array(repeating: 0.9, count: layers + 1), count: layers + 1)
+            for (block, distance) in near {
+                table[block.lowerBound][block.upperBound] = distance
+                table[block.upperBound][block.lowerBound] = distance
+            }
+            return table
+        }
+        return Similarity(layers: layers, samples: 1, context: 2, last: table(near), all: all.map(table))
+    }
+
+    @Test("the nearest block of a size is first")
+    func nearest() {
+        let similarity = BlockSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
+        #expect(similarity.nearestBlocks(size: 2).map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
+        #expect(similarity.nearestBlocks(size: 2).map(\.distance) == [0.1, 0.2, 0.3, 0.9])
+        #expect(similarity.nearestBlocks(size: 2).allSatisfy { $0.loss == nil })
+    }
+
+    @Test("the last layer stays unless it is asked for")
+    func lastLayer() {
+        let similarity = BlockSelectionTests.similarity(6, [(4..<6, 0.1)])
+        #expect(similarity.nearestBlocks(size: 2).map(\.layers) == [0..<2, 1..<3, 2..<4, 3..<5])
+        #expect(similarity.nearestBlocks(size: 2, includesLast: true).first?.layers == 4..<6)
+        #expect(similarity.nearestBlocks(size: 5).map(\.layers) == [0..<5])
+        #expect(similarity.nearestBlocks(size: 5, includesLast: true).map(\.layers) == [0..<5, 1..<6])
+    }
+
+    @Test("among equals the first is taken")
+    func ties() {
+        let similarity = BlockSelectionTests.similarity(5, [(3..<4, 0.2), (1..<2, 0.2), (2..<3, 0.2)])
+        #expect(similarity.nearestBlocks(size: 1).map(\.layers) == [1..<2, 2..<3, 3..<4, 0..<1])
+    }
+
+    @Test("the mean over all tokens decides where it is asked for and there")
+    func allTokens() {
+        let similarity = BlockSelectionTests.similarity(5, [(1..<2, 0.2)], all: [(2..<3, 0.2)])
+        #expect(similarity.nearestBlocks(size: 1).first?.layers == 1..<2)
+        #expect(similarity.nearestBlocks(size: 1, overAllTokens: true).first?.layers == 2..<3)
+        let lastOnly = BlockSelectionTests.similarity(5, [(1..<2, 0.2)])
+        #expect(lastOnly.nearestBlocks(size: 1, overAllTokens: true).first?.layers == 1..<2)
+    }
+
+    @Test("sizes that leave nothing, or take nothing, have no block", arguments: [-1, 0, 6, 7, Int.max])
+    func sizes(size: Int) {
+        #expect(BlockSelectionTests.similarity(6, []).nearestBlocks(size: size, includesLast: true).isEmpty)
+        #expect(SimpleBlock.layers(size: size, of: 6) == nil)
+    }
+
+    @Test("every size has its block", arguments: [0, 1, 2, 5])
+    func chosen(layers: Int) {
+        let similarity = BlockSelectionTests.similarity(layers, [])
+        #expect(similarity.chosenBlocks().map(\.layers.count) == Array(1..<max(layers, 1)).filter { $0 < layers })
+        #expect(similarity.chosenBlocks(includesLast: true).allSatisfy { $0.layers.lowerBound == 0 })
+    }
+
+    @Test("without data the deepest layers but the last go")
+    func simple() {
+        #expect(SimpleBlock.layers(size: 8, of: 32) == 23..<31)
+        #expect(SimpleBlock.layers(size: 31, of: 32) == 0..<31)
+        #expect(SimpleBlock.layers(size: 1, of: 1) == nil)
+        #expect(SimpleBlock.layers(size: 1, of: 0) == nil)
+    }
+}
