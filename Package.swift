@@ -71,6 +71,7 @@ let package = Package(
             name: "DecoderTests", dependencies: ["Decoder", "Surgery", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "AnalysisTests", dependencies: ["Analysis", "Surgery", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "CLITests", dependencies: ["resect", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x
