@@ -76,7 +76,7 @@ conformance: build
 
 bench: build
 	$(call install_packages,$(CONFORMANCE_PACKAGES))
-	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Benchmarks/bench.py
+	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Tests/Benchmarks/bench.py
 
 install: deps
 	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install

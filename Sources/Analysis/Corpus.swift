@@ -87,9 +87,9 @@ public struct Corpus: Sendable {
 }
 
 /// The rules of UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
-enum UTF8Check {
+package enum UTF8Check {
     /// The place of the first byte that belongs to no character; `nil` when all do.
-    static func firstInvalidByte(_ text: UnsafeRawBufferPointer) -> Int? {
+    package static func firstInvalidByte(_ text: UnsafeRawBufferPointer) -> Int? {
         var place = 0
         while place < text.count {
             let first = text[place]

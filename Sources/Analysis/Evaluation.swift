@@ -73,7 +73,7 @@ public struct Evaluation: Sendable {
     }
 
     /// The scored places of some contexts that lie one after the other, each with the token that follows it.
-    static func targets(contexts: [[Int32]]) -> [(place: Int, token: Int32)] {
+    package static func targets(contexts: [[Int32]]) -> [(place: Int, token: Int32)] {
         contexts.enumerated().flatMap { number, context in
             (context.count / 2..<max(context.count / 2, context.count - 1)).map { place in
                 (number * context.count + place, context[place + 1])
@@ -84,7 +84,7 @@ public struct Evaluation: Sendable {
 
 extension Corpus {
     /// The contexts as the model reads them, each with the beginning token in front where the model has one.
-    var inputs: [[Int32]] {
+    package var inputs: [[Int32]] {
         guard let beginning else { return contexts }
         return contexts.map { [beginning] + $0.dropFirst() }
     }

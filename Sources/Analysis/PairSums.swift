@@ -9,30 +9,30 @@ internal import Parallel
 #endif
 
 /// Hidden states scaled to length 1, [layers + 1, rows, hidden].
-struct UnitStates: Sendable {
-    let layers: Int
-    let rows: Int
-    let hidden: Int
+package struct UnitStates: Sendable {
+    package let layers: Int
+    package let rows: Int
+    package let hidden: Int
     private let memory: Scratch
 
-    init(layers: Int, rows: Int, hidden: Int) {
+    package init(layers: Int, rows: Int, hidden: Int) {
         self.layers = layers
         self.rows = rows
         self.hidden = hidden
         memory = Scratch(floats: (layers + 1) * rows * hidden)
     }
 
-    func state(layer: Int, row: Int) -> UnsafeMutablePointer<Float> {
+    package func state(layer: Int, row: Int) -> UnsafeMutablePointer<Float> {
         memory.floats + (layer * rows + row) * hidden
     }
 
     /// Takes one state.
-    func set(layer: Int, row: Int, _ values: UnsafePointer<Float>) {
+    package func set(layer: Int, row: Int, _ values: UnsafePointer<Float>) {
         resect_normalize(values, state(layer: layer, row: row), hidden)
     }
 
     /// Takes the states of all rows.
-    func set(layer: Int, _ values: UnsafePointer<Float>, threads: Int) {
+    package func set(layer: Int, _ values: UnsafePointer<Float>, threads: Int) {
         nonisolated(unsafe) let values = values
         Parallel.forEach(rows, workers: threads) { row, _ in
             set(layer: layer, row: row, values + row * hidden)
@@ -41,7 +41,7 @@ struct UnitStates: Sendable {
 }
 
 /// The sums of the distances between all pairs of layers, over rows.
-struct PairSums: Sendable {
+package struct PairSums: Sendable {
     private let layers: Int
     private var sums: [Double]
     private var rows = 0
@@ -49,13 +49,13 @@ struct PairSums: Sendable {
     /// Rows whose states at all layers are compared while they lie in the cache.
     private static let rowsAtOnce = 8
 
-    init(layers: Int) {
+    package init(layers: Int) {
         self.layers = layers
         sums = Array(repeating: 0, count: (layers + 1) * (layers + 1))
     }
 
     /// Adds the distances of some rows. Blocks of rows are added in their order, whatever the number of threads.
-    mutating func add(_ states: UnitStates, threads: Int) {
+    package mutating func add(_ states: UnitStates, threads: Int) {
         let (size, step) = (layers + 1, PairSums.rowsAtOnce)
         let blocks = (states.rows + step - 1) / step
         let parts = Scratch(byteCount: blocks * size * size * MemoryLayout<Double>.size)
@@ -80,14 +80,14 @@ struct PairSums: Sendable {
 
     /// The angle between unit vectors as a share of a half turn. Half-angle form: exact at both ends, where the
     /// arc cosine loses half its digits.
-    static func distance(_ u: UnsafePointer<Float>, _ v: UnsafePointer<Float>, _ count: Int) -> Double {
+    package static func distance(_ u: UnsafePointer<Float>, _ v: UnsafePointer<Float>, _ count: Int) -> Double {
         var (difference, sum) = (0.0, 0.0)
         resect_difference_and_sum(u, v, count, &difference, &sum)
         return 2 * atan2(difference.squareRoot(), sum.squareRoot()) / Double.pi
     }
 
     /// The means, symmetric, with zeros on the diagonal.
-    func means() -> [[Double]] {
+    package func means() -> [[Double]] {
         let size = layers + 1
         return (0..<size).map { row in
             (0..<size).map { column in

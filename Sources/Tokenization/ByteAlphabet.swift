@@ -1,7 +1,7 @@
 /// The printable characters that byte-level tokenizers write bytes with, GPT-2's table.
-enum ByteAlphabet {
+package enum ByteAlphabet {
     /// The character of every byte.
-    static let characters: [Unicode.Scalar] = {
+    package static let characters: [Unicode.Scalar] = {
         var next: UInt32 = 0x100
         return (0..<256).map { byte in
             switch byte {

@@ -2,7 +2,7 @@ import Checkpoints
 import Formats
 import Testing
 import TestSupport
-@testable import Analysis
+import Analysis
 
 @Suite("texts")
 struct CorpusTests {

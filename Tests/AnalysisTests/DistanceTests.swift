@@ -1,7 +1,7 @@
 import Checkpoints
 import Testing
 import TestSupport
-@testable import Analysis
+import Analysis
 
 @Suite("angular distance")
 struct DistanceTests {

@@ -3,7 +3,7 @@ import Formats
 import Surgery
 import Testing
 import TestSupport
-@testable import Analysis
+import Analysis
 
 @Suite("perplexity")
 struct EvaluationTests {

@@ -2,7 +2,7 @@ import Checkpoints
 import Formats
 import Testing
 import TestSupport
-@testable import Tokenization
+import Tokenization
 
 @Suite("tokens against known answers")
 struct KnownAnswerTests {

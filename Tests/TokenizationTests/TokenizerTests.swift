@@ -1,7 +1,7 @@
 import Checkpoints
 import Testing
 import TestSupport
-@testable import Tokenization
+import Tokenization
 
 @Suite("laws of the tokenizer")
 struct TokenizerTests {

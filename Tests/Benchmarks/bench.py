@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "Tests" / "Conformance"))
+sys.path.insert(0, str(ROOT / "Conformance"))
 
 import copying  # noqa: E402
 import models  # noqa: E402
