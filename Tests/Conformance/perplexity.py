@@ -48,5 +48,5 @@ def models(checks, name, source, gguf_source, block, work):
         if gguf != gguf_path(name):
             agree(checks, f"evaluate {name} {title}, {gguf_source.name}", evaluate(gguf), llama_perplexity(gguf))
     if name == "fixture":
-        agree(checks, "evaluate fixture in contexts of 200, HF folder",
-              evaluate(source, context=200), llama_perplexity(gguf_path(name), context=200))
+        agree(checks, "evaluate fixture in contexts of 256, HF folder",
+              evaluate(source, context=256), llama_perplexity(gguf_path(name), context=256))
