@@ -28,8 +28,8 @@ package struct Tokenizer: Sendable {
             throw CheckpointError("the tokenizer puts a space before every text, which is not done here")
         }
         self.vocabulary = vocabulary
-        beginning = vocabulary.addsBeginning == true ? vocabulary.beginningID.map(Int32.init) : nil
-        end = vocabulary.addsEnd == true ? vocabulary.endID.map(Int32.init) : nil
+        beginning = vocabulary.addsBeginning == true ? vocabulary.beginningID.flatMap(Int32.init(exactly:)) : nil
+        end = vocabulary.addsEnd == true ? vocabulary.endID.flatMap(Int32.init(exactly:)) : nil
         splitter = WordSplitter(preTokenizer)
         merger = try BytePairMerger(vocabulary)
         composes = preTokenizer.composes
