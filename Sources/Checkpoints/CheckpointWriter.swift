@@ -52,8 +52,8 @@ public struct CheckpointWriter: Sendable {
         let output = try TemporaryOutput(for: path, folder: plan.form == .folder)
         let done = ByteCounter(total: plan.byteCount, report: progress)
         for file in plan.files {
-            let filePath = file.name.isEmpty ? output.path : output.path + "/" + file.name
-            try write(file, to: filePath, named: path, done: done)
+            let place = file.name.isEmpty ? "" : "/" + file.name
+            try write(file, to: output.path + place, named: path + place, done: done)
         }
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
@@ -116,7 +116,7 @@ public struct CheckpointWriter: Sendable {
     private func write(
         _ file: OutputPlan.File, to path: String, named name: String, done: ByteCounter
     ) throws(CheckpointError) {
-        let writer = try FileWriter(path: path, byteCount: file.byteCount)
+        let writer = try FileWriter(path: path, named: name, byteCount: file.byteCount)
         try writer.write(file.header, at: 0)
         done.add(file.header.count)
         let units = CheckpointWriter.units(of: file)

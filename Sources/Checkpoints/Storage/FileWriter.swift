@@ -7,25 +7,30 @@ internal import CStorage
 
 /// A file that is being written at known offsets, from any thread.
 final class FileWriter: Sendable {
-    let path: String
+    /// The file's later name, for messages.
+    private let name: String
     private let descriptor: Int32
 
-    /// Opens an existing file and reserves its final size on the disk.
-    init(path: String, byteCount: Int) throws(CheckpointError) {
-        self.path = path
+    /// Opens a file and reserves its final size on the disk.
+    ///
+    /// - Parameters:
+    ///   - path: where it is written.
+    ///   - name: where it will be, which is what messages say.
+    init(path: String, named name: String, byteCount: Int) throws(CheckpointError) {
+        self.name = name
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw .system("cannot open for writing", file: path, errno) }
+        guard descriptor >= 0 else { throw .system("cannot open for writing", file: name, errno) }
         if byteCount > 0 {
             switch resect_reserve(descriptor, Int64(byteCount)) {
             case 0: break
             case ENOSPC, EFBIG, EDQUOT:
                 throw CheckpointError(
-                    file: path, "no space for \(byteCount.grouped) bytes",
+                    file: name, "no space for \(byteCount.grouped) bytes",
                     hint: "free some space, or write to another disk")
             default:
                 // A file system without reservations: the size is set, and a full disk shows later.
                 guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
-                    throw .system("cannot set the size", file: path, errno)
+                    throw .system("cannot set the size", file: name, errno)
                 }
             }
         }
@@ -40,7 +45,7 @@ final class FileWriter: Sendable {
             let count = pwrite(
                 descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system("cannot write", file: path, errno) }
+            guard count > 0 else { throw .system("cannot write", file: name, errno) }
             done += count
         }
     }
@@ -68,7 +73,7 @@ final class FileWriter: Sendable {
             if count == 0 { throw range.file.shortened }
             switch errno {
             case EINTR: continue
-            case ENOSPC, EDQUOT, EFBIG, EIO: throw .system("cannot write", file: path, errno)
+            case ENOSPC, EDQUOT, EFBIG, EIO: throw .system("cannot write", file: name, errno)
             default:
                 // Another file system, or one that cannot copy.
                 try copyThroughMemory(range, from: done, at: offset)
@@ -98,6 +103,6 @@ final class FileWriter: Sendable {
 
     /// Waits until the bytes are on the disk.
     func sync() throws(CheckpointError) {
-        guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: path, errno) }
+        guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: name, errno) }
     }
 }

@@ -20,7 +20,7 @@ package enum SmallFile {
     ) throws(CheckpointError) {
         try check(path, replaces: replaces)
         let output = try TemporaryOutput(for: path, folder: false)
-        let writer = try FileWriter(path: output.path, byteCount: contents.count)
+        let writer = try FileWriter(path: output.path, named: path, byteCount: contents.count)
         try writer.write(contents, at: 0)
         try writer.sync()
         try output.finish()
