@@ -17,6 +17,8 @@ struct BytePairMerger: Sendable {
     typealias Cache = [[UInt8]: [Int32]]
     private static let longestCachedWord = 64
     private static let mostCachedWords = 1 << 16
+    /// A longer run without a border is no word of a text: it is merged piece by piece, so that memory stays bounded.
+    private static let longestWord = 1 << 20
 
     init(_ vocabulary: Vocabulary) throws(CheckpointError) {
         var ids: [ExactString: Int32] = [:]
@@ -75,7 +77,10 @@ struct BytePairMerger: Sendable {
     /// Appends the tokens of a word.
     func encode(_ word: UnsafeRawBufferPointer, into output: inout TokenOutput) {
         guard word.count <= BytePairMerger.longestCachedWord else {
-            output.ids += encode(word)
+            for start in stride(from: 0, to: word.count, by: BytePairMerger.longestWord) where !output.isFull {
+                let end = min(start + BytePairMerger.longestWord, word.count)
+                output.ids += encode(UnsafeRawBufferPointer(rebasing: word[start..<end]))
+            }
             return
         }
         let key = Array(word)
