@@ -4,13 +4,17 @@ import TestSupport
 
 @Suite("signals and streams", .serialized)
 struct SignalTests {
-    /// A model whose two gigabytes of zeros take no room, and seconds to quantize.
-    private static func sparseModel(_ folder: TemporaryFolder, byteCount: UInt64 = 2 << 30) -> String {
+    /// A model of two layers, whose zeros take no room on the disk.
+    private static func sparseModel(_ folder: TemporaryFolder, layerByteCount: Int) -> String {
+        let shape = [UInt64(layerByteCount / 4096), 1024]
         let file = GGUFBytes(
-            [("general.architecture", .text("llama")), ("llama.block_count", .u32(1))],
-            [.init("blk.0.ffn_up.weight", shape: [byteCount / 4 / 1024, 1024], data: [])])
+            [("general.architecture", .text("llama")), ("llama.block_count", .u32(2))],
+            [
+                .init("blk.0.ffn_up.weight", shape: shape, data: []),
+                .init("blk.1.ffn_up.weight", shape: shape, data: [], claimedOffset: UInt64(layerByteCount)),
+            ])
         let path = folder.write("big.gguf", file.bytes)
-        Files.truncate(path, file.bytes.count + Int(byteCount))
+        Files.truncate(path, file.bytes.count + 2 * layerByteCount)
         return path
     }
 
@@ -21,7 +25,8 @@ struct SignalTests {
         ] as [(Int32, Int32)], ["out.gguf", "kept.gguf"])
     func signals(signal: (number: Int32, status: Int32), output: String) throws {
         let folder = TemporaryFolder()
-        let model = SignalTests.sparseModel(folder)
+        // Two gigabytes take seconds.
+        let model = SignalTests.sparseModel(folder, layerByteCount: 1 << 30)
         folder.write("kept.gguf", "as it was")
         let before = folder.tree
         let process = Program.process(
@@ -100,28 +105,24 @@ struct SignalTests {
         #expect(piped.status == 0)
     }
 
-    @Test("an output that does not fit on the disk is refused before its first byte")
-    func fullDisk() throws {
+    @Test(
+        "an output that does not fit on the disk is refused before its first byte",
+        arguments: [
+            "quantize big.gguf -o out.gguf --type F16", "cut big.gguf -o out.gguf --layers 0:1",
+            "convert big.gguf -o out.gguf",
+        ])
+    func fullDisk(arguments: String) throws {
         let folder = TemporaryFolder()
-        let free = try #require(
-            try FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize] as? Int)
-        let model = SignalTests.sparseModel(folder, byteCount: UInt64(min(free + (8 << 30), 12 << 40)) / 4096 * 4096)
+        let attributes = try FileManager.default.attributesOfFileSystem(forPath: folder.path)
+        let free = try #require(attributes[.systemFreeSize] as? Int)
+        // No file of a test could be so large that it does not fit there.
+        if free > 3 << 40 { return }
+        _ = SignalTests.sparseModel(folder, layerByteCount: (free + (8 << 30)) / 4096 * 4096)
         let before = folder.tree
-        let start = ContinuousClock.now
-        for arguments in [
-            "quantize \(model) -o out.gguf --type F32", "cut \(model) -o out.gguf --layers 0:1 --force",
-            "convert \(model) -o out.gguf",
-        ] {
-            let outcome = try Program.shell("resect " + arguments, in: folder)
-            if arguments.hasPrefix("cut") {
-                #expect(outcome.status == 2)
-            } else {
-                #expect(outcome.status == 2)
-                #expect(outcome.output.contains("the disk has"))
-            }
-        }
+        let outcome = try Program.shell("resect " + arguments, in: folder)
+        #expect(outcome.status == 2)
+        #expect(outcome.output.contains("the disk has"))
         #expect(folder.tree == before)
-        #expect(ContinuousClock.now - start < .seconds(3))
     }
 
     @Test("any number of threads writes the same bytes", arguments: ["Q4_K_M", "Q8_0", "F16"])

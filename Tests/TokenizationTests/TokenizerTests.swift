@@ -87,6 +87,16 @@ struct TokenizerTests {
         }
     }
 
+    @Test("a run of megabytes without a border loses nothing, and stops at the limit")
+    func endless() throws {
+        let vocabulary = try KnownTokens.vocabulary("gpt-2")
+        let tokenizer = try Tokenizer(vocabulary)
+        var text = String(repeating: "e", count: 3 << 20)
+        let whole = tokenizer.encode(text)
+        #expect(whole.reduce(0) { $0 + TokenizerTests.bytes($1, vocabulary).count } == 3 << 20)
+        #expect(text.withUTF8 { tokenizer.encode(UnsafeRawBufferPointer($0), limit: 100) } == Array(whole.prefix(100)))
+    }
+
     @Test("the beginning token is put before every text, also an empty one")
     func beginning() throws {
         let vocabulary = try KnownTokens.vocabulary("llama-bpe")
