@@ -47,8 +47,15 @@ package struct DecoderModel: Sendable {
         let embedding = try finder.required("token_embedding", columns: numbers.hidden)
         vocabularyCount = embedding.rowCount
         outputNorm = try finder.required("output_norm", shape: [numbers.hidden])
+        // What config.json says decides, so that a lost tensor is not taken for one that was never there.
+        let config = checkpoint.form == .folder ? checkpoint.config : nil
+        let isTied = config?["tie_word_embeddings"]?.bool
         output =
-            try finder.optional("output", shape: [embedding.rowCount, numbers.hidden]) ?? embedding
+            isTied == true
+            ? embedding
+            : try finder.optional(
+                "output", shape: [embedding.rowCount, numbers.hidden], isNeeded: isTied == false) ?? embedding
+        let (attends, feeds) = (config?["attention_bias"]?.bool == true, config?["mlp_bias"]?.bool == true)
         self.embedding = embedding
         var layers: [Layer] = []
         let (wide, narrow) = (numbers.heads * numbers.headSize, numbers.keyValueHeads * numbers.headSize)
@@ -65,13 +72,14 @@ package struct DecoderModel: Sendable {
                     gate: try finder.required("ffn_gate", layer, shape: [ffn, hidden]),
                     up: try finder.required("ffn_up", layer, shape: [ffn, hidden]),
                     down: try finder.required("ffn_down", layer, shape: [hidden, ffn]),
-                    queryBias: try finder.optional("attention_q_bias", layer, shape: [wide]),
-                    keyBias: try finder.optional("attention_k_bias", layer, shape: [narrow]),
-                    valueBias: try finder.optional("attention_v_bias", layer, shape: [narrow]),
-                    attentionOutputBias: try finder.optional("attention_output_bias", layer, shape: [hidden]),
-                    gateBias: try finder.optional("ffn_gate_bias", layer, shape: [ffn]),
-                    upBias: try finder.optional("ffn_up_bias", layer, shape: [ffn]),
-                    downBias: try finder.optional("ffn_down_bias", layer, shape: [hidden])))
+                    queryBias: try finder.optional("attention_q_bias", layer, shape: [wide], isNeeded: attends),
+                    keyBias: try finder.optional("attention_k_bias", layer, shape: [narrow], isNeeded: attends),
+                    valueBias: try finder.optional("attention_v_bias", layer, shape: [narrow], isNeeded: attends),
+                    attentionOutputBias: try finder.optional(
+                        "attention_output_bias", layer, shape: [hidden], isNeeded: attends),
+                    gateBias: try finder.optional("ffn_gate_bias", layer, shape: [ffn], isNeeded: feeds),
+                    upBias: try finder.optional("ffn_up_bias", layer, shape: [ffn], isNeeded: feeds),
+                    downBias: try finder.optional("ffn_down_bias", layer, shape: [hidden], isNeeded: feeds)))
         }
         self.layers = layers
         self.checkpoint = checkpoint
@@ -125,7 +133,10 @@ private struct TensorFinder {
         return tensor
     }
 
-    func optional(_ role: String, _ layer: Int? = nil, shape: [Int]) throws(CheckpointError) -> Tensor? {
+    func optional(
+        _ role: String, _ layer: Int? = nil, shape: [Int], isNeeded: Bool
+    ) throws(CheckpointError) -> Tensor? {
+        if isNeeded { return try required(role, layer, shape: shape) }
         guard let tensor = find(role, layer).tensor else { return nil }
         try check(tensor, shape)
         return tensor

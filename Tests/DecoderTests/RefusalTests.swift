@@ -55,6 +55,36 @@ struct RefusalTests {
         }
     }
 
+    @Test("a tensor that only config.json tells of")
+    func toldOf() throws {
+        try RefusalTests.expectRefusal("tensor 'lm_head.weight' is missing") {
+            $0.tensors.removeAll { $0.name == "lm_head.weight" }
+        }
+        try RefusalTests.expectRefusal("tensor 'model.layers.0.self_attn.q_proj.bias' is missing") {
+            $0.config?["attention_bias"] = .bool(true)
+        }
+        try RefusalTests.expectRefusal("tensor 'model.layers.0.mlp.gate_proj.bias' is missing") {
+            $0.config?["mlp_bias"] = .bool(true)
+        }
+    }
+
+    @Test("tied embeddings make the logits, also beside a matrix that could")
+    func tied() throws {
+        let contexts: [[Int32]] = [[1, 2, 3, 4, 5]]
+        func losses(_ checkpoint: Checkpoint) throws -> [Double] {
+            let pass = try ForwardPass(DecoderModel(checkpoint), contexts: contexts, precision: .f32, threads: 1)
+            while pass.layer < pass.model.configuration.layers { try pass.advance() }
+            return try pass.allLosses(contexts)
+        }
+        var checkpoint = try KnownStates.checkpoint("mistral")
+        let own = try losses(checkpoint)
+        checkpoint.config?["tie_word_embeddings"] = .bool(true)
+        let tied = try losses(checkpoint)
+        checkpoint.tensors.removeAll { $0.name == "lm_head.weight" }
+        #expect(try losses(checkpoint) == tied)
+        #expect(own != tied)
+    }
+
     @Test(
         "numbers that are missing, absurd, or do not fit together",
         arguments: [
