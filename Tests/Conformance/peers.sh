@@ -8,7 +8,6 @@ mkdir -p "$cache"
 say() { echo "peers: $*" >&2; }
 
 llama_version=11434.0.0
-smollm_version=0.1.2
 llama_tools="llama-quantize llama-perplexity llama-completion llama-tokenize"
 
 python=$cache/venv/bin/python
