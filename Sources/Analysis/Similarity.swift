@@ -27,7 +27,7 @@ public struct Similarity: Sendable, Equatable {
         self.all = all
     }
 
-    /// The states of all tokens at all layers are held for so many bytes; at least one context is.
+    /// States are held for so many bytes, those of all layers where all tokens are compared; at least one context is.
     private static let stateByteCount = 96 << 20
 
     /// Runs a model over a corpus and measures the distances between all pairs of layers.
@@ -45,11 +45,10 @@ public struct Similarity: Sendable, Equatable {
         let contexts = corpus.contexts
         var lastSums = PairSums(layers: layers)
         var allSums = PairSums(layers: layers)
-        var size = contexts.count
-        if overAllTokens {
-            let contextByteCount = (layers + 1) * corpus.contextLength * hidden * MemoryLayout<Float>.size
-            size = max(1, min(size, stateByteCount / contextByteCount))
-        }
+        // Contexts are run in groups, so that memory does not grow with their number.
+        let kept = overAllTokens ? layers + 2 : 1
+        let contextByteCount = kept * corpus.contextLength * hidden * MemoryLayout<Float>.size
+        let size = max(1, min(contexts.count, stateByteCount / contextByteCount))
         let groups = stride(from: 0, to: contexts.count, by: size).map { start in
             Array(contexts[start..<min(start + size, contexts.count)])
         }
