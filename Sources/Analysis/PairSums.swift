@@ -10,11 +10,15 @@ internal import Parallel
 
 /// Hidden states scaled to length 1, [layers + 1, rows, hidden].
 package struct UnitStates: Sendable {
+    /// Layers of the model; states are numbered up to and with it.
     package let layers: Int
+    /// How many tokens are held.
     package let rows: Int
+    /// Elements of a state.
     package let hidden: Int
     private let memory: Scratch
 
+    /// Room for the states.
     package init(layers: Int, rows: Int, hidden: Int) {
         self.layers = layers
         self.rows = rows
@@ -22,6 +26,7 @@ package struct UnitStates: Sendable {
         memory = Scratch(floats: (layers + 1) * rows * hidden)
     }
 
+    /// The state of a token at the input of a layer.
     package func state(layer: Int, row: Int) -> UnsafeMutablePointer<Float> {
         memory.floats + (layer * rows + row) * hidden
     }
@@ -49,6 +54,7 @@ package struct PairSums: Sendable {
     /// Rows whose states at all layers are compared while they lie in the cache.
     private static let rowsAtOnce = 8
 
+    /// Sums of nothing yet.
     package init(layers: Int) {
         self.layers = layers
         sums = Array(repeating: 0, count: (layers + 1) * (layers + 1))

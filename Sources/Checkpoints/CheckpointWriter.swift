@@ -14,7 +14,7 @@ public struct CheckpointWriter: Sendable {
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
     /// Rows of about this many elements are computed at once by one worker.
-    private static let slabElementCount = 1 << 20
+    private static let slabElementCount = 1 << 18
     /// Untouched bytes are copied in calls of at most this size, so that progress shows.
     private static let copyByteCount = 64 << 20
 

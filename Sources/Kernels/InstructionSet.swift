@@ -10,5 +10,6 @@ public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     /// Those that this machine runs.
     public static var available: [InstructionSet] { allCases.filter { $0 <= best } }
 
+    /// Whether one is older than the other.
     public static func < (a: InstructionSet, b: InstructionSet) -> Bool { a.rawValue < b.rawValue }
 }

@@ -12,6 +12,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     public let byteCount: Int
     /// Device and inode: what makes two paths the same file.
     package let identity: FileIdentity
+    /// The open file, for reads that do not go through the map.
     package let descriptor: Int32
     private let modified: [Int]
     private nonisolated(unsafe) let base: UnsafeRawPointer?

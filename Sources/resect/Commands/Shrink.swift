@@ -46,10 +46,7 @@ struct Shrink: ParsableCommand {
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
         var write = WriteRun(output: output, common: common)
-        // What can go wrong is found before the minutes of computing: any block of the size will do for that.
-        if let any = SimpleBlock.layers(size: size, of: count), let planned = try? edited(checkpoint, any, mixture) {
-            try write.check(planned)
-        }
+        try checkOutput(checkpoint, size, mixture, write)
         let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
@@ -71,12 +68,31 @@ struct Shrink: ParsableCommand {
         report(checkpoint, before, written, after, judged)
     }
 
+    /// What happens to the weights that stay.
+    private func otherEdits(_ mixture: Mixture?) -> [any Edit] {
+        let convert = Convert(to: output.form)
+        return mixture.map { [convert, Quantize($0)] } ?? [convert]
+    }
+
     private func edited(
         _ checkpoint: Checkpoint, _ layers: Range<Int>, _ mixture: Mixture?
     ) throws -> Checkpoint {
-        var edits: [any Edit] = [CutLayers(layers: layers), Convert(to: output.form)]
-        if let mixture { edits.append(Quantize(mixture)) }
-        return try checkpoint.applying(edits)
+        try checkpoint.applying([CutLayers(layers: layers)] + otherEdits(mixture))
+    }
+
+    /// Finds what can go wrong with the output before the minutes of computing.
+    private func checkOutput(
+        _ checkpoint: Checkpoint, _ size: Int, _ mixture: Mixture?, _ write: WriteRun
+    ) throws {
+        guard output.form != .safetensors else {
+            throw CheckpointError(
+                file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
+                hint: "name a folder or x.gguf")
+        }
+        _ = try checkpoint.applying(otherEdits(mixture))
+        // Any block of the size will do for names and space; one that cannot be cut is a matter of the choice.
+        guard let layers = SimpleBlock.layers(size: size, of: checkpoint.layerCount) else { return }
+        if let planned = try? edited(checkpoint, layers, mixture) { try write.check(planned) }
     }
 
     private func report(
