@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -14,27 +15,34 @@ THREADS = "2"
 
 
 def medians(contenders, rounds):
-    """The median seconds of each contender. A contender is a name and a function that gives its seconds."""
+    """The median times of each contender. A contender is a name and a function that gives its two times:
+    seconds on the clock, and seconds of processor time, which another load on the machine changes less."""
     times = {name: [] for name in contenders}
     for number in range(rounds + 1):
         order = list(contenders)
         if number % 2:
             order.reverse()
         for name in order:
-            seconds = contenders[name]()
+            wall, processor = contenders[name]()
             if number:
-                times[name].append(seconds)
-            print(f"bench: round {number} {name}: {seconds:.2f} s", file=sys.stderr, flush=True)
-    return {name: statistics.median(values) for name, values in times.items()}
+                times[name].append((wall, processor))
+            print(f"bench: round {number} {name}: {wall:.2f} s, processor {processor:.2f} s",
+                  file=sys.stderr, flush=True)
+    return {name: tuple(map(statistics.median, zip(*values))) for name, values in times.items()}
+
+
+def children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def seconds(*command, output=None):
-    """How long a process takes from start to exit. Its output file or folder is removed before and after."""
+    """The times of a process from start to exit. Its output file or folder is removed before and after."""
     remove(output)
-    start = time.monotonic()
+    before, start = children(), time.monotonic()
     done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE)
-    result = time.monotonic() - start
+    result = time.monotonic() - start, children() - before
     if done.returncode != 0:
         sys.exit(f"{command[0]}: exit status {done.returncode}: {done.stderr.decode('utf-8', 'replace')[-500:]}")
     remove(output)
@@ -42,7 +50,7 @@ def seconds(*command, output=None):
 
 
 def resect(*arguments, output=None):
-    """How long the program under test takes."""
+    """The times of the program under test."""
     return seconds(RESECT, *arguments, "--quiet", "--threads", THREADS, output=output)
 
 
