@@ -32,6 +32,14 @@ struct CommonOptions: ParsableArguments {
 
     /// A note on standard error.
     func note(_ text: String) { if !quiet { Output.message(text) } }
+
+    /// Says so when contexts are longer than those that the model was made for.
+    func noteLength(of context: Int, for checkpoint: Checkpoint) {
+        guard let longest = checkpoint.longestContext, context > longest else { return }
+        note(
+            "a context of \(context.grouped) tokens is longer than the \(longest.grouped) that the model was made for; "
+                + "what is measured may mean little")
+    }
 }
 
 /// Where a command writes.

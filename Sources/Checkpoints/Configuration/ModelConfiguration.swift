@@ -148,3 +148,11 @@ extension Checkpoint {
         }
     }
 }
+
+extension Checkpoint {
+    /// The longest context that the model was made for, in tokens; `nil` when the file does not say.
+    package var longestContext: Int? {
+        guard let key = architecture?.keys.first(where: { $0.role == "context" }) else { return nil }
+        return form == .gguf ? metadata.setting(key.gguf)?.int : config?[key.huggingFace]?.int
+    }
+}

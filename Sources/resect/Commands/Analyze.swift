@@ -41,6 +41,7 @@ struct Analyze: ParsableCommand {
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
             path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
+        common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {
             common.note(
                 "\(corpus) holds \(text.contexts.count) contexts of \(samples.context) tokens; \(samples.samples) were asked for"

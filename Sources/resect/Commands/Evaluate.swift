@@ -29,6 +29,7 @@ struct Evaluate: ParsableCommand {
     func run() throws {
         let checkpoint = try model.open()
         let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
+        common.noteLength(of: context, for: checkpoint)
         let result = try Evaluate.measure(
             checkpoint, text, precision.run(threads: common.threadCount), common, "evaluate")
         if common.json {

@@ -42,6 +42,7 @@ struct Shrink: ParsableCommand {
         let size = try drop.count(of: count, file: model.path)
         let text = try Corpus(
             path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
+        common.noteLength(of: samples.context, for: checkpoint)
         let judged = try Corpus(
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
