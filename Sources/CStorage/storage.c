@@ -18,6 +18,12 @@ int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to
 #endif
 }
 
+void resect_start_writing(int descriptor, int64_t offset, int64_t count) {
+#if defined(__linux__)
+    sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 int resect_reserve(int descriptor, int64_t count) {
 #if defined(__linux__)
     return fallocate(descriptor, 0, 0, count) == 0 ? 0 : errno;

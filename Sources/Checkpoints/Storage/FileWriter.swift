@@ -60,6 +60,7 @@ final class FileWriter: Sendable {
 
     /// Copies a range of a mapped file to an offset, inside the kernel where that is possible.
     func copy(_ range: MappedRange, at offset: Int) throws(CheckpointError) {
+        defer { resect_start_writing(descriptor, Int64(offset), Int64(range.byteCount)) }
         var done = 0
         while done < range.byteCount {
             let count = Int(
