@@ -13,7 +13,7 @@ SWIFT_SOURCES := Package.swift Sources Tests
 # Warnings are errors here, but not for those who use the package.
 export RESECT_STRICT := 1
 
-BUILD_PACKAGES := git libc6-dev libstdc++-12-dev make
+BUILD_PACKAGES := git libc6-dev libstdc++-12-dev libxxhash-dev libzstd-dev make pkg-config
 CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 

@@ -31,13 +31,17 @@ let package = Package(
             sources: ["formats.c"]),
         .target(name: "CKernels"),
         .target(name: "CStorage"),
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+        .systemLibrary(
+            name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
         .target(name: "Parallel", swiftSettings: settings),
         .target(name: "Formats", dependencies: ["CFormats"], swiftSettings: settings),
         .target(
             name: "Kernels", dependencies: ["Formats", "Parallel", "CKernels"],
             swiftSettings: settings),
         .target(
-            name: "Checkpoints", dependencies: ["Formats", "Parallel", "CStorage"],
+            name: "Checkpoints", dependencies: ["Formats", "Parallel", "CStorage", "CZstd", "CXXHash"],
             swiftSettings: settings),
         .target(name: "Surgery", dependencies: ["Checkpoints", "Kernels"], swiftSettings: settings),
         .target(name: "Tokenization", dependencies: ["Checkpoints"], swiftSettings: settings),

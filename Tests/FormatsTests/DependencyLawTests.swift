@@ -10,7 +10,7 @@ struct DependencyLawTests {
         "Decoder": ["Tokenization", "Checkpoints", "Kernels"],
         "Surgery": ["Checkpoints", "Kernels"],
         "Tokenization": ["Checkpoints"],
-        "Checkpoints": ["Formats", "Parallel", "CStorage"],
+        "Checkpoints": ["Formats", "Parallel", "CStorage", "CZstd", "CXXHash"],
         "Kernels": ["Formats", "Parallel", "CKernels"],
         "Formats": ["CFormats"],
         "Parallel": [],

@@ -26,7 +26,7 @@ enum GGUF {
     }
 
     /// Reads and checks the header of a file: after it, every tensor lies in the file.
-    static func read(_ file: MappedFile) throws(CheckpointError) -> Contents {
+    static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
         var reader = ByteReader(file)
         guard try reader.take(4, "the magic number").elementsEqual(magic) else {
             throw CheckpointError(file: file.path, "is not a GGUF file")
@@ -125,7 +125,7 @@ enum GGUF {
 
     /// The alignment that the metadata asks for, checked.
     static func alignment(
-        of metadata: GGUFMetadata, file: MappedFile
+        of metadata: GGUFMetadata, file: any FileImage
     ) throws(CheckpointError) -> Int {
         guard let value = metadata["general.alignment"] else { return defaultAlignment }
         guard case .u32(let alignment) = value, alignment > 0, alignment.nonzeroBitCount == 1 else {
@@ -174,7 +174,7 @@ enum GGUF {
 
     /// Places the tensors: each where the previous one ends, as llama.cpp demands, and inside the file.
     private static func place(
-        _ infos: [Info], start: Int, alignment: Int, file: MappedFile
+        _ infos: [Info], start: Int, alignment: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
         var expected = 0
         var tensors: [Tensor] = []
@@ -187,9 +187,9 @@ enum GGUF {
             }
             let byteCount = Tensor.byteCount(dtype: info.dtype, shape: info.shape) ?? 0
             let (byteOffset, overflow) = start.addingReportingOverflow(expected)
-            let range = try file.range(overflow ? Int.max : byteOffset, byteCount, tensor: info.name)
+            let recipe = try file.recipe(overflow ? Int.max : byteOffset, byteCount, tensor: info.name)
             tensors.append(
-                Tensor(name: info.name, dtype: info.dtype, shape: info.shape, recipe: .mapped(range)))
+                Tensor(name: info.name, dtype: info.dtype, shape: info.shape, recipe: recipe))
             let (padded, tooLong) = byteCount.aligned(to: alignment)
             let (sum, wrapped) = expected.addingReportingOverflow(padded)
             guard !tooLong, !wrapped else {

@@ -13,15 +13,20 @@ enum HuggingFaceFolder {
         var checkpoint = Checkpoint(
             path: path, form: .folder, tensors: [], config: nil, metadata: GGUFMetadata(),
             headerMetadata: nil, companions: [], architecture: nil, sources: [])
+        var places: [ExactString: String] = [:]
         for shard in try shards(in: path, names: names) {
             let file = try MappedFile(path: path + "/" + shard)
             let contents = try Safetensors.read(file)
+            for tensor in contents.tensors
+            where places.updateValue(shard, forKey: ExactString(tensor.name)) != nil {
+                throw CheckpointError(
+                    file: path, tensor: tensor.name, "is in two of the folder's files")
+            }
             checkpoint.tensors += contents.tensors
             checkpoint.headerMetadata = checkpoint.headerMetadata ?? contents.metadata
             checkpoint.sources.append(file)
         }
-        try checkNames(checkpoint)
-        if names.contains(indexName) { try checkIndex(path, checkpoint) }
+        if names.contains(indexName) { try checkIndex(path, places) }
         // An index describes files that an output does not have.
         for name in names where !name.hasSuffix(".index.json") {
             let travels =
@@ -81,22 +86,10 @@ enum HuggingFaceFolder {
         return map
     }
 
-    private static func checkNames(_ checkpoint: Checkpoint) throws(CheckpointError) {
-        var seen: Set<ExactString> = []
-        for tensor in checkpoint.tensors where !seen.insert(ExactString(tensor.name)).inserted {
-            throw CheckpointError(
-                file: checkpoint.path, tensor: tensor.name, "is in two of the folder's files")
-        }
-    }
-
     /// Every tensor of the index must be in the file that the index names.
     private static func checkIndex(
-        _ path: String, _ checkpoint: Checkpoint
+        _ path: String, _ places: [ExactString: String]
     ) throws(CheckpointError) {
-        var places: [ExactString: String] = [:]
-        for tensor in checkpoint.tensors {
-            places[ExactString(tensor.name)] = tensor.recipe.mappedRange?.file.name
-        }
         for (tensor, file) in try weightMap(path).members where places[ExactString(tensor)] != file.string {
             throw CheckpointError(
                 file: path + "/" + indexName, tensor: tensor,

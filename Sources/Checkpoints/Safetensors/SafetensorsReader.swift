@@ -28,7 +28,7 @@ enum Safetensors {
     }
 
     /// Reads and checks the header of a file: after it, the tensors cover the data exactly.
-    static func read(_ file: MappedFile) throws(CheckpointError) -> Contents {
+    static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
         if let problem = file.foreignContents { throw CheckpointError(file: file.path, problem) }
         var reader = ByteReader(file)
         let length = try reader.integer(UInt64.self, "the header's length")
@@ -64,7 +64,7 @@ enum Safetensors {
     }
 
     private static func checkedMetadata(
-        _ value: JSON, file: MappedFile
+        _ value: JSON, file: any FileImage
     ) throws(CheckpointError) -> JSONObject {
         guard let object = value.object, object.members.allSatisfy({ $0.1.string != nil }) else {
             throw CheckpointError(file: file.path, "__metadata__ is not a map from text to text")
@@ -73,7 +73,7 @@ enum Safetensors {
     }
 
     private static func entry(
-        _ name: String, _ value: JSON, file: MappedFile
+        _ name: String, _ value: JSON, file: any FileImage
     ) throws(CheckpointError) -> Entry {
         func wrong(_ problem: String) -> CheckpointError {
             CheckpointError(file: file.path, tensor: name, problem)
@@ -100,7 +100,7 @@ enum Safetensors {
     }
 
     private static func place(
-        _ entries: [Entry], start: Int, file: MappedFile
+        _ entries: [Entry], start: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
         let sorted = entries.sorted { ($0.begin, $0.end) < ($1.begin, $1.end) }
         var expected = 0
@@ -113,10 +113,10 @@ enum Safetensors {
                     "starts at offset \(entry.begin.grouped) of the data; \(expected.grouped) was expected")
             }
             let (byteOffset, overflow) = start.addingReportingOverflow(entry.begin)
-            let range = try file.range(
+            let recipe = try file.recipe(
                 overflow ? Int.max : byteOffset, entry.end - entry.begin, tensor: entry.name)
             tensors.append(
-                Tensor(name: entry.name, dtype: entry.dtype, shape: entry.shape, recipe: .mapped(range)))
+                Tensor(name: entry.name, dtype: entry.dtype, shape: entry.shape, recipe: recipe))
             expected = entry.end
         }
         guard expected == file.byteCount - start else {
@@ -127,21 +127,5 @@ enum Safetensors {
                 hint: "the file is incomplete, or something was appended to it")
         }
         return tensors
-    }
-}
-
-extension MappedFile {
-    /// What a file is that is no checkpoint, for the kinds that people meet; `nil` when nothing is recognized.
-    var foreignContents: String? {
-        if byteCount == 0 { return "is empty" }
-        func starts(with text: StaticString) -> Bool {
-            bytes.starts(with: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-        }
-        if starts(with: "version https://git-lfs") {
-            return "is a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'"
-        }
-        if starts(with: "PK\u{3}\u{4}") { return "is a zip archive (a PyTorch file?), not safetensors" }
-        if starts(with: "GGUF") { return "is a GGUF file under another name; rename it to .gguf" }
-        return nil
     }
 }

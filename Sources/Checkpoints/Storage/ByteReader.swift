@@ -1,12 +1,17 @@
 /// A cursor over the bytes of a file; every read is checked against what is left.
 struct ByteReader {
-    let file: MappedFile
+    let file: any FileImage
+    private let bytes: UnsafeRawBufferPointer
     private(set) var position = 0
 
-    init(_ file: MappedFile) { self.file = file }
+    /// A cursor at the start of a file; the caller keeps the file alive.
+    init(_ file: any FileImage) {
+        self.file = file
+        bytes = file.bytes
+    }
 
-    /// Bytes after the cursor.
-    var left: Int { file.byteCount - position }
+    /// Bytes after the cursor that can be looked at.
+    var left: Int { bytes.count - position }
 
     /// An error at the cursor.
     func error(_ problem: String, hint: String? = nil) -> CheckpointError {
@@ -21,7 +26,7 @@ struct ByteReader {
                 hint: "the file is incomplete or damaged; fetch it again")
         }
         defer { position += count }
-        return UnsafeRawBufferPointer(rebasing: file.bytes[position..<position + count])
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
     }
 
     /// The next little-endian integer.

@@ -67,24 +67,6 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// The whole file.
     package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
 
-    /// A part of the file, checked against its size.
-    ///
-    /// - Throws: when the range does not lie in the file; the one place where that is decided.
-    package func range(
-        _ byteOffset: Int, _ byteCount: Int, tensor: String
-    ) throws(CheckpointError) -> MappedRange {
-        guard byteOffset >= 0, byteCount >= 0, byteOffset <= self.byteCount,
-            byteCount <= self.byteCount - byteOffset
-        else {
-            throw CheckpointError(
-                file: path, tensor: tensor,
-                "needs \(byteCount.grouped) bytes at offset \(byteOffset.grouped); the file has "
-                    + self.byteCount.grouped,
-                hint: "the file is incomplete; fetch it again")
-        }
-        return MappedRange(file: self, byteOffset: byteOffset, byteCount: byteCount)
-    }
-
     /// What a read beyond the end of the file means.
     var shortened: CheckpointError {
         CheckpointError(file: path, "became shorter than \(byteCount.grouped) bytes while it was read")
