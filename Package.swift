@@ -10,8 +10,15 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
 
-// The dependency law: an arrow in this file is the only way to import another target.
-// Tests/FormatsTests/DependencyLawTests.swift holds the sources to it.
+// The dependency law: Tests/FormatsTests/DependencyLawTests.swift names its arrows and holds the sources to them. Here stands
+// everything that a target imports, also by way of another one: what is not named is not compiled again when it changes.
+let checkpoints = ["Formats", "Parallel", "Checkpoints"]
+let surgery = checkpoints + ["Kernels"]
+let decoder = surgery + ["Tokenization"]
+let analysis = decoder + ["Decoder"]
+
+func dependencies(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
+
 let package = Package(
     name: "resect",
     platforms: [.macOS(.v15)],
@@ -43,17 +50,14 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Formats", "Parallel", "CStorage", "CZstd", "CXXHash"],
             swiftSettings: settings),
-        .target(name: "Surgery", dependencies: ["Checkpoints", "Kernels"], swiftSettings: settings),
-        .target(name: "Tokenization", dependencies: ["Checkpoints"], swiftSettings: settings),
-        .target(
-            name: "Decoder", dependencies: ["Tokenization", "Checkpoints", "Kernels"],
-            swiftSettings: settings),
-        .target(name: "Analysis", dependencies: ["Decoder"], swiftSettings: settings),
+        .target(name: "Surgery", dependencies: dependencies(surgery), swiftSettings: settings),
+        .target(name: "Tokenization", dependencies: dependencies(checkpoints), swiftSettings: settings),
+        .target(name: "Decoder", dependencies: dependencies(decoder), swiftSettings: settings),
+        .target(name: "Analysis", dependencies: dependencies(analysis), swiftSettings: settings),
         .executableTarget(
             name: "resect",
-            dependencies: [
-                "Surgery", "Analysis",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            dependencies: dependencies(analysis + ["Surgery", "Analysis"]) + [
+                .product(name: "ArgumentParser", package: "swift-argument-parser")
             ],
             swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
@@ -62,19 +66,19 @@ let package = Package(
         .testTarget(
             name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "KernelsTests", dependencies: ["Kernels", "CKernels", "Checkpoints", "TestSupport"],
+            name: "KernelsTests", dependencies: dependencies(surgery + ["CKernels", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(
-            name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
+            name: "CheckpointsTests", dependencies: dependencies(checkpoints + ["TestSupport"]),
             swiftSettings: settings),
         .testTarget(
-            name: "SurgeryTests", dependencies: ["Surgery", "TestSupport"], swiftSettings: settings),
+            name: "SurgeryTests", dependencies: dependencies(surgery + ["Surgery", "TestSupport"]), swiftSettings: settings),
         .testTarget(
-            name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: settings),
+            name: "TokenizationTests", dependencies: dependencies(decoder + ["TestSupport"]), swiftSettings: settings),
         .testTarget(
-            name: "DecoderTests", dependencies: ["Decoder", "Surgery", "TestSupport"], swiftSettings: settings),
+            name: "DecoderTests", dependencies: dependencies(analysis + ["Surgery", "TestSupport"]), swiftSettings: settings),
         .testTarget(
-            name: "AnalysisTests", dependencies: ["Analysis", "Surgery", "TestSupport"], swiftSettings: settings),
+            name: "AnalysisTests", dependencies: dependencies(analysis + ["Analysis", "Surgery", "TestSupport"]), swiftSettings: settings),
         .testTarget(name: "CLITests", dependencies: ["resect", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],

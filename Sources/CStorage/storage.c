@@ -6,7 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <linux/fs.h>
+#endif
 
 int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count) {
 #if defined(__linux__)
@@ -24,9 +32,60 @@ void resect_start_writing(int descriptor, int64_t offset, int64_t count) {
 #endif
 }
 
-int resect_reserve(int descriptor, int64_t count) {
+int resect_reserve(int descriptor, int64_t offset, int64_t count) {
 #if defined(__linux__)
-    return fallocate(descriptor, 0, 0, count) == 0 ? 0 : errno;
+    return fallocate(descriptor, 0, offset, count) == 0 ? 0 : errno;
+#else
+    return ENOSYS;
+#endif
+}
+
+int resect_open_unnamed(const char *folder) {
+#if defined(O_TMPFILE)
+    int descriptor = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return descriptor;
+#endif
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/resect-XXXXXX", folder) >= (int)sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int named = mkstemp(path);
+    if (named >= 0) {
+        fcntl(named, F_SETFD, FD_CLOEXEC);
+        unlink(path);
+    }
+    return named;
+}
+
+int resect_share(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count) {
+#if defined(FICLONERANGE)
+    struct file_clone_range range = {
+        .src_fd = from, .src_offset = (uint64_t)from_offset, .src_length = (uint64_t)count,
+        .dest_offset = (uint64_t)to_offset};
+    return ioctl(to, FICLONERANGE, &range) == 0 ? 0 : errno;
+#else
+    return ENOSYS;
+#endif
+}
+
+int resect_data_extent(int descriptor, int64_t offset, int64_t *start, int64_t *end) {
+#if defined(SEEK_DATA)
+    off_t data = lseek(descriptor, offset, SEEK_DATA);
+    if (data < 0) return errno;
+    off_t hole = lseek(descriptor, data, SEEK_HOLE);
+    if (hole < 0) return errno;
+    *start = data;
+    *end = hole;
+    return 0;
+#else
+    return ENOSYS;
+#endif
+}
+
+int resect_exchange(const char *a, const char *b) {
+#if defined(RENAME_EXCHANGE)
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0 ? 0 : errno;
 #else
     return ENOSYS;
 #endif

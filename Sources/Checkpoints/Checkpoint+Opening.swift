@@ -1,12 +1,14 @@
 internal import Formats
 
 extension Checkpoint {
-    /// Opens a checkpoint: an HF folder, its index, a safetensors file, or a GGUF file (any shard of a split).
+    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a GGUF file (any shard of a split), or `-` for
+    /// standard input.
     ///
     /// Only headers are read. Every tensor is checked to lie in its file.
     ///
     /// - Throws: `CheckpointError` when the path leads to nothing that can be read.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+        if path == StandardInput.argument { return try open(file: try StandardInput.file()) }
         switch FileSystem.kind(of: path) {
         case .missing: throw CheckpointError(file: path, "does not exist")
         case .other: throw CheckpointError(file: path, "is not a regular file")
@@ -16,18 +18,22 @@ extension Checkpoint {
         if path.hasSuffix(".safetensors.index.json") {
             return try HuggingFaceFolder.open(path.deletingLastPathComponent)
         }
-        let file = try MappedFile(path: path)
-        if file.byteCount == 0 { throw CheckpointError(file: path, "is empty") }
+        return try open(file: try MappedFile(path: path))
+    }
+
+    /// Opens a single file by what it holds.
+    private static func open(file: MappedFile) throws(CheckpointError) -> Checkpoint {
+        if file.byteCount == 0 { throw CheckpointError(file: file.path, "is empty") }
         let isGGUF = withExtendedLifetime(file) { file.bytes.starts(with: GGUF.magic) }
-        if isGGUF { return try GGUF.open(path) }
-        guard path.hasSuffix(".safetensors") else {
+        if isGGUF { return try GGUF.open(file) }
+        guard file.path.hasSuffix(".safetensors") || file.path == StandardInput.name else {
             throw CheckpointError(
-                file: path, file.foreignContents ?? "is neither safetensors nor GGUF",
+                file: file.path, file.foreignContents ?? "is neither safetensors nor GGUF",
                 hint: "a model is an HF folder, a .safetensors file or a .gguf file")
         }
         let contents = try Safetensors.read(file)
         return Checkpoint(
-            path: path, form: .safetensors, tensors: contents.tensors, config: nil,
+            path: file.path, form: .safetensors, tensors: contents.tensors, config: nil,
             metadata: GGUFMetadata(), headerMetadata: contents.metadata, companions: [],
             architecture: nil, sources: [file])
     }

@@ -175,7 +175,7 @@ public struct CheckpointWriter: Sendable {
     ) throws(CheckpointError) -> Checkpoint {
         var written: Checkpoint
         switch plan.form {
-        case .gguf: written = try GGUF.open(output)
+        case .gguf: written = try GGUF.open(try MappedFile(path: output))
         case .folder: written = try HuggingFaceFolder.open(output)
         case .safetensors:
             let file = try MappedFile(path: output)

@@ -1,6 +1,7 @@
 #ifndef RESECT_CSTORAGE_H
 #define RESECT_CSTORAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,7 +12,31 @@ int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to
 // Has the system begin to put a written range on the disk, so that less is left for the final sync. A hint: no errors.
 void resect_start_writing(int descriptor, int64_t offset, int64_t count);
 
-// Reserves the bytes of a file on the disk. Returns 0 or an errno value; ENOSYS where it cannot be done.
-int resect_reserve(int descriptor, int64_t count);
+// Reserves a range of a file on the disk. Returns 0 or an errno value; ENOSYS where it cannot be done.
+int resect_reserve(int descriptor, int64_t offset, int64_t count);
+
+// Has a range of one file share the blocks of another; all three numbers are multiples of the block size.
+// Returns 0 or an errno value, most often EOPNOTSUPP, EXDEV or EINVAL: copy instead.
+int resect_share(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count);
+
+// The next stretch of a file, from an offset on, that is no hole. Returns 0 or an errno value; ENXIO when only a hole is left.
+int resect_data_extent(int descriptor, int64_t offset, int64_t *start, int64_t *end);
+
+// Opens a file for reading and writing that has no name and is gone when it is closed; -1 with errno.
+int resect_open_unnamed(const char *folder);
+
+// Exchanges two paths at once. Returns 0 or an errno value; ENOSYS or EINVAL where it cannot be done.
+int resect_exchange(const char *a, const char *b);
+
+// Has the program survive a mapped file that is truncated: reads then give zeros, and the map is marked as faulted.
+// Replaces the handler of SIGBUS; other faults still meet the one that was there.
+void resect_guard_install(void);
+
+// A map that the guard watches over; NULL without memory, which the other calls accept.
+typedef struct resect_map resect_map;
+resect_map *resect_guard_add(const void *base, int64_t count);
+bool resect_guard_is_faulted(const resect_map *map);
+// Must come before the memory is unmapped.
+void resect_guard_remove(resect_map *map);
 
 #endif

@@ -5,11 +5,10 @@ extension GGUF {
     private static let maximumShards = 99_999
 
     /// Opens a file, or all shards of a split when the file is one of them.
-    static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
-        let file = try MappedFile(path: path)
+    static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
         let contents = try read(file)
         var checkpoint = Checkpoint(
-            path: path, form: .gguf, tensors: contents.tensors, config: nil,
+            path: file.path, form: .gguf, tensors: contents.tensors, config: nil,
             metadata: contents.metadata, headerMetadata: nil, companions: [], architecture: nil,
             sources: [file])
         if let count = contents.metadata["split.count"]?.int, count > 1 {

@@ -21,7 +21,7 @@ final class FileWriter: Sendable {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw .system("cannot open for writing", file: name, errno) }
         if byteCount > 0 {
-            switch resect_reserve(descriptor, Int64(byteCount)) {
+            switch resect_reserve(descriptor, 0, Int64(byteCount)) {
             case 0: break
             case ENOSPC, EFBIG, EDQUOT:
                 throw CheckpointError(

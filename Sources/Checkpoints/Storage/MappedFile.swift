@@ -12,17 +12,24 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     public let byteCount: Int
     /// Device and inode: what makes two paths the same file.
     package let identity: FileIdentity
+    /// The bytes that the file takes on its disk: fewer than its size when it has holes.
+    let allocatedByteCount: Int
     /// The open file, for reads that do not go through the map.
     package let descriptor: Int32
-    private let modified: [Int]
     private nonisolated(unsafe) let base: UnsafeRawPointer?
+    private let source: Source
 
     /// Opens and maps a file. Only regular files: a device or a FIFO is refused without blocking.
     ///
     /// - Throws: `CheckpointError` that names the path.
-    public init(path: String) throws(CheckpointError) {
+    public convenience init(path: String) throws(CheckpointError) {
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("cannot open", file: path, errno) }
+        try self.init(descriptor: descriptor, path: path)
+    }
+
+    /// Maps an open file, which is closed with the map, also when this fails.
+    init(descriptor: Int32, path: String) throws(CheckpointError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             let code = errno
@@ -48,12 +55,15 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         self.path = path
         self.byteCount = byteCount
         self.identity = FileIdentity(status)
-        self.modified = MappedFile.modificationTime(status)
+        self.allocatedByteCount = Int(status.st_blocks) * 512
         self.descriptor = descriptor
         self.base = base
+        source = Source(path: path, descriptor: descriptor, status: status, base: base)
+        Sources.add(source)
     }
 
     deinit {
+        Sources.remove(source)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
         close(descriptor)
     }
@@ -68,28 +78,13 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
 
     /// What a read beyond the end of the file means.
-    var shortened: CheckpointError {
-        CheckpointError(file: path, "became shorter than \(byteCount.grouped) bytes while it was read")
-    }
+    var shortened: CheckpointError { source.shortened }
 
     /// Holds the file against what it was when it was opened.
     ///
     /// - Throws: when it was written to since then: what was read may be partly old and partly new.
     package func checkUnchanged() throws(CheckpointError) {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
-        if Int(status.st_size) < byteCount { throw shortened }
-        guard Int(status.st_size) == byteCount, MappedFile.modificationTime(status) == modified else {
-            throw CheckpointError(file: path, "was changed while it was read")
-        }
-    }
-
-    private static func modificationTime(_ status: stat) -> [Int] {
-        #if canImport(Darwin)
-            [status.st_mtimespec.tv_sec, status.st_mtimespec.tv_nsec]
-        #else
-            [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
-        #endif
+        if let problem = source.problem { throw problem }
     }
 }
 

@@ -25,6 +25,9 @@ enum Output {
     /// The answer as one JSON object.
     static func json(_ object: JSONObject) { line(JSON.object(object).compact) }
 
+    /// Forgets what is pending: the answer does not hold.
+    static func discard() { pending.withLock { $0 = [] } }
+
     /// Writes what is pending. A reader that has gone ends the program quietly.
     static func flush() {
         let bytes = pending.withLock { pending in

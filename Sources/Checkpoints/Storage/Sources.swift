@@ -1,0 +1,93 @@
+internal import CStorage
+internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// Every file that was mapped, so that a program can ask at its end whether what it read is what there was.
+///
+/// Whatever looked at a file that changed meanwhile may have seen old and new bytes, or zeros: no answer of it holds.
+package enum Sources {
+    private struct State {
+        var open: [Int32: Source] = [:]
+        var problem: CheckpointError?
+    }
+
+    private static let state = Mutex(State())
+
+    static func add(_ source: Source) {
+        state.withLock { $0.open[source.descriptor] = source }
+    }
+
+    /// Forgets a file that is about to be closed, and keeps what happened to it.
+    static func remove(_ source: Source) {
+        let problem = source.problem
+        state.withLock { state in
+            state.open[source.descriptor] = nil
+            state.problem = state.problem ?? problem
+        }
+        resect_guard_remove(source.guarded)
+    }
+
+    /// Has the program go on when a mapped file is truncated, until somebody asks.
+    package static func surviveTruncation() { resect_guard_install() }
+
+    /// What happened to any file that was read; `nil` when all are as they were.
+    package static var problem: CheckpointError? {
+        state.withLock { state in
+            if let problem = state.problem { return problem }
+            return state.open.values.compactMap(\.problem).min { ($0.file ?? "") < ($1.file ?? "") }
+        }
+    }
+}
+
+/// A file that is mapped, and what it was when it was opened.
+struct Source: Sendable {
+    let path: String
+    let descriptor: Int32
+    private let snapshot: Snapshot
+    fileprivate nonisolated(unsafe) let guarded: OpaquePointer?
+
+    init(path: String, descriptor: Int32, status: stat, base: UnsafeRawPointer?) {
+        self.path = path
+        self.descriptor = descriptor
+        snapshot = Snapshot(status)
+        guarded = base.flatMap { resect_guard_add($0, Int64(status.st_size)) }
+    }
+
+    /// What a read beyond the end of the file means.
+    var shortened: CheckpointError {
+        CheckpointError(file: path, "became shorter than \(snapshot.byteCount.grouped) bytes while it was read")
+    }
+
+    /// What happened to the file since it was opened; `nil` when nothing did.
+    var problem: CheckpointError? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return .system("cannot read the size", file: path, errno) }
+        let now = Snapshot(status)
+        if now.byteCount < snapshot.byteCount { return shortened }
+        if now != snapshot { return CheckpointError(file: path, "was changed while it was read") }
+        // It looks as it was: it was cut and grew again within a tick of the clock, or the disk failed.
+        if resect_guard_is_faulted(guarded) { return CheckpointError(file: path, "could not be read to its end") }
+        return nil
+    }
+
+    /// What tells that a file was written to: its size and the time of its last change.
+    private struct Snapshot: Equatable {
+        let byteCount: Int
+        let seconds: Int
+        let nanoseconds: Int
+
+        init(_ status: stat) {
+            byteCount = Int(status.st_size)
+            #if canImport(Darwin)
+                (seconds, nanoseconds) = (status.st_mtimespec.tv_sec, status.st_mtimespec.tv_nsec)
+            #else
+                (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+            #endif
+        }
+    }
+}
