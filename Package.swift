@@ -72,13 +72,16 @@ let package = Package(
             name: "CheckpointsTests", dependencies: dependencies(checkpoints + ["TestSupport"]),
             swiftSettings: settings),
         .testTarget(
-            name: "SurgeryTests", dependencies: dependencies(surgery + ["Surgery", "TestSupport"]), swiftSettings: settings),
+            name: "SurgeryTests", dependencies: dependencies(surgery + ["Surgery", "TestSupport"]),
+            swiftSettings: settings),
         .testTarget(
             name: "TokenizationTests", dependencies: dependencies(decoder + ["TestSupport"]), swiftSettings: settings),
         .testTarget(
-            name: "DecoderTests", dependencies: dependencies(analysis + ["Surgery", "TestSupport"]), swiftSettings: settings),
+            name: "DecoderTests", dependencies: dependencies(analysis + ["Surgery", "TestSupport"]),
+            swiftSettings: settings),
         .testTarget(
-            name: "AnalysisTests", dependencies: dependencies(analysis + ["Analysis", "Surgery", "TestSupport"]), swiftSettings: settings),
+            name: "AnalysisTests", dependencies: dependencies(analysis + ["Analysis", "Surgery", "TestSupport"]),
+            swiftSettings: settings),
         .testTarget(name: "CLITests", dependencies: ["resect", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],

@@ -13,11 +13,6 @@ public struct CheckpointWriter: Sendable {
     /// Called with the bytes done and the bytes in all, from any thread.
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
-    /// Rows of about this many elements are computed at once by one worker.
-    private static let slabElementCount = 1 << 18
-    /// Untouched bytes are copied in calls of at most this size, so that progress shows.
-    private static let copyByteCount = 64 << 20
-
     /// A writer.
     public init(
         replaces: Bool = false, threads: Int,
@@ -26,19 +21,6 @@ public struct CheckpointWriter: Sendable {
         self.replaces = replaces
         self.threads = threads
         self.progress = progress
-    }
-
-    /// One piece of work: a range of untouched bytes, or rows to compute.
-    private enum Unit {
-        case copy(MappedRange, byteOffset: Int)
-        case rows(Tensor, Range<Int>, byteOffset: Int)
-
-        var byteCount: Int {
-            switch self {
-            case .copy(let range, _): range.byteCount
-            case .rows(let tensor, let rows, _): rows.count * tensor.rowByteCount
-            }
-        }
     }
 
     /// Writes a planned output, reads it again, checks it, and only then gives it its name.
@@ -119,7 +101,7 @@ public struct CheckpointWriter: Sendable {
         let writer = try FileWriter(path: path, named: name, byteCount: file.byteCount)
         try writer.write(file.header, at: 0)
         done.add(file.header.count)
-        let units = CheckpointWriter.units(of: file)
+        let units = WriteUnit.units(of: file)
         try Parallel.forEach(units.count, workers: threads) { (index, _) throws(CheckpointError) in
             switch units[index] {
             case .copy(let range, let byteOffset): try writer.copy(range, at: byteOffset)
@@ -131,42 +113,6 @@ public struct CheckpointWriter: Sendable {
             done.add(units[index].byteCount)
         }
         try writer.sync()
-    }
-
-    /// The work in file order; neighbours that are untouched and lie together are one range.
-    private static func units(of file: OutputPlan.File) -> [Unit] {
-        var units: [Unit] = []
-        for (tensor, byteOffset) in file.tensors where tensor.byteCount > 0 {
-            if let range = tensor.recipe.mappedRange {
-                if case .copy(let last, let at)? = units.last, last.file === range.file,
-                    last.byteOffset + last.byteCount == range.byteOffset,
-                    at + last.byteCount == byteOffset
-                {
-                    units[units.count - 1] = .copy(
-                        MappedRange(
-                            file: last.file, byteOffset: last.byteOffset,
-                            byteCount: last.byteCount + range.byteCount), byteOffset: at)
-                } else {
-                    units.append(.copy(range, byteOffset: byteOffset))
-                }
-                continue
-            }
-            let step = max(1, slabElementCount / max(1, tensor.rowLength))
-            for start in stride(from: 0, to: tensor.rowCount, by: step) {
-                let rows = start..<min(start + step, tensor.rowCount)
-                units.append(.rows(tensor, rows, byteOffset: byteOffset + start * tensor.rowByteCount))
-            }
-        }
-        return units.flatMap { unit -> [Unit] in
-            guard case .copy(let range, let byteOffset) = unit else { return [unit] }
-            return stride(from: 0, to: range.byteCount, by: copyByteCount).map { start in
-                .copy(
-                    MappedRange(
-                        file: range.file, byteOffset: range.byteOffset + start,
-                        byteCount: min(copyByteCount, range.byteCount - start)),
-                    byteOffset: byteOffset + start)
-            }
-        }
     }
 
     /// Opens what was written and holds it against the plan and its own configuration.

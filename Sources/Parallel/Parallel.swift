@@ -42,3 +42,37 @@ package enum Parallel {
         if let error = failure.withLock({ $0?.error }) { throw error }
     }
 }
+
+extension Parallel {
+    /// Makes a value for every index below `count` on several threads, and uses the values one by one in order.
+    ///
+    /// At most one value for each worker exists at a time.
+    ///
+    /// - Parameters:
+    ///   - make: the work that runs on several threads at once.
+    ///   - use: called for index 0, 1, 2, … from one thread at a time.
+    /// - Throws: the error of the lowest index that failed; nothing after it is used.
+    package static func inOrder<Value, Failure: Error>(
+        _ count: Int, workers: Int,
+        make: @Sendable (_ index: Int) throws(Failure) -> Value,
+        use: @Sendable (_ index: Int, _ value: Value) throws(Failure) -> Void
+    ) throws(Failure) {
+        let workers = max(1, min(workers, count))
+        // Units end in order, so those under way are neighbours, at most one for each semaphore of the ring.
+        let turns = (0..<workers).map { _ in DispatchSemaphore(value: 0) }
+        turns[0].signal()
+        let failed = Atomic<Bool>(false)
+        try forEach(count, workers: workers) { (index, _) throws(Failure) in
+            let value: Result<Value, Failure> = Result { () throws(Failure) in try make(index) }
+            turns[index % workers].wait()
+            defer { turns[(index + 1) % workers].signal() }
+            if failed.load(ordering: .relaxed) { return }
+            do throws(Failure) {
+                try use(index, try value.get())
+            } catch {
+                failed.store(true, ordering: .relaxed)
+                throw error
+            }
+        }
+    }
+}

@@ -5,7 +5,8 @@ internal import Surgery
 
 /// The model that a command reads.
 struct ModelArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("A folder, a .safetensors file or a .gguf file.", valueName: "model"))
+    @Argument(
+        help: ArgumentHelp("A folder, a .safetensors or .gguf file, or - for standard input.", valueName: "model"))
     var path: String
 
     func open() throws -> Checkpoint { try Checkpoint.open(path) }
@@ -46,7 +47,8 @@ struct CommonOptions: ParsableArguments {
 struct OutputOptions: ParsableArguments {
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("What to write: x.gguf, x.safetensors, or a folder.", valueName: "path"))
+        help: ArgumentHelp(
+            "What to write: x.gguf, x.safetensors, a folder, or - for standard output.", valueName: "path"))
     var output: String
 
     @Option(name: .long, help: ArgumentHelp("The form of the output, whatever its name.", valueName: "form"))
@@ -58,7 +60,17 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print what would be written, tensor by tensor, and write nothing.")
     var dryRun = false
 
-    var form: Checkpoint.Form { format?.form ?? OutputPlan.form(ofPath: output) }
+    /// Whether the output goes to standard output.
+    var isStream: Bool { output == "-" }
+
+    /// The form of the output; a stream has that of its input unless another one is asked for.
+    func form(for checkpoint: Checkpoint) -> Checkpoint.Form {
+        format?.form ?? (isStream ? checkpoint.form : OutputPlan.form(ofPath: output))
+    }
+
+    func validate() throws {
+        if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
+    }
 }
 
 /// A form, by the name that the command line takes.

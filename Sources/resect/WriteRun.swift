@@ -20,7 +20,8 @@ struct WriteRun {
     /// Finds out what can be known before anything is computed: names, types and space.
     func check(_ checkpoint: Checkpoint) throws {
         let plan = try OutputPlan(checkpoint)
-        if !output.dryRun { try writer.check(plan, path: output.output) }
+        if output.dryRun { return }
+        if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
 
     /// Writes a checkpoint, or prints its recipes.
@@ -31,6 +32,10 @@ struct WriteRun {
         let plan = try OutputPlan(checkpoint)
         if output.dryRun {
             describe(plan)
+            return nil
+        }
+        if output.isStream {
+            try stream(plan)
             return nil
         }
         let progress = Progress("write", unit: .bytes, quiet: common.quiet)
@@ -48,6 +53,26 @@ struct WriteRun {
                     + "\(plan.byteCount.byteText) in \(progress.seconds.fixed(1)) s")
         }
         return written
+    }
+
+    private func checkStream() throws {
+        if common.json {
+            throw ValidationError("--json and -o - both want standard output; leave one of them out")
+        }
+        if Output.isTerminal {
+            throw CheckpointError(
+                file: "standard output", "is a terminal, and a checkpoint is not text",
+                hint: "pipe it into another program, or name a file")
+        }
+    }
+
+    /// Writes to standard output. Nothing can be read back there, so the layout alone is checked.
+    private func stream(_ plan: OutputPlan) throws {
+        try checkStream()
+        try CheckpointStream(threads: common.threadCount) { Output.send($0) }.write(plan)
+        common.note(
+            "wrote \(plan.checkpoint.layerCount) layers, \(plan.checkpoint.tensors.count) tensors, "
+                + "\(plan.byteCount.byteText) to standard output")
     }
 
     private func summary(_ plan: OutputPlan, seconds: Double?) -> JSONObject {

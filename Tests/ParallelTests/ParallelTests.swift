@@ -76,4 +76,33 @@ struct ParallelTests {
         Parallel.forEach(count, workers: workers) { _, _ in ran.add(1, ordering: .relaxed) }
         #expect(ran.load(ordering: .relaxed) == max(0, count))
     }
+
+    @Test("values are used in order, whichever thread made them", arguments: 1...4, [0, 1, 2, 3, 7, 500])
+    func ordered(workers: Int, count: Int) {
+        let used = Mutex<[Int]>([])
+        Parallel.inOrder(count, workers: workers) { index in
+            (0..<(index % 7) * 1000).reduce(index, &+) &- (0..<(index % 7) * 1000).reduce(0, &+)
+        } use: { index, value in
+            #expect(index == value)
+            used.withLock { $0.append(value) }
+        }
+        #expect(used.withLock { $0 } == Array(0..<count))
+    }
+
+    @Test("nothing is used after a failure, of making or of using", arguments: 1...4, [true, false])
+    func orderedFailure(workers: Int, inMaking: Bool) {
+        for _ in 0..<50 {
+            let used = Mutex<[Int]>([])
+            #expect(throws: Failure(index: 20)) {
+                try Parallel.inOrder(200, workers: workers) { (index) throws(Failure) -> Int in
+                    if inMaking, index >= 20 { throw Failure(index: index) }
+                    return index
+                } use: { (index, value) throws(Failure) in
+                    if index == 20 { throw Failure(index: index) }
+                    used.withLock { $0.append(value) }
+                }
+            }
+            #expect(used.withLock { $0 } == Array(0..<20))
+        }
+    }
 }

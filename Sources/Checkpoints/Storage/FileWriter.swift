@@ -91,12 +91,7 @@ final class FileWriter: Sendable {
         defer { buffer.deallocate() }
         var done = start
         while done < range.byteCount {
-            let count = pread(
-                range.file.descriptor, buffer.baseAddress, min(buffer.count, range.byteCount - done),
-                off_t(range.byteOffset + done))
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system("cannot read", file: range.file.path, errno) }
-            if count == 0 { throw range.file.shortened }
+            let count = try range.read(at: done, into: buffer)
             try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset + done)
             done += count
         }

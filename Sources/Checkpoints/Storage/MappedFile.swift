@@ -107,6 +107,24 @@ public struct MappedRange: Sendable {
     }
 }
 
+extension MappedRange {
+    /// Reads from an offset in the range, as much as the buffer takes, not through the map: a file that became shorter is
+    /// then an error at once.
+    ///
+    /// - Returns: how many bytes were read, at least one.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) -> Int {
+        while true {
+            let count = pread(
+                file.descriptor, buffer.baseAddress, min(buffer.count, byteCount - offset),
+                off_t(byteOffset + offset))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }
+            if count == 0 { throw file.shortened }
+            return count
+        }
+    }
+}
+
 /// Device and inode of a file.
 package struct FileIdentity: Hashable, Sendable {
     private let device: UInt64

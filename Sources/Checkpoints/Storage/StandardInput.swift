@@ -15,7 +15,8 @@ enum StandardInput {
     /// Standard input as a mapped file: itself when it is a regular file, else a temporary one that holds all it gives.
     static func file() throws(CheckpointError) -> MappedFile {
         guard isatty(STDIN_FILENO) == 0 else {
-            throw CheckpointError(file: name, "is a terminal, not a checkpoint", hint: "pipe a file into it, or name one")
+            throw CheckpointError(
+                file: name, "is a terminal, not a checkpoint", hint: "pipe a file into it, or name one")
         }
         var status = stat()
         guard fstat(STDIN_FILENO, &status) == 0 else { throw .system("cannot read", file: name, errno) }

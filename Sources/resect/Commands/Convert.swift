@@ -32,7 +32,7 @@ struct ConvertCommand: ParsableCommand {
             type = found
         }
         let checkpoint = try model.open()
-        let result = try Convert(to: output.form, dtype: type).apply(to: checkpoint)
+        let result = try Convert(to: output.form(for: checkpoint), dtype: type).apply(to: checkpoint)
         try WriteRun(output: output, common: common).write(result)
     }
 }

@@ -52,7 +52,7 @@ struct Cut: ParsableCommand {
         let checkpoint = try model.open()
         var write = WriteRun(output: output, common: common)
         let range = try block(checkpoint, &write)
-        let result = try checkpoint.applying([CutLayers(layers: range), Convert(to: output.form)])
+        let result = try checkpoint.applying([CutLayers(layers: range), Convert(to: output.form(for: checkpoint))])
         write.dropped = range
         try write.check(result)
         common.note(BlockChooser.words(range, of: checkpoint.layerCount))
@@ -82,14 +82,15 @@ struct Cut: ParsableCommand {
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
         write.extra.append(("distance", .double(nearest.distance)))
         guard let corpus else { return nearest.layers }
-        try write.check(checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form)]))
+        try write.check(
+            checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
             path: corpus, for: checkpoint, contextLength: samples.context, limit: BlockChooser.lossContexts)
         let run = samples.precision.run(threads: common.threadCount)
         let loss = try chooser.measure(candidates, corpus: text, run: run)
         let best = loss.best ?? nearest
         write.extra = BlockReport.json(loss, chosen: best)
-        if !common.json { BlockReport.print(loss) }
+        if !common.json, !output.isStream { BlockReport.print(loss) }
         return best.layers
     }
 }

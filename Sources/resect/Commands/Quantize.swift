@@ -24,7 +24,7 @@ struct QuantizeCommand: ParsableCommand {
     func run() throws {
         let mixture = try Mixture.asked(type)
         let checkpoint = try model.open()
-        let converted = try Convert(to: output.form).apply(to: checkpoint)
+        let converted = try Convert(to: output.form(for: checkpoint)).apply(to: checkpoint)
         let quantize = Quantize(mixture)
         let result = try quantize.apply(to: converted)
         for fallback in quantize.fallbacks(in: converted).grouped {

@@ -35,6 +35,13 @@ struct Shrink: ParsableCommand {
     @OptionGroup var samples: SampleOptions
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+        if output.isStream {
+            throw ValidationError(
+                "shrink measures what it has written, so the output needs a name; cut and quantize take -o -")
+        }
+    }
+
     func run() throws {
         let mixture = try type.map { name throws(CheckpointError) in try Mixture.asked(name) }
         let checkpoint = try model.open()
@@ -70,27 +77,27 @@ struct Shrink: ParsableCommand {
     }
 
     /// What happens to the weights that stay.
-    private func otherEdits(_ mixture: Mixture?) -> [any Edit] {
-        let convert = Convert(to: output.form)
+    private func otherEdits(_ mixture: Mixture?, for checkpoint: Checkpoint) -> [any Edit] {
+        let convert = Convert(to: output.form(for: checkpoint))
         return mixture.map { [convert, Quantize($0)] } ?? [convert]
     }
 
     private func edited(
         _ checkpoint: Checkpoint, _ layers: Range<Int>, _ mixture: Mixture?
     ) throws -> Checkpoint {
-        try checkpoint.applying([CutLayers(layers: layers)] + otherEdits(mixture))
+        try checkpoint.applying([CutLayers(layers: layers)] + otherEdits(mixture, for: checkpoint))
     }
 
     /// Finds what can go wrong with the output before the minutes of computing.
     private func checkOutput(
         _ checkpoint: Checkpoint, _ size: Int, _ mixture: Mixture?, _ write: WriteRun
     ) throws {
-        guard output.form != .safetensors else {
+        guard output.form(for: checkpoint) != .safetensors else {
             throw CheckpointError(
                 file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
                 hint: "name a folder or x.gguf")
         }
-        _ = try checkpoint.applying(otherEdits(mixture))
+        _ = try checkpoint.applying(otherEdits(mixture, for: checkpoint))
         // Any block of the size will do for names and space; one that cannot be cut is a matter of the choice.
         guard let layers = SimpleBlock.layers(size: size, of: checkpoint.layerCount) else { return }
         if let planned = try? edited(checkpoint, layers, mixture) { try write.check(planned) }

@@ -34,11 +34,14 @@ enum Output {
             defer { pending = [] }
             return pending
         }
+        bytes.withUnsafeBytes(send)
+    }
+
+    /// Writes bytes to standard output, at once. A reader that has gone ends the program quietly.
+    static func send(_ bytes: UnsafeRawBufferPointer) {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { buffer in
-                write(STDOUT_FILENO, buffer.baseAddress.map { $0 + done }, bytes.count - done)
-            }
+            let count = write(STDOUT_FILENO, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EPIPE { Signals.leave(status: 0) }
             guard count > 0 else {
@@ -48,6 +51,9 @@ enum Output {
             done += count
         }
     }
+
+    /// Whether somebody looks at standard output.
+    static var isTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
 
     /// A message on standard error.
     static func message(_ text: String) {
