@@ -14,6 +14,7 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <linux/fs.h>
+#include <sys/vfs.h>
 #endif
 
 int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count) {
@@ -88,5 +89,21 @@ int resect_exchange(const char *a, const char *b) {
     return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0 ? 0 : errno;
 #else
     return ENOSYS;
+#endif
+}
+
+bool resect_shares_blocks(const char *path) {
+#if defined(__linux__)
+    struct statfs status;
+    if (statfs(path, &status) != 0) return false;
+    switch ((uint32_t)status.f_type) {
+    case 0x58465342:  // XFS
+    case 0x9123683e:  // btrfs
+    case 0xca451a4e:  // bcachefs
+        return true;
+    default: return false;
+    }
+#else
+    return false;
 #endif
 }

@@ -35,7 +35,7 @@ public struct CheckpointStream: Sendable {
         }
         try plan.checkpoint.checkConsistency()
         try emitAll(file.header)
-        let units = WriteUnit.units(of: file)
+        let units = file.runs.flatMap(\.pieces)
         let starts = [file.header.count] + units.map { $0.byteOffset + $0.byteCount }
         try Parallel.inOrder(units.count, workers: threads) { (index) throws(CheckpointError) -> [UInt8] in
             guard case .rows(let tensor, let rows, _) = units[index] else { return [] }

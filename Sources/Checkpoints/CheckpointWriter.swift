@@ -10,6 +10,12 @@ public struct CheckpointWriter: Sendable {
     public var replaces: Bool
     /// How many threads compute rows.
     public var threads: Int
+    /// Whether an interrupted run of the same work is continued, and this one can be continued when it is interrupted.
+    public var resumes = false
+    /// Whether the output is on the disk when it gets its name, so that a power failure cannot leave less under it.
+    public var syncs = true
+    /// After how many bytes what is done is synced and noted, for a run that resumes.
+    package var journalByteCount = 512 << 20
     /// Called with the bytes done and the bytes in all, from any thread.
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
@@ -31,16 +37,50 @@ public struct CheckpointWriter: Sendable {
     public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         try check(plan, path: path)
-        let output = try TemporaryOutput(for: path, folder: plan.form == .folder)
-        let done = ByteCounter(total: plan.byteCount, report: progress)
-        for file in plan.files {
+        let output = try TemporaryOutput(for: path, folder: plan.form == .folder, resumes: resumes)
+        let files = try plan.files.map { (file) throws(CheckpointError) in
             let place = file.name.isEmpty ? "" : "/" + file.name
-            try write(file, to: output.path + place, named: path + place, done: done)
+            return try PlacedFile(file, at: output.path + place, named: path + place, syncs: syncs)
         }
+        for file in files { try file.reserve() }
+        let journal = try write(files, plan, path: path, isResumed: output.isResumed)
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
         try output.finish()
+        journal.remove()
         return written
+    }
+
+    /// Does the work of all files, noting what is done.
+    private func write(
+        _ files: [PlacedFile], _ plan: OutputPlan, path: String, isResumed: Bool
+    ) throws(CheckpointError) -> Journal {
+        let units = files.flatMap { file in file.units.map { (file, $0) } }
+        let journal = try Journal(
+            path: TemporaryOutput.sibling(of: path, "journal"),
+            plan: plan.identity + "\(units.count) units", unitCount: units.count,
+            resumes: resumes && isResumed, isKept: resumes, syncByteCount: journalByteCount, target: path)
+        let done = ByteCounter(total: plan.byteCount, report: progress)
+        done.add(plan.byteCount - units[journal.resumedCount...].reduce(0) { $0 + $1.1.byteCount })
+        for file in files { try file.writer.write(file.plan.header, at: 0) }
+        let first = journal.resumedCount
+        try Parallel.forEach(units.count - first, workers: threads) { (index, _) throws(CheckpointError) in
+            let (file, unit) = units[first + index]
+            switch unit {
+            case .copy(let range, let byteOffset): try file.writer.copy(range, at: byteOffset)
+            case .rows(let tensor, let rows, let byteOffset):
+                try tensor.withBytes(rows: rows) { (bytes) throws(CheckpointError) in
+                    try file.writer.write(bytes, at: byteOffset)
+                }
+            }
+            done.add(unit.byteCount)
+            guard syncs else { return }
+            try journal.finish(unit: first + index, byteCount: unit.byteCount) { () throws(CheckpointError) in
+                for file in files { try file.writer.sync() }
+            }
+        }
+        if syncs { for file in files { try file.writer.sync() } }
+        return journal
     }
 
     /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it needs.
@@ -71,10 +111,17 @@ public struct CheckpointWriter: Sendable {
         guard FileSystem.kind(of: parent) == .folder else {
             throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
         }
-        if let free = FileSystem.freeByteCount(at: parent), free < plan.byteCount {
+        try checkSpace(plan, path: path, parent: parent)
+    }
+
+    /// Holds what has to be written against what the disk has; blocks that may be shared, and holes, take no space.
+    private func checkSpace(_ plan: OutputPlan, path: String, parent: String) throws(CheckpointError) {
+        let sharing = FileSystem.sharesBlocks(parent)
+        let needed = plan.files.reduce(0) { $0 + $1.byteCountOnDisk { sharing && $0.identity.isOnDevice(of: parent) } }
+        if resumes, FileSystem.kind(of: TemporaryOutput.sibling(of: path, "partial")) != .missing { return }
+        if let free = FileSystem.freeByteCount(at: parent), free < needed {
             throw CheckpointError(
-                file: path,
-                "needs \(plan.byteCount.grouped) bytes; the disk has \(free.grouped) free",
+                file: path, "needs \(needed.grouped) bytes; the disk has \(free.grouped) free",
                 hint: "free some space, or write to another disk")
         }
     }
@@ -93,26 +140,6 @@ public struct CheckpointWriter: Sendable {
         if isInput || holdsInput || FileIdentity(path: plan.checkpoint.path) == identity {
             throw CheckpointError(file: path, "is the input", hint: "write to another name")
         }
-    }
-
-    private func write(
-        _ file: OutputPlan.File, to path: String, named name: String, done: ByteCounter
-    ) throws(CheckpointError) {
-        let writer = try FileWriter(path: path, named: name, byteCount: file.byteCount)
-        try writer.write(file.header, at: 0)
-        done.add(file.header.count)
-        let units = WriteUnit.units(of: file)
-        try Parallel.forEach(units.count, workers: threads) { (index, _) throws(CheckpointError) in
-            switch units[index] {
-            case .copy(let range, let byteOffset): try writer.copy(range, at: byteOffset)
-            case .rows(let tensor, let rows, let byteOffset):
-                try tensor.withBytes(rows: rows) { (bytes) throws(CheckpointError) in
-                    try writer.write(bytes, at: byteOffset)
-                }
-            }
-            done.add(units[index].byteCount)
-        }
-        try writer.sync()
     }
 
     /// Opens what was written and holds it against the plan and its own configuration.

@@ -54,4 +54,15 @@ public struct OutputPlan: Sendable {
         if path.hasSuffix(".gguf") { return .gguf }
         return path.hasSuffix(".safetensors") ? .safetensors : .folder
     }
+
+    /// Everything that the bytes of the output follow from, in words: the files, and where each tensor comes from.
+    var identity: String {
+        var text = "\(form)\n"
+        for file in files {
+            text += "\(file.name) \(file.byteCount) \(Journal.digest(file.header))\n"
+            for (tensor, byteOffset) in file.tensors { text += "\(byteOffset) \(tensor.dtype) \(tensor.recipe)\n" }
+        }
+        for source in checkpoint.sources { text += "\(source.state)\n" }
+        return text
+    }
 }

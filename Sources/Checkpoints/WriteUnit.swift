@@ -23,24 +23,46 @@ enum WriteUnit {
         }
     }
 
-    /// The work of a file, in file order.
-    static func units(of file: OutputPlan.File) -> [WriteUnit] {
-        file.runs.flatMap { unit -> [WriteUnit] in
-            switch unit {
-            case .copy(let range, let byteOffset):
-                return stride(from: 0, to: range.byteCount, by: copyByteCount).map { start in
-                    let part = MappedRange(
-                        file: range.file, byteOffset: range.byteOffset + start,
-                        byteCount: min(copyByteCount, range.byteCount - start))
-                    return .copy(part, byteOffset: byteOffset + start)
-                }
-            case .rows(let tensor, let rows, let byteOffset):
-                let step = max(1, slabElementCount / max(1, tensor.rowLength))
-                return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { start in
-                    let part = start..<min(start + step, rows.upperBound)
-                    return .rows(tensor, part, byteOffset: byteOffset + start * tensor.rowByteCount)
-                }
+    /// The range of the output file that it fills.
+    var place: Range<Int> { byteOffset..<byteOffset + byteCount }
+
+    /// The same work in pieces that are done at once.
+    var pieces: [WriteUnit] {
+        switch self {
+        case .copy(let range, let byteOffset):
+            let step = WriteUnit.copyByteCount
+            return stride(from: 0, to: range.byteCount, by: step).map { start in
+                let part = start..<min(start + step, range.byteCount)
+                return .copy(range.part(part), byteOffset: byteOffset + start)
             }
+        case .rows(let tensor, let rows, let byteOffset):
+            let step = max(1, WriteUnit.slabElementCount / max(1, tensor.rowLength))
+            return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { start in
+                let part = start..<min(start + step, rows.upperBound)
+                return .rows(tensor, part, byteOffset: byteOffset + (start - rows.lowerBound) * tensor.rowByteCount)
+            }
+        }
+    }
+}
+
+extension WriteUnit {
+    /// The ranges of the output file that take space: holes of an input stay holes.
+    var placesOnDisk: [Range<Int>] {
+        guard case .copy(let range, let byteOffset) = self else { return [place] }
+        return range.dataParts.map { byteOffset + $0.lowerBound..<byteOffset + $0.upperBound }
+    }
+}
+
+extension OutputPlan.File {
+    /// The bytes that the file takes on its disk, when ranges of some inputs are shared.
+    func byteCountOnDisk(_ isShared: (MappedFile) -> Bool) -> Int {
+        runs.reduce(header.count) { sum, run in
+            if case .copy(let range, let byteOffset) = run, isShared(range.file),
+                (range.byteOffset - byteOffset) % FileWriter.blockByteCount == 0
+            {
+                return sum + min(range.byteCount, 2 * FileWriter.blockByteCount)
+            }
+            return sum + run.placesOnDisk.reduce(0) { $0 + $1.count }
         }
     }
 }

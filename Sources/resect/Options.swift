@@ -57,6 +57,16 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Replace an output that exists.")
     var force = false
 
+    @Flag(
+        name: .long,
+        help: "Go on with an interrupted run of the same command, and keep what is done when this one is interrupted.")
+    var resume = false
+
+    @Flag(
+        name: .long,
+        help: "Do not wait until the output is on the disk: faster, but a power failure may then leave less of it.")
+    var noSync = false
+
     @Flag(name: .long, help: "Print what would be written, tensor by tensor, and write nothing.")
     var dryRun = false
 
@@ -69,6 +79,7 @@ struct OutputOptions: ParsableArguments {
     }
 
     func validate() throws {
+        if isStream, resume { throw ValidationError("--resume goes on with a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
     }
 }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Checkpoints
 
 /// The root of the command line; every command is a file in Commands/.
 struct Resect: ParsableCommand {
@@ -12,7 +13,7 @@ struct Resect: ParsableCommand {
 
             Exit status: 0 done, 2 trouble (a message says which file, and why), 64 wrong usage.
             """,
-        version: "0.1.0",
+        version: Release.version,
         subcommands: [
             Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Evaluate.self,
             Shrink.self, Tokenize.self,

@@ -14,7 +14,10 @@ struct WriteRun {
     var measure: ((Checkpoint) throws -> [(String, JSON)])?
 
     private var writer: CheckpointWriter {
-        CheckpointWriter(replaces: output.force, threads: common.threadCount)
+        var writer = CheckpointWriter(replaces: output.force, threads: common.threadCount)
+        writer.resumes = output.resume
+        writer.syncs = !output.noSync
+        return writer
     }
 
     /// Finds out what can be known before anything is computed: names, types and space.

@@ -108,8 +108,7 @@ struct SignalTests {
     @Test(
         "an output that does not fit on the disk is refused before its first byte",
         arguments: [
-            "quantize big.gguf -o out.gguf --type F16", "cut big.gguf -o out.gguf --layers 0:1",
-            "convert big.gguf -o out.gguf",
+            "quantize big.gguf -o out.gguf --type F16", "convert big.gguf -o out.gguf --dtype f16",
         ])
     func fullDisk(arguments: String) throws {
         let folder = TemporaryFolder()

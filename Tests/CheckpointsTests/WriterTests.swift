@@ -161,20 +161,59 @@ struct WriterTests {
         #expect(folder.names == ["in.gguf"])
     }
 
+    /// A model with two tensors of `count` bytes that is larger than its file, and the bytes at both ends of each.
+    private static func sparse(_ folder: TemporaryFolder, count: Int) throws -> Checkpoint {
+        let header =
+            #"{"a.0.w":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]},"#
+            + #""a.1.w":{"dtype":"U8","shape":[\#(count)],"data_offsets":[\#(count),\#(2 * count)]}}"#
+        let file = SafetensorsBytes(header: header, data: [])
+        let path = folder.write("in.safetensors", file.bytes)
+        Files.truncate(path, file.bytes.count + 2 * count)
+        return try Checkpoint.open(path)
+    }
+
     @Test("a full disk is found before the first byte")
     func fullDisk() throws {
         let folder = TemporaryFolder()
+        var checkpoint = try WriterTests.source(folder)
         let free = try #require(FileSystem.freeByteCount(at: folder.path))
-        // A sparse file above the free space: what it claims to hold does not fit beside it.
-        let count = (free + (4 << 30)) / 4096 * 4096
-        let header = #"{"a.0.w":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]}}"#
-        let file = SafetensorsBytes(header: header, data: [])
-        let path = folder.write("in.safetensors", file.bytes)
-        Files.truncate(path, file.bytes.count + count)
-        let checkpoint = try Checkpoint.open(path)
-        let needed = try OutputPlan(checkpoint).byteCount.grouped
-        WriterTests.expectFailure(checkpoint, to: folder("out.safetensors"), "needs \(needed) bytes; the disk has ")
-        #expect(folder.names == ["in.safetensors"])
+        let rows = free / 4096 + (1 << 20)
+        checkpoint.tensors.append(
+            Tensor(
+                name: "made", dtype: .f32, shape: [rows, 1024],
+                recipe: .computed(CountedRows(rowByteCount: 4096))))
+        let plan = try OutputPlan(checkpoint)
+        WriterTests.expectFailure(checkpoint, to: folder("out.gguf"), "; the disk has ")
+        #expect(plan.byteCount > free)
+        #expect(folder.names == ["in.gguf"])
+    }
+
+    @Test("holes of an input stay holes, whatever the disk has")
+    func holes() throws {
+        let folder = TemporaryFolder()
+        let free = try #require(FileSystem.freeByteCount(at: folder.path))
+        var checkpoint = try WriterTests.sparse(folder, count: (free + (4 << 30)) / 4096 * 4096)
+        checkpoint.tensors.removeLast()
+        let out = folder("out.safetensors")
+        let written = try CheckpointWriter(threads: 2).write(OutputPlan(checkpoint), to: out)
+        #expect(written.byteCount == checkpoint.byteCount)
+        #expect(Files.allocatedByteCount(out) <= 64 << 10)
+    }
+
+    @Test("what lies between holes is copied")
+    func betweenHoles() throws {
+        let folder = TemporaryFolder()
+        var checkpoint = try WriterTests.sparse(folder, count: 1 << 20)
+        let places = [0, 5000, 1 << 19, (1 << 20) - 1, 1 << 20, (1 << 20) + 4096, (2 << 20) - 1]
+        let start = try #require(checkpoint.tensors[0].recipe.mappedRange?.byteOffset)
+        for place in places { Files.overwrite(checkpoint.path, at: start + place, [UInt8(place % 251) + 1]) }
+        checkpoint = try Checkpoint.open(checkpoint.path)
+        // In the other order, so that nothing lies where it was.
+        checkpoint.tensors[0].name = "a.2.w"
+        checkpoint.tensors.swapAt(0, 1)
+        let written = try CheckpointWriter(threads: 2).write(OutputPlan(checkpoint), to: folder("out.safetensors"))
+        #expect(try Contents(written) == Contents(checkpoint))
+        #expect(Files.allocatedByteCount(written.path) < 256 << 10)
     }
 
     @Test("outputs that cannot be are refused with a reason")

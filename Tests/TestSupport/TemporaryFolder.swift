@@ -99,6 +99,22 @@ public enum Files {
         close(descriptor)
     }
 
+    /// Writes over a part of a file.
+    public static func overwrite(_ path: String, at offset: Int, _ bytes: [UInt8]) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        precondition(
+            descriptor >= 0
+                && bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) } == bytes.count)
+        close(descriptor)
+    }
+
+    /// The bytes that a file takes on its disk.
+    public static func allocatedByteCount(_ path: String) -> Int {
+        var status = stat()
+        precondition(stat(path, &status) == 0)
+        return Int(status.st_blocks) * 512
+    }
+
     /// A second name for a file.
     public static func hardLink(_ path: String, to target: String) {
         precondition(link(target, path) == 0)

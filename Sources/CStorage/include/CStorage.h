@@ -19,6 +19,9 @@ int resect_reserve(int descriptor, int64_t offset, int64_t count);
 // Returns 0 or an errno value, most often EOPNOTSUPP, EXDEV or EINVAL: copy instead.
 int resect_share(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count);
 
+// Whether the file system of a path is one where files share blocks.
+bool resect_shares_blocks(const char *path);
+
 // The next stretch of a file, from an offset on, that is no hole. Returns 0 or an errno value; ENXIO when only a hole is left.
 int resect_data_extent(int descriptor, int64_t offset, int64_t *start, int64_t *end);
 

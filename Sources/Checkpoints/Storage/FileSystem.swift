@@ -1,3 +1,4 @@
+internal import CStorage
 #if canImport(Glibc)
     internal import Glibc
 #else
@@ -83,6 +84,25 @@ package enum FileSystem {
         guard statvfs(path, &status) == 0 else { return nil }
         let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
         return overflow ? Int.max : bytes
+    }
+
+    /// Bytes that can still be written where an open file lies; `nil` when the system does not say.
+    static func freeByteCount(of descriptor: Int32) -> Int? {
+        var status = statvfs()
+        guard fstatvfs(descriptor, &status) == 0 else { return nil }
+        let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+        return overflow ? Int.max : bytes
+    }
+
+    /// Whether files in a folder can share blocks: on XFS, btrfs and bcachefs.
+    static func sharesBlocks(_ path: String) -> Bool { resect_shares_blocks(path) }
+
+    /// Waits until the names in a folder are on the disk.
+    static func syncFolder(_ path: String) {
+        let folder = open(path, O_RDONLY | O_CLOEXEC)
+        guard folder >= 0 else { return }
+        fsync(folder)
+        close(folder)
     }
 
     /// How many processors this process may use.

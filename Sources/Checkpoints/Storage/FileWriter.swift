@@ -10,33 +10,51 @@ final class FileWriter: Sendable {
     /// The file's later name, for messages.
     private let name: String
     private let descriptor: Int32
+    private let syncs: Bool
 
-    /// Opens a file and reserves its final size on the disk.
+    /// Opens a file of a known size, which is a hole at first.
     ///
     /// - Parameters:
     ///   - path: where it is written.
     ///   - name: where it will be, which is what messages say.
-    init(path: String, named name: String, byteCount: Int) throws(CheckpointError) {
+    ///   - byteCount: its final size; what it had before stays.
+    ///   - syncs: whether somebody is going to wait for the disk, so that it should begin early.
+    init(path: String, named name: String, byteCount: Int, syncs: Bool = true) throws(CheckpointError) {
         self.name = name
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        self.syncs = syncs
+        descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw .system("cannot open for writing", file: name, errno) }
-        if byteCount > 0 {
-            switch resect_reserve(descriptor, 0, Int64(byteCount)) {
-            case 0: break
-            case ENOSPC, EFBIG, EDQUOT:
-                throw CheckpointError(
-                    file: name, "no space for \(byteCount.grouped) bytes",
-                    hint: "free some space, or write to another disk")
-            default:
-                // A file system without reservations: the size is set, and a full disk shows later.
-                guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
-                    throw .system("cannot set the size", file: name, errno)
-                }
-            }
+        var status = stat()
+        // What a killed run has left is gone on with; a second name of it could be that of an input.
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
+            throw CheckpointError(file: path, "is no file of an earlier run", hint: "remove it")
+        }
+        guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+            if errno == EFBIG { throw noSpace(byteCount, "files here cannot be that large") }
+            throw .system("cannot set the size", file: name, errno)
         }
     }
 
     deinit { close(descriptor) }
+
+    private func noSpace(_ byteCount: Int, _ why: String) -> CheckpointError {
+        CheckpointError(
+            file: name, "no space for \(byteCount.grouped) bytes: \(why)",
+            hint: "free some space, or write to another disk")
+    }
+
+    /// Reserves a range on the disk, so that a full disk shows before the first byte is written.
+    ///
+    /// A file system without reservations is no error; a full disk shows later there.
+    func reserve(_ range: Range<Int>) throws(CheckpointError) {
+        switch resect_reserve(descriptor, Int64(range.lowerBound), Int64(range.count)) {
+        case ENOSPC, EDQUOT:
+            let free = FileSystem.freeByteCount(of: descriptor).map { "the disk has \($0.grouped) free" }
+            throw noSpace(range.count, free ?? "the disk is full")
+        case EFBIG: throw noSpace(range.upperBound, "files here cannot be that large")
+        default: return
+        }
+    }
 
     /// Writes all bytes at an offset.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
@@ -58,15 +76,39 @@ final class FileWriter: Sendable {
         try outcome.get()
     }
 
-    /// Copies a range of a mapped file to an offset, inside the kernel where that is possible.
+    /// Has a part of a range share its blocks with this file instead of copying it, where the file system can.
+    ///
+    /// - Returns: the part of the range, counted from its start, that is done.
+    func share(_ range: MappedRange, at offset: Int) -> Range<Int> {
+        let block = FileWriter.blockByteCount
+        let head = (block - range.byteOffset % block) % block
+        let count = (range.byteCount - head) / block * block
+        guard (offset + head) % block == 0, count >= FileWriter.leastSharedByteCount else { return 0..<0 }
+        let code = resect_share(
+            range.file.descriptor, Int64(range.byteOffset + head), descriptor, Int64(offset + head), Int64(count))
+        return code == 0 ? head..<head + count : 0..<0
+    }
+
+    /// What offsets of shared blocks have to be multiples of, on XFS and btrfs as they are usually made.
+    static let blockByteCount = 4096
+    /// Sharing less than this is not worth its extent.
+    static let leastSharedByteCount = 64 << 10
+
+    /// Copies a range of a mapped file to an offset, inside the kernel where that is possible. Holes stay holes.
     func copy(_ range: MappedRange, at offset: Int) throws(CheckpointError) {
-        defer { resect_start_writing(descriptor, Int64(offset), Int64(range.byteCount)) }
-        var done = 0
-        while done < range.byteCount {
+        for part in range.dataParts {
+            try copyData(range, part, at: offset)
+            if syncs { resect_start_writing(descriptor, Int64(offset + part.lowerBound), Int64(part.count)) }
+        }
+    }
+
+    private func copyData(_ range: MappedRange, _ part: Range<Int>, at offset: Int) throws(CheckpointError) {
+        var done = part.lowerBound
+        while done < part.upperBound {
             let count = Int(
                 resect_copy_file_range(
                     range.file.descriptor, Int64(range.byteOffset + done), descriptor,
-                    Int64(offset + done), Int64(range.byteCount - done)))
+                    Int64(offset + done), Int64(part.upperBound - done)))
             if count > 0 {
                 done += count
                 continue
@@ -77,21 +119,22 @@ final class FileWriter: Sendable {
             case ENOSPC, EDQUOT, EFBIG, EIO: throw .system("cannot write", file: name, errno)
             default:
                 // Another file system, or one that cannot copy.
-                try copyThroughMemory(range, from: done, at: offset)
+                try copyThroughMemory(range, done..<part.upperBound, at: offset)
                 return
             }
         }
     }
 
-    /// Reads and writes piece by piece: unlike the map, a file that became shorter is then an error and no signal.
+    /// Reads and writes piece by piece.
     private func copyThroughMemory(
-        _ range: MappedRange, from start: Int, at offset: Int
+        _ range: MappedRange, _ part: Range<Int>, at offset: Int
     ) throws(CheckpointError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
-        var done = start
-        while done < range.byteCount {
-            let count = try range.read(at: done, into: buffer)
+        var done = part.lowerBound
+        while done < part.upperBound {
+            let limit = min(buffer.count, part.upperBound - done)
+            let count = try range.read(at: done, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<limit]))
             try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset + done)
             done += count
         }
@@ -100,5 +143,28 @@ final class FileWriter: Sendable {
     /// Waits until the bytes are on the disk.
     func sync() throws(CheckpointError) {
         guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: name, errno) }
+    }
+}
+
+extension MappedRange {
+    /// The parts of the range, counted from its start, that are no holes of the file.
+    var dataParts: [Range<Int>] {
+        guard file.allocatedByteCount < file.byteCount else { return [0..<byteCount] }
+        var parts: [Range<Int>] = []
+        var place = byteOffset
+        let end = byteOffset + byteCount
+        while place < end {
+            var (from, to) = (Int64(0), Int64(0))
+            switch resect_data_extent(file.descriptor, Int64(place), &from, &to) {
+            case 0: break
+            case ENXIO: return parts
+            default: return parts + [place - byteOffset..<byteCount]
+            }
+            let part = max(place, Int(from))..<max(place, min(end, Int(to)))
+            if part.lowerBound >= end { break }
+            if !part.isEmpty { parts.append(part.lowerBound - byteOffset..<part.upperBound - byteOffset) }
+            place = max(part.upperBound, place + 1)
+        }
+        return parts
     }
 }

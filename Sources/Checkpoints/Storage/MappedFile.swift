@@ -77,6 +77,9 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// The whole file.
     package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
 
+    /// The file and its state when it was opened, in words.
+    var state: String { source.state }
+
     /// What a read beyond the end of the file means.
     var shortened: CheckpointError { source.shortened }
 
@@ -97,7 +100,15 @@ public struct MappedRange: Sendable {
     /// How long it is.
     public let byteCount: Int
 
-    /// Part of the range.
+    /// A part of the range, counted from its start.
+    ///
+    /// - Precondition: the part lies in the range.
+    func part(_ part: Range<Int>) -> MappedRange {
+        precondition(part.lowerBound >= 0 && part.upperBound <= byteCount)
+        return MappedRange(file: file, byteOffset: byteOffset + part.lowerBound, byteCount: part.count)
+    }
+
+    /// The bytes of a part of the range.
     ///
     /// - Precondition: the part lies in the range.
     package func bytes(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
@@ -134,6 +145,9 @@ package struct FileIdentity: Hashable, Sendable {
         device = UInt64(truncatingIfNeeded: status.st_dev)
         inode = UInt64(truncatingIfNeeded: status.st_ino)
     }
+
+    /// Whether a path leads to something on the same device.
+    func isOnDevice(of path: String) -> Bool { FileIdentity(path: path)?.device == device }
 
     /// The identity of what a path leads to; `nil` when nothing is there.
     package init?(path: String) {

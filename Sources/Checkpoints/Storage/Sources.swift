@@ -58,6 +58,9 @@ struct Source: Sendable {
         guarded = base.flatMap { resect_guard_add($0, Int64(status.st_size)) }
     }
 
+    /// The file and its state when it was opened, in words.
+    var state: String { "\(path) \(snapshot.byteCount) \(snapshot.seconds).\(snapshot.nanoseconds)" }
+
     /// What a read beyond the end of the file means.
     var shortened: CheckpointError {
         CheckpointError(file: path, "became shorter than \(snapshot.byteCount.grouped) bytes while it was read")

@@ -1,85 +1,171 @@
+internal import CStorage
+internal import Synchronization
+
 #if canImport(Glibc)
     internal import Glibc
 #else
     internal import Darwin
 #endif
-internal import Synchronization
 
 /// The temporary sibling of an output: a file or a folder that becomes visible under its own name only when it is whole.
 ///
-/// Whatever is not finished is removed: when the value goes away, and by `removeAll` when a signal ends the program.
+/// Its name follows from the output's, and a lock says that somebody is writing it: what a killed run left behind is found
+/// again by the next one, which removes it or goes on with it. Whatever is not finished is removed: when the value goes
+/// away, and by `removeAll` when a signal ends the program.
 final class TemporaryOutput: Sendable {
     /// Where the output is being written.
     let path: String
+    /// Whether it was there already, left by a run that is gone.
+    let isResumed: Bool
     private let target: String
     private let isFolder: Bool
+    /// Whether it stays when the run ends without finishing it.
+    private let isKept: Bool
+    private let descriptor: Int32
     private let finished = Mutex(false)
 
     private static let unfinished = Mutex<[String]>([])
 
+    /// The name of a hidden sibling of a path.
+    static func sibling(of path: String, _ suffix: String) -> String {
+        "\(path.deletingLastPathComponent)/.\(path.lastPathComponent).resect-\(suffix)"
+    }
+
     /// Makes an empty temporary file or folder beside `target`.
-    init(for target: String, folder: Bool) throws(CheckpointError) {
-        let parent = target.deletingLastPathComponent
-        path = "\(parent)/.\(target.lastPathComponent).resect-\(getpid())"
+    ///
+    /// - Parameter resumes: takes what an earlier run has left instead, and leaves it again if this run does not finish.
+    /// - Throws: when another run is writing the same output.
+    init(for target: String, folder: Bool, resumes: Bool = false) throws(CheckpointError) {
         self.target = target
         isFolder = folder
+        isKept = resumes
+        path = TemporaryOutput.sibling(of: target, "partial")
+        let path = path
         // Under the lock, so that a signal does not come between what is made and what is known.
-        let code = TemporaryOutput.unfinished.withLock { paths -> Int32 in
-            if folder {
-                guard mkdir(path, 0o777) == 0 else { return errno }
-            } else {
-                let descriptor = createExclusively(path)
-                guard descriptor >= 0 else { return errno }
-                close(descriptor)
+        let outcome = TemporaryOutput.unfinished.withLock { paths in
+            Result { () throws(CheckpointError) in
+                let opened = try TemporaryOutput.take(path, target: target, folder: folder, resumes: resumes)
+                if !resumes { paths.append(path) }
+                return opened
             }
-            paths.append(path)
-            return 0
         }
-        guard code == 0 else {
+        do throws(CheckpointError) {
+            (descriptor, isResumed) = try outcome.get()
+        } catch {
+            descriptor = -1
+            isResumed = false
             finished.withLock { $0 = true }
-            throw .system("cannot create", file: target, code)
+            throw error
         }
     }
 
     deinit {
-        if !finished.withLock({ $0 }) {
+        if !finished.withLock({ $0 }), !isKept {
             TemporaryOutput.remove(path)
             TemporaryOutput.forget(path)
         }
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Creates the path, or takes over what nobody holds, and locks it.
+    private static func take(
+        _ path: String, target: String, folder: Bool, resumes: Bool
+    ) throws(CheckpointError) -> (descriptor: Int32, isResumed: Bool) {
+        for _ in 0..<100 {
+            var isNew = true
+            var opened: Int32
+            if folder {
+                isNew = mkdir(path, 0o777) == 0
+                opened = isNew || errno == EEXIST ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1
+            } else {
+                opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+                if opened < 0, errno == EEXIST {
+                    isNew = false
+                    opened = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+                }
+            }
+            if opened < 0, isNew { throw .system("cannot create", file: target, errno) }
+            if opened >= 0, flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+                close(opened)
+                throw CheckpointError(file: target, "is being written by another run")
+            }
+            if opened >= 0, isStill(path, opened), isNew || (resumes && isPlain(opened, folder: folder)) {
+                return (opened, !isNew)
+            }
+            // Left by a run that is gone, or no file of ours. It is unlinked, not emptied: it may be a link to an input.
+            if opened >= 0 { close(opened) }
+            remove(path)
+        }
+        throw CheckpointError(file: path, "is in the way", hint: "remove it")
+    }
+
+    /// Whether a path still leads to what was opened.
+    private static func isStill(_ path: String, _ descriptor: Int32) -> Bool {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, let there = FileIdentity(path: path) else { return false }
+        return there == FileIdentity(status)
+    }
+
+    /// Whether what was opened is a folder, or a file with this one name.
+    private static func isPlain(_ descriptor: Int32, folder: Bool) -> Bool {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return false }
+        let kind = status.st_mode & S_IFMT
+        return folder ? kind == S_IFDIR : kind == S_IFREG && status.st_nlink == 1
     }
 
     /// Puts the output in place of whatever has its name, and syncs the folder that holds it.
     func finish() throws(CheckpointError) {
-        let old = path + ".old"
-        let replacesFolder = isFolder && FileSystem.kind(of: target) == .folder
         // Under the lock, so that after a signal the old output has its name, or the new one.
         let failure = TemporaryOutput.unfinished.withLock { paths -> CheckpointError? in
-            if replacesFolder, rename(target, old) != 0 { return .system("cannot replace", file: target, errno) }
+            if isFolder {
+                fsync(descriptor)
+                if FileSystem.kind(of: target) == .folder, resect_exchange(path, target) == 0 {
+                    // What is under the temporary name now is the old output.
+                    if isKept { paths.append(path) }
+                    return nil
+                }
+            }
+            let old = path + ".old"
+            let movesFolder = isFolder && FileSystem.kind(of: target) == .folder
+            if movesFolder, rename(target, old) != 0 { return .system("cannot replace", file: target, errno) }
             if rename(path, target) != 0 {
                 let code = errno
-                if replacesFolder { rename(old, target) }
+                if movesFolder { rename(old, target) }
                 return .system("cannot put the output in place", file: target, code)
             }
-            paths.removeAll { $0 == path }
-            if replacesFolder { paths.append(old) }
+            if movesFolder { paths.append(old) }
             return nil
         }
         if let failure { throw failure }
         finished.withLock { $0 = true }
-        if replacesFolder {
-            TemporaryOutput.remove(old)
-            TemporaryOutput.forget(old)
-        }
-        let folder = open(target.deletingLastPathComponent, O_RDONLY | O_CLOEXEC)
-        if folder >= 0 {
-            fsync(folder)
-            close(folder)
+        FileSystem.syncFolder(target.deletingLastPathComponent)
+        for left in [path, path + ".old"] where isFolder || left == path {
+            if isFolder { TemporaryOutput.remove(left) }
+            TemporaryOutput.forget(left)
         }
     }
 
-    private static func forget(_ path: String) {
-        unfinished.withLock { $0.removeAll { $0 == path } }
+    /// Puts the files of a temporary folder beside it, under their own names, and removes it: the parts of one output that
+    /// is no folder. The first comes last, because a reader begins with it.
+    func finishAsFiles(_ names: [(inFolder: String, path: String)]) throws(CheckpointError) {
+        fsync(descriptor)
+        for (name, path) in names.reversed() {
+            guard rename(self.path + "/" + name, path) == 0 else {
+                throw .system("cannot put the output in place", file: path, errno)
+            }
+        }
+        finished.withLock { $0 = true }
+        FileSystem.syncFolder(target.deletingLastPathComponent)
+        TemporaryOutput.remove(path)
+        TemporaryOutput.forget(path)
     }
+
+    /// Has a file be removed too when a signal ends the program.
+    static func remember(_ path: String) { unfinished.withLock { $0.append(path) } }
+
+    /// No longer has a file be removed.
+    static func forget(_ path: String) { unfinished.withLock { $0.removeAll { $0 == path } } }
 
     /// Removes a file, or a folder with the files in it, also those that another thread still makes there.
     private static func remove(_ path: String) {
@@ -104,11 +190,6 @@ final class TemporaryOutput: Sendable {
             end()
         }
     }
-}
-
-/// Creates a file that must not be there yet.
-private func createExclusively(_ path: String) -> Int32 {
-    open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
 }
 
 /// What a program has to do when a signal ends it.

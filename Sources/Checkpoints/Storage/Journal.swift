@@ -1,0 +1,144 @@
+internal import CXXHash
+internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// What is known to be on the disk of an output that is being written, in a file beside it, so that another run can go on.
+///
+///     resect 0.1.0 journal 1          another version may compute other bytes
+///     plan <32 hexadecimal digits>    which output this is, and from which inputs
+///     done <n>                        the first n units of the work are written and synced; the last line counts
+final class Journal: Sendable {
+    /// How many units an earlier run has done.
+    let resumedCount: Int
+    private let path: String
+    private let descriptor: Int32
+    private let isKept: Bool
+    private let state: Mutex<State>
+
+    private struct State {
+        var isDone: [Bool]
+        /// Units from the first on without a gap.
+        var prefix: Int
+        var unsynced = 0
+        var lastSync = ContinuousClock.now
+        var isSyncing = false
+    }
+
+    private let syncByteCount: Int
+    /// What is done is synced and noted after so long, too.
+    private static let syncInterval = Duration.seconds(2)
+    private static let heading = "resect \(Release.version) journal 1\n"
+    private static let maximumByteCount = 1 << 20
+
+    /// Begins a journal, or goes on with that of an earlier run.
+    ///
+    /// - Parameters:
+    ///   - path: the file of the journal.
+    ///   - plan: what is written, in words: the same words make the same output.
+    ///   - unitCount: how many units of work there are.
+    ///   - resumes: whether an earlier journal counts; it does when its plan is the same.
+    ///   - isKept: whether the journal stays when the run ends before its work.
+    ///   - syncByteCount: after how many bytes what is done is synced and noted.
+    ///   - target: the output, for messages.
+    init(
+        path: String, plan: String, unitCount: Int, resumes: Bool, isKept: Bool, syncByteCount: Int,
+        target: String
+    ) throws(CheckpointError) {
+        self.path = path
+        self.syncByteCount = syncByteCount
+        self.isKept = isKept
+        let opening = Journal.heading + "plan \(Journal.digest(Array(plan.utf8)))\n"
+        var resumed = 0
+        if resumes {
+            guard let done = Journal.unitsDone(path, opening: opening), done <= unitCount else {
+                throw CheckpointError(
+                    file: target, "has an unfinished output that was made from other inputs or with other options",
+                    hint: "leave out --resume to begin anew")
+            }
+            resumed = done
+        }
+        resumedCount = resumed
+        unlink(path)
+        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        let isDone = (0..<unitCount).map { $0 < resumed }
+        state = Mutex(State(isDone: isDone, prefix: resumed))
+        guard descriptor >= 0 else { throw .system("cannot write a journal", file: target, errno) }
+        if !isKept { TemporaryOutput.remember(path) }
+        append(opening + "done \(resumed)\n")
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if !isKept { remove() }
+    }
+
+    /// Removes the journal: the output is in place, or gone.
+    func remove() {
+        unlink(path)
+        TemporaryOutput.forget(path)
+    }
+
+    /// Notes that a unit is written, and from time to time syncs what is, so that it counts after a crash.
+    ///
+    /// - Parameter sync: puts everything that was written on the disk.
+    func finish(
+        unit: Int, byteCount: Int, sync: () throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        let due = state.withLock { state -> Int? in
+            state.isDone[unit] = true
+            while state.prefix < state.isDone.count, state.isDone[state.prefix] { state.prefix += 1 }
+            state.unsynced += byteCount
+            let isLate =
+                state.unsynced >= syncByteCount
+                || ContinuousClock.now - state.lastSync >= Journal.syncInterval
+            guard isLate, !state.isSyncing else { return nil }
+            state.isSyncing = true
+            state.unsynced = 0
+            return state.prefix
+        }
+        guard let due else { return }
+        try sync()
+        append("done \(due)\n")
+        fsync(descriptor)
+        state.withLock { state in
+            state.isSyncing = false
+            state.lastSync = .now
+        }
+    }
+
+    /// A journal that cannot be written costs a later run its work and nothing else.
+    private func append(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    /// 32 hexadecimal digits that stand for some bytes.
+    static func digest(_ bytes: [UInt8]) -> String {
+        let hash = bytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
+        return [hash.high64, hash.low64].map { half in
+            let digits = String(half, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// The units that a journal says are done; `nil` when it is not the journal of this output.
+    private static func unitsDone(_ path: String, opening: String) -> Int? {
+        guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount),
+            bytes.starts(with: opening.utf8)
+        else { return nil }
+        var done = 0
+        // A line without its end was being written when the run ended.
+        let lines = bytes.dropFirst(opening.utf8.count).split(separator: 0x0A, omittingEmptySubsequences: false)
+        for line in lines.dropLast() {
+            let text = String(decoding: line, as: UTF8.self)
+            guard text.hasPrefix("done "), let count = Int(text.dropFirst(5)), count >= done else { return nil }
+            done = count
+        }
+        return done
+    }
+}
