@@ -31,6 +31,7 @@ extension Safetensors {
         }
         var text = Array(JSON.object(header).compact.utf8)
         text += Array(repeating: 0x20, count: text.count.aligned(to: 8).value - text.count)
+        text += Array(repeating: 0x20, count: sharingPadding(tensors, dataStart: 8 + text.count))
         let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
         let start = 8 + text.count
         var place = start
@@ -41,4 +42,25 @@ extension Safetensors {
         }
         return OutputPlan.File(name: name, header: length + text, tensors: placed, byteCount: place)
     }
+
+    /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a disk,
+    /// so that the file system can share them: none when they do already, or are few.
+    private static func sharingPadding(_ tensors: [Tensor], dataStart: Int) -> Int {
+        var place = dataStart
+        var byteCounts: [Int: Int] = [:]
+        for tensor in tensors {
+            if let range = tensor.recipe.mappedRange {
+                let block = FileWriter.blockByteCount
+                byteCounts[((range.byteOffset - place) % block + block) % block, default: 0] += range.byteCount
+            }
+            place += tensor.byteCount
+        }
+        // Of equal sums the smaller padding, so that the choice does not depend on the order of a dictionary.
+        let most = byteCounts.filter { $0.key % 8 == 0 }.max { ($0.value, $1.key) < ($1.value, $0.key) }
+        guard let most, most.value >= sharedBytesThatMatter else { return 0 }
+        return most.key
+    }
+
+    /// Below this nobody notices the time of a copy, and a header without spaces is worth more.
+    private static let sharedBytesThatMatter = 64 << 20
 }

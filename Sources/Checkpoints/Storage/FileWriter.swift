@@ -160,10 +160,10 @@ extension MappedRange {
             case ENXIO: return parts
             default: return parts + [place - byteOffset..<byteCount]
             }
-            let part = max(place, Int(from))..<max(place, min(end, Int(to)))
-            if part.lowerBound >= end { break }
-            if !part.isEmpty { parts.append(part.lowerBound - byteOffset..<part.upperBound - byteOffset) }
-            place = max(part.upperBound, place + 1)
+            guard from < end, to > place else { return parts }
+            let part = max(place, Int(from))..<min(end, Int(to))
+            parts.append(part.lowerBound - byteOffset..<part.upperBound - byteOffset)
+            place = part.upperBound
         }
         return parts
     }
