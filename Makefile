@@ -15,6 +15,8 @@ export RESECT_STRICT := 1
 
 BUILD_PACKAGES := git libc6-dev libstdc++-12-dev libxxhash-dev libzstd-dev make pkg-config
 CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
+TORTURE_PACKAGES := e2fsprogs mount python3
+BENCH_PACKAGES := xfsprogs xxhash zstd
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 
 # Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
@@ -30,7 +32,7 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test check lint format man fixtures bench conformance install clean
+.PHONY: deps build demo test check lint format man fixtures bench conformance torture install clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -75,8 +77,14 @@ conformance: build
 	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Tests/Conformance/conformance.py
 
 bench: build
-	$(call install_packages,$(CONFORMANCE_PACKAGES))
+	$(call install_packages,$(CONFORMANCE_PACKAGES) $(BENCH_PACKAGES))
 	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Tests/Benchmarks/bench.py
+
+# KILLS runs of each command are killed; the full disk and the lost permissions need root.
+KILLS ?= 200
+torture: build
+	$(call install_packages,$(TORTURE_PACKAGES))
+	python3 Tests/Torture/torture.py --kills $(KILLS)
 
 install: deps
 	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install

@@ -50,10 +50,14 @@ def check(checks):
             measure(checks, name, "convert", 64, model, "-o", f"{work}/f32.gguf", "--dtype", "f32")
     with checks.section("memory of a large file"), folder() as work:
         large(checks, pathlib.Path(work))
+    with checks.section("memory of a sparse file"), folder() as work:
+        huge(checks, pathlib.Path(work))
 
 
 def measure(checks, name, command, limit, *arguments):
-    label = f"memory {name}: {command} to {pathlib.Path(arguments[arguments.index('-o') + 1]).name}"
+    label = f"memory {name}: {command}"
+    if "-o" in arguments:
+        label += f" to {pathlib.Path(arguments[arguments.index('-o') + 1]).name}"
     with checks.section(label):
         checks.below(f"{label}, peak of anonymous memory in MiB", peak(command, *arguments), limit, "{:.1f}")
 
@@ -67,3 +71,17 @@ def large(checks, work):
     checks.equal(f"memory {name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
         norms(cut), tensorfiles.without_layers(norms(source), 5, 8)))
     measure(checks, name, "convert", 64, source, "-o", converted, "--dtype", "f16")
+
+
+def huge(checks, work):
+    """70 billion parameters, as a hole with norms in it: the cut keeps the hole, so that it takes no time and no disk."""
+    source, cut = work / "model", work / "cut"
+    size = synthetic.folder(source, layers=80, hidden=8192, ffn=28672, kv=1024, vocabulary=128256)
+    name = f"{size / 1e9:.0f} GB file"
+    measure(checks, name, "cut", 64, source, "-o", cut, "--layers", "40:56")
+    measure(checks, name, "inspect", 64, cut)
+    weights = cut / "model.safetensors"
+    checks.below(f"memory {name}: MiB that the cut takes on the disk", weights.stat().st_blocks * 512 / 2**20, 64, "{:.1f}")
+    norms = lambda path: tensorfiles.safetensors_tensors(path, synthetic.is_small)
+    checks.equal(f"memory {name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
+        norms(cut), tensorfiles.without_layers(norms(source), 40, 56)))
