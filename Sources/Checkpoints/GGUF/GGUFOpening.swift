@@ -4,15 +4,22 @@ extension GGUF {
     /// The most that fits the five digits of a shard's name.
     private static let maximumShards = 99_999
 
-    /// Opens a file, or all shards of a split when the file is one of them.
+    /// Opens a file on the disk, or all shards of a split when the file is one of them.
     static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
+        try open(file, in: DiskFolder(beside: file.path))
+    }
+
+    /// Opens a file of a folder, or all shards of a split when the file is one of them.
+    static func open(
+        _ file: any FileImage, in folder: any FileFolder
+    ) throws(CheckpointError) -> Checkpoint {
         let contents = try read(file)
         var checkpoint = Checkpoint(
             path: file.path, form: .gguf, tensors: contents.tensors, config: nil,
             metadata: contents.metadata, headerMetadata: nil, companions: [], architecture: nil,
-            sources: [file])
+            sources: [file.mappedFile])
         if let count = contents.metadata["split.count"]?.int, count > 1 {
-            try join(&checkpoint, shards: count, opened: file)
+            try join(&checkpoint, shards: count, opened: file, in: folder)
         }
         checkpoint.architecture = checkpoint.metadata.architecture.flatMap(Architecture.named(gguf:))
         return checkpoint
@@ -20,7 +27,7 @@ extension GGUF {
 
     /// Reads the other shards; the metadata is the first one's, without the keys of the split.
     private static func join(
-        _ checkpoint: inout Checkpoint, shards: Int, opened: MappedFile
+        _ checkpoint: inout Checkpoint, shards: Int, opened: any FileImage, in folder: any FileFolder
     ) throws(CheckpointError) {
         let number = checkpoint.metadata["split.no"]?.int ?? 0
         guard shards <= maximumShards, 0..<shards ~= number else {
@@ -36,12 +43,12 @@ extension GGUF {
                 "is shard \(number + 1) of \(shards), but its name does not end with '\(suffix)'",
                 hint: "shards are found by their names; give them back the ones they had")
         }
-        let stem = String(opened.path.dropLast(suffix.count))
+        let stem = String(opened.path.lastPathComponent.dropLast(suffix.count))
         var tensors: [Tensor] = []
         var sources: [MappedFile] = []
         var seen: Set<ExactString> = []
         for shard in 0..<shards {
-            let file = shard == number ? opened : try MappedFile(path: stem + shardSuffix(shard, of: shards))
+            let file = shard == number ? opened : try folder.image(stem + shardSuffix(shard, of: shards))
             let contents = try read(file)
             guard contents.metadata["split.no"]?.int == shard,
                 contents.metadata["split.count"]?.int == shards
@@ -55,7 +62,7 @@ extension GGUF {
                     file: file.path, tensor: tensor.name, "is in another shard too")
             }
             tensors += contents.tensors
-            sources.append(file)
+            sources.append(file.mappedFile)
         }
         if let expected = checkpoint.metadata["split.tensors.count"]?.int, expected != tensors.count {
             throw CheckpointError(

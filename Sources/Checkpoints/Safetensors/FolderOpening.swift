@@ -8,14 +8,21 @@ enum HuggingFaceFolder {
     static let companionEndings = [".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".py"]
     static let companionNames = ["LICENSE", "NOTICE", "USE_POLICY"]
 
+    /// Opens a folder on the disk.
     static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
-        let names = try FileSystem.names(in: path)
+        try open(DiskFolder(path: path))
+    }
+
+    /// Opens a folder, wherever its files lie.
+    static func open(_ folder: any FileFolder) throws(CheckpointError) -> Checkpoint {
+        let path = folder.path
+        let names = try folder.names()
         var checkpoint = Checkpoint(
             path: path, form: .folder, tensors: [], config: nil, metadata: GGUFMetadata(),
             headerMetadata: nil, companions: [], architecture: nil, sources: [])
         var places: [ExactString: String] = [:]
-        for shard in try shards(in: path, names: names) {
-            let file = try MappedFile(path: path + "/" + shard)
+        for shard in try shards(in: folder, names: names) {
+            let file = try folder.image(shard)
             let contents = try Safetensors.read(file)
             for tensor in contents.tensors
             where places.updateValue(shard, forKey: ExactString(tensor.name)) != nil {
@@ -24,15 +31,15 @@ enum HuggingFaceFolder {
             }
             checkpoint.tensors += contents.tensors
             checkpoint.headerMetadata = checkpoint.headerMetadata ?? contents.metadata
-            checkpoint.sources.append(file)
+            checkpoint.sources.append(file.mappedFile)
         }
-        if names.contains(indexName) { try checkIndex(path, places) }
+        if names.contains(indexName) { try checkIndex(folder, places) }
         // An index describes files that an output does not have.
         for name in names where !name.hasSuffix(".index.json") {
             let travels =
                 companionEndings.contains(where: name.hasSuffix) || companionNames.contains(name)
-            guard travels, FileSystem.isRegularFile(path + "/" + name) else { continue }
-            let contents = try FileSystem.contents(of: path + "/" + name, limit: maximumCompanionBytes)
+            guard travels, folder.isFile(name) else { continue }
+            let contents = try folder.contents(of: name, limit: maximumCompanionBytes)
             if name == "config.json" {
                 checkpoint.config = try FileSystem.json(contents, path: path + "/" + name)
             } else {
@@ -46,10 +53,11 @@ enum HuggingFaceFolder {
 
     /// The names of the weight files: those of the index, or the only one there is.
     private static func shards(
-        in path: String, names: [String]
+        in folder: any FileFolder, names: [String]
     ) throws(CheckpointError) -> [String] {
+        let path = folder.path
         if names.contains(indexName) {
-            let found = try weightMap(path).members.map { $0.1.string ?? "" }
+            let found = try weightMap(folder).members.map { $0.1.string ?? "" }
             return Array(Set(found)).sorted()
         }
         let files = names.filter { $0.hasSuffix(".safetensors") }
@@ -68,9 +76,9 @@ enum HuggingFaceFolder {
     }
 
     /// The index's map from tensors to files; the names of files may not leave the folder.
-    private static func weightMap(_ path: String) throws(CheckpointError) -> JSONObject {
-        let indexPath = path + "/" + indexName
-        let contents = try FileSystem.contents(of: indexPath, limit: Safetensors.maximumHeaderBytes)
+    private static func weightMap(_ folder: any FileFolder) throws(CheckpointError) -> JSONObject {
+        let indexPath = folder.path + "/" + indexName
+        let contents = try folder.contents(of: indexName, limit: Safetensors.maximumHeaderBytes)
         let index = try FileSystem.json(contents, path: indexPath)
         guard let map = index["weight_map"]?.object, map.count > 0 else {
             throw CheckpointError(file: indexPath, "has no weight_map")
@@ -88,11 +96,11 @@ enum HuggingFaceFolder {
 
     /// Every tensor of the index must be in the file that the index names.
     private static func checkIndex(
-        _ path: String, _ places: [ExactString: String]
+        _ folder: any FileFolder, _ places: [ExactString: String]
     ) throws(CheckpointError) {
-        for (tensor, file) in try weightMap(path).members where places[ExactString(tensor)] != file.string {
+        for (tensor, file) in try weightMap(folder).members where places[ExactString(tensor)] != file.string {
             throw CheckpointError(
-                file: path + "/" + indexName, tensor: tensor,
+                file: folder.path + "/" + indexName, tensor: tensor,
                 "is not in \(file.string ?? "") as the index says",
                 hint: "a shard is missing or was replaced; fetch the folder again")
         }

@@ -8,6 +8,8 @@ protocol FileImage: Sendable {
     var byteCount: Int { get }
     /// The bytes that can be looked at, from the start of the file; they live as long as the image.
     var bytes: UnsafeRawBufferPointer { get }
+    /// The mapped file that its bytes come from: itself, or an archive.
+    var mappedFile: MappedFile { get }
     /// Where a range of the file comes from. The range was checked to lie in the file.
     func recipe(checked byteOffset: Int, _ byteCount: Int) -> Recipe
 }
@@ -47,6 +49,9 @@ extension FileImage {
 }
 
 extension MappedFile: FileImage {
+    /// The file itself.
+    var mappedFile: MappedFile { self }
+
     /// A range of the map.
     func recipe(checked byteOffset: Int, _ byteCount: Int) -> Recipe {
         .mapped(MappedRange(file: self, byteOffset: byteOffset, byteCount: byteCount))

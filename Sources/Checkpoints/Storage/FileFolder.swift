@@ -1,0 +1,42 @@
+/// The files among which a checkpoint is found: a folder on the disk, or one in an archive.
+protocol FileFolder: Sendable {
+    /// The path, as messages name it.
+    var path: String { get }
+    /// The names of what is in it, sorted by bytes, without the hidden ones.
+    func names() throws(CheckpointError) -> [String]
+    /// Whether a name leads to a regular file.
+    func isFile(_ name: String) -> Bool
+    /// A file for the reader of a container.
+    func image(_ name: String) throws(CheckpointError) -> any FileImage
+    /// The whole of a small file.
+    func contents(of name: String, limit: Int) throws(CheckpointError) -> [UInt8]
+}
+
+/// A folder on the disk.
+struct DiskFolder: FileFolder {
+    let path: String
+    /// What stands before the name of a file.
+    private let prefix: String
+
+    /// The folder at a path.
+    init(path: String) {
+        self.path = path
+        prefix = path + "/"
+    }
+
+    /// The folder that a file lies in; its files are named as that one was.
+    init(beside file: String) {
+        path = file.deletingLastPathComponent
+        prefix = String(file.dropLast(file.lastPathComponent.count))
+    }
+
+    func names() throws(CheckpointError) -> [String] { try FileSystem.names(in: path) }
+
+    func isFile(_ name: String) -> Bool { FileSystem.isRegularFile(prefix + name) }
+
+    func image(_ name: String) throws(CheckpointError) -> any FileImage { try MappedFile(path: prefix + name) }
+
+    func contents(of name: String, limit: Int) throws(CheckpointError) -> [UInt8] {
+        try FileSystem.contents(of: prefix + name, limit: limit)
+    }
+}
