@@ -16,6 +16,9 @@ static const unsigned char types[] = {
 static const unsigned char mixtures[] = {
 #embed "quants/mixtures.json"
 };
+static const unsigned char planes[] = {
+#embed "quants/planes.json"
+};
 static const unsigned char gpt2[] = {
 #embed "tokenizers/gpt-2.json"
 };
@@ -37,6 +40,7 @@ static const resect_format_file files[] = {
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("quants/types.json", types),
     ENTRY("quants/mixtures.json", mixtures),
+    ENTRY("quants/planes.json", planes),
     ENTRY("tokenizers/gpt-2.json", gpt2),
     ENTRY("tokenizers/smollm.json", smollm),
     ENTRY("tokenizers/llama-bpe.json", llama_bpe),

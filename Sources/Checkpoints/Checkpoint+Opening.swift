@@ -23,18 +23,24 @@ extension Checkpoint {
 
     /// Opens a single file by what it holds.
     private static func open(file: MappedFile) throws(CheckpointError) -> Checkpoint {
-        if file.byteCount == 0 { throw CheckpointError(file: file.path, "is empty") }
-        let isGGUF = withExtendedLifetime(file) { file.bytes.starts(with: GGUF.magic) }
-        if isGGUF { return try GGUF.open(file) }
-        guard file.path.hasSuffix(".safetensors") || file.path == StandardInput.name else {
+        if Archive.isArchive(file) { return try Archive(file).checkpoint() }
+        return try open(image: file, in: DiskFolder(beside: file.path))
+    }
+
+    /// Opens a single file of a folder by what it holds.
+    static func open(image: any FileImage, in folder: any FileFolder) throws(CheckpointError) -> Checkpoint {
+        if image.byteCount == 0 { throw CheckpointError(file: image.path, "is empty") }
+        let isGGUF = withExtendedLifetime(image) { image.bytes.starts(with: GGUF.magic) }
+        if isGGUF { return try GGUF.open(image, in: folder) }
+        guard image.path.hasSuffix(".safetensors") || image.path == StandardInput.name else {
             throw CheckpointError(
-                file: file.path, file.foreignContents ?? "is neither safetensors nor GGUF",
+                file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF",
                 hint: "a model is an HF folder, a .safetensors file or a .gguf file")
         }
-        let contents = try Safetensors.read(file)
+        let contents = try Safetensors.read(image)
         return Checkpoint(
-            path: file.path, form: .safetensors, tensors: contents.tensors, config: nil,
+            path: image.path, form: .safetensors, tensors: contents.tensors, config: nil,
             metadata: GGUFMetadata(), headerMetadata: contents.metadata, companions: [],
-            architecture: nil, sources: [file])
+            architecture: nil, sources: [image.mappedFile])
     }
 }

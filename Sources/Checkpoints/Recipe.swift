@@ -2,6 +2,8 @@
 public indirect enum Recipe: Sendable, CustomStringConvertible {
     /// A range of a mapped file.
     case mapped(MappedRange)
+    /// Bytes that have to be unpacked.
+    case packed(any PackedBytes)
     /// The rows of another recipe in another order: output row `r` is source row `order.source(of: r)`.
     case reordered(Recipe, RowOrder)
     /// Rows that are computed from others: a cast, a quantization, a delta.
@@ -12,6 +14,7 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
         switch self {
         case .mapped(let range):
             "bytes \(range.byteOffset)..<\(range.byteOffset + range.byteCount) of \(range.file.name)"
+        case .packed(let source): source.description
         case .reordered(let source, let order): "\(order) of \(source)"
         case .computed(let source): source.description
         }
@@ -20,6 +23,11 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
     /// The range of a file that holds exactly these bytes; `nil` when they have to be made.
     package var mappedRange: MappedRange? {
         if case .mapped(let range) = self { range } else { nil }
+    }
+
+    /// The name of the file that holds exactly these bytes, also when it lies in an archive; `nil` when they have to be made.
+    package var fileName: String? {
+        if case .packed(let source) = self { source.fileName } else { mappedRange?.file.name }
     }
 
     /// Calls `body` with the bytes of some rows.
@@ -47,6 +55,10 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
             defer { withExtendedLifetime(range.file) {} }
             output.copyMemory(
                 from: range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
+        case .packed(let source):
+            let range = rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount
+            try source.read(
+                from: range.lowerBound, into: UnsafeMutableRawBufferPointer(rebasing: output[..<range.count]))
         case .reordered(let source, let order):
             for (place, row) in rows.enumerated() {
                 let from = order.source(of: row)
@@ -68,6 +80,14 @@ public protocol RowSource: Sendable, CustomStringConvertible {
     func write(
         rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError)
+}
+
+/// A range of bytes that is unpacked when it is asked for, from any thread.
+public protocol PackedBytes: Sendable, CustomStringConvertible {
+    /// The name of the file that the bytes are of.
+    var fileName: String { get }
+    /// Fills `output` with the bytes from an offset in the range.
+    func read(from start: Int, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError)
 }
 
 /// The two row orders of rotary embeddings: HF keeps the halves of a head apart, GGUF interleaves them.

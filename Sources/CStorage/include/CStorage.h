@@ -31,6 +31,23 @@ int resect_open_unnamed(const char *folder);
 // Exchanges two paths at once. Returns 0 or an errno value; ENOSYS or EINVAL where it cannot be done.
 int resect_exchange(const char *a, const char *b);
 
+// A field of the blocks of a tensor: in every block of `stride` bytes, at `offset`, `count` elements of `unit` bytes (1, 2, 4, 8),
+// whose bits are turned left by `turn` (0 or 1) before they are taken apart.
+typedef struct {
+    int64_t stride, offset, count;
+    int unit, turn;
+} resect_field;
+
+// Byte k of every element into plane k, over whole blocks; and back.
+void resect_split_field(const uint8_t *source, int64_t blocks, resect_field field, uint8_t *const *planes);
+void resect_merge_field(uint8_t *target, int64_t blocks, resect_field field, const uint8_t *const *planes);
+
+// Exclusive or of bytes, in place.
+void resect_xor(uint8_t *target, const uint8_t *other, int64_t count);
+
+// Bits that a byte is worth, from 64 bytes in every `step`; 0 for fewer than 64 bytes.
+double resect_byte_entropy(const uint8_t *bytes, int64_t count, int64_t step);
+
 // Has the program survive a mapped file that is truncated: reads then give zeros, and the map is marked as faulted.
 // Replaces the handler of SIGBUS; other faults still meet the one that was there.
 void resect_guard_install(void);

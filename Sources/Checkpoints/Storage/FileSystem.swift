@@ -34,8 +34,8 @@ package enum FileSystem {
     /// Whether a path leads to a regular file.
     package static func isRegularFile(_ path: String) -> Bool { kind(of: path) == .file }
 
-    /// The names in a folder, sorted by bytes, without the hidden ones.
-    package static func names(in path: String) throws(CheckpointError) -> [String] {
+    /// The names in a folder, sorted by bytes, without the hidden ones unless they are asked for.
+    package static func names(in path: String, hidden: Bool = false) throws(CheckpointError) -> [String] {
         guard let folder = opendir(path) else { throw .system("cannot list", file: path, errno) }
         defer { closedir(folder) }
         var names: [String] = []
@@ -43,7 +43,8 @@ package enum FileSystem {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
             }
-            if !name.hasPrefix(".") { names.append(name) }
+            let isHidden = name.hasPrefix(".") && (!hidden || name == "." || name == "..")
+            if !isHidden { names.append(name) }
         }
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }

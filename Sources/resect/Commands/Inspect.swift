@@ -85,7 +85,7 @@ struct Inspect: ParsableCommand {
                                 ("name", .string(tensor.name)), ("dtype", .string(tensor.dtype.name)),
                                 ("shape", .array(tensor.shape.map(JSON.int))),
                                 ("byteCount", .int(tensor.byteCount)),
-                                ("file", tensor.recipe.mappedRange.map { .string($0.file.name) } ?? .null),
+                                ("file", tensor.recipe.fileName.map(JSON.string) ?? .null),
                             ]))
                     })
             ),

@@ -1,0 +1,126 @@
+/// A cursor over an index; every read is checked against what is left.
+struct ArchiveCursor {
+    private let bytes: UnsafeRawBufferPointer
+    private let path: String
+    private let start: Int
+    private var position = 0
+
+    /// A cursor over the index of the archive `path`, which begins at `start`.
+    init(_ bytes: UnsafeRawBufferPointer, path: String, start: Int) {
+        self.bytes = bytes
+        self.path = path
+        self.start = start
+    }
+
+    /// Bytes after the cursor.
+    var left: Int { bytes.count - position }
+
+    /// An error at the cursor.
+    func error(_ problem: String) -> CheckpointError {
+        CheckpointError(file: path, byteOffset: start + position, problem)
+    }
+
+    private mutating func take(_ count: Int, _ what: String) throws(CheckpointError) -> UnsafeRawBufferPointer {
+        guard count <= left else {
+            throw error("\(what) needs \(count.grouped) bytes; the index has \(left.grouped) more")
+        }
+        defer { position += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+    }
+
+    /// One byte.
+    mutating func byte(_ what: String) throws(CheckpointError) -> UInt8 { try take(1, what)[0] }
+
+    /// A number, written in as few bytes as it takes.
+    mutating func number(_ what: String) throws(CheckpointError) -> Int {
+        var value = 0
+        for shift in stride(from: 0, to: 63, by: 7) {
+            let byte = try byte(what)
+            value |= Int(byte & 0x7F) << shift
+            if byte & 0x80 == 0 {
+                if byte == 0, shift > 0 { break }
+                return value
+            }
+        }
+        throw error("\(what) is not a number")
+    }
+
+    /// How many things follow that take at least `unit` bytes each.
+    mutating func count(of unit: Int, _ what: String) throws(CheckpointError) -> Int {
+        let count = try number(what)
+        guard count <= left / unit else { throw error("\(what) is \(count.grouped), more than the index can hold") }
+        return count
+    }
+
+    /// XXH3-64.
+    mutating func hash(_ what: String) throws(CheckpointError) -> UInt64 {
+        UInt64(littleEndian: try take(8, what).loadUnaligned(as: UInt64.self))
+    }
+
+    private mutating func digest(_ what: String) throws(CheckpointError) -> Digest {
+        Digest(high: try hash(what).byteSwapped, low: try hash(what).byteSwapped)
+    }
+
+    private mutating func string(_ what: String) throws(CheckpointError) -> String {
+        let count = try number(what)
+        guard let text = String(validating: try take(count, what), as: UTF8.self) else {
+            throw error("\(what) is not UTF-8")
+        }
+        return text
+    }
+
+    /// A name that leads to nothing outside a folder.
+    mutating func fileName(_ what: String) throws(CheckpointError) -> String {
+        let name = try string(what)
+        guard ArchiveFormat.isFileName(name) else { throw error("\(what) is '\(name)', which is no file's name") }
+        return name
+    }
+
+    /// What the blocks of a tensor are made of.
+    mutating func layout() throws(CheckpointError) -> PlaneLayout {
+        let what = "a layout"
+        let count = try count(of: 3, what)
+        guard 1...PlaneLayout.maximumFields ~= count else { throw error("a layout has \(count.grouped) fields") }
+        var fields: [PlaneLayout.Field] = []
+        var total = 0
+        for _ in 0..<count {
+            let unit = Int(try byte(what))
+            let turn = Int(try byte(what))
+            let byteCount = try number(what)
+            guard [1, 2, 4, 8].contains(unit), turn == 0 || turn == 1 && unit > 1, byteCount > 0, byteCount % unit == 0,
+                byteCount <= PlaneLayout.maximumBlockByteCount - total
+            else { throw error("a layout has a field of \(byteCount.grouped) bytes in elements of \(unit)") }
+            total += byteCount
+            fields.append(PlaneLayout.Field(unit: unit, turn: turn, byteCount: byteCount))
+        }
+        return PlaneLayout(fields)
+    }
+
+    /// What a patch refers to.
+    mutating func base() throws(CheckpointError) -> ArchiveIndex.Base {
+        let digest = try digest("the base")
+        var tensors: [ArchiveIndex.BaseTensor] = []
+        for _ in 0..<(try count(of: 18, "the number of tensors of the base")) {
+            let name = try string("the name of a tensor of the base")
+            let byteCount = try number("the size of a tensor of the base")
+            tensors.append(
+                ArchiveIndex.BaseTensor(
+                    name: name, byteCount: byteCount, digest: try self.digest("the hash of a tensor of the base")))
+        }
+        return ArchiveIndex.Base(digest: digest, tensors: tensors)
+    }
+
+    /// A span that begins at an offset of its file.
+    mutating func span(
+        at byteOffset: Int, firstPiece: Int, firstPlane: Int
+    ) throws(CheckpointError) -> ArchiveIndex.Span {
+        let byteCount = try number("the size of a span")
+        let layout = try number("the layout of a span")
+        let use = try number("the base of a span")
+        let base: ArchiveIndex.BaseUse =
+            use == 0 ? .none : use % 2 == 1 ? .same((use - 1) / 2) : .difference((use - 2) / 2)
+        return ArchiveIndex.Span(
+            byteOffset: byteOffset, byteCount: byteCount, layout: layout, base: base, firstPiece: firstPiece,
+            firstPlane: firstPlane)
+    }
+}

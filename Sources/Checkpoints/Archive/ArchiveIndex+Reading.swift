@@ -1,0 +1,160 @@
+internal import Formats
+
+extension ArchiveIndex {
+    /// Finds and checks the index of an archive: after it, every piece lies in the file, and all of them fill it.
+    ///
+    /// - Throws: an error that names `path`.
+    init(archive bytes: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
+        func wrong(_ problem: String, at byteOffset: Int? = nil) -> CheckpointError {
+            CheckpointError(
+                file: path, byteOffset: byteOffset, problem,
+                hint: "the archive is incomplete or damaged; fetch it again")
+        }
+        let least = ArchiveFormat.headByteCount + ArchiveFormat.trailerByteCount
+        guard bytes.count >= least else {
+            throw wrong("has \(bytes.count.grouped) bytes; an archive has at least \(least.grouped)")
+        }
+        guard bytes.starts(with: ArchiveFormat.magic) else { throw CheckpointError(file: path, "is not an archive") }
+        let version = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        guard version == ArchiveFormat.version else {
+            throw CheckpointError(
+                file: path, "is an archive of version \(version); version \(ArchiveFormat.version) is read")
+        }
+        guard bytes.starts(with: ArchiveFormat.head) else { throw wrong("the head of the archive is damaged", at: 12) }
+        let start = bytes.count - ArchiveFormat.trailerByteCount
+        let trailer = UnsafeRawBufferPointer(rebasing: bytes[start...])
+        func number(_ place: Int) -> UInt64 {
+            UInt64(littleEndian: trailer.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+        }
+        guard trailer.suffix(8).elementsEqual(ArchiveFormat.magic) else {
+            throw wrong("does not end as an archive does", at: bytes.count - 8)
+        }
+        guard number(48) == Digest.short(of: UnsafeRawBufferPointer(rebasing: trailer[..<48])),
+            number(40) == UInt64(ArchiveFormat.version)
+        else { throw wrong("the end of the archive is damaged", at: start) }
+        guard number(32) == UInt64(bytes.count) else {
+            throw wrong("has \(bytes.count.grouped) bytes; its end says \(number(32).grouped)")
+        }
+        guard let offset = Int(exactly: number(0)), let count = Int(exactly: number(8)),
+            ArchiveFormat.headByteCount...start ~= offset, count == start - offset
+        else {
+            throw wrong("the index is said to be \(number(8).grouped) bytes at \(number(0).grouped)", at: start)
+        }
+        let index = UnsafeRawBufferPointer(rebasing: bytes[offset..<start])
+        guard Digest(of: index).bytes.elementsEqual(trailer[16..<32]) else {
+            throw wrong("the index is damaged", at: offset)
+        }
+        var cursor = ArchiveCursor(index, path: path, start: offset)
+        try self.init(parsing: &cursor)
+        guard cursor.left == 0 else { throw cursor.error("\(cursor.left.grouped) bytes are left behind the index") }
+        let end = pieceOffsets.last ?? 0
+        guard end == offset else {
+            throw wrong("the pieces end at \(end.grouped); the index begins at \(offset.grouped)")
+        }
+    }
+
+    private init(parsing cursor: inout ArchiveCursor) throws(CheckpointError) {
+        guard let kind = Kind(rawValue: try cursor.byte("the kind")) else {
+            throw cursor.error("is of an unknown kind")
+        }
+        self.init(kind: kind, name: try cursor.fileName("the name of the model"), layouts: [])
+        for _ in 0..<(try cursor.count(of: 4, "the number of layouts")) { layouts.append(try cursor.layout()) }
+        switch try cursor.byte("whether it is a patch") {
+        case 0: break
+        case 1: base = try cursor.base()
+        default: throw cursor.error("is neither a patch nor none")
+        }
+        try readFiles(&cursor)
+        for span in spans { try readPieces(of: span, &cursor) }
+    }
+
+    private mutating func readFiles(_ cursor: inout ArchiveCursor) throws(CheckpointError) {
+        let count = try cursor.count(of: 4, "the number of files")
+        guard count > 0, kind != .file || count == 1 else { throw cursor.error("holds \(count.grouped) files") }
+        var names: Set<ExactString> = []
+        var (pieces, planes, total) = (0, 0, 0)
+        for _ in 0..<count {
+            let name = try cursor.fileName("the name of a file")
+            guard names.insert(ExactString(name)).inserted else {
+                throw cursor.error("the file '\(name)' stands twice")
+            }
+            let byteCount = try cursor.number("the size of '\(name)'")
+            let (sum, overflow) = total.addingReportingOverflow(byteCount)
+            guard !overflow else { throw cursor.error("the sizes of the files have a sum that is too large") }
+            total = sum
+            let first = spans.count
+            var offset = 0
+            for _ in 0..<(try cursor.count(of: 3, "the number of spans of '\(name)'")) {
+                let span = try cursor.span(at: offset, firstPiece: pieces, firstPlane: planes)
+                guard span.byteCount <= byteCount - offset else {
+                    throw cursor.error("the spans of '\(name)' are longer than the file")
+                }
+                try check(span, cursor)
+                let number = pieceCount(of: span)
+                // Every piece of a span has a hash and a number for each plane further on.
+                guard number <= cursor.left / (8 + layout(of: span).planeCount) else {
+                    throw cursor.error("'\(name)' claims \(number.grouped) pieces, more than the index can hold")
+                }
+                pieces += number
+                planes += number * layout(of: span).planeCount
+                offset += span.byteCount
+                spans.append(span)
+            }
+            guard offset == byteCount else {
+                throw cursor.error(
+                    "the spans of '\(name)' have \(offset.grouped) bytes; the file has \(byteCount.grouped)")
+            }
+            files.append(File(name: name, byteCount: byteCount, spans: first..<spans.count))
+        }
+    }
+
+    private func check(_ span: Span, _ cursor: ArchiveCursor) throws(CheckpointError) {
+        guard span.byteCount > 0 else { throw cursor.error("a span is empty") }
+        guard span.layout <= layouts.count else {
+            throw cursor.error("a span has the layout \(span.layout.grouped) of \(layouts.count)")
+        }
+        guard span.byteCount % layout(of: span).blockByteCount == 0 else {
+            throw cursor.error("a span of \(span.byteCount.grouped) bytes does not fill its blocks")
+        }
+        switch span.base {
+        case .none: break
+        case .same(let tensor), .difference(let tensor):
+            let known = base?.tensors ?? []
+            guard known.indices.contains(tensor) else {
+                throw cursor.error("a span refers to tensor \(tensor.grouped) of \(known.count.grouped) of the base")
+            }
+            guard known[tensor].byteCount == span.byteCount else {
+                throw cursor.error(
+                    "a span of \(span.byteCount.grouped) bytes refers to a tensor of \(known[tensor].byteCount.grouped)"
+                )
+            }
+        }
+    }
+
+    private mutating func readPieces(of span: Span, _ cursor: inout ArchiveCursor) throws(CheckpointError) {
+        let layout = layout(of: span)
+        for piece in 0..<pieceCount(of: span) {
+            pieceHashes.append(try cursor.hash("the hash of a piece"))
+            var end = pieceOffsets.last ?? 0
+            for size in layout.planeByteCounts(of: range(ofPiece: piece, in: span).count) {
+                let code = try cursor.number("the size of a plane")
+                let (stored, isCompressed) = (code >> 1, code & 1 != 0)
+                guard isCompressed ? 1..<size ~= stored : stored == size else {
+                    throw cursor.error("a plane of \(size.grouped) bytes is stored in \(stored.grouped)")
+                }
+                planes.append(Plane(byteCount: stored, isCompressed: isCompressed))
+                let (sum, overflow) = end.addingReportingOverflow(stored)
+                guard !overflow else { throw cursor.error("the pieces have a sum that is too large") }
+                end = sum
+            }
+            pieceOffsets.append(end)
+        }
+    }
+}
+
+extension ArchiveIndex {
+    /// Reads and checks the index of an archive that lies in memory: where hostile bytes meet the parser.
+    package static func check(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+        _ = try ArchiveIndex(archive: bytes, path: "archive")
+    }
+}

@@ -1,0 +1,133 @@
+internal import Formats
+internal import Parallel
+internal import Synchronization
+
+extension ArchivePlan {
+    /// Has every tensor that the base holds too, under whatever name, be a reference, and others be stored as what differs
+    /// from their counterpart where that is smaller.
+    mutating func refer(
+        to base: Checkpoint, from checkpoint: Checkpoint, threads: Int
+    ) throws(CheckpointError) {
+        let ours = try Digests.of(checkpoint.tensors, threads: threads)
+        let theirs = try Digests.of(base.tensors, threads: threads)
+        var known: [Digest: Int] = [:]
+        for (place, digest) in theirs.enumerated().reversed() { known[digest] = place }
+        let counterparts = Counterparts(checkpoint: checkpoint, base: base) { known[ours[$0]] }
+        var referred: [ArchiveIndex.BaseTensor] = []
+        var numbers: [Int: Int] = [:]
+        func number(of tensor: Int) -> Int {
+            if let number = numbers[tensor] { return number }
+            numbers[tensor] = referred.count
+            baseTensors.append(tensor)
+            referred.append(
+                ArchiveIndex.BaseTensor(
+                    name: base.tensors[tensor].name, byteCount: base.tensors[tensor].byteCount, digest: theirs[tensor]))
+            return referred.count - 1
+        }
+        let workspace = PieceWorkspace()
+        for place in index.spans.indices {
+            guard let tensor = places[place].tensor else { continue }
+            let byteCount = index.spans[place].byteCount
+            if let same = known[ours[tensor]], base.tensors[same].byteCount == byteCount {
+                index.spans[place] = index.spans[place].with(.same(number(of: same)))
+            } else if let other = counterparts.of(tensor),
+                try isSmaller(place, against: base.tensors[other], workspace)
+            {
+                index.spans[place] = index.spans[place].with(.difference(number(of: other)))
+            }
+        }
+        index.base = ArchiveIndex.Base(digest: Digests.total(theirs), tensors: referred)
+    }
+
+    /// Whether what differs takes less room than the tensor itself, by a few of its pieces.
+    private func isSmaller(
+        _ place: Int, against other: Tensor, _ workspace: PieceWorkspace
+    ) throws(CheckpointError) -> Bool {
+        let span = index.spans[place]
+        let layout = index.layout(of: span)
+        let count = index.pieceCount(of: span)
+        var (whole, difference) = (0, 0)
+        for piece in Set([0, count / 3, 2 * count / 3, count - 1]) {
+            let range = index.range(ofPiece: piece, in: span)
+            let raw = places[place].range.bytes(range.lowerBound, range.count)
+            func size(_ planes: [ArchiveIndex.Plane]) -> Int { planes.reduce(0) { $0 + $1.byteCount } }
+            whole += size(PieceEncoder.encode(raw, as: .weights, layout: layout, workspace))
+            difference += try other.recipe.withBytes(rows: range, rowByteCount: 1) {
+                size(PieceEncoder.encode(raw, as: .weights, layout: layout, difference: $0, workspace))
+            }
+        }
+        return difference < whole
+    }
+}
+
+extension ArchiveIndex.Span {
+    /// The same span with another use of the base.
+    func with(_ base: ArchiveIndex.BaseUse) -> ArchiveIndex.Span {
+        ArchiveIndex.Span(
+            byteOffset: byteOffset, byteCount: byteCount, layout: layout, base: base, firstPiece: firstPiece,
+            firstPlane: firstPlane)
+    }
+}
+
+/// The hashes of many tensors.
+enum Digests {
+    /// XXH3-128 of each tensor's bytes.
+    static func of(_ tensors: [Tensor], threads: Int) throws(CheckpointError) -> [Digest] {
+        let digests = Mutex([Digest](repeating: Digest(high: 0, low: 0), count: tensors.count))
+        try Parallel.forEach(tensors.count, workers: threads) { (place, _) throws(CheckpointError) in
+            let digest = try Digest(of: tensors[place])
+            digests.withLock { $0[place] = digest }
+        }
+        return digests.withLock { $0 }
+    }
+
+    /// XXH3-128 of the hashes, one after another: one for the whole checkpoint.
+    static func total(_ digests: [Digest]) -> Digest { Digest(of: digests.flatMap(\.bytes)) }
+}
+
+/// Which tensor of the base a tensor was made from, when it is none of them: the one of its name, where layers that are
+/// still the same tell how the others were renumbered.
+struct Counterparts {
+    private let checkpoint: Checkpoint
+    private let base: Checkpoint
+    private let places: [ExactString: Int]
+    private let pattern: LayerPattern?
+    private let layers: [Int]
+
+    /// - Parameter same: the tensor of the base that a tensor is equal to.
+    init(checkpoint: Checkpoint, base: Checkpoint, same: (Int) -> Int?) {
+        self.checkpoint = checkpoint
+        self.base = base
+        places = Dictionary(
+            base.tensors.enumerated().map { (ExactString($1.name), $0) }, uniquingKeysWith: { first, _ in first })
+        pattern = checkpoint.layerPattern
+        var found = [Int?](repeating: nil, count: pattern?.count ?? 0)
+        if let pattern, let theirs = base.layerPattern {
+            for (place, tensor) in checkpoint.tensors.enumerated() {
+                guard let layer = pattern.layer(of: tensor.name), found.indices.contains(layer),
+                    let other = same(place)
+                else { continue }
+                found[layer] = found[layer] ?? theirs.layer(of: base.tensors[other].name)
+            }
+        }
+        // A layer of which nothing is left follows the one before it.
+        var next = 0
+        layers = found.map { layer in
+            let number = layer ?? next
+            next = number + 1
+            return number
+        }
+    }
+
+    /// The place of a tensor's counterpart; `nil` when there is none of its type and shape.
+    func of(_ tensor: Int) -> Int? {
+        let tensor = checkpoint.tensors[tensor]
+        var names = [tensor.name]
+        if let pattern, let layer = pattern.layer(of: tensor.name), layers.indices.contains(layer) {
+            names.insert(pattern.renumber(tensor.name, to: layers[layer]), at: 0)
+        }
+        return names.lazy.compactMap { places[ExactString($0)] }.first { place in
+            base.tensors[place].dtype == tensor.dtype && base.tensors[place].shape == tensor.shape
+        }
+    }
+}

@@ -1,0 +1,143 @@
+internal import Formats
+
+/// What an archive will hold: the files, cut into spans, before any byte is packed.
+struct ArchivePlan: Sendable {
+    /// Where a span's bytes are, and the tensor that it is, by its place in the checkpoint.
+    struct Place: Sendable {
+        let range: MappedRange
+        let tensor: Int?
+    }
+
+    var index: ArchiveIndex
+    /// For each span.
+    var places: [Place] = []
+    /// The tensors of the base that the index names, by their places in that checkpoint.
+    var baseTensors: [Int] = []
+    private var layoutNumbers: [PlaneLayout: Int] = [:]
+
+    /// Plans an archive of the files that a checkpoint was opened from.
+    init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        var kind = ArchiveIndex.Kind.folder
+        if checkpoint.form != .folder { kind = checkpoint.sources.count > 1 ? .shards : .file }
+        let name = checkpoint.path.lastPathComponent
+        index = ArchiveIndex(kind: kind, name: ArchiveFormat.isFileName(name) ? name : "model", layouts: [])
+        for file in try ArchivePlan.files(of: checkpoint) {
+            guard ArchiveFormat.isFileName(file.name) else {
+                throw CheckpointError(file: file.path, "has a name that an archive cannot hold")
+            }
+            add(file, tensors: try ArchivePlan.tensors(of: file, in: checkpoint))
+        }
+    }
+
+    /// Every regular file of a folder, or the files of the checkpoint.
+    private static func files(of checkpoint: Checkpoint) throws(CheckpointError) -> [MappedFile] {
+        guard checkpoint.form == .folder else { return checkpoint.sources }
+        var files: [MappedFile] = []
+        for name in try FileSystem.names(in: checkpoint.path, hidden: true) {
+            let path = checkpoint.path + "/" + name
+            guard FileSystem.isRegularFile(path) else { continue }
+            if let source = checkpoint.sources.first(where: { $0.path == path }) {
+                files.append(source)
+            } else {
+                files.append(try MappedFile(path: path))
+            }
+        }
+        return files
+    }
+
+    /// The ranges of a file that are tensors, in order, without those that overlap an earlier one.
+    private static func tensors(
+        of file: MappedFile, in checkpoint: Checkpoint
+    ) throws(CheckpointError) -> [(range: MappedRange, dtype: DType, place: Int?)] {
+        var found: [(range: MappedRange, dtype: DType, place: Int?)] = []
+        for (place, tensor) in checkpoint.tensors.enumerated() {
+            guard let range = tensor.recipe.mappedRange, range.file === file, range.byteCount > 0 else { continue }
+            found.append((range, tensor.dtype, place))
+        }
+        if found.isEmpty, file.name.hasSuffix(".safetensors") { found = others(in: file) }
+        found.sort { $0.range.byteOffset < $1.range.byteOffset }
+        var end = 0
+        return found.filter { tensor in
+            guard tensor.range.byteOffset >= end else { return false }
+            end = tensor.range.byteOffset + tensor.range.byteCount
+            return true
+        }
+    }
+
+    /// The tensors of a file that lies in the folder but is not of the checkpoint; none when it cannot be read.
+    private static func others(in file: MappedFile) -> [(range: MappedRange, dtype: DType, place: Int?)] {
+        do throws(CheckpointError) {
+            return try Safetensors.read(file).tensors.compactMap { tensor in
+                tensor.recipe.mappedRange.flatMap { $0.byteCount > 0 ? ($0, tensor.dtype, nil) : nil }
+            }
+        } catch {
+            return []
+        }
+    }
+
+    private mutating func add(_ file: MappedFile, tensors: [(range: MappedRange, dtype: DType, place: Int?)]) {
+        let first = index.spans.count
+        var end = 0
+        for (range, dtype, place) in tensors {
+            addGap(file, end..<range.byteOffset)
+            add(range, at: range.byteOffset, layout: number(of: PlaneLayout.of(dtype)), tensor: place)
+            end = range.byteOffset + range.byteCount
+        }
+        addGap(file, end..<file.byteCount)
+        index.files.append(
+            ArchiveIndex.File(name: file.name, byteCount: file.byteCount, spans: first..<index.spans.count))
+    }
+
+    private mutating func addGap(_ file: MappedFile, _ gap: Range<Int>) {
+        if gap.isEmpty { return }
+        let range = MappedRange(file: file, byteOffset: gap.lowerBound, byteCount: gap.count)
+        add(range, at: gap.lowerBound, layout: 0, tensor: nil)
+    }
+
+    private mutating func add(_ range: MappedRange, at byteOffset: Int, layout: Int, tensor: Int?) {
+        index.spans.append(
+            ArchiveIndex.Span(
+                byteOffset: byteOffset, byteCount: range.byteCount, layout: layout, base: .none, firstPiece: 0,
+                firstPlane: 0))
+        places.append(Place(range: range, tensor: tensor))
+    }
+
+    /// A layout's number in the index, which lists those that are used.
+    private mutating func number(of layout: PlaneLayout) -> Int {
+        if let number = layoutNumbers[layout] { return number }
+        index.layouts.append(layout)
+        layoutNumbers[layout] = index.layouts.count
+        return index.layouts.count
+    }
+
+    /// Numbers the pieces of all spans, once it is known which spans have any.
+    ///
+    /// - Returns: how many there are.
+    mutating func numberPieces() -> Int {
+        var (pieces, planes) = (0, 0)
+        index.spans = index.spans.map { span in
+            defer {
+                let count = index.pieceCount(of: span)
+                pieces += count
+                planes += count * index.layout(of: span).planeCount
+            }
+            return ArchiveIndex.Span(
+                byteOffset: span.byteOffset, byteCount: span.byteCount, layout: span.layout, base: span.base,
+                firstPiece: pieces, firstPlane: planes)
+        }
+        return pieces
+    }
+
+    /// The span that a piece is of.
+    func span(ofPiece piece: Int) -> Int {
+        // The last one that begins at or before it: spans without pieces begin where the next one does.
+        var range = index.spans.indices
+        while range.count > 1 {
+            let middle = range.lowerBound + range.count / 2
+            range =
+                index.spans[middle].firstPiece <= piece
+                ? middle..<range.upperBound : range.lowerBound..<middle
+        }
+        return range.lowerBound
+    }
+}

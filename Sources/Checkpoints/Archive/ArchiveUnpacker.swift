@@ -1,0 +1,186 @@
+internal import Formats
+internal import Parallel
+
+/// Restores the files of an archive, byte for byte.
+public struct ArchiveUnpacker: Sendable {
+    /// What was restored.
+    public struct Summary: Sendable {
+        /// The bytes of all files.
+        public var byteCount: Int
+        /// How many files there are.
+        public var files: Int
+    }
+
+    /// Whether an existing output is replaced.
+    public var replaces: Bool
+    /// How many threads unpack.
+    public var threads: Int
+    /// Called with the bytes done and the bytes in all, from any thread.
+    public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+
+    /// An unpacker.
+    public init(
+        replaces: Bool = false, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) {
+        self.replaces = replaces
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// Unpacks the archive at a path; a patch needs the checkpoint that it was made against.
+    ///
+    /// - Throws: when the archive is damaged, the base is another one, or the output exists; nothing is left behind then.
+    @discardableResult
+    public func unpack(
+        _ archivePath: String, against base: Checkpoint? = nil, to path: String
+    ) throws(CheckpointError) -> Summary {
+        let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        let file = try MappedFile(path: archivePath)
+        guard Archive.isArchive(file) else { throw CheckpointError(file: archivePath, "is not an archive") }
+        var archive = try Archive(file)
+        try check(path, archive, base)
+        switch (archive.index.base, base) {
+        case (nil, nil): break
+        case (nil, _?):
+            throw CheckpointError(file: archivePath, "is a whole archive, not a patch", hint: "leave --against out")
+        case (_?, nil):
+            throw CheckpointError(
+                file: archivePath, "is a patch on another checkpoint", hint: "name that one with --against")
+        case (let wanted?, let base?):
+            archive = Archive(archive, base: try wanted.tensors(in: base, patch: archivePath, threads: threads))
+        }
+        try restore(archive, to: path)
+        for source in [file] + (base?.sources ?? []) { try source.checkUnchanged() }
+        return Summary(byteCount: archive.index.byteCount, files: archive.index.files.count)
+    }
+
+    /// What can be known before the first byte.
+    private func check(_ path: String, _ archive: Archive, _ base: Checkpoint?) throws(CheckpointError) {
+        let isFolder = archive.index.kind != .file
+        let kind = FileSystem.kind(of: path)
+        let inputs = [archive.file] + (base?.sources ?? [])
+        if let identity = FileIdentity(path: path),
+            inputs.contains(where: {
+                $0.identity == identity || FileIdentity(path: $0.path.deletingLastPathComponent) == identity
+            })
+        {
+            throw CheckpointError(file: path, "is the input, or holds it", hint: "write to another name")
+        }
+        if !isFolder {
+            try SmallFile.check(path, replaces: replaces)
+        } else {
+            switch kind {
+            case .missing:
+                let parent = path.deletingLastPathComponent
+                guard FileSystem.kind(of: parent) == .folder else {
+                    throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
+                }
+            case .file: throw CheckpointError(file: path, "is a file; the archive holds a folder")
+            case .other: throw CheckpointError(file: path, "is a device or a pipe, not a folder")
+            case .folder:
+                guard replaces else { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
+                let names = try FileSystem.names(in: path, hidden: true)
+                let isCheckpoint = names.contains { $0 == "config.json" || $0.hasSuffix(".safetensors") }
+                guard names.isEmpty || isCheckpoint, names.allSatisfy({ FileSystem.isRegularFile(path + "/" + $0) })
+                else { throw CheckpointError(file: path, "is a folder that holds other things than a checkpoint") }
+            }
+        }
+        let needed = archive.index.byteCount
+        if let free = FileSystem.freeByteCount(at: path.deletingLastPathComponent), free < needed {
+            throw CheckpointError(
+                file: path, "needs \(needed.grouped) bytes; the disk has \(free.grouped) free",
+                hint: "free some space, or write to another disk")
+        }
+    }
+
+    private func restore(_ archive: Archive, to path: String) throws(CheckpointError) {
+        let index = archive.index
+        let output = try TemporaryOutput(for: path, folder: index.kind != .file)
+        let done = ByteCounter(total: index.byteCount, report: progress)
+        let buffers = Pool { PieceWorkspace() }
+        for file in index.files {
+            let place = index.kind == .file ? "" : "/" + file.name
+            let writer = try FileWriter(path: output.path + place, named: path + place, byteCount: file.byteCount)
+            let parts = Parts(file, index)
+            try Parallel.forEach(parts.count, workers: threads) { (number, _) throws(CheckpointError) in
+                let (span, piece) = parts[number]
+                if case .same(let tensor) = span.base {
+                    try copy(archive.base[tensor], to: writer, at: span.byteOffset)
+                    return done.add(span.byteCount)
+                }
+                let buffer = buffers.take()
+                defer { buffers.put(buffer) }
+                let range = index.range(ofPiece: piece, in: span)
+                let target = UnsafeMutableRawBufferPointer(rebasing: buffer.whole[..<range.count])
+                try archive.unpack(piece: piece, of: span, into: target)
+                try writer.write(UnsafeRawBufferPointer(target), at: span.byteOffset + range.lowerBound)
+                done.add(range.count)
+            }
+            try writer.sync()
+        }
+        try output.finish()
+    }
+
+    /// Copies a tensor of the base, inside the kernel where it lies in a file.
+    private func copy(_ tensor: Tensor, to writer: FileWriter, at byteOffset: Int) throws(CheckpointError) {
+        if let range = tensor.recipe.mappedRange { return try writer.copy(range, at: byteOffset) }
+        let step = ArchiveFormat.pieceByteCount
+        for start in stride(from: 0, to: tensor.byteCount, by: step) {
+            let rows = start..<min(start + step, tensor.byteCount)
+            try tensor.recipe.withBytes(rows: rows, rowByteCount: 1) { (bytes) throws(CheckpointError) in
+                try writer.write(bytes, at: byteOffset + start)
+            }
+        }
+    }
+}
+
+/// The work of restoring a file: its pieces, and spans that the base has.
+private struct Parts: Sendable {
+    private let index: ArchiveIndex
+    private let spans: Range<Int>
+    /// The number of the first part of each span.
+    private let starts: [Int]
+    let count: Int
+
+    init(_ file: ArchiveIndex.File, _ index: ArchiveIndex) {
+        self.index = index
+        spans = file.spans
+        var (starts, count) = ([Int](), 0)
+        for span in index.spans[file.spans] {
+            starts.append(count)
+            count += max(1, index.pieceCount(of: span))
+        }
+        (self.starts, self.count) = (starts, count)
+    }
+
+    /// A part by its number.
+    subscript(number: Int) -> (span: ArchiveIndex.Span, piece: Int) {
+        var range = starts.indices
+        while range.count > 1 {
+            let middle = range.lowerBound + range.count / 2
+            range = starts[middle] <= number ? middle..<range.upperBound : range.lowerBound..<middle
+        }
+        return (index.spans[spans.lowerBound + range.lowerBound], number - starts[range.lowerBound])
+    }
+}
+
+extension ArchiveIndex.Base {
+    /// The tensors that a patch refers to, found in a checkpoint by their hashes: under their names, or under others.
+    func tensors(in base: Checkpoint, patch: String, threads: Int) throws(CheckpointError) -> [Tensor] {
+        let digests = try Digests.of(base.tensors, threads: threads)
+        var places: [Digest: Int] = [:]
+        for (place, digest) in digests.enumerated().reversed() { places[digest] = place }
+        var found: [Tensor] = []
+        for tensor in tensors {
+            guard let place = places[tensor.digest], base.tensors[place].byteCount == tensor.byteCount else {
+                throw CheckpointError(
+                    file: base.path, tensor: tensor.name,
+                    "is not the one that \(patch) was made against",
+                    hint: "the patch needs the checkpoint whose hash is \(digest.hex); this one has "
+                        + Digests.total(digests).hex)
+            }
+            found.append(base.tensors[place])
+        }
+        return found
+    }
+}

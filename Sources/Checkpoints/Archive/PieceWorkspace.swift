@@ -1,0 +1,48 @@
+internal import CZstd
+internal import Synchronization
+
+/// The memory in which one thread packs or unpacks a piece; nothing is allocated for each.
+///
+/// Used by one thread at a time: it is taken from a pool and put back.
+final class PieceWorkspace: @unchecked Sendable {
+    let compressor: OpaquePointer
+    let decompressor: OpaquePointer
+    /// A piece as it was, or its exclusive or.
+    let whole = PieceWorkspace.buffer()
+    /// Its planes, one after another.
+    let planes = PieceWorkspace.buffer()
+    /// What is stored.
+    let stored = PieceWorkspace.buffer()
+
+    init() {
+        guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
+            preconditionFailure("no memory for zstd")
+        }
+        self.compressor = compressor
+        self.decompressor = decompressor
+    }
+
+    deinit {
+        ZSTD_freeCCtx(compressor)
+        ZSTD_freeDCtx(decompressor)
+        for buffer in [whole, planes, stored] { buffer.deallocate() }
+    }
+
+    private static func buffer() -> UnsafeMutableRawBufferPointer {
+        .allocate(byteCount: ArchiveFormat.pieceByteCount, alignment: 64)
+    }
+}
+
+/// Things that threads take and put back.
+final class Pool<Item: Sendable>: Sendable {
+    private let free = Mutex<[Item]>([])
+    private let make: @Sendable () -> Item
+
+    init(_ make: @escaping @Sendable () -> Item) { self.make = make }
+
+    /// One that nobody else has.
+    func take() -> Item { free.withLock { $0.popLast() } ?? make() }
+
+    /// Gives one back.
+    func put(_ item: Item) { free.withLock { $0.append(item) } }
+}

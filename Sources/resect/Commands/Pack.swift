@@ -1,0 +1,62 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+
+/// Packs a checkpoint into an archive.
+struct Pack: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Pack the files of a checkpoint into a smaller archive, without loss.",
+        discussion: """
+            All files of a folder go along, bytes as they are. Every command reads an archive as a model and unpacks \
+            only what it needs; 'resect unpack' restores the files. With --against, the archive is a patch: it holds \
+            only what differs from another checkpoint, also from one with more layers. With --json: {"output", \
+            "byteCount", "originalByteCount", "ratio", "files", "seconds"}, and for a patch "same" and "differences", \
+            the numbers of tensors that are those of the base, and that are stored as what differs.
+            """)
+
+    @OptionGroup var model: ModelArgument
+
+    @Option(
+        name: [.short, .customLong("output")],
+        help: ArgumentHelp("The archive to write, by custom named x.resect.", valueName: "path"))
+    var output: String
+
+    @Option(
+        name: .long, help: ArgumentHelp("Pack only what differs from this checkpoint.", valueName: "base"))
+    var against: String?
+
+    @Flag(name: .long, help: "Replace an output that exists.")
+    var force = false
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let checkpoint = try model.open()
+        let base = try against.map { try Checkpoint.open($0) }
+        let progress = Progress("pack", unit: .bytes, quiet: common.quiet)
+        let packer = ArchivePacker(replaces: force, threads: common.threadCount) { progress.report($0, $1) }
+        let summary = try packer.pack(checkpoint, against: base, to: output)
+        progress.finish()
+        let ratio = Double(summary.byteCount) / Double(max(1, summary.originalByteCount))
+        if common.json {
+            var answer = JSONObject([
+                ("output", .string(output)), ("byteCount", .int(summary.byteCount)),
+                ("originalByteCount", .int(summary.originalByteCount)),
+                ("ratio", .double((ratio * 10000).rounded() / 10000)), ("files", .int(summary.files)),
+            ])
+            if base != nil {
+                answer["same"] = .int(summary.same)
+                answer["differences"] = .int(summary.differences)
+            }
+            answer["seconds"] = .double((progress.seconds * 1000).rounded() / 1000)
+            return Output.json(answer)
+        }
+        let patch =
+            base == nil
+            ? "" : "; \(summary.same) tensors are the base's, \(summary.differences) differ from one of its"
+        common.note(
+            "packed \(summary.files) file(s), \(summary.originalByteCount.byteText), into \(output): "
+                + "\(summary.byteCount.byteText) (\((ratio * 100).fixed(1))%) in \(progress.seconds.fixed(1)) s\(patch)"
+        )
+    }
+}

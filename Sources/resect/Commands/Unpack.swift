@@ -1,0 +1,49 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+
+/// Restores the files of an archive.
+struct Unpack: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Restore the files of an archive, byte for byte.",
+        discussion: """
+            Every byte is checked against the hashes in the archive before the output has its name. With --json: \
+            {"output", "byteCount", "files", "seconds"}.
+            """)
+
+    @Argument(help: ArgumentHelp("An archive that 'resect pack' made.", valueName: "archive"))
+    var archive: String
+
+    @Option(
+        name: [.short, .customLong("output")],
+        help: ArgumentHelp("The file or the folder to write.", valueName: "path"))
+    var output: String
+
+    @Option(
+        name: .long, help: ArgumentHelp("The checkpoint that a patch was made against.", valueName: "base"))
+    var against: String?
+
+    @Flag(name: .long, help: "Replace an output that exists.")
+    var force = false
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let base = try against.map { try Checkpoint.open($0) }
+        let progress = Progress("unpack", unit: .bytes, quiet: common.quiet)
+        let unpacker = ArchiveUnpacker(replaces: force, threads: common.threadCount) { progress.report($0, $1) }
+        let summary = try unpacker.unpack(archive, against: base, to: output)
+        progress.finish()
+        if common.json {
+            return Output.json(
+                JSONObject([
+                    ("output", .string(output)), ("byteCount", .int(summary.byteCount)),
+                    ("files", .int(summary.files)),
+                    ("seconds", .double((progress.seconds * 1000).rounded() / 1000)),
+                ]))
+        }
+        common.note(
+            "wrote \(output): \(summary.files) file(s), \(summary.byteCount.byteText) "
+                + "in \(progress.seconds.fixed(1)) s")
+    }
+}
