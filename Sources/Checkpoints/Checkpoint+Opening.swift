@@ -1,8 +1,8 @@
 internal import Formats
 
 extension Checkpoint {
-    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a GGUF file (any shard of a split), or `-` for
-    /// standard input.
+    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a split),
+    /// or `-` for standard input.
     ///
     /// Only headers are read. Every tensor is checked to lie in its file.
     ///
@@ -15,7 +15,7 @@ extension Checkpoint {
         case .folder: return try HuggingFaceFolder.open(path)
         case .file: break
         }
-        if path.hasSuffix(".safetensors.index.json") {
+        if path.hasSuffix(".safetensors.index.json") || path.hasSuffix(".bin.index.json") {
             return try HuggingFaceFolder.open(path.deletingLastPathComponent)
         }
         return try open(file: try MappedFile(path: path))
@@ -32,10 +32,13 @@ extension Checkpoint {
         if image.byteCount == 0 { throw CheckpointError(file: image.path, "is empty") }
         let isGGUF = withExtendedLifetime(image) { image.bytes.starts(with: GGUF.magic) }
         if isGGUF { return try GGUF.open(image, in: folder) }
+        if let file = image as? MappedFile, withExtendedLifetime(file, { PyTorch.recognizes(file) }) {
+            return try PyTorch.open(file)
+        }
         guard image.path.hasSuffix(".safetensors") || image.path == StandardInput.name else {
             throw CheckpointError(
-                file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF",
-                hint: "a model is an HF folder, a .safetensors file or a .gguf file")
+                file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF nor PyTorch",
+                hint: "a model is an HF folder, a .safetensors file, a .gguf file or a PyTorch file")
         }
         let contents = try Safetensors.read(image)
         return Checkpoint(

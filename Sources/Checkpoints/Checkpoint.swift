@@ -9,7 +9,7 @@ public struct Checkpoint: Sendable {
     public enum Form: String, Sendable {
         /// A folder with config.json and safetensors files.
         case folder
-        /// A single safetensors file without a configuration.
+        /// A single safetensors or PyTorch file without a configuration.
         case safetensors
         /// A GGUF file, or all shards of a split one.
         case gguf
@@ -47,6 +47,8 @@ public struct Checkpoint: Sendable {
     public var architecture: Architecture?
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
+    /// Whether the tensors come from PyTorch files.
+    public internal(set) var isPyTorch = false
 
     /// The tensor of that name.
     public func tensor(named name: String) -> Tensor? {

@@ -23,7 +23,8 @@ enum HuggingFaceFolder {
         var places: [ExactString: String] = [:]
         for shard in try shards(in: folder, names: names) {
             let file = try folder.image(shard)
-            let contents = try Safetensors.read(file)
+            checkpoint.isPyTorch = PyTorchFolder.holds(shard)
+            let contents = try checkpoint.isPyTorch ? PyTorchFolder.read(file) : Safetensors.read(file)
             for tensor in contents.tensors
             where places.updateValue(shard, forKey: ExactString(tensor.name)) != nil {
                 throw CheckpointError(
@@ -33,7 +34,7 @@ enum HuggingFaceFolder {
             checkpoint.headerMetadata = checkpoint.headerMetadata ?? contents.metadata
             checkpoint.sources.append(file.mappedFile)
         }
-        if names.contains(indexName) { try checkIndex(folder, places) }
+        if let index = index(in: names) { try checkIndex(folder, index, places) }
         // An index describes files that an output does not have.
         for name in names where !name.hasSuffix(".index.json") {
             let travels =
@@ -46,6 +47,7 @@ enum HuggingFaceFolder {
                 checkpoint.companions.append(.init(name: name, contents: contents))
             }
         }
+        checkpoint.dropTiedTensors()
         let classes = checkpoint.config?["architectures"]?.array?.compactMap(\.string) ?? []
         checkpoint.architecture = classes.lazy.compactMap(Architecture.named(class:)).first
         return checkpoint
@@ -56,27 +58,29 @@ enum HuggingFaceFolder {
         in folder: any FileFolder, names: [String]
     ) throws(CheckpointError) -> [String] {
         let path = folder.path
-        if names.contains(indexName) {
-            let found = try weightMap(folder).members.map { $0.1.string ?? "" }
+        if let index = index(in: names) {
+            let found = try weightMap(folder, index).members.map { $0.1.string ?? "" }
             return Array(Set(found)).sorted()
         }
         let files = names.filter { $0.hasSuffix(".safetensors") }
         if files.contains("model.safetensors") { return ["model.safetensors"] }
         if files.count == 1 { return files }
-        if files.isEmpty {
-            let torch = names.contains { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }
-            throw CheckpointError(
-                file: path, "the folder holds no safetensors file",
-                hint: torch ? "it holds PyTorch files; save the model as safetensors first" : nil)
-        }
+        if files.isEmpty { return try PyTorchFolder.shards(in: path, names: names) }
         throw CheckpointError(
             file: path,
             "the folder holds \(files.count) safetensors files and no \(indexName)",
             hint: "name one of the files, or add the index")
     }
 
+    /// The index to go by, if any: that of the safetensors files comes first.
+    private static func index(in names: [String]) -> String? {
+        names.contains(indexName) ? indexName : PyTorchFolder.index(in: names)
+    }
+
     /// The index's map from tensors to files; the names of files may not leave the folder.
-    private static func weightMap(_ folder: any FileFolder) throws(CheckpointError) -> JSONObject {
+    private static func weightMap(
+        _ folder: any FileFolder, _ indexName: String
+    ) throws(CheckpointError) -> JSONObject {
         let indexPath = folder.path + "/" + indexName
         let contents = try folder.contents(of: indexName, limit: Safetensors.maximumHeaderBytes)
         let index = try FileSystem.json(contents, path: indexPath)
@@ -96,9 +100,10 @@ enum HuggingFaceFolder {
 
     /// Every tensor of the index must be in the file that the index names.
     private static func checkIndex(
-        _ folder: any FileFolder, _ places: [ExactString: String]
+        _ folder: any FileFolder, _ indexName: String, _ places: [ExactString: String]
     ) throws(CheckpointError) {
-        for (tensor, file) in try weightMap(folder).members where places[ExactString(tensor)] != file.string {
+        for (tensor, file) in try weightMap(folder, indexName).members
+        where places[ExactString(tensor)] != file.string {
             throw CheckpointError(
                 file: folder.path + "/" + indexName, tensor: tensor,
                 "is not in \(file.string ?? "") as the index says",

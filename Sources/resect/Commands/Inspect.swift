@@ -49,7 +49,7 @@ struct Inspect: ParsableCommand {
         let name = checkpoint.architectureName ?? "not stated"
         let known = checkpoint.architecture == nil ? " (not described: it can be cut, not run)" : ""
         let bits = Double(checkpoint.byteCount) * 8 / Double(max(1, checkpoint.parameterCount))
-        Output.line("format        \(checkpoint.form.rawValue), \(checkpoint.sources.count) file(s)")
+        Output.line("format        \(format(checkpoint)), \(checkpoint.sources.count) file(s)")
         Output.line("architecture  \(name)\(known)".escapingControls)
         Output.line("layers        \(checkpoint.layerCount)")
         Output.line("parameters    \(checkpoint.parameterCount.countText) in \(checkpoint.tensors.count) tensors")
@@ -70,9 +70,14 @@ struct Inspect: ParsableCommand {
         table.print()
     }
 
+    /// The form by name; a PyTorch file alone is read like a safetensors file, and is none.
+    private func format(_ checkpoint: Checkpoint) -> String {
+        checkpoint.isPyTorch && checkpoint.form == .safetensors ? "pytorch" : checkpoint.form.rawValue
+    }
+
     private func json(_ checkpoint: Checkpoint) -> JSONObject {
         JSONObject([
-            ("format", .string(checkpoint.form.rawValue)),
+            ("format", .string(format(checkpoint))),
             ("architecture", checkpoint.architectureName.map(JSON.string) ?? .null),
             ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.parameterCount)),
             ("byteCount", .int(checkpoint.byteCount)), ("metadata", .object(pairs(checkpoint))),

@@ -1,0 +1,62 @@
+internal import Formats
+
+/// HF folders whose weights are PyTorch files: read when there is no safetensors file, as transformers does.
+enum PyTorchFolder {
+    static let indexName = "pytorch_model.bin.index.json"
+    private static let wholeName = "pytorch_model.bin"
+    /// What a training run leaves beside the weights.
+    private static let otherNames = ["training_args", "optimizer", "scheduler", "scaler", "rng_state"]
+
+    /// Whether a weight file of a folder is a PyTorch file by its name.
+    static func holds(_ name: String) -> Bool { PyTorch.endings.contains(where: name.hasSuffix) }
+
+    /// The index to go by; `nil` when there is one file.
+    static func index(in names: [String]) -> String? {
+        let isWhole = names.contains(wholeName) || names.contains { $0.hasSuffix(".safetensors") }
+        return !isWhole && names.contains(indexName) ? indexName : nil
+    }
+
+    /// The name of the one weight file of a folder without an index and without safetensors.
+    static func shards(in path: String, names: [String]) throws(CheckpointError) -> [String] {
+        if names.contains(wholeName) { return [wholeName] }
+        let files = names.filter { name in holds(name) && !otherNames.contains(where: name.hasPrefix) }
+        if files.count == 1 { return files }
+        throw CheckpointError(
+            file: path,
+            files.isEmpty
+                ? "the folder holds no safetensors file"
+                : "the folder holds \(files.count) PyTorch files and no \(indexName)",
+            hint: files.isEmpty ? nil : "name one of the files, or add the index")
+    }
+
+    /// The tensors of a file of a folder.
+    static func read(_ image: any FileImage) throws(CheckpointError) -> Safetensors.Contents {
+        guard let file = image as? MappedFile else {
+            throw CheckpointError(
+                file: image.path, "is a PyTorch file in an archive, which is not read there", hint: "unpack it first")
+        }
+        return Safetensors.Contents(metadata: PyTorch.headerMetadata, tensors: try PyTorch.read(file))
+    }
+}
+
+extension Checkpoint {
+    /// Leaves out a tensor that is the same bytes as an earlier one, when the configuration says that embeddings are tied:
+    /// PyTorch writes both names, transformers' safetensors files and everybody's GGUF have the first one only.
+    mutating func dropTiedTensors() {
+        guard isPyTorch, config?["tie_word_embeddings"] == .bool(true) else { return }
+        struct Place: Hashable {
+            let file: ObjectIdentifier
+            let byteOffset: Int
+            let shape: [Int]
+            let dtype: DType
+        }
+        var seen: Set<Place> = []
+        tensors.removeAll { tensor in
+            guard let range = tensor.recipe.mappedRange, range.byteCount > 0 else { return false }
+            let place = Place(
+                file: ObjectIdentifier(range.file), byteOffset: range.byteOffset, shape: tensor.shape,
+                dtype: tensor.dtype)
+            return !seen.insert(place).inserted
+        }
+    }
+}

@@ -1,0 +1,139 @@
+internal import Formats
+
+/// A machine that follows a pickle and can do nothing but build plain values, storages and tensors.
+///
+/// It holds nothing that could run, load or open anything: names outside `PickleGlobal` are refused where they stand, and the
+/// few that may be called are cases in `Unpickler+Calls`.
+struct Unpickler {
+    /// Whether the pickle may name storages.
+    enum Storages {
+        case allowed, forbidden
+    }
+
+    private static let maximumMemo = 1 << 20
+
+    var cursor: PickleCursor
+    let storages: Storages
+    var pickle = Pickle()
+    /// The place of a storage among the pickle's, by its key.
+    var storageNumbers: [ExactString: Int] = [:]
+    private var stack: [PickleValues.ID] = []
+    /// Heights of the stack: what lies below the last one is out of reach until it is taken.
+    private var marks: [Int] = []
+    private var memo: [UInt32: PickleValues.ID] = [:]
+    /// Where the instruction that runs begins.
+    private var place = 0
+
+    /// Follows a pickle to its end.
+    ///
+    /// - Returns: what it held, and the cursor behind it.
+    static func run(
+        _ cursor: PickleCursor, storages: Storages
+    ) throws(CheckpointError) -> (pickle: Pickle, cursor: PickleCursor) {
+        var machine = Unpickler(cursor: cursor, storages: storages)
+        while try machine.step() {}
+        return (machine.pickle, machine.cursor)
+    }
+
+    private init(cursor: PickleCursor, storages: Storages) {
+        self.cursor = cursor
+        self.storages = storages
+    }
+
+    /// An error at the instruction that runs.
+    func error(_ problem: String, hint: String? = nil) -> CheckpointError {
+        cursor.error(problem, at: place, hint: hint)
+    }
+
+    /// The next instruction, which must be one that is understood.
+    mutating func next() throws(CheckpointError) -> PickleOpcode {
+        place = cursor.position
+        let code = try cursor.integer(UInt8.self)
+        guard let opcode = PickleOpcode(rawValue: code) else {
+            let digits = String(code, radix: 16)
+            throw error("has the instruction 0x\(digits.count < 2 ? "0" : "")\(digits), which is refused")
+        }
+        return opcode
+    }
+
+    // MARK: the stack
+
+    /// Puts a new value on the stack.
+    mutating func push(_ value: PickleValues.Value) throws(CheckpointError) {
+        guard let id = pickle.values.add(value) else { throw tooMuch }
+        stack.append(id)
+    }
+
+    /// Puts a new tuple on the stack.
+    mutating func pushTuple(_ items: ArraySlice<PickleValues.ID>) throws(CheckpointError) {
+        guard let id = pickle.values.addTuple(items) else { throw tooMuch }
+        stack.append(id)
+    }
+
+    /// Puts a value on the stack that there is already.
+    mutating func push(id: PickleValues.ID) { stack.append(id) }
+
+    /// The value on top.
+    func top() throws(CheckpointError) -> PickleValues.ID {
+        guard stack.count > marks.last ?? 0, let id = stack.last else {
+            throw error("takes a value from an empty stack")
+        }
+        return id
+    }
+
+    /// Takes the value on top.
+    mutating func pop() throws(CheckpointError) -> PickleValues.ID {
+        let id = try top()
+        stack.removeLast()
+        return id
+    }
+
+    /// Takes the last `count` values.
+    mutating func pop(_ count: Int) throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
+        guard stack.count - (marks.last ?? 0) >= count else { throw error("takes a value from an empty stack") }
+        defer { stack.removeLast(count) }
+        return stack.suffix(count)
+    }
+
+    /// Remembers the height of the stack.
+    mutating func mark() { marks.append(stack.count) }
+
+    /// Takes everything above the last mark.
+    mutating func popToMark() throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
+        guard let height = marks.popLast() else { throw error("has an end without a beginning") }
+        defer { stack.removeLast(stack.count - height) }
+        return stack[height...]
+    }
+
+    /// Adds to a list or a dictionary.
+    mutating func append(_ items: ArraySlice<PickleValues.ID>, to id: PickleValues.ID) throws(CheckpointError) {
+        guard pickle.values.append(items, to: id) else { throw tooMuch }
+    }
+
+    /// The one value that is left at the end.
+    mutating func finish() throws(CheckpointError) {
+        pickle.root = try pop()
+        guard stack.isEmpty, marks.isEmpty else { throw error("ends with values that belong to nothing") }
+    }
+
+    private var tooMuch: CheckpointError {
+        error("has more values, or deeper ones, than a checkpoint needs")
+    }
+
+    // MARK: the memo
+
+    /// Remembers the value on top under a number.
+    mutating func remember(_ number: UInt32) throws(CheckpointError) {
+        memo[number] = try top()
+        guard memo.count <= Unpickler.maximumMemo else { throw tooMuch }
+    }
+
+    /// Remembers the value on top under the next number.
+    mutating func rememberNext() throws(CheckpointError) { try remember(UInt32(memo.count)) }
+
+    /// Puts a remembered value on the stack.
+    mutating func recall(_ number: UInt32) throws(CheckpointError) {
+        guard let id = memo[number] else { throw error("recalls the value \(number.grouped), which there is not") }
+        stack.append(id)
+    }
+}
