@@ -1,0 +1,84 @@
+internal import Parallel
+internal import Synchronization
+
+/// Hashes tensors on several threads.
+package struct Hashing: Sendable {
+    /// The algorithm.
+    package var algorithm: HashAlgorithm
+    /// How many threads run.
+    package var threads: Int
+    /// Called with the bytes done and the bytes in all, from any thread.
+    package var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+
+    /// Bytes are read in pieces that stay in a core's own cache between the reading and the hashing.
+    private static let pieceByteCount = 256 << 10
+
+    /// A way to hash.
+    package init(
+        _ algorithm: HashAlgorithm = .xxh3_128, threads: Int,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) {
+        self.algorithm = algorithm
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// The hash of each tensor, in their order.
+    package func digests(of tensors: [Tensor]) throws(CheckpointError) -> [Digest] {
+        let (digests, _) = try run(tensors, joined: false)
+        return digests
+    }
+
+    /// The hash of each tensor, and that of all their bytes one after another.
+    package func digestsAndWhole(of tensors: [Tensor]) throws(CheckpointError) -> (each: [Digest], whole: Digest) {
+        let (each, whole) = try run(tensors, joined: true)
+        guard let whole else { preconditionFailure("the whole was asked for") }
+        return (each, whole)
+    }
+
+    /// One job for each tensor, the largest first so that threads end together; before them one for all, when it is asked for.
+    private func run(_ tensors: [Tensor], joined: Bool) throws(CheckpointError) -> ([Digest], Digest?) {
+        let order = tensors.indices.sorted { (tensors[$1].byteCount, $0) < (tensors[$0].byteCount, $1) }
+        let first = joined ? 1 : 0
+        let workers = max(1, min(threads, order.count + first))
+        let byteCount = tensors.reduce(0) { $0 + $1.byteCount }
+        let done = ByteCounter(total: joined ? 2 * byteCount : byteCount, report: progress)
+        let buffers = Pieces(count: workers, byteCount: Hashing.pieceByteCount)
+        let whole = Mutex<Digest?>(nil)
+        let found = Mutex<[Digest?]>(Array(repeating: nil, count: tensors.count))
+        try Parallel.forEach(order.count + first, workers: workers) { (job, worker) throws(CheckpointError) in
+            let buffer = buffers[worker]
+            if job < first {
+                let hash = StreamHash(algorithm)
+                for tensor in tensors {
+                    try tensor.forEachPiece(buffer: buffer) { hash.update($0) }
+                    done.add(tensor.byteCount)
+                }
+                whole.withLock { $0 = hash.digest }
+            } else {
+                let place = order[job - first]
+                let digest = try tensors[place].digest(algorithm, buffer: buffer)
+                found.withLock { $0[place] = digest }
+                done.add(tensors[place].byteCount)
+            }
+        }
+        return (found.withLock { $0.compactMap(\.self) }, whole.withLock { $0 })
+    }
+}
+
+/// A buffer for each worker.
+private final class Pieces: Sendable {
+    private nonisolated(unsafe) let memory: UnsafeMutableRawBufferPointer
+    private let byteCount: Int
+
+    init(count: Int, byteCount: Int) {
+        memory = .allocate(byteCount: count * byteCount, alignment: 4096)
+        self.byteCount = byteCount
+    }
+
+    deinit { memory.deallocate() }
+
+    subscript(worker: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: memory[worker * byteCount..<(worker + 1) * byteCount])
+    }
+}

@@ -1,0 +1,19 @@
+/// Writing of manifests.
+package enum ManifestFile {
+    /// Whether a manifest may be written there: like any output, and never over an input.
+    package static func check(
+        _ path: String, replaces: Bool, for checkpoint: Checkpoint
+    ) throws(CheckpointError) {
+        if let identity = FileIdentity(path: path), checkpoint.sources.contains(where: { $0.identity == identity }) {
+            throw CheckpointError(file: path, "is the input", hint: "write the manifest to another name")
+        }
+        try SmallFile.check(path, replaces: replaces)
+    }
+
+    /// Writes a manifest.
+    package static func write(
+        _ manifest: Manifest, to path: String, replaces: Bool
+    ) throws(CheckpointError) {
+        try SmallFile.write(Array(manifest.text.utf8), to: path, replaces: replaces)
+    }
+}
