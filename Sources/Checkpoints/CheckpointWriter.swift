@@ -18,6 +18,8 @@ public struct CheckpointWriter: Sendable {
     package var journalByteCount = 512 << 20
     /// Called with the bytes done and the bytes in all, from any thread.
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+    /// Where a manifest of what was written goes too; `nil` for none.
+    public var manifest: String?
 
     /// A writer.
     public init(
@@ -46,8 +48,13 @@ public struct CheckpointWriter: Sendable {
         let journal = try write(files, plan, path: path, isResumed: output.isResumed)
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
+        // Hashed as it is on the disk, before either has its name: what fails leaves neither.
+        let manifest = try manifest.map { (manifest) throws(CheckpointError) in
+            try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
+        }
         try output.finish()
         journal.remove()
+        try manifest?.finish()
         return written
     }
 
@@ -110,6 +117,10 @@ public struct CheckpointWriter: Sendable {
         let parent = path.deletingLastPathComponent
         guard FileSystem.kind(of: parent) == .folder else {
             throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
+        }
+        if let manifest {
+            try ManifestFile.check(manifest, beside: path)
+            try ManifestFile.check(manifest, replaces: replaces, for: plan.checkpoint)
         }
         try checkSpace(plan, path: path, parent: parent)
     }

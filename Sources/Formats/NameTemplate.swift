@@ -91,7 +91,7 @@ public struct LayerPattern: Sendable, Hashable {
     }
 
     /// Splits at the first component that is a number: `a.b.3.c` gives `a.b.` and 3.
-    private static func split(_ name: String) -> (prefix: String, layer: Int)? {
+    package static func split(_ name: String) -> (prefix: String, layer: Int)? {
         var start = name.utf8.startIndex
         while let dot = name.utf8[start...].firstIndex(of: UInt8(ascii: ".")) {
             if start > name.utf8.startIndex, let layer = number(name.utf8[start..<dot]) {

@@ -41,7 +41,8 @@ struct ConvertToGGUF {
 
     // MARK: tensors
 
-    private func tensors() throws(CheckpointError) -> [Tensor] {
+    /// The tensors under their GGUF names, in GGUF's row orders.
+    func tensors() throws(CheckpointError) -> [Tensor] {
         var result: [Tensor] = []
         if let frequencies = try RopeScaling(config: config, file: source.path)?
             .frequencyFactors(config, file: source.path)

@@ -54,6 +54,13 @@ struct OutputOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("The form of the output, whatever its name.", valueName: "form"))
     var format: FormArgument?
 
+    @Option(
+        name: .long, defaultAsFlag: OutputOptions.manifestBesideOutput, parsing: .next,
+        help: ArgumentHelp(
+            "Write a manifest of the output too, to a path or by default beside it: OUTPUT.manifest.json.",
+            valueName: "path"))
+    var manifest: String?
+
     @Flag(name: .long, help: "Replace an output that exists.")
     var force = false
 
@@ -70,6 +77,17 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print what would be written, tensor by tensor, and write nothing.")
     var dryRun = false
 
+    /// What stands for the path of a manifest when none is given.
+    private static let manifestBesideOutput = ""
+
+    /// Where the manifest goes; `nil` when none is asked for.
+    var manifestPath: String? {
+        guard let manifest, manifest == OutputOptions.manifestBesideOutput else { return manifest }
+        var name = output
+        while name.count > 1, name.hasSuffix("/") { name.removeLast() }
+        return name + ".manifest.json"
+    }
+
     /// Whether the output goes to standard output.
     var isStream: Bool { output == "-" }
 
@@ -81,6 +99,9 @@ struct OutputOptions: ParsableArguments {
     func validate() throws {
         if isStream, resume { throw ValidationError("--resume goes on with a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
+        if isStream, manifest != nil {
+            throw ValidationError("--manifest hashes what is on the disk; -o - writes nothing there")
+        }
     }
 }
 

@@ -16,6 +16,6 @@ struct Resect: ParsableCommand {
         version: Release.version,
         subcommands: [
             Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Evaluate.self,
-            Shrink.self, Tokenize.self, Pack.self, Unpack.self, HashCommand.self,
+            Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self, Pack.self, Unpack.self,
         ])
 }

@@ -17,6 +17,7 @@ struct WriteRun {
         var writer = CheckpointWriter(replaces: output.force, threads: common.threadCount)
         writer.resumes = output.resume
         writer.syncs = !output.noSync
+        writer.manifest = output.manifestPath
         return writer
     }
 
@@ -83,6 +84,7 @@ struct WriteRun {
             ("output", .string(output.output)), ("byteCount", .int(plan.byteCount)),
             ("layers", .int(plan.checkpoint.layerCount)),
         ])
+        result["manifest"] = output.manifestPath.map(JSON.string)
         result["dropped"] = dropped.map { .string($0.text) }
         result["parameters"] = .int(plan.checkpoint.parameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)

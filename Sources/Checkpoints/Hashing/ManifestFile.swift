@@ -10,6 +10,18 @@ package enum ManifestFile {
         try SmallFile.check(path, replaces: replaces)
     }
 
+    /// Whether a manifest may go there beside an output: not over it, nor into it, as it gets its name when it is whole.
+    static func check(_ path: String, beside output: String) throws(CheckpointError) {
+        let folder = FileIdentity(path: path.deletingLastPathComponent)
+        let isOutput =
+            path.lastPathComponent == output.lastPathComponent
+            && folder == FileIdentity(path: output.deletingLastPathComponent)
+        let isInside = folder != nil && folder == FileIdentity(path: output)
+        guard isOutput || isInside else { return }
+        throw CheckpointError(
+            file: path, "is the output, or lies in it", hint: "by default the manifest lies beside it")
+    }
+
     /// Writes a manifest.
     package static func write(
         _ manifest: Manifest, to path: String, replaces: Bool

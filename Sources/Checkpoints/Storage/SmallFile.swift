@@ -19,10 +19,15 @@ package enum SmallFile {
         _ contents: [UInt8], to path: String, replaces: Bool
     ) throws(CheckpointError) {
         try check(path, replaces: replaces)
+        try unfinished(contents, path: path).finish()
+    }
+
+    /// A file that is whole on the disk and has yet to get its name.
+    static func unfinished(_ contents: [UInt8], path: String) throws(CheckpointError) -> TemporaryOutput {
         let output = try TemporaryOutput(for: path, folder: false)
         let writer = try FileWriter(path: output.path, named: path, byteCount: contents.count)
         try writer.write(contents, at: 0)
         try writer.sync()
-        try output.finish()
+        return output
     }
 }

@@ -15,6 +15,21 @@ extension Double {
     }
 }
 
+extension Double {
+    /// The number with three digits: `0`, `12.3`, `1.23e-05`.
+    var short: String {
+        guard isFinite, self != 0 else { return self == 0 ? "0" : description }
+        var exponent = 0
+        var scaled = magnitude
+        while scaled >= 9.995 { (scaled, exponent) = (scaled / 10, exponent + 1) }
+        while scaled < 0.9995 { (scaled, exponent) = (scaled * 10, exponent - 1) }
+        if (-3...2).contains(exponent) { return fixed(2 - exponent) }
+        let digits = String(exponent.magnitude)
+        return (self < 0 ? "-" : "") + scaled.fixed(2) + "e" + (exponent < 0 ? "-" : "+")
+            + String(repeating: "0", count: max(0, 2 - digits.count)) + digits
+    }
+}
+
 extension Int {
     /// A number of bytes in the unit that fits.
     var byteText: String {

@@ -1,0 +1,31 @@
+internal import Checkpoints
+internal import Formats
+
+/// Bringing the tensors of one container under the names of the other, and into its row orders.
+enum CommonNames {
+    /// The tensors of two checkpoints under names that can be compared: where one is GGUF and the other is not, the GGUF's
+    /// get their HF names, and its rotated rows the order that they have there.
+    ///
+    /// - Throws: when a GGUF's names cannot be translated.
+    static func tensors(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> (a: [Tensor], b: [Tensor]) {
+        switch (a.form == .gguf, b.form == .gguf) {
+        case (true, false): (try ConvertToFolder(a, form: .safetensors).result().tensors, b.tensors)
+        case (false, true): (a.tensors, try ConvertToFolder(b, form: .safetensors).result().tensors)
+        default: (a.tensors, b.tensors)
+        }
+    }
+
+    /// The tensors of a checkpoint under names of which a list holds the most: its own, or those of the other container.
+    static func tensors(_ checkpoint: Checkpoint, like names: [String]) -> [Tensor] {
+        let known = Set(names.map(ExactString.init))
+        func shared(_ tensors: [Tensor]) -> Int { tensors.count { known.contains(ExactString($0.name)) } }
+        let translated: [Tensor]?
+        switch checkpoint.form {
+        case .gguf: translated = try? ConvertToFolder(checkpoint, form: .safetensors).result().tensors
+        case .folder: translated = try? ConvertToGGUF(checkpoint).tensors()
+        case .safetensors: translated = nil
+        }
+        guard let translated, shared(translated) > shared(checkpoint.tensors) else { return checkpoint.tensors }
+        return translated
+    }
+}

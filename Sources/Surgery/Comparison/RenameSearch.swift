@@ -1,0 +1,71 @@
+internal import Checkpoints
+internal import Formats
+
+/// Finds tensors that are in both checkpoints under different names, by their hashes.
+struct RenameSearch {
+    /// What two tensors must share to be one.
+    private struct Key: Hashable {
+        let shape: [Int]
+        let dtype: DType
+        let digest: Digest
+    }
+
+    /// A tensor in the type in which it is compared.
+    private struct Candidate {
+        let place: Int
+        let tensor: Tensor
+    }
+
+    /// Pairs of places in two lists, in the order of the second.
+    ///
+    /// Plain floats of one shape that come in several types are compared as F32: a file may store norms wider than another.
+    static func matches(
+        _ a: [Tensor], _ b: [Tensor], threads: Int
+    ) throws(CheckpointError) -> [(a: Int, b: Int)] {
+        let types = plainTypes(a + b)
+        var sources = try candidates(a, types)
+        var targets = try candidates(b, types)
+        let offered = Set(sources.map(kind)), wanted = Set(targets.map(kind))
+        sources.removeAll { !wanted.contains(kind($0)) }
+        targets.removeAll { !offered.contains(kind($0)) }
+        let digests = try Hashing(threads: threads).digests(of: (sources + targets).map(\.tensor))
+        var places: [Key: [Int]] = [:]
+        // Backwards, so that the first is taken first.
+        for (source, digest) in zip(sources, digests).reversed() {
+            places[key(source, digest), default: []].append(source.place)
+        }
+        var result: [(a: Int, b: Int)] = []
+        for (target, digest) in zip(targets, digests.dropFirst(sources.count)) {
+            if let place = places[key(target, digest)]?.popLast() { result.append((place, target.place)) }
+        }
+        return result
+    }
+
+    /// The types that plain floats of each shape come in.
+    private static func plainTypes(_ tensors: [Tensor]) -> [[Int]: Set<DType>] {
+        var types: [[Int]: Set<DType>] = [:]
+        for tensor in tensors where tensor.dtype.isPlainFloat {
+            types[tensor.shape, default: []].insert(tensor.dtype)
+        }
+        return types
+    }
+
+    private static func candidates(
+        _ tensors: [Tensor], _ types: [[Int]: Set<DType>]
+    ) throws(CheckpointError) -> [Candidate] {
+        var result: [Candidate] = []
+        for (place, tensor) in tensors.enumerated() where tensor.byteCount > 0 {
+            let widens = tensor.dtype.isPlainFloat && types[tensor.shape, default: []].count > 1
+            let compared = widens ? try tensor.recoded(as: .f32, file: "") : tensor
+            result.append(Candidate(place: place, tensor: compared))
+        }
+        return result
+    }
+
+    /// The shape and the type, as one value.
+    private static func kind(_ candidate: Candidate) -> String { "\(candidate.tensor.dtype) \(candidate.tensor.shape)" }
+
+    private static func key(_ candidate: Candidate, _ digest: Digest) -> Key {
+        Key(shape: candidate.tensor.shape, dtype: candidate.tensor.dtype, digest: digest)
+    }
+}

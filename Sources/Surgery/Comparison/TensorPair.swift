@@ -1,0 +1,123 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// Two tensors that are held against each other.
+struct TensorPair: Sendable {
+    let a: Tensor
+    let b: Tensor
+
+    /// In what way two tensors are the same.
+    enum Sameness: Sendable {
+        /// In type, shape and every byte.
+        case bytes
+        /// In shape and every value, though the types differ.
+        case values
+        /// In no way.
+        case none
+    }
+
+    /// Elements are decoded in runs of this many, whole blocks of every type.
+    private static let runCount = 1 << 14
+    /// Rows are compared in slabs of about this many elements.
+    private static let slabCount = 1 << 18
+
+    /// Whether values can be compared: both types can be decoded, and the elements stand for each other.
+    var hasValues: Bool { a.shape == b.shape && Codec.decodes(a.dtype) && Codec.decodes(b.dtype) }
+
+    /// Finds out whether they are the same; stops at the first difference.
+    ///
+    /// Tensors of one type are the same when their bytes are: nothing is decoded. Of two types, when every element has the
+    /// same value in f32, bit for bit, or is no number in both.
+    func sameness() throws(CheckpointError) -> Sameness {
+        guard a.shape == b.shape else { return .none }
+        if a.dtype == b.dtype { return try hasSameBytes() ? .bytes : .none }
+        guard hasValues else { return .none }
+        var same = true
+        try forEachRun { x, y in
+            same = (0..<x.count).allSatisfy { x[$0].bitPattern == y[$0].bitPattern || (x[$0].isNaN && y[$0].isNaN) }
+            return same
+        }
+        return same ? .values : .none
+    }
+
+    /// How far apart they are; `nil` when no values can be compared.
+    func distance() throws(CheckpointError) -> TensorDistance? {
+        guard hasValues else { return nil }
+        var sums = TensorDistance.Sums()
+        try forEachRun { x, y in
+            sums.add(x, y)
+            return true
+        }
+        return TensorDistance(sums)
+    }
+
+    private func hasSameBytes() throws(CheckpointError) -> Bool {
+        // Rows of the smallest types need not end with a byte, but the whole does.
+        if case .mapped(let x) = a.recipe, case .mapped(let y) = b.recipe {
+            defer { withExtendedLifetime((x.file, y.file)) {} }
+            return equal(x.bytes(0, x.byteCount), y.bytes(0, y.byteCount))
+        }
+        var same = true
+        try forEachSlab { x, y, _ in
+            same = equal(x, y)
+            return same
+        }
+        return same
+    }
+
+    private func equal(_ x: UnsafeRawBufferPointer, _ y: UnsafeRawBufferPointer) -> Bool {
+        guard x.count == y.count else { return false }
+        guard let first = x.baseAddress, let second = y.baseAddress else { return true }
+        return memcmp(first, second, x.count) == 0
+    }
+
+    /// Calls `body` with the bytes of the same rows of both, until it says no.
+    private func forEachSlab(
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, _ count: Int) -> Bool
+    ) throws(CheckpointError) {
+        let step = max(1, TensorPair.slabCount / max(1, a.rowLength))
+        for start in stride(from: 0, to: a.rowCount, by: step) {
+            let rows = start..<min(start + step, a.rowCount)
+            let goesOn = try a.withBytes(rows: rows) { (x) throws(CheckpointError) in
+                try b.withBytes(rows: rows) { body(x, $0, rows.count * a.rowLength) }
+            }
+            if !goesOn { return }
+        }
+    }
+
+    /// Calls `body` with the decoded values of the same elements of both, until it says no.
+    private func forEachRun(
+        _ body: (UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Bool
+    ) throws(CheckpointError) {
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * TensorPair.runCount)
+        defer { values.deallocate() }
+        guard let first = values.baseAddress else { return }
+        let second = first + TensorPair.runCount
+        try forEachSlab { x, y, count in
+            for start in stride(from: 0, to: count, by: TensorPair.runCount) {
+                let run = min(TensorPair.runCount, count - start)
+                decode(a.dtype, x, start, run, into: first)
+                decode(b.dtype, y, start, run, into: second)
+                guard
+                    body(UnsafeBufferPointer(start: first, count: run), UnsafeBufferPointer(start: second, count: run))
+                else { return false }
+            }
+            return true
+        }
+    }
+
+    private func decode(
+        _ dtype: DType, _ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        let begin = start / dtype.blockCount * dtype.blockByteCount
+        Codec.decode(dtype, UnsafeRawBufferPointer(rebasing: bytes[begin...]), count: count, into: output)
+    }
+}
