@@ -59,7 +59,7 @@ public struct OutputPlan: Sendable {
     var identity: String {
         var text = "\(form)\n"
         for file in files {
-            text += "\(file.name) \(file.byteCount) \(Journal.digest(file.header))\n"
+            text += "\(file.name) \(file.byteCount) \(Digest(of: file.header))\n"
             for (tensor, byteOffset) in file.tensors { text += "\(byteOffset) \(tensor.dtype) \(tensor.recipe)\n" }
         }
         for source in checkpoint.sources { text += "\(source.state)\n" }

@@ -1,6 +1,5 @@
 internal import Formats
 internal import Parallel
-internal import Synchronization
 
 extension ArchivePlan {
     /// Has every tensor that the base holds too, under whatever name, be a reference, and others be stored as what differs
@@ -73,12 +72,7 @@ extension ArchiveIndex.Span {
 enum Digests {
     /// XXH3-128 of each tensor's bytes.
     static func of(_ tensors: [Tensor], threads: Int) throws(CheckpointError) -> [Digest] {
-        let digests = Mutex([Digest](repeating: Digest(high: 0, low: 0), count: tensors.count))
-        try Parallel.forEach(tensors.count, workers: threads) { (place, _) throws(CheckpointError) in
-            let digest = try Digest(of: tensors[place])
-            digests.withLock { $0[place] = digest }
-        }
-        return digests.withLock { $0 }
+        try Hashing(threads: threads).digests(of: tensors)
     }
 
     /// XXH3-128 of the hashes, one after another: one for the whole checkpoint.

@@ -176,8 +176,8 @@ extension ArchiveIndex.Base {
                 throw CheckpointError(
                     file: base.path, tensor: tensor.name,
                     "is not the one that \(patch) was made against",
-                    hint: "the patch needs the checkpoint whose hash is \(digest.hex); this one has "
-                        + Digests.total(digests).hex)
+                    hint: "the patch needs the checkpoint whose hash is \(digest.description); this one has "
+                        + Digests.total(digests).description)
             }
             found.append(base.tensors[place])
         }

@@ -14,8 +14,8 @@ public enum HashAlgorithm: String, Sendable, CaseIterable {
 public struct Digest: Hashable, Sendable, CustomStringConvertible {
     /// The algorithm that made it.
     public let algorithm: HashAlgorithm
-    private let high: UInt64
-    private let low: UInt64
+    let high: UInt64
+    let low: UInt64
 
     /// A hash of 128 bits.
     init(high: UInt64, low: UInt64) {

@@ -1,4 +1,3 @@
-internal import CXXHash
 internal import Synchronization
 
 #if canImport(Glibc)
@@ -52,7 +51,7 @@ final class Journal: Sendable {
         self.path = path
         self.syncByteCount = syncByteCount
         self.isKept = isKept
-        let opening = Journal.heading + "plan \(Journal.digest(Array(plan.utf8)))\n"
+        let opening = Journal.heading + "plan \(Digest(of: Array(plan.utf8)))\n"
         var resumed = 0
         if resumes {
             guard let done = Journal.unitsDone(path, opening: opening), done <= unitCount else {
@@ -115,15 +114,6 @@ final class Journal: Sendable {
     private func append(_ text: String) {
         let bytes = Array(text.utf8)
         _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-    }
-
-    /// 32 hexadecimal digits that stand for some bytes.
-    static func digest(_ bytes: [UInt8]) -> String {
-        let hash = bytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
-        return [hash.high64, hash.low64].map { half in
-            let digits = String(half, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
     }
 
     /// The units that a journal says are done; `nil` when it is not the journal of this output.
