@@ -11,7 +11,7 @@ package struct Hashing: Sendable {
     package var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
     /// Bytes are read in pieces that stay in a core's own cache between the reading and the hashing.
-    private static let pieceByteCount = 256 << 10
+    private static let pieceByteCount = 512 << 10
 
     /// A way to hash.
     package init(
