@@ -33,7 +33,8 @@ enum DifferenceReport {
         Output.line(
             "different: \(difference.removed.count) tensors removed, \(difference.added.count) added, "
                 + "\(difference.renamed.count) renamed, \(difference.retyped.count) retyped, "
-                + "\(difference.changed.count) changed; \(metadata) of metadata")
+                + "\(difference.changed.count) changed; "
+                + (metadata == 1 ? "1 entry" : "\(metadata) entries") + " of metadata")
     }
 
     private static func row(_ item: CheckpointDifference.Changed) -> [String] {
