@@ -75,12 +75,12 @@ enum GGUF {
     }
 
     private static func string(
-        _ reader: inout ByteReader, _ what: String
+        _ reader: inout ByteReader, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> String {
-        let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what)")
-        let bytes = try reader.take(count, what)
+        let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what())")
+        let bytes = try reader.take(count, what())
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw reader.error("\(what) is not UTF-8")
+            throw reader.error("\(what()) is not UTF-8")
         }
         return text
     }
@@ -88,22 +88,22 @@ enum GGUF {
     private static func value(
         _ type: UInt32, _ reader: inout ByteReader, key: String, nested: Bool
     ) throws(CheckpointError) -> GGUFValue {
-        let what = "the value of '\(key)'"
+        func what() -> String { "the value of '\(key)'" }
         switch type {
-        case 0: return .u8(try reader.integer(what))
-        case 1: return .i8(try reader.integer(what))
-        case 2: return .u16(try reader.integer(what))
-        case 3: return .i16(try reader.integer(what))
-        case 4: return .u32(try reader.integer(what))
-        case 5: return .i32(try reader.integer(what))
-        case 6: return .f32(Float(bitPattern: try reader.integer(what)))
-        case 7: return .bool(try reader.integer(UInt8.self, what) != 0)
-        case 8: return .string(try string(&reader, what))
-        case 10: return .u64(try reader.integer(what))
-        case 11: return .i64(try reader.integer(what))
-        case 12: return .f64(Double(bitPattern: try reader.integer(what)))
+        case 0: return .u8(try reader.integer(what()))
+        case 1: return .i8(try reader.integer(what()))
+        case 2: return .u16(try reader.integer(what()))
+        case 3: return .i16(try reader.integer(what()))
+        case 4: return .u32(try reader.integer(what()))
+        case 5: return .i32(try reader.integer(what()))
+        case 6: return .f32(Float(bitPattern: try reader.integer(what())))
+        case 7: return .bool(try reader.integer(UInt8.self, what()) != 0)
+        case 8: return .string(try string(&reader, what()))
+        case 10: return .u64(try reader.integer(what()))
+        case 11: return .i64(try reader.integer(what()))
+        case 12: return .f64(Double(bitPattern: try reader.integer(what())))
         case 9 where !nested:
-            let element = try reader.integer(UInt32.self, what)
+            let element = try reader.integer(UInt32.self, what())
             guard let unit = minimumByteCount[element] else {
                 throw reader.error("the array '\(key)' has elements of type \(element)")
             }

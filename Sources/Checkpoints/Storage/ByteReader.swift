@@ -18,11 +18,13 @@ struct ByteReader {
         CheckpointError(file: file.path, byteOffset: position, problem, hint: hint)
     }
 
-    /// The next `count` bytes.
-    mutating func take(_ count: Int, _ what: String) throws(CheckpointError) -> UnsafeRawBufferPointer {
+    /// The next `count` bytes. What they are is put into words only when they are missing: a vocabulary is read string by string.
+    mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws(CheckpointError)
+        -> UnsafeRawBufferPointer
+    {
         guard count >= 0, count <= left else {
             throw error(
-                "\(what) needs \(count.grouped) bytes; the file has \(left.grouped) more",
+                "\(what()) needs \(count.grouped) bytes; the file has \(left.grouped) more",
                 hint: "the file is incomplete or damaged; fetch it again")
         }
         defer { position += count }
@@ -31,24 +33,25 @@ struct ByteReader {
 
     /// The next little-endian integer.
     mutating func integer<Value: FixedWidthInteger>(
-        _ type: Value.Type, _ what: String
+        _ type: Value.Type, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> Value {
-        let bytes = try take(MemoryLayout<Value>.size, what)
+        let bytes = try take(MemoryLayout<Value>.size, what())
         return Value(littleEndian: bytes.loadUnaligned(as: Value.self))
     }
 
     /// The next little-endian integer of the type that the caller expects.
-    mutating func integer<Value: FixedWidthInteger>(_ what: String) throws(CheckpointError) -> Value {
-        try integer(Value.self, what)
+    mutating func integer<Value: FixedWidthInteger>(_ what: @autoclosure () -> String) throws(CheckpointError) -> Value
+    {
+        try integer(Value.self, what())
     }
 
     /// A count stored in 64 bits that cannot be larger than the file allows.
     ///
     /// - Parameter unit: the fewest bytes that one of the counted things takes.
-    mutating func count(of unit: Int, limit: Int, _ what: String) throws(CheckpointError) -> Int {
-        let raw = try integer(UInt64.self, what)
+    mutating func count(of unit: Int, limit: Int, _ what: @autoclosure () -> String) throws(CheckpointError) -> Int {
+        let raw = try integer(UInt64.self, what())
         guard raw <= UInt64(limit), let count = Int(exactly: raw), count <= left / unit else {
-            throw error("\(what) is \(raw.grouped), more than the file can hold")
+            throw error("\(what()) is \(raw.grouped), more than the file can hold")
         }
         return count
     }
