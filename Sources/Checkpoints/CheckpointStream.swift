@@ -30,7 +30,8 @@ public struct CheckpointStream: Sendable {
     public func write(_ plan: OutputPlan) throws(CheckpointError) {
         guard plan.files.count == 1, let file = plan.files.first else {
             throw CheckpointError(
-                file: plan.checkpoint.path, "is written as a folder, and a pipe takes one file",
+                file: plan.checkpoint.path,
+                "is written as \(plan.placement == .folder ? "a folder" : "several files"), and a pipe takes one file",
                 hint: "--format gguf or --format safetensors makes one")
         }
         try plan.checkpoint.checkConsistency()

@@ -39,10 +39,11 @@ public struct CheckpointWriter: Sendable {
     public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         try check(plan, path: path)
-        let output = try TemporaryOutput(for: path, folder: plan.form == .folder, resumes: resumes)
+        let output = try TemporaryOutput(for: path, folder: plan.placement != .file, resumes: resumes)
         let files = try plan.files.map { (file) throws(CheckpointError) in
-            let place = file.name.isEmpty ? "" : "/" + file.name
-            return try PlacedFile(file, at: output.path + place, named: path + place, syncs: syncs)
+            try PlacedFile(
+                file, at: plan.temporaryPath(of: file, in: output.path, for: path),
+                named: plan.path(of: file, in: path), syncs: syncs)
         }
         for file in files { try file.reserve() }
         let journal = try write(files, plan, path: path, isResumed: output.isResumed)
@@ -52,7 +53,15 @@ public struct CheckpointWriter: Sendable {
         let manifest = try manifest.map { (manifest) throws(CheckpointError) in
             try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
         }
-        try output.finish()
+        if plan.placement == .shards {
+            try output.finishAsFiles(
+                plan.files.map { file in
+                    let path = plan.path(of: file, in: path)
+                    return (path.lastPathComponent, path)
+                })
+        } else {
+            try output.finish()
+        }
         journal.remove()
         try manifest?.finish()
         return written
@@ -93,6 +102,24 @@ public struct CheckpointWriter: Sendable {
     /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it needs.
     public func check(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         try plan.checkpoint.checkConsistency()
+        if plan.placement == .shards {
+            for file in plan.files { try checkName(plan, path: plan.path(of: file, in: path)) }
+        } else {
+            try checkName(plan, path: path)
+        }
+        let parent = path.deletingLastPathComponent
+        guard FileSystem.kind(of: parent) == .folder else {
+            throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
+        }
+        if let manifest {
+            try ManifestFile.check(manifest, beside: path)
+            try ManifestFile.check(manifest, replaces: replaces, for: plan.checkpoint)
+        }
+        try checkSpace(plan, path: path, parent: parent)
+    }
+
+    /// Whether an output may have a name.
+    private func checkName(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         let kind = FileSystem.kind(of: path)
         try refuseInput(plan, path: path)
         if kind == .other { throw CheckpointError(file: path, "is a device or a pipe, not a file") }
@@ -114,15 +141,6 @@ public struct CheckpointWriter: Sendable {
                 throw CheckpointError(file: path, "is a folder that holds other things than a checkpoint")
             }
         }
-        let parent = path.deletingLastPathComponent
-        guard FileSystem.kind(of: parent) == .folder else {
-            throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
-        }
-        if let manifest {
-            try ManifestFile.check(manifest, beside: path)
-            try ManifestFile.check(manifest, replaces: replaces, for: plan.checkpoint)
-        }
-        try checkSpace(plan, path: path, parent: parent)
     }
 
     /// Holds what has to be written against what the disk has; blocks that may be shared, and holes, take no space.
@@ -159,7 +177,10 @@ public struct CheckpointWriter: Sendable {
     ) throws(CheckpointError) -> Checkpoint {
         var written: Checkpoint
         switch plan.form {
-        case .gguf: written = try GGUF.open(try MappedFile(path: output))
+        case .gguf:
+            guard let first = plan.files.first else { preconditionFailure("a plan without files") }
+            let place = plan.temporaryPath(of: first, in: output, for: path)
+            written = try GGUF.open(try MappedFile(path: place))
         case .folder: written = try HuggingFaceFolder.open(output)
         case .safetensors:
             let file = try MappedFile(path: output)

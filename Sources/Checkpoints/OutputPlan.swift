@@ -4,7 +4,8 @@ internal import Formats
 public struct OutputPlan: Sendable {
     /// One file of the output.
     public struct File: Sendable {
-        /// Its name in the output folder; empty when the output is this one file.
+        /// Its name in the output folder; what continues the output's name when it is one of several shards; empty when the
+        /// output is this one file.
         public let name: String
         /// The bytes at its start.
         let header: [UInt8]
@@ -14,8 +15,20 @@ public struct OutputPlan: Sendable {
         public let byteCount: Int
     }
 
+    /// Where the files of an output lie.
+    public enum Placement: Sendable {
+        /// One file under the output's name.
+        case file
+        /// In a folder of that name.
+        case folder
+        /// Beside each other, under names that begin with the output's: x-00001-of-00002.gguf for x.gguf.
+        case shards
+    }
+
     /// The kind of output.
     public let form: Checkpoint.Form
+    /// Where the files lie.
+    public let placement: Placement
     /// The files, weights first.
     public let files: [File]
     /// The checkpoint that is laid out.
@@ -24,24 +37,63 @@ public struct OutputPlan: Sendable {
     /// The bytes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
+    /// How many of the files are shards of the tensors; 1 when they are not split.
+    public var shardCount: Int { max(1, files.count { !$0.tensors.isEmpty }) }
+
     /// Lays out a checkpoint in its own form.
     ///
+    /// - Parameter shardByteCount: the most bytes of tensors in a file, where a tensor is not larger; `nil` for one file.
     /// - Throws: when a tensor cannot be stored in that form.
-    public init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+    public init(_ checkpoint: Checkpoint, shardByteCount: Int? = nil) throws(CheckpointError) {
         self.checkpoint = checkpoint
         form = checkpoint.form
+        var names = NameSet(capacity: checkpoint.tensors.count)
+        for tensor in checkpoint.tensors where !names.insert(tensor.name) {
+            throw CheckpointError(file: checkpoint.path, tensor: tensor.name, "would be in the output twice")
+        }
         switch checkpoint.form {
-        case .gguf: files = [try GGUF.layout(checkpoint)]
-        case .safetensors: files = [try Safetensors.layout(checkpoint, name: "")]
+        case .gguf:
+            files = try GGUF.layout(checkpoint, limit: shardByteCount)
+            placement = files.count > 1 ? .shards : .file
+        case .safetensors:
+            guard shardByteCount == nil else {
+                throw CheckpointError(
+                    file: checkpoint.path, "is written as one safetensors file, which has no shards",
+                    hint: "name a folder as the output")
+            }
+            files = [try Safetensors.layout(checkpoint, tensors: checkpoint.tensors, name: "")]
+            placement = .file
         case .folder:
-            var files = [try Safetensors.layout(checkpoint, name: "model.safetensors")]
+            var (files, index) = try Safetensors.shardedLayout(checkpoint, limit: shardByteCount)
             for companion in checkpoint.companions {
                 files.append(OutputPlan.plain(companion.name, companion.contents))
             }
             if let config = checkpoint.config {
                 files.append(OutputPlan.plain("config.json", Array(JSON.object(config).pretty.utf8)))
             }
+            if let index {
+                files.append(OutputPlan.plain(HuggingFaceFolder.indexName, Array(JSON.object(index).pretty.utf8)))
+            }
             self.files = files
+            placement = .folder
+        }
+    }
+
+    /// The path of a file of an output.
+    public func path(of file: File, in output: String) -> String {
+        switch placement {
+        case .file: output
+        case .folder: output + "/" + file.name
+        case .shards: (output.hasSuffix(".gguf") ? String(output.dropLast(5)) : output) + file.name
+        }
+    }
+
+    /// Where a file lies while an output is written under a temporary name.
+    func temporaryPath(of file: File, in temporary: String, for output: String) -> String {
+        switch placement {
+        case .file: temporary
+        case .folder: temporary + "/" + file.name
+        case .shards: temporary + "/" + path(of: file, in: output).lastPathComponent
         }
     }
 

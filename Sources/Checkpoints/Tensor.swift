@@ -12,6 +12,8 @@ public struct Tensor: Sendable {
     public var recipe: Recipe
     /// The bytes of the whole tensor.
     public let byteCount: Int
+    /// How many elements it has.
+    public let count: Int
 
     /// Describes a tensor whose sizes were checked before.
     ///
@@ -25,25 +27,24 @@ public struct Tensor: Sendable {
         self.shape = shape
         self.recipe = recipe
         self.byteCount = byteCount
+        count = shape.contains(0) ? 0 : shape.reduce(1, *)
     }
 
     /// The bytes that a shape needs; `nil` when rows do not fill blocks or the number overflows.
     package static func byteCount(dtype: DType, shape: [Int]) -> Int? {
-        var count = 1
-        for dimension in shape {
-            let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
-            guard dimension >= 0, !overflow else { return nil }
-            count = product
+        guard shape.allSatisfy({ $0 >= 0 }), !dtype.isQuantized || (shape.last ?? 1) % dtype.blockCount == 0 else {
+            return nil
         }
-        if dtype.isQuantized, let row = shape.last, row % dtype.blockCount != 0 { return nil }
-        return dtype.byteCount(of: count)
+        // An empty tensor may have dimensions whose product is beyond any number.
+        return shape.contains(0) ? 0 : shape.checkedProduct.flatMap(dtype.byteCount(of:))
     }
 
-    /// How many elements it has.
-    public var count: Int { shape.reduce(1, *) }
-
-    /// Elements in one row, the innermost dimension; 1 for a scalar.
-    public var rowLength: Int { shape.last ?? 1 }
+    /// Elements in one row, the innermost dimension; 1 for a scalar. Elements of less than a byte fill bytes over the whole
+    /// tensor, not row by row: where a row ends inside a byte, all are one row.
+    public var rowLength: Int {
+        let length = shape.last ?? 1
+        return length % dtype.blockCount == 0 ? length : count
+    }
 
     /// How many rows it has; 0 when it is empty.
     public var rowCount: Int { rowLength == 0 ? 0 : count / rowLength }
@@ -57,5 +58,18 @@ public struct Tensor: Sendable {
         rows: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> Result {
         try recipe.withBytes(rows: rows, rowByteCount: rowByteCount, body)
+    }
+}
+
+extension [Int] {
+    /// The product, multiplied in order; `nil` when it overflows on the way.
+    package var checkedProduct: Int? {
+        var product = 1
+        for factor in self {
+            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+            guard !overflow else { return nil }
+            product = next
+        }
+        return product
     }
 }

@@ -4,6 +4,16 @@
 public struct DType: Hashable, Sendable, CustomStringConvertible {
     private let index: UInt8
 
+    /// Numbers of several bytes that lie one after another in a block.
+    public struct Field: Sendable, Equatable {
+        /// Where the first begins, from the start of the block.
+        public let byteOffset: Int
+        /// Bytes in one number.
+        public let width: Int
+        /// How many there are.
+        public let count: Int
+    }
+
     private struct Row: Sendable {
         let name: String
         let blockCount: Int
@@ -11,6 +21,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         let ggml: UInt32?
         let isSafetensors: Bool
         let fallback: String?
+        let numbers: [Field]
     }
 
     private static let rows: [Row] = {
@@ -22,9 +33,27 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
             return Row(
                 name: name, blockCount: elements, blockByteCount: bytes,
                 ggml: row["ggml"]?.int.map(UInt32.init), isSafetensors: row["safetensors"] == .bool(true),
-                fallback: row["fallback"]?.string)
+                fallback: row["fallback"]?.string, numbers: numbers(row, isPlain: elements == 1, byteCount: bytes))
         }
     }()
+
+    /// The fields of a row; an element of a plain type is one number.
+    private static func numbers(_ row: JSON, isPlain: Bool, byteCount: Int) -> [Field] {
+        guard let fields = row["numbers"]?.array else {
+            return isPlain && byteCount > 1 ? [Field(byteOffset: 0, width: byteCount, count: 1)] : []
+        }
+        return fields.map { field in
+            guard let values = field.array?.compactMap(\.int), values.count == 3 else {
+                preconditionFailure("formats/quants/types.json: a field is incomplete")
+            }
+            return Field(byteOffset: values[0], width: values[1], count: values[2])
+        }
+    }
+
+    private static let ggml: [UInt32: DType] = Dictionary(
+        uniqueKeysWithValues: all.compactMap { type in type.ggml.map { ($0, type) } })
+    private static let safetensors: [String: DType] = Dictionary(
+        uniqueKeysWithValues: all.filter(\.isSafetensors).map { ($0.name, $0) })
 
     private static func first(where matches: (Row) -> Bool) -> DType? {
         rows.firstIndex(where: matches).map { DType(index: UInt8($0)) }
@@ -41,7 +70,13 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
 
     /// The type with that number in ggml's enumeration.
     public init?(ggml: UInt32) {
-        guard let found = DType.first(where: { $0.ggml == ggml }) else { return nil }
+        guard let found = DType.ggml[ggml] else { return nil }
+        self = found
+    }
+
+    /// The type that a safetensors header names so, in capitals.
+    public init?(safetensors name: String) {
+        guard let found = DType.safetensors[name] else { return nil }
         self = found
     }
 
@@ -73,6 +108,8 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public var isQuantized: Bool { row.blockCount >= 32 }
     /// The type with smaller blocks that takes its place for rows that its blocks do not divide.
     public var fallback: DType? { row.fallback.flatMap(DType.init(named:)) }
+    /// The fields of a block whose bytes a big-endian machine stores the other way round.
+    public var numbers: [Field] { row.numbers }
     /// Bits per element, scales included.
     public var bitsPerElement: Double { Double(blockByteCount * 8) / Double(blockCount) }
 

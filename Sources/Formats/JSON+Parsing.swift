@@ -32,17 +32,24 @@ extension JSON {
 }
 
 /// A recursive-descent scanner over bytes; every read is preceded by a check of the end.
-private struct JSONScanner {
+package struct JSONScanner {
     let bytes: UnsafeRawBufferPointer
-    var position = 0
+    /// The next byte to look at.
+    package internal(set) var position = 0
 
-    var atEnd: Bool { position >= bytes.count }
+    /// A scanner at the start of a text, which the caller keeps alive.
+    package init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    func error(_ problem: String, at offset: Int? = nil) -> JSONError {
+    /// Whether nothing is left.
+    package var atEnd: Bool { position >= bytes.count }
+
+    /// An error here, or at an offset.
+    package func error(_ problem: String, at offset: Int? = nil) -> JSONError {
         JSONError(problem: problem, byteOffset: offset ?? position)
     }
 
-    mutating func skipSpace() {
+    /// Goes to the next byte that is no white space.
+    package mutating func skipSpace() {
         while position < bytes.count {
             switch bytes[position] {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
@@ -67,7 +74,7 @@ private struct JSONScanner {
         }
     }
 
-    private mutating func literal(_ word: StaticString, _ value: JSON) throws(JSONError) -> JSON {
+    mutating func literal(_ word: StaticString, _ value: JSON) throws(JSONError) -> JSON {
         let count = word.utf8CodeUnitCount
         guard bytes.count - position >= count,
             (0..<count).allSatisfy({ bytes[position + $0] == word.utf8Start[$0] })
@@ -117,7 +124,7 @@ private struct JSONScanner {
         }
     }
 
-    private mutating func take(_ byte: UInt8) -> Bool {
+    mutating func take(_ byte: UInt8) -> Bool {
         guard position < bytes.count, bytes[position] == byte else { return false }
         position += 1
         return true
@@ -130,6 +137,11 @@ private struct JSONScanner {
     }
 
     private mutating func number() throws(JSONError) -> JSON {
+        .number(String(decoding: try numberText(), as: UTF8.self))
+    }
+
+    /// The text of a number.
+    mutating func numberText() throws(JSONError) -> UnsafeRawBufferPointer {
         let start = position
         _ = take(UInt8(ascii: "-"))
         let leadingZero = position < bytes.count && bytes[position] == UInt8(ascii: "0")
@@ -142,23 +154,29 @@ private struct JSONScanner {
             if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
             if digits() == 0 { throw error("digits are missing in an exponent") }
         }
-        return .number(String(decoding: bytes[start..<position], as: UTF8.self))
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<position])
     }
 
-    private mutating func string() throws(JSONError) -> String {
+    /// A string, unescaped.
+    package mutating func string() throws(JSONError) -> String {
         let start = position
-        position += 1
-        let first = position
-        while position < bytes.count {
-            let byte = bytes[position]
+        let first = position + 1
+        var end = first
+        var seen: UInt8 = 0
+        while end < bytes.count {
+            let byte = bytes[end]
             if byte == UInt8(ascii: "\"") {
-                let text = try validated(bytes[first..<position], at: start)
-                position += 1
-                return text
+                position = end + 1
+                let text = UnsafeRawBufferPointer(rebasing: bytes[first..<end])
+                return seen < 0x80 ? String(ascii: text) : try validated(text, at: start)
             }
-            if byte == UInt8(ascii: "\\") { return try escapedString(from: first, start: start) }
-            guard byte >= 0x20 else { throw error("a control character stands in a string") }
-            position += 1
+            if byte == UInt8(ascii: "\\") {
+                position = end
+                return try escapedString(from: first, start: start)
+            }
+            guard byte >= 0x20 else { throw error("a control character stands in a string", at: end) }
+            seen |= byte
+            end += 1
         }
         throw error("a string has no end", at: start)
     }
@@ -230,5 +248,15 @@ private struct JSONScanner {
             position += 1
         }
         return code
+    }
+}
+
+extension String {
+    /// A text of bytes below 128: most keys and names are, and need no check of their own.
+    fileprivate init(ascii bytes: UnsafeRawBufferPointer) {
+        self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+            return bytes.count
+        }
     }
 }

@@ -58,21 +58,45 @@ public struct LayerPattern: Sendable, Hashable {
     ///
     /// - Returns: `nil` when no names are numbered so.
     public init?(names: some Sequence<String>) {
-        var seen: [String: (tensors: Int, layers: Set<Int>)] = [:]
-        for name in names {
-            guard let (prefix, layer) = LayerPattern.split(name) else { continue }
-            seen[prefix, default: (0, [])].tensors += 1
-            seen[prefix, default: (0, [])].layers.insert(layer)
+        // A list may have a layer many times, but neighbours mostly share theirs.
+        var found: [String: (tensors: Int, layers: [Int])] = [:]
+        var last = (prefix: "", tensors: 0, layers: [Int]())
+        func keep() {
+            guard last.tensors > 0 else { return }
+            found[last.prefix, default: (0, [])].tensors += last.tensors
+            found[last.prefix, default: (0, [])].layers += last.layers
         }
-        let dense = seen.filter { $0.value.layers.max() == $0.value.layers.count - 1 }
+        for name in names {
+            if let layer = LayerPattern.layer(of: name, behind: last.prefix), last.tensors > 0 {
+                last.tensors += 1
+                if last.layers.last != layer { last.layers.append(layer) }
+            } else if let (prefix, layer) = LayerPattern.split(name) {
+                keep()
+                last = (prefix, 1, [layer])
+            }
+        }
+        keep()
+        let dense = found.compactMap { prefix, value -> (prefix: String, tensors: Int, count: Int)? in
+            let layers = Set(value.layers)
+            return layers.max() == layers.count - 1 ? (prefix, value.tensors, layers.count) : nil
+        }
         // Ties go to the first in alphabetical order, so that a run repeats.
-        guard
-            let best = dense.max(by: {
-                ($0.value.tensors, $1.key) < ($1.value.tensors, $0.key)
-            })
-        else { return nil }
-        prefix = best.key
-        count = best.value.layers.count
+        guard let best = dense.max(by: { ($0.tensors, $1.prefix) < ($1.tensors, $0.prefix) }) else { return nil }
+        prefix = best.prefix
+        count = best.count
+    }
+
+    /// The number that stands behind a prefix and before a dot; `nil` when none does.
+    private static func layer(of name: String, behind prefix: String) -> Int? {
+        var name = name, prefix = prefix
+        return name.withUTF8 { name in
+            prefix.withUTF8 { prefix in
+                guard name.count > prefix.count, name.starts(with: prefix) else { return nil }
+                let rest = name[prefix.count...]
+                guard let dot = rest.firstIndex(of: UInt8(ascii: ".")) else { return nil }
+                return number(rest[..<dot])
+            }
+        }
     }
 
     /// The layer that a name belongs to; `nil` outside the layers.

@@ -61,6 +61,13 @@ struct OutputOptions: ParsableArguments {
             valueName: "path"))
     var manifest: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Split a folder or a GGUF file into files of at most this size: 5GB, 500MB, 2GiB, or a number of bytes.",
+            valueName: "size"))
+    var shardSize: ShardSize?
+
     @Flag(name: .long, help: "Replace an output that exists.")
     var force = false
 
@@ -97,6 +104,7 @@ struct OutputOptions: ParsableArguments {
     }
 
     func validate() throws {
+        if isStream, shardSize != nil { throw ValidationError("--shard-size makes several files; -o - writes one") }
         if isStream, resume { throw ValidationError("--resume goes on with a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
         if isStream, manifest != nil {

@@ -23,7 +23,7 @@ struct WriteRun {
 
     /// Finds out what can be known before anything is computed: names, types and space.
     func check(_ checkpoint: Checkpoint) throws {
-        let plan = try OutputPlan(checkpoint)
+        let plan = try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount)
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
@@ -33,7 +33,7 @@ struct WriteRun {
     /// - Returns: the checkpoint as it was read back; `nil` after `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
-        let plan = try OutputPlan(checkpoint)
+        let plan = try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount)
         if output.dryRun {
             describe(plan)
             return nil
@@ -53,8 +53,9 @@ struct WriteRun {
             Output.json(answer)
         } else {
             common.note(
-                "wrote \(output.output): \(written.layerCount) layers, \(written.tensors.count) tensors, "
-                    + "\(plan.byteCount.byteText) in \(progress.seconds.fixed(1)) s")
+                "wrote \(name(of: plan)): \(written.layerCount) layers, \(written.tensors.count) tensors, "
+                    + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
+            )
         }
         return written
     }
@@ -79,15 +80,22 @@ struct WriteRun {
                 + "\(plan.byteCount.byteText) to standard output")
     }
 
+    /// The name that opens the output: of shards beside each other the first one's.
+    private func name(of plan: OutputPlan) -> String {
+        guard plan.placement == .shards, let first = plan.files.first else { return output.output }
+        return plan.path(of: first, in: output.output)
+    }
+
     private func summary(_ plan: OutputPlan, seconds: Double?) -> JSONObject {
         var result = JSONObject([
-            ("output", .string(output.output)), ("byteCount", .int(plan.byteCount)),
+            ("output", .string(name(of: plan))), ("byteCount", .int(plan.byteCount)),
             ("layers", .int(plan.checkpoint.layerCount)),
         ])
         result["manifest"] = output.manifestPath.map(JSON.string)
         result["dropped"] = dropped.map { .string($0.text) }
         result["parameters"] = .int(plan.checkpoint.parameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)
+        if plan.shardCount > 1 { result["shards"] = .int(plan.shardCount) }
         result["seconds"] = seconds.map { .double(($0 * 1000).rounded() / 1000) }
         for (key, value) in extra { result[key] = value }
         return result
@@ -117,7 +125,7 @@ struct WriteRun {
             ])
         }
         table.print()
-        Output.line("\(output.output): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written")
+        Output.line("\(name(of: plan)): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written")
     }
 }
 

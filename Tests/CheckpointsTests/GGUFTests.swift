@@ -107,7 +107,16 @@ struct GGUFTests {
         Hostile("the magic number alone", Array("GGUF".utf8), "the version needs 4 bytes; the file has 0 more"),
         Hostile("version 1", with { $0.version = 1 }, "is GGUF version 1"),
         Hostile("version 4", with { $0.version = 4 }, "is GGUF version 4"),
-        Hostile("a big-endian file", with { $0.version = UInt32(3).byteSwapped }, "is a big-endian GGUF file"),
+        Hostile("version 0", with { $0.version = 0 }, "is GGUF version 0"),
+        Hostile("version 4 of a big-endian file", with { $0.version = UInt32(4).byteSwapped }, "is GGUF version 4"),
+        Hostile(
+            "a little-endian file that says it is big-endian", with { $0.version = UInt32(3).byteSwapped },
+            "more than the file can hold"),
+        Hostile("a magic number of another file", Array("GGUG".utf8) + Array(small.bytes[4...]), "is neither"),
+        Hostile("a key of no bytes", pair("", .u32(1)), "a key has no name"),
+        Hostile(
+            "dimensions whose product wraps before a dimension of 0",
+            tensor(.init("a", shape: [0, 1 << 32, 1 << 32], data: [])), "cannot have the shape"),
         Hostile(
             "more tensors than bytes", with { $0.claimedTensors = 1 << 20 },
             "the tensor count is 1,048,576, more than the file can hold"),
@@ -132,9 +141,10 @@ struct GGUFTests {
         Hostile(
             "an array of unknown type",
             pair("k", .init(type: 9, bytes: littleEndian(UInt32(77)) + littleEndian(UInt64(0)))),
-            "the array 'k' has elements of type 77"),
+            "the array 'k' has elements of unknown type 77"),
         Hostile(
-            "an array in an array", pair("k", .array(9, [.array(4, [.u32(1)])])), "the array 'k' has elements of type 9"
+            "an array in an array", pair("k", .array(9, [.array(4, [.u32(1)])])),
+            "the array 'k' holds arrays, which no runtime reads"
         ),
         Hostile(
             "an array longer than the file",
@@ -151,11 +161,11 @@ struct GGUFTests {
         Hostile(
             "a key twice", GGUFBytes([architecture, architecture]).bytes, "the key 'general.architecture' stands twice"),
         Hostile("alignment 0", pair("general.alignment", .u32(0)), "general.alignment is"),
-        Hostile("alignment 3", pair("general.alignment", .u32(3)), "not a 32-bit power of two"),
-        Hostile("alignment as text", pair("general.alignment", .text("32")), "not a 32-bit power of two"),
+        Hostile("alignment 3", pair("general.alignment", .u32(3)), "not a power of two of the type u32"),
+        Hostile("alignment as text", pair("general.alignment", .text("32")), "not a power of two of the type u32"),
         Hostile(
             "alignment in 64 bits", pair("general.alignment", .init(type: 10, bytes: littleEndian(UInt64(32)))),
-            "not a 32-bit power of two"),
+            "not a power of two of the type u32"),
         Hostile(
             "alignment 2^31",
             GGUFBytes([("general.alignment", .u32(1 << 31))], [.init("a.0.w", shape: [1], data: [1, 2, 3, 4])]).bytes,

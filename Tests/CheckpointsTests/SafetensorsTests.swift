@@ -100,17 +100,17 @@ struct SafetensorsTests {
         ).bytes
     }
 
-    private static func two(_ first: String, _ second: String) -> [UInt8] {
+    private static func two(_ first: String, _ second: String, name: String = "b") -> [UInt8] {
         func tensor(_ offsets: String) -> String { #"{"dtype":"F32","shape":[1],"data_offsets":\#(offsets)}"# }
         return SafetensorsBytes(
-            header: #"{"a":\#(tensor(first)),"b":\#(tensor(second))}"#, data: Array(repeating: 0, count: 8)
+            header: #"{"a":\#(tensor(first)),"\#(name)":\#(tensor(second))}"#, data: Array(repeating: 0, count: 8)
         ).bytes
     }
 
     static let hostile: [Hostile] = [
         Hostile("nothing", [], "is empty"),
         Hostile("seven bytes", Array(repeating: 0, count: 7), "the header's length needs 8 bytes; the file has 7 more"),
-        Hostile("a header of no bytes", littleEndian(UInt64(0)), "the text ends where a value should be"),
+        Hostile("a header of no bytes", littleEndian(UInt64(0)), "the header: not a JSON object (at byte 8)"),
         Hostile(
             "a header longer than the file", SafetensorsBytes(header: "{}", data: [], claimedLength: 3).bytes,
             "the header needs 3 bytes; the file has 2 more"),
@@ -124,15 +124,15 @@ struct SafetensorsTests {
             "a header that is too short", SafetensorsBytes(header: "{}", data: [], claimedLength: 1).bytes,
             "a key in quotes is missing"),
         Hostile(
-            "no JSON", SafetensorsBytes(header: "hello", data: []).bytes, "the header: not a JSON value (at byte 8)"),
-        Hostile("no object", SafetensorsBytes(header: "[]", data: []).bytes, "the header is not a JSON object"),
+            "no JSON", SafetensorsBytes(header: "hello", data: []).bytes, "the header: not a JSON object (at byte 8)"),
+        Hostile(
+            "no object", SafetensorsBytes(header: "[]", data: []).bytes, "the header: not a JSON object (at byte 8)"),
         Hostile("no UTF-8", [4, 0, 0, 0, 0, 0, 0, 0] + [0x7B, 0x22, 0xFF, 0x22], "a string is not UTF-8"),
         Hostile(
-            "a name twice", SafetensorsBytes(header: #"{"a":{},"\u0061":{}}"#, data: []).bytes,
-            "the key 'a' stands twice"),
+            "a name twice", two("[0,4]", "[4,8]", name: #"\u0061"#), "tensor 'a' stands twice in the header"),
         Hostile(
             "nested without end", SafetensorsBytes(header: String(repeating: #"{"a":"#, count: 50_000), data: []).bytes,
-            "nested deeper than 128 levels"),
+            "nested deeper than 127 levels"),
         Hostile(
             "metadata that is no text", SafetensorsBytes(header: #"{"__metadata__":{"a":1}}"#, data: []).bytes,
             "__metadata__ is not a map from text to text"),

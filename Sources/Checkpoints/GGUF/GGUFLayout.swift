@@ -2,32 +2,32 @@ internal import Formats
 
 extension GGUF {
     /// Lays out one file of version 3, with the alignment that the metadata names.
-    static func layout(_ checkpoint: Checkpoint) throws(CheckpointError) -> OutputPlan.File {
-        guard checkpoint.metadata.architecture != nil else {
-            throw CheckpointError(
-                file: checkpoint.path, "has no general.architecture, which a GGUF file needs")
-        }
-        let alignment = checkpoint.metadata["general.alignment"]?.int ?? defaultAlignment
+    ///
+    /// - Parameters:
+    ///   - tensors: those of this file.
+    ///   - metadata: the pairs of this file.
+    ///   - name: what the output's name is continued with; empty when the output is this one file.
+    static func layout(
+        _ checkpoint: Checkpoint, tensors: [Tensor], metadata: GGUFMetadata, name: String
+    ) throws(CheckpointError) -> OutputPlan.File {
+        let alignment = try alignment(of: metadata, file: checkpoint.path)
         var writer = GGUFHeaderWriter()
         writer.bytes += magic
         writer.append(UInt32(3))
-        writer.append(UInt64(checkpoint.tensors.count))
-        writer.append(UInt64(checkpoint.metadata.pairs.count))
-        for pair in checkpoint.metadata.pairs {
+        writer.append(UInt64(tensors.count))
+        writer.append(UInt64(metadata.pairs.count))
+        for pair in metadata.pairs {
+            guard !pair.key.isEmpty else {
+                throw CheckpointError(file: checkpoint.path, "has metadata without a name, which no runtime reads")
+            }
             writer.append(pair.key)
             writer.append(pair.value.type)
             writer.append(pair.value)
         }
         var offset = 0
         var offsets: [Int] = []
-        for tensor in checkpoint.tensors {
-            guard let type = tensor.dtype.ggml, tensor.shape.count <= maximumDimensions,
-                tensor.name.utf8.count <= maximumNameBytes
-            else {
-                throw CheckpointError(
-                    file: checkpoint.path, tensor: tensor.name,
-                    "of type \(tensor.dtype) and shape \(tensor.shape) does not fit a GGUF file")
-            }
+        for tensor in tensors {
+            let type = try storedType(of: tensor, file: checkpoint.path)
             writer.append(tensor.name)
             writer.append(UInt32(tensor.shape.count))
             for size in tensor.shape.reversed() { writer.append(UInt64(size)) }
@@ -38,9 +38,29 @@ extension GGUF {
         }
         let start = writer.bytes.count.aligned(to: alignment).value
         return OutputPlan.File(
-            name: "", header: writer.bytes,
-            tensors: zip(checkpoint.tensors, offsets).map { ($0, start + $1) },
+            name: name, header: writer.bytes, tensors: zip(tensors, offsets).map { ($0, start + $1) },
             byteCount: start + offset)
+    }
+
+    /// The number of a tensor's type.
+    ///
+    /// - Throws: when a GGUF file cannot hold the tensor, or a runtime would not find it under its name.
+    private static func storedType(of tensor: Tensor, file: String) throws(CheckpointError) -> UInt32 {
+        func wrong(_ problem: String) -> CheckpointError { CheckpointError(file: file, tensor: tensor.name, problem) }
+        guard let type = tensor.dtype.ggml else {
+            throw wrong("has the type \(tensor.dtype), which GGUF cannot hold")
+        }
+        guard tensor.shape.count <= maximumDimensions else {
+            throw wrong("has \(tensor.shape.count) dimensions; GGUF holds at most \(maximumDimensions)")
+        }
+        let count = tensor.name.utf8.count
+        guard count <= maximumNameBytes else {
+            throw wrong("has a name of \(count) bytes; GGUF holds at most \(maximumNameBytes)")
+        }
+        guard !tensor.name.utf8.contains(0) else {
+            throw wrong("has a zero byte in its name, where runtimes would end it")
+        }
+        return type
     }
 }
 

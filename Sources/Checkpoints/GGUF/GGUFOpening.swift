@@ -1,9 +1,6 @@
 internal import Formats
 
 extension GGUF {
-    /// The most that fits the five digits of a shard's name.
-    private static let maximumShards = 99_999
-
     /// Opens a file on the disk, or all shards of a split when the file is one of them.
     static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
         try open(file, in: DiskFolder(beside: file.path))
@@ -46,7 +43,7 @@ extension GGUF {
         let stem = String(opened.path.lastPathComponent.dropLast(suffix.count))
         var tensors: [Tensor] = []
         var sources: [MappedFile] = []
-        var seen: Set<ExactString> = []
+        var seen = NameSet(capacity: checkpoint.tensors.count)
         for shard in 0..<shards {
             let file = shard == number ? opened : try folder.image(stem + shardSuffix(shard, of: shards))
             let contents = try read(file)
@@ -57,7 +54,7 @@ extension GGUF {
                     file: file.path, "is not shard \(shard + 1) of \(shards) as its name says")
             }
             if shard == 0 { checkpoint.metadata = contents.metadata }
-            for tensor in contents.tensors where !seen.insert(ExactString(tensor.name)).inserted {
+            for tensor in contents.tensors where !seen.insert(tensor.name) {
                 throw CheckpointError(
                     file: file.path, tensor: tensor.name, "is in another shard too")
             }
@@ -69,17 +66,8 @@ extension GGUF {
                 file: opened.path,
                 "the shards hold \(tensors.count) tensors; split.tensors.count is \(expected)")
         }
-        for key in ["split.no", "split.count", "split.tensors.count"] { checkpoint.metadata[key] = nil }
+        for key in splitKeys { checkpoint.metadata[key] = nil }
         checkpoint.tensors = tensors
         checkpoint.sources = sources
-    }
-
-    /// The end of a shard's name: `-00002-of-00003.gguf`.
-    private static func shardSuffix(_ number: Int, of count: Int) -> String {
-        func padded(_ value: Int) -> String {
-            let digits = String(value)
-            return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
-        }
-        return "-\(padded(number + 1))-of-\(padded(count)).gguf"
     }
 }

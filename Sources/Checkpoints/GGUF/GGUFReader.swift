@@ -1,6 +1,6 @@
 internal import Formats
 
-// GGUF, versions 2 and 3, all numbers little-endian:
+// GGUF, versions 2 and 3, all numbers in one byte order:
 //
 //     "GGUF"  u32 version  u64 tensor count  u64 pair count
 //     pairs:    string key, u32 type, value
@@ -9,6 +9,8 @@ internal import Formats
 //     data:     each tensor at its offset from here, padded to the alignment
 //
 //     string:   u64 bytes, UTF-8;   array: u32 element type, u64 count, elements
+//
+// Refused is what llama.cpp refuses, and what gguf-py does; text that is not UTF-8 is refused too.
 
 /// The constants of the format.
 enum GGUF {
@@ -32,23 +34,22 @@ enum GGUF {
             throw CheckpointError(file: file.path, "is not a GGUF file")
         }
         let version = try reader.integer(UInt32.self, "the version")
-        guard version == 2 || version == 3 else {
-            let swapped = version.byteSwapped
-            throw reader.error(
-                swapped == 2 || swapped == 3
-                    ? "is a big-endian GGUF file" : "is GGUF version \(version)",
-                hint: "little-endian versions 2 and 3 are read")
+        // The low half of a small number is nothing when its bytes are turned round.
+        reader.isBigEndian = version & 0xFFFF == 0
+        let number = reader.isBigEndian ? version.byteSwapped : version
+        guard number == 2 || number == 3 else {
+            throw reader.error("is GGUF version \(number)", hint: "versions 2 and 3 are read")
         }
         let tensorCount = try reader.count(of: 24, limit: maximumStringOrArray, "the tensor count")
         let pairCount = try reader.count(of: 13, limit: maximumStringOrArray, "the number of pairs")
         let metadata = try readPairs(pairCount, from: &reader)
-        let alignment = try alignment(of: metadata, file: file)
+        let alignment = try alignment(of: metadata, file: file.path)
         let infos = try readInfos(tensorCount, from: &reader)
         let (start, overflow) = reader.position.aligned(to: alignment)
         guard !overflow else { throw reader.error("the header is too long") }
-        return Contents(
-            metadata: metadata,
-            tensors: try place(infos, start: start, alignment: alignment, file: file))
+        var tensors = try place(infos, start: start, alignment: alignment, file: file)
+        if reader.isBigEndian { tensors = tensors.map { $0.byteSwapped() } }
+        return Contents(metadata: metadata, tensors: tensors)
     }
 
     private struct Info {
@@ -62,11 +63,12 @@ enum GGUF {
         _ count: Int, from reader: inout ByteReader
     ) throws(CheckpointError) -> GGUFMetadata {
         var metadata = GGUFMetadata()
-        var seen: Set<ExactString> = []
+        var seen = NameSet(capacity: count)
         for _ in 0..<count {
             let key = try string(&reader, "a key")
+            guard !key.isEmpty else { throw reader.error("a key has no name") }
             let type = try reader.integer(UInt32.self, "the type of '\(key)'")
-            guard seen.insert(ExactString(key)).inserted else {
+            guard seen.insert(key) else {
                 throw reader.error("the key '\(key)' stands twice")
             }
             metadata.append(newKey: key, try value(type, &reader, key: key, nested: false))
@@ -105,7 +107,10 @@ enum GGUF {
         case 9 where !nested:
             let element = try reader.integer(UInt32.self, what())
             guard let unit = minimumByteCount[element] else {
-                throw reader.error("the array '\(key)' has elements of type \(element)")
+                throw reader.error(
+                    element == 9
+                        ? "the array '\(key)' holds arrays, which no runtime reads"
+                        : "the array '\(key)' has elements of unknown type \(element)")
             }
             let count = try reader.count(of: unit, limit: maximumStringOrArray, "the length of '\(key)'")
             var values: [GGUFValue] = []
@@ -125,12 +130,12 @@ enum GGUF {
 
     /// The alignment that the metadata asks for, checked.
     static func alignment(
-        of metadata: GGUFMetadata, file: any FileImage
+        of metadata: GGUFMetadata, file: String
     ) throws(CheckpointError) -> Int {
         guard let value = metadata["general.alignment"] else { return defaultAlignment }
         guard case .u32(let alignment) = value, alignment > 0, alignment.nonzeroBitCount == 1 else {
             throw CheckpointError(
-                file: file.path, "general.alignment is \(value), not a 32-bit power of two")
+                file: file, "general.alignment is \(value.text), not a power of two of the type u32")
         }
         return Int(alignment)
     }
@@ -140,7 +145,7 @@ enum GGUF {
     ) throws(CheckpointError) -> [Info] {
         var infos: [Info] = []
         infos.reserveCapacity(count)
-        var seen: Set<ExactString> = []
+        var seen = NameSet(capacity: count)
         for _ in 0..<count {
             let name = try string(&reader, "a tensor's name")
             func wrong(_ problem: String) -> CheckpointError {
@@ -150,20 +155,21 @@ enum GGUF {
             guard name.utf8.count <= maximumNameBytes else {
                 throw wrong("has a name of \(name.utf8.count) bytes; at most \(maximumNameBytes) are allowed")
             }
-            guard seen.insert(ExactString(name)).inserted else { throw wrong("stands twice") }
+            guard seen.insert(name) else { throw wrong("stands twice") }
             let dimensions = try reader.integer(UInt32.self, "the number of dimensions")
             guard dimensions <= maximumDimensions else {
                 throw wrong("has \(dimensions) dimensions; at most \(maximumDimensions) are allowed")
             }
-            var shape: [Int] = []
+            var sizes: [Int] = []
             for _ in 0..<dimensions {
                 let raw = try reader.integer(UInt64.self, "a dimension")
                 guard let size = Int(exactly: raw) else { throw wrong("has a dimension of \(raw.grouped)") }
-                shape.insert(size, at: 0)
+                sizes.append(size)
             }
+            let shape = Array(sizes.reversed())
             let type = try reader.integer(UInt32.self, "the type of a tensor")
             guard let dtype = DType(ggml: type) else { throw wrong("has the unknown type \(type)") }
-            guard Tensor.byteCount(dtype: dtype, shape: shape) != nil else {
+            guard sizes.checkedProduct != nil, Tensor.byteCount(dtype: dtype, shape: shape) != nil else {
                 throw wrong("of type \(dtype) cannot have the shape \(shape)")
             }
             let offset = try reader.integer(UInt64.self, "the offset of a tensor")

@@ -3,16 +3,18 @@ internal import Formats
 extension Safetensors {
     /// Lays out one file: wider types first, so that every tensor is aligned to its elements, else in order.
     static func layout(
-        _ checkpoint: Checkpoint, name: String
+        _ checkpoint: Checkpoint, tensors: [Tensor], name: String
     ) throws(CheckpointError) -> OutputPlan.File {
-        for tensor in checkpoint.tensors where !tensor.dtype.isSafetensors {
+        for tensor in tensors where !tensor.dtype.isSafetensors {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,
                 "has the type \(tensor.dtype), which safetensors cannot hold",
                 hint: "name the output x.gguf, or convert to bf16")
         }
-        let tensors = checkpoint.tensors.enumerated().sorted { a, b in
-            (b.element.dtype.blockByteCount, a.offset) < (a.element.dtype.blockByteCount, b.offset)
+        // Elements of less than a byte go last, with the bytes.
+        func width(_ dtype: DType) -> Int { dtype.blockCount == 1 ? dtype.blockByteCount : 1 }
+        let tensors = tensors.enumerated().sorted { a, b in
+            (width(b.element.dtype), a.offset) < (width(a.element.dtype), b.offset)
         }.map(\.element)
         var header = JSONObject()
         if let metadata = checkpoint.headerMetadata { header["__metadata__"] = .object(metadata) }

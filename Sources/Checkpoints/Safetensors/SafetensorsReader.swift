@@ -19,14 +19,6 @@ enum Safetensors {
         var tensors: [Tensor]
     }
 
-    private struct Entry {
-        let name: String
-        let dtype: DType
-        let shape: [Int]
-        let begin: Int
-        let end: Int
-    }
-
     /// Reads and checks the header of a file: after it, the tensors cover the data exactly.
     static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
         if let problem = file.foreignContents { throw CheckpointError(file: file.path, problem) }
@@ -39,85 +31,49 @@ enum Safetensors {
                 hint: "it may not be a safetensors file")
         }
         let bytes = try reader.take(byteCount, "the header")
-        let header: JSON
+        let header: SafetensorsHeader
         do throws(JSONError) {
-            header = try JSON.parse(bytes)
+            header = try SafetensorsHeader(bytes)
         } catch {
             throw CheckpointError(
                 file: file.path, byteOffset: 8 + error.byteOffset, "the header: \(error.problem)")
         }
-        guard let object = header.object else {
-            throw CheckpointError(file: file.path, "the header is not a JSON object")
-        }
-        var metadata: JSONObject?
-        var entries: [Entry] = []
-        for (name, value) in object.members {
-            if name == "__metadata__" {
-                metadata = try checkedMetadata(value, file: file)
-            } else {
-                entries.append(try entry(name, value, file: file))
-            }
-        }
         return Contents(
-            metadata: metadata,
-            tensors: try place(entries, start: reader.position, file: file))
+            metadata: header.metadata, tensors: try place(header.entries, start: reader.position, file: file))
     }
 
-    private static func checkedMetadata(
-        _ value: JSON, file: any FileImage
-    ) throws(CheckpointError) -> JSONObject {
-        guard let object = value.object, object.members.allSatisfy({ $0.1.string != nil }) else {
-            throw CheckpointError(file: file.path, "__metadata__ is not a map from text to text")
-        }
-        return object
-    }
-
-    private static func entry(
-        _ name: String, _ value: JSON, file: any FileImage
-    ) throws(CheckpointError) -> Entry {
-        func wrong(_ problem: String) -> CheckpointError {
-            CheckpointError(file: file.path, tensor: name, problem)
-        }
-        guard let typeName = value["dtype"]?.string else { throw wrong("has no dtype") }
-        guard let dtype = DType(named: typeName), dtype.isSafetensors, dtype.name == typeName else {
-            throw wrong("has the unknown dtype '\(typeName)'")
-        }
-        guard let dimensions = value["shape"]?.array, dimensions.allSatisfy({ ($0.int ?? -1) >= 0 })
-        else { throw wrong("has no shape of whole numbers") }
-        let shape = dimensions.compactMap(\.int)
-        guard let offsets = value["data_offsets"]?.array?.compactMap(\.int), offsets.count == 2,
-            0 <= offsets[0], offsets[0] <= offsets[1]
-        else { throw wrong("has no data_offsets in order") }
-        guard let byteCount = Tensor.byteCount(dtype: dtype, shape: shape) else {
-            throw wrong("of type \(dtype) cannot have the shape \(shape)")
-        }
-        guard byteCount == offsets[1] - offsets[0] else {
-            throw wrong(
-                "of type \(dtype) and shape \(shape) needs \(byteCount.grouped) bytes; its offsets hold "
-                    + (offsets[1] - offsets[0]).grouped)
-        }
-        return Entry(name: name, dtype: dtype, shape: shape, begin: offsets[0], end: offsets[1])
-    }
-
+    /// Places the tensors: each begins where the one before ends, and the last one ends with the file.
     private static func place(
-        _ entries: [Entry], start: Int, file: any FileImage
+        _ entries: [SafetensorsHeader.Entry], start: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
-        let sorted = entries.sorted { ($0.begin, $0.end) < ($1.begin, $1.end) }
+        var names = NameSet(capacity: entries.count)
+        for entry in entries {
+            guard names.insert(entry.name) else {
+                throw CheckpointError(file: file.path, tensor: entry.name, "stands twice in the header")
+            }
+            guard entry.range != nil else { throw problem(entry, file: file) }
+        }
+        func places(_ entry: SafetensorsHeader.Entry) -> (Int, Int) {
+            (entry.range?.lowerBound ?? 0, entry.range?.upperBound ?? 0)
+        }
+        // Most files are in order already.
+        let isSorted = zip(entries, entries.dropFirst()).allSatisfy { places($0) <= places($1) }
         var expected = 0
         var tensors: [Tensor] = []
         tensors.reserveCapacity(entries.count)
-        for entry in sorted {
-            guard entry.begin == expected else {
+        for entry in isSorted ? entries : entries.sorted(by: { places($0) < places($1) }) {
+            guard let dtype = entry.dtype, let shape = entry.shape, let range = entry.range,
+                shape.checkedProduct != nil, Tensor.byteCount(dtype: dtype, shape: shape) == range.count
+            else { throw problem(entry, file: file) }
+            guard range.lowerBound == expected else {
                 throw CheckpointError(
                     file: file.path, tensor: entry.name,
-                    "starts at offset \(entry.begin.grouped) of the data; \(expected.grouped) was expected")
+                    "starts at offset \(range.lowerBound.grouped) of the data; \(expected.grouped) was expected")
             }
-            let (byteOffset, overflow) = start.addingReportingOverflow(entry.begin)
-            let recipe = try file.recipe(
-                overflow ? Int.max : byteOffset, entry.end - entry.begin, tensor: entry.name)
-            tensors.append(
-                Tensor(name: entry.name, dtype: entry.dtype, shape: entry.shape, recipe: recipe))
-            expected = entry.end
+            let (byteOffset, overflow) = start.addingReportingOverflow(expected)
+            let recipe = try file.recipe(overflow ? Int.max : byteOffset, range.count, tensor: entry.name)
+            tensors.append(Tensor(name: entry.name, dtype: dtype, shape: shape, recipe: recipe))
+            expected = range.upperBound
         }
         guard expected == file.byteCount - start else {
             throw CheckpointError(
@@ -127,5 +83,23 @@ enum Safetensors {
                 hint: "the file is incomplete, or something was appended to it")
         }
         return tensors
+    }
+
+    /// What is wrong with a tensor that cannot be placed.
+    private static func problem(_ entry: SafetensorsHeader.Entry, file: any FileImage) -> CheckpointError {
+        func wrong(_ problem: String) -> CheckpointError {
+            CheckpointError(file: file.path, tensor: entry.name, problem)
+        }
+        guard let dtype = entry.dtype else {
+            return wrong(entry.unknownType.map { "has the unknown dtype '\($0)'" } ?? "has no dtype")
+        }
+        guard let shape = entry.shape else { return wrong("has no shape of whole numbers") }
+        guard let range = entry.range else { return wrong("has no data_offsets in order") }
+        guard shape.checkedProduct != nil, let byteCount = Tensor.byteCount(dtype: dtype, shape: shape) else {
+            return wrong("of type \(dtype) cannot have the shape \(shape)")
+        }
+        return wrong(
+            "of type \(dtype) and shape \(shape) needs \(byteCount.grouped) bytes; its offsets hold "
+                + range.count.grouped)
     }
 }

@@ -3,6 +3,8 @@ struct ByteReader {
     let file: any FileImage
     private let bytes: UnsafeRawBufferPointer
     private(set) var position = 0
+    /// Whether numbers have their most significant byte first.
+    var isBigEndian = false
 
     /// A cursor at the start of a file; the caller keeps the file alive.
     init(_ file: any FileImage) {
@@ -31,15 +33,16 @@ struct ByteReader {
         return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
     }
 
-    /// The next little-endian integer.
+    /// The next integer.
     mutating func integer<Value: FixedWidthInteger>(
         _ type: Value.Type, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> Value {
         let bytes = try take(MemoryLayout<Value>.size, what())
-        return Value(littleEndian: bytes.loadUnaligned(as: Value.self))
+        let value = bytes.loadUnaligned(as: Value.self)
+        return isBigEndian ? Value(bigEndian: value) : Value(littleEndian: value)
     }
 
-    /// The next little-endian integer of the type that the caller expects.
+    /// The next integer of the type that the caller expects.
     mutating func integer<Value: FixedWidthInteger>(_ what: @autoclosure () -> String) throws(CheckpointError) -> Value
     {
         try integer(Value.self, what())

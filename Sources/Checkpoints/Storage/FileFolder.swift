@@ -17,26 +17,34 @@ struct DiskFolder: FileFolder {
     let path: String
     /// What stands before the name of a file.
     private let prefix: String
+    /// Whether a name may only lead to a file that the folder holds.
+    private let isClosed: Bool
 
-    /// The folder at a path.
+    /// The folder at a path; its names may not lead out of it.
     init(path: String) {
         self.path = path
         prefix = path + "/"
+        isClosed = true
     }
 
     /// The folder that a file lies in; its files are named as that one was.
     init(beside file: String) {
         path = file.deletingLastPathComponent
         prefix = String(file.dropLast(file.lastPathComponent.count))
+        isClosed = false
+    }
+
+    private func place(_ name: String) throws(CheckpointError) -> String {
+        isClosed ? try FolderFile.path(name, in: path) : prefix + name
     }
 
     func names() throws(CheckpointError) -> [String] { try FileSystem.names(in: path) }
 
     func isFile(_ name: String) -> Bool { FileSystem.isRegularFile(prefix + name) }
 
-    func image(_ name: String) throws(CheckpointError) -> any FileImage { try MappedFile(path: prefix + name) }
+    func image(_ name: String) throws(CheckpointError) -> any FileImage { try MappedFile(path: place(name)) }
 
     func contents(of name: String, limit: Int) throws(CheckpointError) -> [UInt8] {
-        try FileSystem.contents(of: prefix + name, limit: limit)
+        try FileSystem.contents(of: place(name), limit: limit)
     }
 }

@@ -1,0 +1,77 @@
+internal import Formats
+
+// A split file is several files beside each other, NAME-00001-of-00003.gguf and so on. The first one has the metadata; each
+// says which of how many it is, and how many tensors all have together.
+
+extension GGUF {
+    /// The keys that tell of a split.
+    static let splitKeys = ["split.no", "split.tensors.count", "split.count"]
+    /// The most that `split.count`, a number of 16 bits, can say.
+    static let maximumShards = Int(UInt16.max)
+
+    /// The end of a shard's name: `-00002-of-00003.gguf`.
+    static func shardSuffix(_ number: Int, of count: Int) -> String { "-\(ShardName.part(number, of: count)).gguf" }
+
+    /// Lays out a checkpoint as one file, or as several of which none holds more than `limit` bytes of tensors where its
+    /// tensors allow that.
+    static func layout(_ checkpoint: Checkpoint, limit: Int?) throws(CheckpointError) -> [OutputPlan.File] {
+        guard checkpoint.metadata.architecture != nil else {
+            throw CheckpointError(
+                file: checkpoint.path, "has no general.architecture, which a GGUF file needs")
+        }
+        let shards = limit.map { split(checkpoint.tensors, limit: $0) } ?? [checkpoint.tensors]
+        guard shards.count > 1 else {
+            return [
+                try layout(checkpoint, tensors: checkpoint.tensors, metadata: checkpoint.metadata, name: "")
+            ]
+        }
+        guard shards.count <= maximumShards, let tensorCount = Int32(exactly: checkpoint.tensors.count) else {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "would be split into \(shards.count.grouped) files; at most \(maximumShards.grouped) are possible",
+                hint: "name a larger --shard-size")
+        }
+        var files: [OutputPlan.File] = []
+        for (number, tensors) in shards.enumerated() {
+            var metadata = number == 0 ? checkpoint.metadata : GGUFMetadata()
+            // Not in llama.cpp's splits, whose data begins at a multiple of 32 whatever the first file says.
+            metadata["general.alignment"] = checkpoint.metadata["general.alignment"]
+            for key in splitKeys { metadata[key] = nil }
+            metadata["split.no"] = .u16(UInt16(number))
+            metadata["split.tensors.count"] = .i32(tensorCount)
+            metadata["split.count"] = .u16(UInt16(shards.count))
+            files.append(
+                try layout(
+                    checkpoint, tensors: tensors, metadata: metadata, name: shardSuffix(number, of: shards.count)))
+        }
+        return files
+    }
+
+    /// Splits as llama-gguf-split does: a file ends before the tensor that would make it too large, each counted with its
+    /// padding to 32 bytes.
+    static func split(_ tensors: [Tensor], limit: Int) -> [[Tensor]] {
+        var shards: [[Tensor]] = [[]]
+        var size = 0
+        for tensor in tensors {
+            let byteCount = tensor.byteCount.aligned(to: defaultAlignment).value
+            if size + byteCount > limit, shards.last?.isEmpty == false {
+                shards.append([])
+                size = 0
+            }
+            shards[shards.count - 1].append(tensor)
+            size += byteCount
+        }
+        return shards
+    }
+}
+
+/// The part of a shard's name that says which one it is.
+enum ShardName {
+    /// `00002-of-00003` for the second of three; `number` counts from 0.
+    static func part(_ number: Int, of count: Int) -> String { "\(padded(number + 1))-of-\(padded(count))" }
+
+    private static func padded(_ value: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+    }
+}

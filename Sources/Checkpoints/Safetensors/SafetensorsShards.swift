@@ -1,0 +1,71 @@
+internal import Formats
+
+// A sharded folder has files model-00001-of-00003.safetensors and so on, and an index that says which tensor is in which.
+
+extension Safetensors {
+    /// The most that the five digits of a shard's name can say.
+    static let maximumShards = 99_999
+
+    /// Lays out the weights of a folder as one file, or as several of which none holds more than `limit` bytes of tensors
+    /// where its tensors allow that.
+    ///
+    /// - Returns: the files, and the index when there are several.
+    static func shardedLayout(
+        _ checkpoint: Checkpoint, limit: Int?
+    ) throws(CheckpointError) -> (files: [OutputPlan.File], index: JSONObject?) {
+        let shards = limit.map { split(checkpoint.tensors, limit: $0) } ?? [checkpoint.tensors]
+        guard shards.count > 1 else {
+            return ([try layout(checkpoint, tensors: checkpoint.tensors, name: "model.safetensors")], nil)
+        }
+        guard shards.count <= maximumShards else {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "would be split into \(shards.count.grouped) files; at most \(maximumShards.grouped) are possible",
+                hint: "name a larger --shard-size")
+        }
+        var files: [OutputPlan.File] = []
+        var places: [(tensor: String, file: String)] = []
+        for (number, tensors) in shards.enumerated() {
+            let name = "model-\(ShardName.part(number, of: shards.count)).safetensors"
+            files.append(try layout(checkpoint, tensors: tensors, name: name))
+            for tensor in tensors { places.append((tensor.name, name)) }
+        }
+        return (files, index(checkpoint, places))
+    }
+
+    /// The index as transformers writes it, sorted by name.
+    private static func index(_ checkpoint: Checkpoint, _ places: [(tensor: String, file: String)]) -> JSONObject {
+        let sorted = places.sorted { $0.tensor.utf8.lexicographicallyPrecedes($1.tensor.utf8) }
+        return JSONObject([
+            (
+                "metadata",
+                .object(
+                    JSONObject([
+                        ("total_parameters", .int(checkpoint.parameterCount)),
+                        ("total_size", .int(checkpoint.byteCount)),
+                    ]))
+            ), ("weight_map", .object(JSONObject(sorted.map { ($0.tensor, .string($0.file)) }))),
+        ])
+    }
+
+    /// Splits as huggingface_hub does: a tensor that is too large goes into a file of its own, before the one that is being
+    /// filled; else a file ends before the tensor that would make it too large.
+    static func split(_ tensors: [Tensor], limit: Int) -> [[Tensor]] {
+        var shards: [[Tensor]] = []
+        var current: [Tensor] = []
+        var size = 0
+        for tensor in tensors {
+            if tensor.byteCount > limit {
+                shards.append([tensor])
+                continue
+            }
+            if size + tensor.byteCount > limit {
+                shards.append(current)
+                (current, size) = ([], 0)
+            }
+            current.append(tensor)
+            size += tensor.byteCount
+        }
+        return current.isEmpty ? shards : shards + [current]
+    }
+}

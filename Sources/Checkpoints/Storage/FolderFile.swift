@@ -1,0 +1,45 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// A file that a folder holds: in the folder itself, or where Hugging Face's cache has it.
+enum FolderFile {
+    /// The path of a file in a folder, when it really lies there.
+    ///
+    /// A folder from elsewhere may hold links to anything, and what they lead to would end up in an output. A link may
+    /// lead to a file in the folder, or, as in the cache, from `snapshots/REVISION` to the `blobs` beside `snapshots`.
+    ///
+    /// - Throws: when the name leads to a file elsewhere.
+    static func path(_ name: String, in folder: String) throws(CheckpointError) -> String {
+        let path = folder + "/" + name
+        guard let real = resolved(path), let home = resolved(folder) else { return path }
+        let place = real.deletingLastPathComponent
+        let isAtHome = place == home || place.hasPrefix(home == "/" ? home : home + "/")
+        guard isAtHome || blobs(of: home).contains(place) else {
+            throw CheckpointError(
+                file: path, "is a link to a file outside the folder",
+                hint: "only links as in Hugging Face's cache are followed; put a copy in its place")
+        }
+        return path
+    }
+
+    /// The folders of blobs that a snapshot's links may lead to.
+    private static func blobs(of folder: String) -> [String] {
+        var found: [String] = []
+        var place = folder
+        while place != "/", place != "." {
+            if place.lastPathComponent == "snapshots" { found.append(place.deletingLastPathComponent + "/blobs") }
+            place = place.deletingLastPathComponent
+        }
+        return found
+    }
+
+    /// A path without links; `nil` when it leads to nothing.
+    private static func resolved(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+}

@@ -1,0 +1,134 @@
+/// Reading without a tree of values: for texts with very many members, of which a few kinds are wanted.
+extension JSONScanner {
+    /// Whether that byte comes next.
+    package func isNext(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
+
+    /// Calls `body` at the value of every member of an object; it must take the value.
+    package mutating func members(
+        _ body: (String, inout JSONScanner) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        guard take(UInt8(ascii: "{")) else { throw error("'{' is missing") }
+        skipSpace()
+        if take(UInt8(ascii: "}")) { return }
+        while true {
+            skipSpace()
+            guard isNext(UInt8(ascii: "\"")) else { throw error("a key in quotes is missing") }
+            let key = try string()
+            skipSpace()
+            guard take(UInt8(ascii: ":")) else { throw error("':' is missing after a key") }
+            skipSpace()
+            try body(key, &self)
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "}")) else { throw error("',' or '}' is missing") }
+            return
+        }
+    }
+
+    /// Calls `body` at every element of an array; it must take the element.
+    package mutating func elements(_ body: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
+        guard take(UInt8(ascii: "[")) else { throw error("'[' is missing") }
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return }
+        while true {
+            skipSpace()
+            try body(&self)
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "]")) else { throw error("',' or ']' is missing") }
+            return
+        }
+    }
+
+    /// Takes `null` when it stands here.
+    package mutating func takeNull() throws(JSONError) -> Bool {
+        guard isNext(UInt8(ascii: "n")) else { return false }
+        _ = try literal("null", .null)
+        return true
+    }
+
+    /// The string that stands here; `nil` for any other value, which is passed over.
+    ///
+    /// - Parameter depth: how many objects and arrays the value lies in.
+    package mutating func stringOrSkip(depth: Int) throws(JSONError) -> String? {
+        if isNext(UInt8(ascii: "\"")) { return try string() }
+        try skip(depth: depth)
+        return nil
+    }
+
+    /// Reads the array of whole numbers, not negative, that stands here; any other value is passed over.
+    ///
+    /// - Parameter numbers: what the array holds; what it held before is gone.
+    /// - Returns: whether it is such an array.
+    package mutating func wholeNumbersOrSkip(depth: Int, into numbers: inout [Int]) throws(JSONError) -> Bool {
+        numbers.removeAll(keepingCapacity: true)
+        guard isNext(UInt8(ascii: "[")) else {
+            try skip(depth: depth)
+            return false
+        }
+        position += 1
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return true }
+        var areWhole = true
+        while true {
+            skipSpace()
+            if let number = wholeNumber() {
+                numbers.append(number)
+            } else {
+                areWhole = false
+                try skip(depth: depth + 1)
+            }
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "]")) else { throw error("',' or ']' is missing") }
+            return areWhole
+        }
+    }
+
+    /// A number of digits only that fits; `nil`, and nothing is taken, for anything else.
+    private mutating func wholeNumber() -> Int? {
+        var place = position
+        var value = 0
+        while place < bytes.count, bytes[place] &- 0x30 < 10 {
+            let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = tens.addingReportingOverflow(Int(bytes[place] &- 0x30))
+            if overflow || carry { return nil }
+            value = sum
+            place += 1
+        }
+        let hasLeadingZero = place - position > 1 && bytes[position] == 0x30
+        guard place > position, !hasLeadingZero else { return nil }
+        if place < bytes.count, continuesNumber(bytes[place]) { return nil }
+        position = place
+        return value
+    }
+
+    /// Whether a byte after digits makes the number no whole one: '.', 'E' or 'e'.
+    private func continuesNumber(_ byte: UInt8) -> Bool { byte == 0x2E || byte | 0x20 == 0x65 }
+
+    /// Passes over a value, checking its grammar.
+    ///
+    /// - Parameter depth: how many objects and arrays it lies in; fewer than `JSON.maximumDepth` may lie in each other.
+    package mutating func skip(depth: Int) throws(JSONError) {
+        guard !atEnd else { throw error("the text ends where a value should be") }
+        switch bytes[position] {
+        case UInt8(ascii: "{"), UInt8(ascii: "["):
+            guard depth + 1 < JSON.maximumDepth else {
+                throw error("nested deeper than \(JSON.maximumDepth - 1) levels")
+            }
+            if bytes[position] == UInt8(ascii: "{") {
+                try members { (_, scanner) throws(JSONError) in try scanner.skip(depth: depth + 1) }
+            } else {
+                try elements { (scanner) throws(JSONError) in try scanner.skip(depth: depth + 1) }
+            }
+        case UInt8(ascii: "\""): _ = try string()
+        case UInt8(ascii: "t"): _ = try literal("true", .null)
+        case UInt8(ascii: "f"): _ = try literal("false", .null)
+        case UInt8(ascii: "n"): _ = try literal("null", .null)
+        default:
+            let start = position
+            let text = String(decoding: try numberText(), as: UTF8.self)
+            guard let value = Double(text), value.isFinite else { throw error("a number is out of range", at: start) }
+        }
+    }
+}
