@@ -7,10 +7,15 @@ internal import Surgery
 struct ConvertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "convert",
-        abstract: "Move a checkpoint between a Hugging Face folder, safetensors and GGUF.",
+        abstract: "Move a checkpoint between a Hugging Face folder, safetensors and GGUF, split it, edit its metadata.",
         discussion: """
             Names, row orders, configuration, vocabulary, special tokens and chat template go along. Without --dtype \
             weights keep their type; quantized ones become BF16 where the output cannot hold them.
+
+            --set and --unset may be repeated, and hold for the output. For GGUF a value is TYPE:VALUE, where TYPE is \
+            u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool, str or one of these in brackets for an array: \
+            general.name=str:Mine, general.alignment=u32:64, k=[i32]:1,2,3, k=[str]:"a","b". For a folder it is JSON for \
+            config.json: rope_theta=1e6. For safetensors it is text for __metadata__.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -19,7 +24,24 @@ struct ConvertCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
     var dtype: String?
 
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp("Set metadata of the output.", valueName: "key=value"))
+    var set: [Assignment] = []
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp("Remove metadata from the output.", valueName: "key"))
+    var unset: [String] = []
+
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        var seen: Set<String> = []
+        for key in set.map(\.assignment.key) + unset where !seen.insert(key).inserted {
+            throw ValidationError("the key '\(key)' is set or unset more than once")
+        }
+    }
 
     func run() throws {
         var type: DType?
@@ -32,7 +54,20 @@ struct ConvertCommand: ParsableCommand {
             type = found
         }
         let checkpoint = try model.open()
-        let result = try Convert(to: output.form(for: checkpoint), dtype: type).apply(to: checkpoint)
+        let result = try checkpoint.applying([
+            Convert(to: output.form(for: checkpoint), dtype: type),
+            EditMetadata(removing: unset, setting: set.map(\.assignment)),
+        ])
         try WriteRun(output: output, common: common).write(result)
+    }
+}
+
+/// `KEY=VALUE`, where the value may hold another `=`.
+struct Assignment: ExpressibleByArgument {
+    let assignment: EditMetadata.Assignment
+
+    init?(argument: String) {
+        guard let sign = argument.firstIndex(of: "="), sign > argument.startIndex else { return nil }
+        assignment = .init(key: String(argument[..<sign]), value: String(argument[argument.index(after: sign)...]))
     }
 }

@@ -1,0 +1,99 @@
+public import Checkpoints
+internal import Formats
+
+/// Sets and removes metadata: pairs of a GGUF file, members of a folder's config.json, texts of a safetensors header.
+public struct EditMetadata: Edit {
+    /// A key with its new value, as the command line has it.
+    public struct Assignment: Sendable {
+        /// The key.
+        public let key: String
+        /// The value in the spelling of the checkpoint's form.
+        public let value: String
+
+        /// An assignment.
+        public init(key: String, value: String) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// The keys that are removed, before any is set.
+    public let removed: [String]
+    /// The keys that are set.
+    public let assignments: [Assignment]
+
+    /// An edit of metadata.
+    public init(removing removed: [String] = [], setting assignments: [Assignment] = []) {
+        self.removed = removed
+        self.assignments = assignments
+    }
+
+    /// The checkpoint with the other metadata; whether it still fits the tensors is checked when it is written.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        var result = checkpoint
+        for key in removed {
+            guard result.removeMetadata(key) else {
+                throw CheckpointError(file: checkpoint.path, "has no metadata '\(key)' to remove")
+            }
+        }
+        for assignment in assignments { try result.setMetadata(assignment) }
+        return result
+    }
+
+    /// How a value of a form is written, for messages.
+    public static func spelling(for form: Checkpoint.Form) -> String {
+        switch form {
+        case .gguf:
+            "for GGUF a value is TYPE:VALUE, such as u32:7, str:text, bool:true or [i32]:1,2,3; types: u8 i8 u16 i16 u32 i32 u64 "
+                + "i64 f32 f64 bool str"
+        case .folder: "for a folder a value is JSON, as config.json holds it"
+        case .safetensors: "for safetensors a value is text"
+        }
+    }
+}
+
+extension Checkpoint {
+    /// Removes a key; gives whether it was there.
+    fileprivate mutating func removeMetadata(_ key: String) -> Bool {
+        switch form {
+        case .gguf:
+            defer { metadata[key] = nil }
+            return metadata[key] != nil
+        case .folder:
+            defer { config?[key] = nil }
+            return config?[key] != nil
+        case .safetensors:
+            defer { headerMetadata?[key] = nil }
+            return headerMetadata?[key] != nil
+        }
+    }
+
+    /// Sets a key to a value.
+    ///
+    /// - Throws: when the value is not one of the checkpoint's form, or the key follows from something else.
+    fileprivate mutating func setMetadata(_ assignment: EditMetadata.Assignment) throws(CheckpointError) {
+        let (key, text) = (assignment.key, assignment.value)
+        func wrong(_ problem: String, hint: String) -> CheckpointError {
+            CheckpointError(file: path, "metadata '\(key)' \(problem)", hint: hint)
+        }
+        switch form {
+        case .gguf:
+            guard !key.hasPrefix("split.") else {
+                throw wrong("cannot be set", hint: "it follows from the files; --shard-size splits")
+            }
+            guard let value = GGUFValue(parsing: text) else {
+                throw wrong("cannot have the value '\(text)'", hint: EditMetadata.spelling(for: form))
+            }
+            metadata[key] = value
+        case .folder:
+            guard config != nil else { throw wrong("cannot be set", hint: "the folder has no config.json") }
+            guard let value = try? JSON.parse(text) else {
+                throw wrong("cannot have the value '\(text)'", hint: EditMetadata.spelling(for: form))
+            }
+            config?[key] = value
+        case .safetensors:
+            headerMetadata = headerMetadata ?? JSONObject()
+            headerMetadata?[key] = .string(text)
+        }
+    }
+}
