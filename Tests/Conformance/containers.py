@@ -1,4 +1,4 @@
-"""The forms that a checkpoint comes in: HF shards, splits of GGUF, GGUF version 2, one safetensors file."""
+"""The forms that a checkpoint comes in: HF shards, splits of GGUF, GGUF version 2 and big-endian, one safetensors file."""
 
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ from tools import FIXTURE, HERE, folder, resect, run
 
 def check(checks):
     for name, test in (("shards", shards), ("split GGUF", split), ("GGUF version 2", version_2),
-                       ("one safetensors file", single)):
+                       ("big-endian GGUF", big_endian), ("one safetensors file", single)):
         with checks.section(f"read {name}"), folder() as work:
             test(checks, f"read {name}", pathlib.Path(work))
 
@@ -56,6 +56,23 @@ def version_2(checks, label, work):
     checks.equal(f"{label}: tensors", tensorfiles.tensor_differences(
         tensorfiles.gguf_tensors(output), tensorfiles.gguf_tensors(gguf_path("fixture"))))
     checks.check(f"{label}: is written as version 3", output.read_bytes()[4] == 3)
+
+
+def big_endian(checks, label, work):
+    """gguf-py turns a file round where it stands; resect reads it and writes it as it was. It knows some of the types only."""
+    for kind in ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M"):
+        name = kind.lower()
+        if kind in ("F32", "F16", "BF16"):
+            whole = gguf_path("fixture", name)
+        else:
+            whole = work / f"{name}.gguf"
+            resect("quantize", gguf_path("fixture", "f32"), "-o", whole, "--type", kind)
+        turned, output = work / f"{name}-big.gguf", work / f"{name}-again.gguf"
+        shutil.copy(whole, turned)
+        run([sys.executable, "-m", "gguf.scripts.gguf_convert_endian", turned, "big"], said="YES\n")
+        resect("convert", turned, "-o", output)
+        checks.check(f"{label}: {kind} is written as it was before gguf-py turned it round",
+                     output.read_bytes() == whole.read_bytes() != turned.read_bytes())
 
 
 def single(checks, label, work):

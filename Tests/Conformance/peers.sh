@@ -8,7 +8,8 @@ mkdir -p "$cache"
 say() { echo "peers: $*" >&2; }
 
 llama_version=11434.0.0
-llama_tools="llama-quantize llama-perplexity llama-completion llama-tokenize"
+llama_tools="llama-quantize llama-perplexity llama-completion llama-tokenize llama-gguf-split llama-gguf-hash"
+llama_built=$cache/llama-built-$llama_version
 
 python=$cache/venv/bin/python
 if ! cmp -s "$here/requirements.txt" "$cache/venv/requirements.txt"; then
@@ -33,14 +34,14 @@ if ! "$python" -c "import gguf" 2>/dev/null; then
     "$python" -m pip install --quiet "$cache/llama.cpp/gguf-py" >&2
 fi
 
-if [ ! -e "$cache/llama-built-$llama_version" ]; then
+if [ "$(cat "$llama_built" 2> /dev/null)" != "$llama_tools" ]; then
     say "building llama.cpp (about ten minutes)"
     PATH=$cache/venv/bin:$PATH cmake -S "$cache/llama.cpp" -B "$cache/llama-build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
         -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_SERVER=OFF \
         > "$cache/llama-build.log" 2>&1
     # shellcheck disable=SC2086
     "$cache/venv/bin/ninja" -C "$cache/llama-build" $llama_tools >> "$cache/llama-build.log" 2>&1
-    touch "$cache/llama-built-$llama_version"
+    echo "$llama_tools" > "$llama_built"
 fi
 
 if [ ! -e "$cache/smollm2.gguf" ]; then

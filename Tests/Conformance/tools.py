@@ -32,10 +32,9 @@ def failure(command, status, text):
                   f"exit status {status}: {' | '.join(words)}")
 
 
-def run(command):
-    """Runs a command and gives its standard output; raises `Failed` unless it ends well."""
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
+def run(command, said=""):
+    """Runs a command and gives its standard output; raises `Failed` unless it ends well. `said` is what it is told."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, input=said)
     if done.returncode != 0:
         raise failure(command, done.returncode, done.stderr or done.stdout)
     return done.stdout

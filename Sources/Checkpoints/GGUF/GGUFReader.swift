@@ -182,6 +182,12 @@ enum GGUF {
     private static func place(
         _ infos: [Info], start: Int, alignment: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
+        guard infos.isEmpty || start <= file.byteCount else {
+            throw CheckpointError(
+                file: file.path,
+                "the data would begin at byte \(start.grouped); the file has \(file.byteCount.grouped)",
+                hint: "the file is incomplete; fetch it again")
+        }
         var expected = 0
         var tensors: [Tensor] = []
         tensors.reserveCapacity(infos.count)
@@ -193,7 +199,9 @@ enum GGUF {
             }
             let byteCount = Tensor.byteCount(dtype: info.dtype, shape: info.shape) ?? 0
             let (byteOffset, overflow) = start.addingReportingOverflow(expected)
-            let recipe = try file.recipe(overflow ? Int.max : byteOffset, byteCount, tensor: info.name)
+            // An empty tensor may lie behind the padding that a file need not end with.
+            let place = overflow ? Int.max : byteCount == 0 ? min(byteOffset, file.byteCount) : byteOffset
+            let recipe = try file.recipe(place, byteCount, tensor: info.name)
             tensors.append(
                 Tensor(name: info.name, dtype: info.dtype, shape: info.shape, recipe: recipe))
             let (padded, tooLong) = byteCount.aligned(to: alignment)
