@@ -209,3 +209,70 @@ struct FolderTests {
         expect(#expect(throws: CheckpointError.self) { try checkpoint.checkConsistency() }, message)
     }
 }
+
+@Suite("links in folders")
+struct FolderLinkTests {
+    private static let weights = SafetensorsBytes([(name: "h.0.w", dtype: "U8", shape: [1], data: [1])]).bytes
+
+    /// A cache of Hugging Face: blobs, and a snapshot that links to them.
+    private static func cache() -> (folder: TemporaryFolder, snapshot: String) {
+        let folder = TemporaryFolder()
+        folder.makeFolder("blobs")
+        folder.makeFolder("snapshots")
+        let snapshot = folder.makeFolder("snapshots/abc")
+        folder.write("blobs/1", weights)
+        folder.write("blobs/2", "{}")
+        Files.symbolicLink(snapshot + "/model.safetensors", to: "../../blobs/1")
+        Files.symbolicLink(snapshot + "/config.json", to: "../../blobs/2")
+        return (folder, snapshot)
+    }
+
+    @Test("a snapshot of Hugging Face's cache is read, also by way of a link to it and from a folder in it")
+    func snapshots() throws {
+        let (folder, snapshot) = FolderLinkTests.cache()
+        Files.symbolicLink(folder("link"), to: snapshot)
+        for path in [snapshot, folder("link"), snapshot + "/"] {
+            let checkpoint = try Checkpoint.open(path)
+            #expect(checkpoint.tensors.count == 1 && checkpoint.config != nil)
+        }
+        let inner = folder.makeFolder("snapshots/abc/inner")
+        Files.symbolicLink(inner + "/model.safetensors", to: "../../../blobs/1")
+        #expect(try Checkpoint.open(inner).tensors.count == 1)
+    }
+
+    @Test("a link inside the folder is followed")
+    func inside() throws {
+        let folder = TemporaryFolder()
+        folder.makeFolder("sub")
+        folder.write("sub/weights", FolderLinkTests.weights)
+        Files.symbolicLink(folder("model.safetensors"), to: "sub/weights")
+        #expect(try Checkpoint.open(folder.path).tensors.count == 1)
+    }
+
+    @Test(
+        "a link that leaves the folder is refused",
+        arguments: [
+            "model.safetensors", "config.json", "notes.txt", "model.safetensors.index.json", "shard.safetensors",
+        ])
+    func outside(name: String) {
+        let (cache, snapshot) = FolderLinkTests.cache()
+        cache.write("elsewhere", name.hasSuffix(".safetensors") ? FolderLinkTests.weights : Array("{}".utf8))
+        if name == "shard.safetensors" {
+            Files.write(
+                snapshot + "/model.safetensors.index.json", Array(#"{"weight_map":{"h.0.w":"shard.safetensors"}}"#.utf8)
+            )
+        }
+        Files.remove(snapshot + "/" + name)
+        for target in ["../../elsewhere", "../../blobs/../elsewhere", cache("elsewhere")] {
+            Files.symbolicLink(snapshot + "/" + name, to: target)
+            expectFailure(opening: snapshot, "\(name): is a link to a file outside the folder")
+            Files.remove(snapshot + "/" + name)
+        }
+        // Blobs of another folder are no blobs of this one.
+        let other = TemporaryFolder()
+        other.makeFolder("blobs")
+        other.write("blobs/1", FolderLinkTests.weights)
+        Files.symbolicLink(snapshot + "/" + name, to: other("blobs/1"))
+        expectFailure(opening: snapshot, "\(name): is a link to a file outside the folder")
+    }
+}

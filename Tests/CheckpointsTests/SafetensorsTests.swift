@@ -77,6 +77,42 @@ struct SafetensorsTests {
         #expect(written.tensors.map(\.name) == ["b", "c", "a"])
     }
 
+    @Test(
+        "a tensor of every type is read and written as it was",
+        arguments: DType.all.filter(\.isSafetensors).map(\.name))
+    func types(name: String) throws {
+        let dtype = try #require(DType(named: name))
+        let folder = TemporaryFolder()
+        // Rows of three elements: of less than a byte each, they fill bytes only all together.
+        let count = 12 / dtype.blockCount * dtype.blockByteCount
+        let data = (0..<count).map { UInt8(truncatingIfNeeded: $0 + 1) }
+        let file = SafetensorsBytes([
+            (name: "a.0.w", dtype: name, shape: [4, 3], data: data),
+            (name: "a.1.w", dtype: name, shape: [2, 0], data: []),
+        ])
+        let checkpoint = try Checkpoint.open(folder.write("a.safetensors", file.bytes))
+        #expect(try Contents(checkpoint).bytes == [data, []])
+        #expect(checkpoint.parameterCount == 12)
+        try CheckpointWriter(threads: 2).write(OutputPlan(checkpoint), to: folder("b.safetensors"))
+        #expect(try Contents(Checkpoint.open(folder("b.safetensors"))) == Contents(checkpoint))
+    }
+
+    @Test(
+        "what the official library reads is read",
+        arguments: [
+            #"{"__metadata__":null}"#, "{}", " {\n}\t\r ",
+            #"{"a":{"x":{"y":1,"y":2},"x":0e999,"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#,
+            #"{"":{"data_offsets":[0,0],"dtype":"F\u0033\u0032","shape":[0,4611686018427387904,4611686018427387904]}}"#,
+            #"{"a\u0000b":{"dtype":"F4","shape":[2,0],"data_offsets":[0,0]}}"#,
+            #"{"a":{"x":"# + String(repeating: "[", count: 125) + String(repeating: "]", count: 125)
+                + #","dtype":"I8","shape":[0],"data_offsets":[0,0]}}"#,
+        ])
+    func accepted(header: String) throws {
+        let folder = TemporaryFolder()
+        let path = folder.write("a.safetensors", SafetensorsBytes(header: header, data: []).bytes)
+        #expect(try Checkpoint.open(path).byteCount == 0)
+    }
+
     @Test("names that differ only in composition are two tensors")
     func composition() throws {
         let folder = TemporaryFolder()
@@ -139,6 +175,27 @@ struct SafetensorsTests {
         Hostile(
             "a tensor that is no object", SafetensorsBytes(header: #"{"a":[]}"#, data: []).bytes,
             "tensor 'a' has no dtype"),
+        Hostile(
+            "metadata twice", SafetensorsBytes(header: #"{"__metadata__":{},"__metadata__":{}}"#, data: []).bytes,
+            "__metadata__ stands twice"),
+        Hostile(
+            "a key of the metadata twice",
+            SafetensorsBytes(header: #"{"__metadata__":{"a":"","a":""}}"#, data: []).bytes,
+            "the key 'a' stands twice"),
+        Hostile("a member of a tensor twice", one(dtype: #""F32","dtype":"F32""#), "'dtype' stands twice in 'a'"),
+        Hostile(
+            "a member nested too deep", one(dtype: String(repeating: "[", count: 126)), "nested deeper than 127 levels"),
+        Hostile("a number out of range", one(dtype: "1e999"), "the header: a number is out of range"),
+        Hostile("a dtype in an object", one(dtype: #"{"F32":null}"#), "has no dtype"),
+        Hostile(
+            "a tensor in an array", SafetensorsBytes(header: #"{"a":["F32",[0],[0,0]]}"#, data: []).bytes,
+            "has no dtype"),
+        Hostile("a dimension below zero by its sign", one(shape: "[-0,2]"), "has no shape of whole numbers"),
+        Hostile("a dimension with a zero before it", one(shape: "[02]"), "the header: not a JSON value"),
+        Hostile(
+            "a product that wraps before a dimension of 0",
+            one(shape: "[4611686018427387904,4,0]", offsets: "[0,0]", data: 0), "cannot have the shape"),
+        Hostile("text behind the header", one(shape: "[2]}} {{"), "text after the end of the value"),
         Hostile("no dtype", one(dtype: "7"), "has no dtype"),
         Hostile("an unknown dtype", one(dtype: #""F31""#), "has the unknown dtype 'F31'"),
         Hostile("a dtype in small letters", one(dtype: #""f32""#), "has the unknown dtype 'f32'"),

@@ -115,6 +115,9 @@ public enum Files {
         return Int(status.st_blocks) * 512
     }
 
+    /// Removes a file, when it is there.
+    public static func remove(_ path: String) { unlink(path) }
+
     /// A second name for a file.
     public static func hardLink(_ path: String, to target: String) {
         precondition(link(target, path) == 0)
