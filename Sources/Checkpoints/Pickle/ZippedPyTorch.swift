@@ -50,12 +50,12 @@ enum ZippedPyTorch {
         guard let first = directory.records.first?.name.utf8, let end = first.firstIndex(of: slash) else {
             throw CheckpointError(file: file.path, "is a zip archive without data.pkl, so it is no PyTorch file")
         }
-        let folder = first[...end]
-        for record in directory.records where !record.name.utf8.starts(with: folder) {
+        let folder = String(decoding: first[...end], as: UTF8.self)
+        for record in directory.records where !record.name.utf8.starts(with: folder.utf8) {
             throw CheckpointError(
                 file: file.path, "has the record '\(record.name)', which is not in the archive's folder '\(folder)'")
         }
-        return String(folder) ?? ""
+        return folder
     }
 
     /// The bytes of a record, held against its checksum.
