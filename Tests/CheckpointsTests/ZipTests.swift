@@ -37,7 +37,7 @@ struct ZipTests {
 
     static let hostile: [Hostile] = [
         hostile("bytes before it", "") { $0.prefix = [0x50, 0x4B, 3, 4, 0] },
-        hostile("bytes after it", "is a zip archive without an end") { $0.comment = [0] },
+        hostile("bytes after it", "is a zip archive without its end") { $0.comment = [0] },
         hostile("a gap before the directory", "the records end at byte") { $0.gap = [1, 2, 3] },
         hostile("a name twice", "names the record 'a/data/0' twice") { $0.records.append(.init("a/data/0", [])) },
         hostile("a name in other letters", "names the record 'a/DATA.pkl' twice, but for the case of its letters") {

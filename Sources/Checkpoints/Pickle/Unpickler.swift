@@ -91,8 +91,10 @@ struct Unpickler {
     /// Takes the last `count` values.
     mutating func pop(_ count: Int) throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
         guard stack.count - (marks.last ?? 0) >= count else { throw error("takes a value from an empty stack") }
-        defer { stack.removeLast(count) }
-        return stack.suffix(count)
+        // A slice of the stack would have it copied when it changes next.
+        let items = Array(stack.suffix(count))
+        stack.removeLast(count)
+        return items[...]
     }
 
     /// Remembers the height of the stack.
@@ -101,8 +103,7 @@ struct Unpickler {
     /// Takes everything above the last mark.
     mutating func popToMark() throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
         guard let height = marks.popLast() else { throw error("has an end without a beginning") }
-        defer { stack.removeLast(stack.count - height) }
-        return stack[height...]
+        return try pop(stack.count - height)
     }
 
     /// Adds to a list or a dictionary.

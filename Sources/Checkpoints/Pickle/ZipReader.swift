@@ -91,12 +91,12 @@ struct ZipReader {
     mutating func directoryEnd() throws(CheckpointError) -> End {
         let incomplete = "the file is incomplete, or something was appended to it"
         guard bytes.count >= ZipReader.endByteCount else {
-            throw CheckpointError(file: path, "is a zip archive without an end", hint: incomplete)
+            throw CheckpointError(file: path, "is a zip archive without its end", hint: incomplete)
         }
         let endOffset = bytes.count - ZipReader.endByteCount
         position = endOffset
         guard try u32() == 0x0605_4B50 else {
-            throw CheckpointError(file: path, "is a zip archive without an end", hint: incomplete)
+            throw CheckpointError(file: path, "is a zip archive without its end", hint: incomplete)
         }
         let disks = (try u16(), try u16())
         let counts = (here: try u16(), all: try u16())
