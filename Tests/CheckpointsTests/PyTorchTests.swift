@@ -122,7 +122,7 @@ struct PyTorchTests {
         let folder = TemporaryFolder()
         let bytes = Files.read(PyTorchTests.path(name))
         var generator = SeededGenerator(seed: 7)
-        for _ in 0..<1500 {
+        for _ in 0..<600 {
             var changed = bytes
             for _ in 0..<Int.random(in: 1...3, using: &generator) {
                 changed[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator)
@@ -144,7 +144,7 @@ struct PyTorchTests {
         var generator = SeededGenerator(seed: 11)
         var parsed = 0
         for start in pickles {
-            for number in 0..<2000 {
+            for number in 0..<800 {
                 var changed = Array(bytes[start...].prefix(2500))
                 for _ in 0..<min(number, 4) {
                     changed[Int.random(in: 0..<changed.count, using: &generator)] = .random(
