@@ -1,4 +1,4 @@
-"""Anonymous memory while commands run: `analyze` under 400 MiB, `cut` and `convert` under 64 MiB."""
+"""Anonymous memory while commands run: `analyze` under 400 MiB, `cut`, `convert` and `pack` under 64 MiB."""
 
 import pathlib
 import subprocess
@@ -48,6 +48,10 @@ def check(checks):
             measure(checks, name, "cut", 64, model, "-o", f"{work}/cut{model.suffix}", "--layers", "13:19")
             measure(checks, name, "convert", 64, model, "-o", other)
             measure(checks, name, "convert", 64, model, "-o", f"{work}/f32.gguf", "--dtype", "f32")
+            measure(checks, name, "pack", 64, model, "-o", f"{work}/x.resect")
+            measure(checks, name, "unpack", 64, f"{work}/x.resect", "-o", f"{work}/back")
+            measure(checks, name, "cut", 64, f"{work}/x.resect", "-o", f"{work}/packed{model.suffix}",
+                    "--layers", "13:19")
     with checks.section("memory of a large file"), folder() as work:
         large(checks, pathlib.Path(work))
     with checks.section("memory of a sparse file"), folder() as work:

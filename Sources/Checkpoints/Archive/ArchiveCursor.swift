@@ -46,9 +46,10 @@ struct ArchiveCursor {
     }
 
     /// How many things follow that take at least `unit` bytes each.
-    mutating func count(of unit: Int, _ what: String) throws(CheckpointError) -> Int {
+    mutating func count(of unit: Int, limit: Int, _ what: String) throws(CheckpointError) -> Int {
         let count = try number(what)
         guard count <= left / unit else { throw error("\(what) is \(count.grouped), more than the index can hold") }
+        guard count <= limit else { throw error("\(what) is \(count.grouped); at most \(limit.grouped) are read") }
         return count
     }
 
@@ -78,9 +79,9 @@ struct ArchiveCursor {
 
     /// What the blocks of a tensor are made of.
     mutating func layout() throws(CheckpointError) -> PlaneLayout {
-        let what = "a layout"
-        let count = try count(of: 3, what)
-        guard 1...PlaneLayout.maximumFields ~= count else { throw error("a layout has \(count.grouped) fields") }
+        let what = "the fields of a layout"
+        let count = try count(of: 3, limit: PlaneLayout.maximumFields, what)
+        guard count > 0 else { throw error("a layout has no fields") }
         var fields: [PlaneLayout.Field] = []
         var total = 0
         for _ in 0..<count {
@@ -100,7 +101,7 @@ struct ArchiveCursor {
     mutating func base() throws(CheckpointError) -> ArchiveIndex.Base {
         let digest = try digest("the base")
         var tensors: [ArchiveIndex.BaseTensor] = []
-        for _ in 0..<(try count(of: 18, "the number of tensors of the base")) {
+        for _ in 0..<(try count(of: 18, limit: ArchiveFormat.maximumSpans, "the number of tensors of the base")) {
             let name = try string("the name of a tensor of the base")
             let byteCount = try number("the size of a tensor of the base")
             tensors.append(

@@ -38,6 +38,12 @@ enum ArchiveFormat {
     /// What is unpacked into memory, headers and small files, may exceed the archive's size by this much.
     static let memoryAllowance = 64 << 20
     static let maximumNameBytes = 255
+    /// Caps that no model comes near; what is parsed then takes no more memory than the file justifies.
+    static let maximumSpans = 1 << 19
+    static let maximumFiles = 1 << 16
+    static let maximumLayouts = 1 << 8
+    /// The fewest bytes of a zstd frame.
+    static let frameByteCount = 9
 
     /// The first bytes of an archive.
     static var head: [UInt8] { magic + littleEndianBytes(version) + [0, 0, 0, 0] }

@@ -45,7 +45,7 @@ extension ArchiveIndex {
             throw wrong("the index is damaged", at: offset)
         }
         var cursor = ArchiveCursor(index, path: path, start: offset)
-        try self.init(parsing: &cursor)
+        try self.init(parsing: &cursor, end: offset)
         guard cursor.left == 0 else { throw cursor.error("\(cursor.left.grouped) bytes are left behind the index") }
         let end = pieceOffsets.last ?? 0
         guard end == offset else {
@@ -53,23 +53,30 @@ extension ArchiveIndex {
         }
     }
 
-    private init(parsing cursor: inout ArchiveCursor) throws(CheckpointError) {
+    /// - Parameter end: where the index begins, and so where the pieces end.
+    private init(parsing cursor: inout ArchiveCursor, end: Int) throws(CheckpointError) {
         guard let kind = Kind(rawValue: try cursor.byte("the kind")) else {
             throw cursor.error("is of an unknown kind")
         }
         self.init(kind: kind, name: try cursor.fileName("the name of the model"), layouts: [])
-        for _ in 0..<(try cursor.count(of: 4, "the number of layouts")) { layouts.append(try cursor.layout()) }
+        for _ in 0..<(try cursor.count(of: 4, limit: ArchiveFormat.maximumLayouts, "the number of layouts")) {
+            layouts.append(try cursor.layout())
+        }
         switch try cursor.byte("whether it is a patch") {
         case 0: break
         case 1: base = try cursor.base()
         default: throw cursor.error("is neither a patch nor none")
         }
-        try readFiles(&cursor)
-        for span in spans { try readPieces(of: span, &cursor) }
+        let pieces = try readFiles(&cursor)
+        // Not more than could be stored: the smallest piece has a byte.
+        pieceOffsets.reserveCapacity(min(pieces, end) + 1)
+        pieceHashes.reserveCapacity(min(pieces, end))
+        for span in spans { try readPieces(of: span, &cursor, end: end) }
     }
 
-    private mutating func readFiles(_ cursor: inout ArchiveCursor) throws(CheckpointError) {
-        let count = try cursor.count(of: 4, "the number of files")
+    /// - Returns: how many pieces the spans have.
+    private mutating func readFiles(_ cursor: inout ArchiveCursor) throws(CheckpointError) -> Int {
+        let count = try cursor.count(of: 4, limit: ArchiveFormat.maximumFiles, "the number of files")
         guard count > 0, kind != .file || count == 1 else { throw cursor.error("holds \(count.grouped) files") }
         var names: Set<ExactString> = []
         var (pieces, planes, total) = (0, 0, 0)
@@ -84,15 +91,18 @@ extension ArchiveIndex {
             total = sum
             let first = spans.count
             var offset = 0
-            for _ in 0..<(try cursor.count(of: 3, "the number of spans of '\(name)'")) {
+            for _
+                in 0..<(try cursor.count(
+                    of: 3, limit: ArchiveFormat.maximumSpans - spans.count, "the number of spans of '\(name)'"))
+            {
                 let span = try cursor.span(at: offset, firstPiece: pieces, firstPlane: planes)
                 guard span.byteCount <= byteCount - offset else {
                     throw cursor.error("the spans of '\(name)' are longer than the file")
                 }
                 try check(span, cursor)
                 let number = pieceCount(of: span)
-                // Every piece of a span has a hash and a number for each plane further on.
-                guard number <= cursor.left / (8 + layout(of: span).planeCount) else {
+                // Every piece has a hash and a number for each plane further on.
+                guard number <= (cursor.left - 8 * pieces - planes) / (8 + layout(of: span).planeCount) else {
                     throw cursor.error("'\(name)' claims \(number.grouped) pieces, more than the index can hold")
                 }
                 pieces += number
@@ -106,6 +116,7 @@ extension ArchiveIndex {
             }
             files.append(File(name: name, byteCount: byteCount, spans: first..<spans.count))
         }
+        return pieces
     }
 
     private func check(_ span: Span, _ cursor: ArchiveCursor) throws(CheckpointError) {
@@ -131,7 +142,9 @@ extension ArchiveIndex {
         }
     }
 
-    private mutating func readPieces(of span: Span, _ cursor: inout ArchiveCursor) throws(CheckpointError) {
+    private mutating func readPieces(
+        of span: Span, _ cursor: inout ArchiveCursor, end limit: Int
+    ) throws(CheckpointError) {
         let layout = layout(of: span)
         for piece in 0..<pieceCount(of: span) {
             pieceHashes.append(try cursor.hash("the hash of a piece"))
@@ -139,13 +152,16 @@ extension ArchiveIndex {
             for size in layout.planeByteCounts(of: range(ofPiece: piece, in: span).count) {
                 let code = try cursor.number("the size of a plane")
                 let (stored, isCompressed) = (code >> 1, code & 1 != 0)
-                guard isCompressed ? 1..<size ~= stored : stored == size else {
+                let isPossible =
+                    isCompressed ? stored >= ArchiveFormat.frameByteCount && stored < size : stored == size
+                guard isPossible else {
                     throw cursor.error("a plane of \(size.grouped) bytes is stored in \(stored.grouped)")
                 }
                 planes.append(Plane(byteCount: stored, isCompressed: isCompressed))
-                let (sum, overflow) = end.addingReportingOverflow(stored)
-                guard !overflow else { throw cursor.error("the pieces have a sum that is too large") }
-                end = sum
+                guard stored <= limit - end else {
+                    throw cursor.error("the pieces reach beyond \(limit.grouped), where the index begins")
+                }
+                end += stored
             }
             pieceOffsets.append(end)
         }

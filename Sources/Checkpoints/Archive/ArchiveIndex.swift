@@ -1,5 +1,5 @@
 /// What an archive holds and where: parsed and checked as a whole, so that later code need not check.
-struct ArchiveIndex: Sendable {
+package struct ArchiveIndex: Sendable {
     /// What the files of an archive are.
     enum Kind: UInt8, Sendable {
         case file = 0

@@ -14,12 +14,8 @@ final class ArchiveMember: FileImage {
         let count = first?.byteOffset ?? file.byteCount
         try archive.reserve(count, for: file.name)
         header = .allocate(byteCount: count, alignment: 64)
-        do throws(CheckpointError) {
-            try archive.read(file, from: 0, into: header)
-        } catch {
-            header.deallocate()
-            throw error
-        }
+        // From here on deinit frees it, also when this fails.
+        try archive.read(file, from: 0, into: header)
     }
 
     deinit { header.deallocate() }

@@ -15,6 +15,8 @@ public struct ArchivePacker: Sendable {
         public var same: Int
         /// How many tensors are stored as what differs from one of the base.
         public var differences: Int
+        /// What lies in the folder and is no regular file, by name: it is not in the archive.
+        public var leftOut: [String]
     }
 
     /// Whether an existing output is replaced.
@@ -81,7 +83,8 @@ public struct ArchivePacker: Sendable {
         return Summary(
             byteCount: written.file.byteCount, originalByteCount: index.byteCount, files: index.files.count,
             same: index.spans.count { if case .same = $0.base { true } else { false } },
-            differences: index.spans.count { if case .difference = $0.base { true } else { false } })
+            differences: index.spans.count { if case .difference = $0.base { true } else { false } },
+            leftOut: plan.leftOut)
     }
 
     /// Writes head and pieces.

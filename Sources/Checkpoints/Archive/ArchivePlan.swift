@@ -13,6 +13,8 @@ struct ArchivePlan: Sendable {
     var places: [Place] = []
     /// The tensors of the base that the index names, by their places in that checkpoint.
     var baseTensors: [Int] = []
+    /// What lies in the folder and is no regular file, by name.
+    private(set) var leftOut: [String] = []
     private var layoutNumbers: [PlaneLayout: Int] = [:]
 
     /// Plans an archive of the files that a checkpoint was opened from.
@@ -21,7 +23,7 @@ struct ArchivePlan: Sendable {
         if checkpoint.form != .folder { kind = checkpoint.sources.count > 1 ? .shards : .file }
         let name = checkpoint.path.lastPathComponent
         index = ArchiveIndex(kind: kind, name: ArchiveFormat.isFileName(name) ? name : "model", layouts: [])
-        for file in try ArchivePlan.files(of: checkpoint) {
+        for file in try files(of: checkpoint) {
             guard ArchiveFormat.isFileName(file.name) else {
                 throw CheckpointError(file: file.path, "has a name that an archive cannot hold")
             }
@@ -30,12 +32,15 @@ struct ArchivePlan: Sendable {
     }
 
     /// Every regular file of a folder, or the files of the checkpoint.
-    private static func files(of checkpoint: Checkpoint) throws(CheckpointError) -> [MappedFile] {
+    private mutating func files(of checkpoint: Checkpoint) throws(CheckpointError) -> [MappedFile] {
         guard checkpoint.form == .folder else { return checkpoint.sources }
         var files: [MappedFile] = []
         for name in try FileSystem.names(in: checkpoint.path, hidden: true) {
             let path = checkpoint.path + "/" + name
-            guard FileSystem.isRegularFile(path) else { continue }
+            guard FileSystem.isRegularFile(path) else {
+                leftOut.append(name)
+                continue
+            }
             if let source = checkpoint.sources.first(where: { $0.path == path }) {
                 files.append(source)
             } else {

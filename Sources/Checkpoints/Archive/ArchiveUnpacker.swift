@@ -38,15 +38,17 @@ public struct ArchiveUnpacker: Sendable {
         let file = try MappedFile(path: archivePath)
         guard Archive.isArchive(file) else { throw CheckpointError(file: archivePath, "is not an archive") }
         var archive = try Archive(file)
-        try check(path, archive, base)
         switch (archive.index.base, base) {
-        case (nil, nil): break
         case (nil, _?):
-            throw CheckpointError(file: archivePath, "is a whole archive, not a patch", hint: "leave --against out")
+            throw CheckpointError(
+                file: archivePath, "is a whole archive, not a patch", hint: "leave --against out")
         case (_?, nil):
             throw CheckpointError(
                 file: archivePath, "is a patch on another checkpoint", hint: "name that one with --against")
-        case (let wanted?, let base?):
+        default: break
+        }
+        try check(path, archive, base)
+        if let wanted = archive.index.base, let base {
             archive = Archive(archive, base: try wanted.tensors(in: base, patch: archivePath, threads: threads))
         }
         try restore(archive, to: path)

@@ -37,6 +37,9 @@ struct Pack: ParsableCommand {
         let packer = ArchivePacker(replaces: force, threads: common.threadCount) { progress.report($0, $1) }
         let summary = try packer.pack(checkpoint, against: base, to: output)
         progress.finish()
+        if !summary.leftOut.isEmpty {
+            common.note("left out, because they are no regular files: \(summary.leftOut.joined(separator: ", "))")
+        }
         let ratio = Double(summary.byteCount) / Double(max(1, summary.originalByteCount))
         if common.json {
             var answer = JSONObject([
