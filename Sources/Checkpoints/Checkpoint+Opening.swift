@@ -1,8 +1,8 @@
 internal import Formats
 
 extension Checkpoint {
-    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a split),
-    /// or `-` for standard input.
+    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a split), an
+    /// archive of these, or `-` for standard input.
     ///
     /// Only headers are read. Every tensor is checked to lie in its file.
     ///

@@ -20,16 +20,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Conformance"))
 
+import archiving  # noqa: E402
 import copying  # noqa: E402
 import digests  # noqa: E402
 import models  # noqa: E402
-import packing  # noqa: E402
 import passes  # noqa: E402
 import quantizing  # noqa: E402
 from tools import RESECT  # noqa: E402
 
 PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "hash": digests.measure,
-         "pack": packing.measure}
+         "pack": archiving.measure}
 
 
 def table(rows):

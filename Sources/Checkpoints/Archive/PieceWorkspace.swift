@@ -14,6 +14,7 @@ final class PieceWorkspace: @unchecked Sendable {
     /// What is stored.
     let stored = PieceWorkspace.buffer()
 
+    /// The buffers, of which only what is used takes memory, and zstd's contexts.
     init() {
         guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
             preconditionFailure("no memory for zstd")
@@ -38,6 +39,7 @@ final class Pool<Item: Sendable>: Sendable {
     private let free = Mutex<[Item]>([])
     private let make: @Sendable () -> Item
 
+    /// An empty pool.
     init(_ make: @escaping @Sendable () -> Item) { self.make = make }
 
     /// One that nobody else has.
