@@ -12,7 +12,7 @@ internal import Formats
 //
 //     index     u8 kind: 0 one file, 1 a folder, 2 the shards of a split file;   string: its name
 //               varint layouts;  each: varint fields;  each field: u8 unit, u8 turn, varint bytes
-//               u8 is a patch;  if 1: 16 bytes XXH3-128 of the base, varint tensors;
+//               u8 is a patch;  if 1: 16 bytes, the total that 'resect hash' prints of the base, varint tensors;
 //                               each: string name, varint bytes, 16 bytes XXH3-128
 //               varint files;   each: string name, varint bytes, varint spans;
 //                               each span: varint bytes, varint layout, varint use of the base

@@ -1,5 +1,4 @@
 internal import Formats
-internal import Parallel
 
 extension ArchivePlan {
     /// Has every tensor that the base holds too, under whatever name, be a reference, and others be stored as what differs
@@ -7,8 +6,9 @@ extension ArchivePlan {
     mutating func refer(
         to base: Checkpoint, from checkpoint: Checkpoint, threads: Int
     ) throws(CheckpointError) {
-        let ours = try Digests.of(checkpoint.tensors, threads: threads)
-        let theirs = try Digests.of(base.tensors, threads: threads)
+        let ours = try Hashing(threads: threads).digests(of: checkpoint.tensors)
+        let manifest = try Manifest(base, threads: threads)
+        let theirs = manifest.entries.map(\.digest)
         var known: [Digest: Int] = [:]
         for (place, digest) in theirs.enumerated().reversed() { known[digest] = place }
         let counterparts = Counterparts(checkpoint: checkpoint, base: base) { known[ours[$0]] }
@@ -35,7 +35,7 @@ extension ArchivePlan {
                 index.spans[place] = index.spans[place].with(.difference(number(of: other)))
             }
         }
-        index.base = ArchiveIndex.Base(digest: Digests.total(theirs), tensors: referred)
+        index.base = ArchiveIndex.Base(digest: manifest.total, tensors: referred)
     }
 
     /// Whether what differs takes less room than the tensor itself, by a few of its pieces.
@@ -66,17 +66,6 @@ extension ArchiveIndex.Span {
             byteOffset: byteOffset, byteCount: byteCount, layout: layout, base: base, firstPiece: firstPiece,
             firstPlane: firstPlane)
     }
-}
-
-/// The hashes of many tensors.
-enum Digests {
-    /// XXH3-128 of each tensor's bytes.
-    static func of(_ tensors: [Tensor], threads: Int) throws(CheckpointError) -> [Digest] {
-        try Hashing(threads: threads).digests(of: tensors)
-    }
-
-    /// XXH3-128 of the hashes, one after another: one for the whole checkpoint.
-    static func total(_ digests: [Digest]) -> Digest { Digest(of: digests.flatMap(\.bytes)) }
 }
 
 /// Which tensor of the base a tensor was made from, when it is none of them: the one of its name, where layers that are

@@ -169,17 +169,16 @@ private struct Parts: Sendable {
 extension ArchiveIndex.Base {
     /// The tensors that a patch refers to, found in a checkpoint by their hashes: under their names, or under others.
     func tensors(in base: Checkpoint, patch: String, threads: Int) throws(CheckpointError) -> [Tensor] {
-        let digests = try Digests.of(base.tensors, threads: threads)
+        let manifest = try Manifest(base, threads: threads)
         var places: [Digest: Int] = [:]
-        for (place, digest) in digests.enumerated().reversed() { places[digest] = place }
+        for (place, entry) in manifest.entries.enumerated().reversed() { places[entry.digest] = place }
         var found: [Tensor] = []
         for tensor in tensors {
             guard let place = places[tensor.digest], base.tensors[place].byteCount == tensor.byteCount else {
                 throw CheckpointError(
                     file: base.path, tensor: tensor.name,
                     "is not the one that \(patch) was made against",
-                    hint: "the patch needs the checkpoint whose hash is \(digest.description); this one has "
-                        + Digests.total(digests).description)
+                    hint: "the patch needs the checkpoint whose hash is \(digest); this one has \(manifest.total)")
             }
             found.append(base.tensors[place])
         }
