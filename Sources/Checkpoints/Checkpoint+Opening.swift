@@ -35,6 +35,10 @@ extension Checkpoint {
         if let file = image as? MappedFile, withExtendedLifetime(file, { PyTorch.recognizes(file) }) {
             return try PyTorch.open(file)
         }
+        if !(image is MappedFile), PyTorchFolder.holds(image.path) {
+            throw CheckpointError(
+                file: image.path, "is a PyTorch file in an archive, which is not read there", hint: "unpack it first")
+        }
         guard image.path.hasSuffix(".safetensors") || image.path == StandardInput.name else {
             throw CheckpointError(
                 file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF nor PyTorch",

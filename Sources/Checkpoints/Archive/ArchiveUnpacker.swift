@@ -103,6 +103,7 @@ public struct ArchiveUnpacker: Sendable {
         for file in index.files {
             let place = index.kind == .file ? "" : "/" + file.name
             let writer = try FileWriter(path: output.path + place, named: path + place, byteCount: file.byteCount)
+            if file.byteCount > 0 { try writer.reserve(0..<file.byteCount) }
             let parts = Parts(file, index)
             try Parallel.forEach(parts.count, workers: threads) { (number, _) throws(CheckpointError) in
                 let (span, piece) = parts[number]

@@ -18,7 +18,7 @@ struct Pack: ParsableCommand {
 
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("The archive to write, by custom named x.resect.", valueName: "path"))
+        help: ArgumentHelp("The archive to write, x.resect by custom.", valueName: "path"))
     var output: String
 
     @Option(
