@@ -120,6 +120,7 @@ public struct ArchivePacker: Sendable {
             try written.withLock { (written) throws(CheckpointError) in
                 let count = packed.planes.reduce(0) { $0 + $1.byteCount }
                 try writer.write(UnsafeRawBufferPointer(rebasing: packed.workspace.stored[..<count]), at: written.end)
+                writer.startWriting(written.end..<written.end + count)
                 written.end += count
                 written.index.pieceOffsets.append(written.end)
                 written.index.pieceHashes.append(packed.hash)

@@ -116,7 +116,9 @@ public struct ArchiveUnpacker: Sendable {
                 let range = index.range(ofPiece: piece, in: span)
                 let target = UnsafeMutableRawBufferPointer(rebasing: buffer.whole[..<range.count])
                 try archive.unpack(piece: piece, of: span, into: target)
-                try writer.write(UnsafeRawBufferPointer(target), at: span.byteOffset + range.lowerBound)
+                let start = span.byteOffset + range.lowerBound
+                try writer.write(UnsafeRawBufferPointer(target), at: start)
+                writer.startWriting(start..<start + range.count)
                 done.add(range.count)
             }
             try writer.sync()

@@ -140,6 +140,11 @@ final class FileWriter: Sendable {
         }
     }
 
+    /// Has the system begin to put a range that was written on the disk, so that less is left to wait for.
+    func startWriting(_ range: Range<Int>) {
+        if syncs { resect_start_writing(descriptor, Int64(range.lowerBound), Int64(range.count)) }
+    }
+
     /// Waits until the bytes are on the disk.
     func sync() throws(CheckpointError) {
         guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: name, errno) }
