@@ -32,7 +32,7 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test check lint format man fixtures bench conformance torture install clean
+.PHONY: deps build demo test check lint format man fixtures bench conformance torture fuzz install clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -86,6 +86,11 @@ torture: build
 	$(call install_packages,$(TORTURE_PACKAGES))
 	python3 Tests/Torture/torture.py --kills $(KILLS)
 
+# Ten minutes for each target; make fuzz SECONDS=60 for less.
+fuzz: SECONDS ?= 600
+fuzz: deps
+	Tests/Fuzzing/fuzz.sh $(SECONDS)
+
 install: deps
 	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
@@ -94,4 +99,4 @@ install: deps
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 
 clean:
-	rm -rf .build .build-install
+	rm -rf .build .build-fuzz .build-install

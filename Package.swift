@@ -87,3 +87,11 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x
 )
+
+// `make fuzz` asks for this: libFuzzer brings its own main, and nobody else needs the program.
+if Context.environment["RESECT_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["Surgery", "Decoder", "TestSupport"], path: "Tests/Fuzzing",
+            exclude: ["README.md", "corpora", "fuzz.sh", "make-corpora.py", "words.txt"], swiftSettings: settings))
+}

@@ -1,0 +1,97 @@
+internal import Checkpoints
+internal import Decoder
+internal import Formats
+internal import Surgery
+internal import TestSupport
+internal import Tokenization
+
+/// The inputs as files, which the readers open as they open any other.
+private let folder = TemporaryFolder()
+
+/// The folder of a model whose files can be replaced one by one.
+private let model: String = {
+    let path = folder.makeFolder("model")
+    for name in Files.names(Fixture.path("tiny/llama3")) {
+        Files.write(path + "/" + name, Files.read(Fixture.path("tiny/llama3/" + name)))
+    }
+    let tokenizer = Fixture.root + "/Tests/Fuzzing/corpora/tokenizer/llama-bpe.json"
+    Files.write(path + "/tokenizer.json", Files.read(tokenizer))
+    return path
+}()
+
+/// The whole file is a safetensors file.
+@Sendable func fuzzSafetensors(_ bytes: UnsafeRawBufferPointer) {
+    open(folder.write("x.safetensors", Array(bytes)))
+}
+
+/// The whole file is a GGUF file.
+@Sendable func fuzzGGUF(_ bytes: UnsafeRawBufferPointer) {
+    open(folder.write("x.gguf", Array(bytes)))
+}
+
+/// The input is the config.json of a model that is right otherwise.
+@Sendable func fuzzConfig(_ bytes: UnsafeRawBufferPointer) {
+    Files.write(model + "/config.json", Array(bytes))
+    open(model)
+}
+
+/// The input is the tokenizer.json of a model that is right otherwise.
+@Sendable func fuzzTokenizer(_ bytes: UnsafeRawBufferPointer) {
+    tolerate { () throws(CheckpointError) in
+        var checkpoint = try Checkpoint.open(model)
+        checkpoint.companions.removeAll { $0.name == "tokenizer.json" }
+        checkpoint.companions.append(.init(name: "tokenizer.json", contents: Array(bytes)))
+        try tokenize(checkpoint)
+    }
+}
+
+/// The input is the index of a folder with one file of weights.
+@Sendable func fuzzIndex(_ bytes: UnsafeRawBufferPointer) {
+    let path = model + "/model.safetensors.index.json"
+    Files.write(path, Array(bytes))
+    open(path)
+}
+
+/// Opens a checkpoint and asks everything of it that costs no more than its header.
+private func open(_ path: String) {
+    tolerate { () throws(CheckpointError) in
+        let checkpoint = try Checkpoint.open(path)
+        for tensor in checkpoint.tensors where tensor.rowCount > 0 {
+            // The first and the last row: what lies outside the file would not be read.
+            for row in [0, tensor.rowCount - 1] {
+                try tensor.withBytes(rows: row..<row + 1) { bytes in
+                    precondition(bytes.count == tensor.rowByteCount && bytes.first != nil && bytes.last != nil)
+                }
+            }
+        }
+        tolerate { () throws(CheckpointError) in try checkpoint.checkConsistency() }
+        tolerate { () throws(CheckpointError) in try tokenize(checkpoint) }
+        tolerate { () throws(CheckpointError) in _ = try DecoderModel(checkpoint) }
+        for edits in edits {
+            tolerate { () throws(CheckpointError) in
+                let result = try checkpoint.applying(edits)
+                let plan = try OutputPlan(result)
+                precondition(plan.byteCount >= 0)
+            }
+        }
+    }
+}
+
+/// Edits of every kind; nothing of them is written.
+private let edits: [[any Edit]] = {
+    guard let mixture = Mixture.named("Q4_K_M") else { preconditionFailure("Q4_K_M is not known") }
+    return [
+        [CutLayers(layers: 0..<1)], [Convert(to: .gguf), Quantize(mixture)], [Convert(to: .folder), Cast(to: .f16)],
+        [Convert(to: .safetensors)],
+    ]
+}()
+
+/// Makes the tokenizer and cuts a text with it.
+private func tokenize(_ checkpoint: Checkpoint) throws(CheckpointError) {
+    let vocabulary = try Vocabulary(checkpoint: checkpoint)
+    tolerate { () throws(CheckpointError) in _ = try vocabulary.folderFiles() }
+    tolerate { () throws(CheckpointError) in _ = try vocabulary.ggufPairs(vocabularySize: vocabulary.tokens.count) }
+    let text = "In the beginning God created\n\n the heaven's 12345 <s>e\u{301}\u{65E5}\u{672C} <|x|>  </s>\u{0}"
+    let ids = try Tokenizer(vocabulary).encode(text)
+    precondition(ids.allSatisfy { $0 >= 0 })
+}

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Makes the first inputs of the fuzzer in corpora/, and the words that it puts into them in words.txt.
+
+Every target has a few small files that are right, so that mutations reach what lies behind the first checks.
+"""
+
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FORMATS = ROOT / "formats"
+LAYERS = 2
+
+
+def save(name, contents):
+    path = HERE / "corpora" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+
+
+def shapes(hidden, ffn, vocabulary, keys=None):
+    """The tensors of a model like Llama by role, row-major."""
+    keys = keys or hidden
+    layer = {"attention_norm": [hidden], "attention_q": [hidden, hidden], "attention_k": [keys, hidden],
+             "attention_v": [keys, hidden], "attention_output": [hidden, hidden], "ffn_norm": [hidden],
+             "ffn_gate": [ffn, hidden], "ffn_up": [ffn, hidden], "ffn_down": [hidden, ffn]}
+    yield "token_embedding", None, [vocabulary, hidden]
+    yield "output_norm", None, [hidden]
+    for number in range(LAYERS):
+        for role, shape in layer.items():
+            yield role, number, shape
+
+
+def named(column, *sizes):
+    """The same tensors with the names of a container: 1 for Hugging Face's, 2 for GGUF's."""
+    templates = {row[0]: row[column] for row in json.loads((FORMATS / "architectures/llama.json").read_text())["tensors"]}
+    for role, layer, shape in shapes(*sizes):
+        yield templates[role].replace("{layer}", str(layer)), shape
+
+
+def count(shape):
+    result = 1
+    for size in shape:
+        result *= size
+    return result
+
+
+def safetensors(tensors, metadata=None):
+    header, data = ({"__metadata__": metadata} if metadata else {}), b""
+    for name, dtype, shape, width in tensors:
+        size = count(shape) * width
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + size]}
+        data += bytes(n % 61 for n in range(size))
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def text(value):
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+def value(item):
+    """A metadata value with its type before it: (code, number) pairs, texts, truth values, or lists of one kind."""
+    if isinstance(item, str):
+        return struct.pack("<I", 8) + text(item)
+    if isinstance(item, bool):
+        return struct.pack("<I?", 7, item)
+    if isinstance(item, list):
+        kind = value(item[0])[:4]
+        return struct.pack("<I", 9) + kind + struct.pack("<Q", len(item)) + b"".join(value(i)[4:] for i in item)
+    code, number = item
+    kind = {"B": 0, "b": 1, "H": 2, "h": 3, "I": 4, "i": 5, "f": 6, "Q": 10, "q": 11, "d": 12}[code]
+    return struct.pack(f"<I{code}", kind, number)
+
+
+def gguf(pairs, tensors, alignment=32, version=3):
+    bytes_ = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs))
+    for key, item in pairs.items():
+        bytes_ += text(key) + value(item)
+    offset = 0
+    for name, kind, shape, size in tensors:
+        bytes_ += text(name) + struct.pack("<I", len(shape))
+        bytes_ += b"".join(struct.pack("<Q", n) for n in reversed(shape)) + struct.pack("<IQ", kind, offset)
+        offset += -(-size // alignment) * alignment
+    bytes_ += bytes(-len(bytes_) % alignment)
+    return bytes_ + b"".join(bytes(-(-size // alignment) * alignment) for *_, size in tensors)
+
+
+def llama(vocabulary):
+    """The metadata of a tiny Llama with its vocabulary."""
+    number = {"block_count": LAYERS, "context_length": 64, "embedding_length": 4, "feed_forward_length": 6,
+              "attention.head_count": 2, "attention.head_count_kv": 1, "attention.key_length": 2,
+              "attention.value_length": 2, "vocab_size": len(vocabulary["tokens"])}
+    pairs = {"general.architecture": "llama", "general.name": "tiny"}
+    pairs |= {f"llama.{key}": ("I", n) for key, n in number.items()}
+    pairs |= {"llama.rope.freq_base": ("f", 10000.0), "llama.attention.layer_norm_rms_epsilon": ("f", 1e-5),
+              "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": ("f", 2.0)}
+    pairs |= {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "llama-bpe",
+              "tokenizer.ggml.tokens": vocabulary["tokens"],
+              "tokenizer.ggml.token_type": [("i", n) for n in vocabulary["kinds"]],
+              "tokenizer.ggml.merges": vocabulary["merges"], "tokenizer.ggml.bos_token_id": ("I", 0),
+              "tokenizer.ggml.eos_token_id": ("I", 1), "tokenizer.ggml.add_bos_token": True,
+              "tokenizer.chat_template": "{{ x }}"}
+    return pairs
+
+
+VOCABULARY = {
+    "tokens": ["<s>", "</s>", *"aegnhitIndr", "\u0120", "\u010a", "in", "th", "the", "\u0120the", "\u00c3\u00a9"],
+    "merges": ["i n", "t h", "th e", "\u0120 the"],
+}
+VOCABULARY["kinds"] = [3, 3] + [1] * (len(VOCABULARY["tokens"]) - 2)
+
+
+def tokenizer(pre):
+    """A tokenizer.json of the vocabulary, for one way to cut words."""
+    rules = json.loads((FORMATS / "tokenizers" / f"{pre}.json").read_text())
+    ids = {token: number for number, token in enumerate(VOCABULARY["tokens"])}
+    merges = VOCABULARY["merges"] if pre == "gpt-2" else [merge.split(" ") for merge in VOCABULARY["merges"]]
+    added = [{"id": number, "content": token, "single_word": pre == "qwen2", "lstrip": pre == "smollm",
+              "rstrip": pre == "smollm", "normalized": pre == "qwen2", "special": True}
+             for token, number in ids.items() if number < 2]
+    single = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    post = {"type": "TemplateProcessing", "single": single, "pair": single + single,
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}}
+    return {"version": "1.0", "added_tokens": added, "normalizer": rules.get("normalizer"),
+            "pre_tokenizer": rules["pre_tokenizer"], "post_processor": post if pre != "gpt-2" else None,
+            "model": {"type": "BPE", "ignore_merges": pre == "llama-bpe", "vocab": ids, "merges": merges}}
+
+
+def words():
+    """Keys, names and numbers that mutations rarely find by themselves."""
+    settings = json.loads((FORMATS / "layer-settings.json").read_text())
+    found = {"\\x00" * 8, "\\xff" * 8, "\\x01" + "\\x00" * 7, "\\xff\\xff\\xff\\x7f", "\\x09\\x00\\x00\\x00",
+             "9223372036854775807", "-9223372036854775808", "18446744073709551616", "1e400", "1e-400", "-0.0", "null",
+             "true", "[[", "{\\\"", "\\\\u0000", "\\\\ud800", "\\\\u001b", "e\\xcc\\x81", "\\xc3\\xa9"}
+    for path in FORMATS.glob("architectures/*.json"):
+        found |= {key for row in json.loads(path.read_text()).get("keys", []) for key in row[1:3]}
+    for key in ("config", "gguf"):
+        found |= set(settings[key])
+    found |= {row["name"] for row in json.loads((FORMATS / "quants/types.json").read_text())}
+    found |= {"rope_scaling", "rope_parameters", "rope_type", "llama3", "yarn", "linear", "factor", "low_freq_factor",
+              "high_freq_factor", "original_max_position_embeddings", "general.alignment", "split.count", "split.no",
+              "split.tensors.count", "weight_map", "__metadata__", "data_offsets", "rope_freqs.weight",
+              "num_nextn_predict_layers", "added_tokens", "post_processor", "add_prefix_space", "ignore_merges"}
+    (HERE / "words.txt").write_text("".join(f'"{word}"\n' for word in sorted(found)))
+
+
+def main():
+    types = (("F64", 8), ("F32", 4), ("BF16", 2), ("F8_E4M3", 1), ("BOOL", 1))
+    save("safetensors/types.safetensors", safetensors(
+        [(f"h.{n}.w", dtype, [n, 2], width) for n, (dtype, width) in enumerate(types)], {"format": "pt"}))
+    save("safetensors/llama.safetensors", safetensors(
+        [(name, "BF16", shape, 2) for name, shape in named(1, 4, 6, 21, 2)]))
+    save("safetensors/scalar.safetensors", safetensors([("scalar \u00e9\u001b", "I8", [], 1), ("empty", "F16", [0, 3], 2)]))
+
+    save("gguf/llama.gguf", gguf(llama(VOCABULARY), [
+        (name, 0, shape, 4 * count(shape)) for name, shape in named(2, 4, 6, 21, 2)]))
+    kinds = {f"k.{code}": (code, 1) for code in "BbHhIifQqd"}
+    save("gguf/types.gguf", gguf(
+        {"general.architecture": "none", **kinds, "k.list": [("H", 1), ("H", 2)], "k.texts": ["a", ""],
+         "general.alignment": ("I", 64)},
+        [("blk.0.w", 8, [2, 32], 68), ("blk.1.w", 12, [256], 144), ("blk.2.w", 30, [1, 1, 2, 2], 8)], 64))
+    save("gguf/split-00001-of-00002.gguf", gguf(
+        {"general.architecture": "llama", "split.no": ("H", 0), "split.count": ("H", 2),
+         "split.tensors.count": ("i", 1)}, [("blk.0.w", 0, [], 4)], version=2))
+
+    base = json.loads((ROOT / "fixtures/tiny/llama3/config.json").read_text())
+    plain = {k: v for k, v in base.items() if k != "rope_parameters"} | {"rope_theta": 10000.0}
+    save("config/llama3.json", json.dumps(base))
+    for kind, more in (("yarn", {"beta_fast": 32, "attention_factor": 1.0}), ("linear", {})):
+        scaling = {"rope_type": kind, "factor": 2.0, "original_max_position_embeddings": 64, **more}
+        save(f"config/{kind}.json", json.dumps(plain | {"rope_scaling": scaling}))
+    lists = {"layer_types": ["full_attention"] * 3, "mlp_only_layers": [0], "max_window_layers": 1,
+             "num_kv_shared_layers": 0, "sliding_window_pattern": 3, "sliding_window": 16}
+    save("config/lists.json", json.dumps(plain | lists))
+
+    for pre in ("gpt-2", "llama-bpe", "qwen2", "smollm"):
+        save(f"tokenizer/{pre}.json", json.dumps(tokenizer(pre)))
+
+    names = json.loads(tensor_names())
+    save("index/whole.json", json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))
+    save("index/other.json", json.dumps({"weight_map": {"a": "other.safetensors", "b": "../model.safetensors"}}))
+    words()
+
+
+def tensor_names():
+    """The names of the tiny model's tensors, all in its one file."""
+    bytes_ = (ROOT / "fixtures/tiny/llama3/model.safetensors").read_bytes()
+    header = json.loads(bytes_[8:8 + struct.unpack("<Q", bytes_[:8])[0]])
+    return json.dumps({name: "model.safetensors" for name in header if name != "__metadata__"})
+
+
+if __name__ == "__main__":
+    main()
