@@ -31,11 +31,12 @@ struct BytePairMerger: Sendable {
         for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] != .unused {
             if ids[ExactString(token)] == nil { ids[ExactString(token)] = Int32(id) }
         }
+        let lengths = Set(ids.keys.map { $0.text.utf8.count })
         var merges: [UInt64: Merge] = [:]
         merges.reserveCapacity(vocabulary.merges.count)
         for (rank, merge) in vocabulary.merges.enumerated() {
             // A part may hold spaces of its own: the split that gives two tokens is meant.
-            guard let (left, right) = BytePairMerger.parts(merge, ids),
+            guard let (left, right) = BytePairMerger.parts(merge, ids, lengths),
                 let result = ids[ExactString(BytePairMerger.joined(merge, left.count))]
             else {
                 throw CheckpointError("the merge '\(merge)' names a token that the vocabulary does not have")
@@ -47,18 +48,22 @@ struct BytePairMerger: Sendable {
         bytes = ByteAlphabet.characters.map { ids[ExactString(String(Character($0)))] }
     }
 
+    /// The two tokens that a merge names; only parts as long as some token are looked up, so that a merge of nothing
+    /// but spaces takes no quadratic time.
     private static func parts(
-        _ merge: String, _ ids: [ExactString: Int32]
+        _ merge: String, _ ids: [ExactString: Int32], _ lengths: Set<Int>
     ) -> (left: (id: Int32, count: Int), right: Int32)? {
         let text = merge.utf8
         var place = text.startIndex
         while let space = text[place...].firstIndex(of: 0x20) {
-            let left = String(merge[..<space])
-            let right = String(merge[text.index(after: space)...])
-            if let leftID = ids[ExactString(left)], let rightID = ids[ExactString(right)] {
-                return ((leftID, left.utf8.count), rightID)
-            }
             place = text.index(after: space)
+            let leftCount = text.distance(from: text.startIndex, to: space)
+            guard lengths.contains(leftCount), lengths.contains(text.count - leftCount - 1) else { continue }
+            let left = String(merge[..<space])
+            let right = String(merge[place...])
+            if let leftID = ids[ExactString(left)], let rightID = ids[ExactString(right)] {
+                return ((leftID, leftCount), rightID)
+            }
         }
         return nil
     }
