@@ -59,12 +59,12 @@ public struct LayerPattern: Sendable, Hashable {
     /// - Returns: `nil` when no names are numbered so.
     public init?(names: some Sequence<String>) {
         // A list may have a layer many times, but neighbours mostly share theirs.
-        var found: [String: (tensors: Int, layers: [Int])] = [:]
+        var found: [ExactString: (tensors: Int, layers: [Int])] = [:]
         var last = (prefix: "", tensors: 0, layers: [Int]())
         func keep() {
             guard last.tensors > 0 else { return }
-            found[last.prefix, default: (0, [])].tensors += last.tensors
-            found[last.prefix, default: (0, [])].layers += last.layers
+            found[ExactString(last.prefix), default: (0, [])].tensors += last.tensors
+            found[ExactString(last.prefix), default: (0, [])].layers += last.layers
         }
         for name in names {
             if let layer = LayerPattern.layer(of: name, behind: last.prefix), last.tensors > 0 {
@@ -78,10 +78,14 @@ public struct LayerPattern: Sendable, Hashable {
         keep()
         let dense = found.compactMap { prefix, value -> (prefix: String, tensors: Int, count: Int)? in
             let layers = Set(value.layers)
-            return layers.max() == layers.count - 1 ? (prefix, value.tensors, layers.count) : nil
+            return layers.max() == layers.count - 1 ? (prefix.text, value.tensors, layers.count) : nil
         }
         // Ties go to the first in alphabetical order, so that a run repeats.
-        guard let best = dense.max(by: { ($0.tensors, $1.prefix) < ($1.tensors, $0.prefix) }) else { return nil }
+        let best = dense.max { a, b in
+            a.tensors == b.tensors
+                ? b.prefix.utf8.lexicographicallyPrecedes(a.prefix.utf8) : a.tensors < b.tensors
+        }
+        guard let best else { return nil }
         prefix = best.prefix
         count = best.count
     }

@@ -204,6 +204,18 @@ struct VocabularyTests {
         }
     }
 
+    @Test("special tokens that differ only in composition are two")
+    func composition() throws {
+        var checkpoint = try VocabularyTests.fixture()
+        let text = VocabularyTests.tokenizer(
+            #""vocab":{"a":0},"merges":[]"#, added: #"{"id":1,"content":"caf\u00e9"},{"id":2,"content":"cafe\u0301"}"#)
+        checkpoint.companions = [
+            .init(name: "tokenizer.json", contents: Array(text.utf8)),
+            .init(name: "tokenizer_config.json", contents: Array(#"{"bos_token":"cafe\u0301"}"#.utf8)),
+        ]
+        #expect(try Vocabulary(checkpoint: checkpoint).beginningID == 2)
+    }
+
     @Test("special numbers beyond the vocabulary stand for none")
     func beyond() throws {
         var checkpoint = try VocabularyTests.fixture()

@@ -95,6 +95,17 @@ struct LayerPatternTests {
         #expect(LayerPattern(names: names.reversed())?.prefix == "a.")
     }
 
+    @Test("prefixes that differ only in composition are two, and the first by bytes wins a tie")
+    func composition() {
+        let names = ["caf\u{e9}.0.w", "cafe\u{301}.0.w", "caf\u{e9}.1.w", "cafe\u{301}.1.w"]
+        for names in [names, names.reversed()] {
+            let pattern = LayerPattern(names: names)
+            #expect(pattern.map { Array($0.prefix.utf8) } == Array("cafe\u{301}.".utf8))
+            #expect(pattern?.layer(of: "caf\u{e9}.1.w") == nil)
+        }
+        #expect(LayerPattern(names: ["caf\u{e9}.0.w", "cafe\u{301}.1.w"])?.count == 1)
+    }
+
     @Test("experts inside a layer do not hide the layers")
     func experts() {
         let names = (0..<2).flatMap { layer in (0..<8).map { "m.layers.\(layer).experts.\($0).w" } }

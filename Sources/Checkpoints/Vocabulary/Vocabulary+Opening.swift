@@ -41,7 +41,8 @@ extension Vocabulary {
         addsEnd = addsEnd ?? settings["add_eos_token"]?.bool
         func id(_ kind: String) -> Int? {
             let text = settings["\(kind)_token"]?.string ?? settings["\(kind)_token"]?["content"]?.string
-            if let text, let token = addedTokens.first(where: { $0.content == text }) { return token.id }
+            let name = text.map(ExactString.init)
+            if let name, let token = addedTokens.first(where: { ExactString($0.content) == name }) { return token.id }
             guard let id = config["\(kind)_token_id"]?.int, id >= 0 else { return nil }
             return id
         }
