@@ -39,7 +39,8 @@ enum HuggingFaceFolder {
         for name in names where !name.hasSuffix(".index.json") {
             let travels =
                 companionEndings.contains(where: name.hasSuffix) || companionNames.contains(name)
-            guard travels, folder.isFile(name) else { continue }
+            // A configuration that cannot be read is an error, and not a folder without one.
+            guard travels, name == "config.json" || folder.isFile(name) else { continue }
             let contents = try folder.contents(of: name, limit: maximumCompanionBytes)
             if name == "config.json" {
                 checkpoint.config = try FileSystem.json(contents, path: path + "/" + name)
