@@ -22,8 +22,18 @@ enum Output {
         if full { flush() }
     }
 
-    /// The answer as one JSON object.
-    static func json(_ object: JSONObject) { line(JSON.object(object).compact) }
+    /// The answer as one JSON object, with the control characters that JSON allows in strings escaped too.
+    static func json(_ object: JSONObject) {
+        var text = String.UnicodeScalarView()
+        for scalar in JSON.object(object).compact.unicodeScalars {
+            if 0x7F..<0xA0 ~= scalar.value {
+                text.append(contentsOf: "\\u00\(String(scalar.value, radix: 16))".unicodeScalars)
+            } else {
+                text.append(scalar)
+            }
+        }
+        line(String(text))
+    }
 
     /// Forgets what is pending: the answer does not hold.
     static func discard() { pending.withLock { $0 = [] } }
@@ -55,10 +65,10 @@ enum Output {
     /// Whether somebody looks at standard output.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
 
-    /// A message on standard error.
+    /// A message on standard error, on one line whatever names are in it.
     static func message(_ text: String) {
         flush()
-        let bytes = Array(("resect: " + text + "\n").utf8)
+        let bytes = Array(("resect: " + text.escapingControls + "\n").utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
@@ -66,7 +76,7 @@ enum Output {
     static func complain(_ error: CheckpointError) {
         Progress.clear()
         message(error.description)
-        if let hint = error.hint { message("hint: " + hint.escapingControls) }
+        if let hint = error.hint { message("hint: " + hint) }
     }
 
     /// Whether somebody looks at standard output, and wants colours.
