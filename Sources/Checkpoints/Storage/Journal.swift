@@ -62,12 +62,10 @@ final class Journal: Sendable {
             resumed = done
         }
         resumedCount = resumed
-        unlink(path)
-        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        descriptor = TemporaryOutput.create(path, isKept: isKept)
         let isDone = (0..<unitCount).map { $0 < resumed }
         state = Mutex(State(isDone: isDone, prefix: resumed))
         guard descriptor >= 0 else { throw .system("cannot write a journal", file: target, errno) }
-        if !isKept { TemporaryOutput.remember(path) }
         append(opening + "done \(resumed)\n")
     }
 

@@ -161,8 +161,18 @@ final class TemporaryOutput: Sendable {
         TemporaryOutput.forget(path)
     }
 
-    /// Has a file be removed too when a signal ends the program.
-    static func remember(_ path: String) { unfinished.withLock { $0.append(path) } }
+    /// Creates a file that is removed too when a signal ends the program, unless it is to be kept.
+    ///
+    /// - Returns: the open file, or -1 with `errno`.
+    static func create(_ path: String, isKept: Bool) -> Int32 {
+        // Under the lock, so that a signal does not come between what is made and what is known.
+        unfinished.withLock { paths in
+            unlink(path)
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+            if descriptor >= 0, !isKept { paths.append(path) }
+            return descriptor
+        }
+    }
 
     /// No longer has a file be removed.
     static func forget(_ path: String) { unfinished.withLock { $0.removeAll { $0 == path } } }
