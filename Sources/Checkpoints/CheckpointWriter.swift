@@ -186,6 +186,7 @@ public struct CheckpointWriter: Sendable {
             let file = try MappedFile(path: output)
             let contents = try Safetensors.read(file)
             written = plan.checkpoint
+            written.isPyTorch = false
             written.tensors = contents.tensors
             written.sources = [file]
         }

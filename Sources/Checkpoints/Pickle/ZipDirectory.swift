@@ -28,6 +28,9 @@ struct ZipDirectory {
     let records: [Record]
     private let numbers: [ExactString: Int]
 
+    /// Whether checksums were computed: PyTorch can leave them out, and writes 0.
+    var hasChecksums: Bool { records.contains { $0.checksum != 0 } }
+
     /// The record of that name.
     subscript(_ name: String) -> Record? { numbers[ExactString(name)].map { records[$0] } }
 
@@ -78,6 +81,8 @@ struct ZipDirectory {
             throw wrong(flags & 0x2041 == 0 ? "has the flags 0x" + String(flags, radix: 16) : "is encrypted")
         }
         guard method == 0 else {
+            // Its code is the one thing that PyTorch compresses.
+            if name.containsBytes(of: "/code/") { throw ZippedPyTorch.isProgram(reader.path) }
             throw wrong("is compressed (method \(method)); PyTorch's records are not")
         }
         guard disk == 0 else { throw wrong("is on another disk") }

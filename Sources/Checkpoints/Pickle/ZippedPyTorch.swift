@@ -15,9 +15,7 @@ enum ZippedPyTorch {
         if directory.records.contains(where: {
             $0.name == folder + "constants.pkl" || $0.name.hasPrefix(folder + "code/")
         }) {
-            throw CheckpointError(
-                file: file.path, "is a TorchScript archive, which holds a program and not only weights",
-                hint: "load it in PyTorch and save its state_dict()")
+            throw isProgram(file.path)
         }
         guard object.byteCount <= PyTorch.maximumPickleBytes else {
             throw CheckpointError(
@@ -25,8 +23,9 @@ enum ZippedPyTorch {
                 "data.pkl has \(object.byteCount.grouped) bytes; at most \(PyTorch.maximumPickleBytes.grouped) are read"
             )
         }
-        let isBig = try isBigEndian(directory[folder + "byteorder"], file)
-        let cursor = PickleCursor(path: file.path, bytes: try contents(object, file), start: object.byteOffset)
+        let isBig = try isBigEndian(directory, folder, file)
+        let cursor = PickleCursor(
+            path: file.path, bytes: try contents(object, of: directory, file), start: object.byteOffset)
         let (pickle, rest) = try Unpickler.run(cursor, storages: .allowed)
         guard rest.left == 0 else { throw rest.error("has \(rest.left.grouped) bytes after its end") }
         var places: [StoragePlace] = []
@@ -40,6 +39,13 @@ enum ZippedPyTorch {
             )
         }
         return try StateDictionary(pickle, rest).tensors(places: places, file: file)
+    }
+
+    /// The refusal of an archive with code.
+    static func isProgram(_ path: String) -> CheckpointError {
+        CheckpointError(
+            file: path, "is a TorchScript archive, which holds a program and not only weights",
+            hint: "load it in PyTorch and save its state_dict()")
     }
 
     /// The folder that all records are in, with its slash.
@@ -60,12 +66,12 @@ enum ZippedPyTorch {
 
     /// The bytes of a record, held against its checksum.
     private static func contents(
-        _ record: ZipDirectory.Record, _ file: any FileImage
+        _ record: ZipDirectory.Record, of directory: ZipDirectory, _ file: any FileImage
     ) throws(CheckpointError) -> UnsafeRawBufferPointer {
         let range = record.byteOffset..<record.byteOffset + record.byteCount
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
         let checksum = Checksum32.of(bytes)
-        guard checksum == record.checksum else {
+        guard checksum == record.checksum || !directory.hasChecksums else {
             throw CheckpointError(
                 file: file.path, byteOffset: record.byteOffset,
                 "the record '\(record.name)' has the checksum 0x\(String(checksum, radix: 16)); the archive says 0x"
@@ -75,11 +81,11 @@ enum ZippedPyTorch {
     }
 
     private static func isBigEndian(
-        _ record: ZipDirectory.Record?, _ file: any FileImage
+        _ directory: ZipDirectory, _ folder: String, _ file: any FileImage
     ) throws(CheckpointError) -> Bool {
-        guard let record else { return false }
+        guard let record = directory[folder + "byteorder"] else { return false }
         if record.byteCount <= maximumSmallRecord {
-            let bytes = try contents(record, file)
+            let bytes = try contents(record, of: directory, file)
             if bytes.elementsEqual("little".utf8) { return false }
             if bytes.elementsEqual("big".utf8) { return true }
         }
