@@ -6,7 +6,9 @@ internal import Surgery
 /// The model that a command reads.
 struct ModelArgument: ParsableArguments {
     @Argument(
-        help: ArgumentHelp("A folder, a .safetensors, .gguf or PyTorch file, an archive, or - for standard input.", valueName: "model"))
+        help: ArgumentHelp(
+            "A folder, a .safetensors, .gguf or PyTorch file, an archive, or - for standard input.", valueName: "model")
+    )
     var path: String
 
     func open() throws -> Checkpoint { try Checkpoint.open(path) }

@@ -5,6 +5,7 @@
         tokens decoding acceptance containers sharding pytorch packing hashing hostile conversion quantization cuts
         distances perplexity shrinking memory
 
+After $CONFORMANCE_SECONDS no other part is begun; those left out are named.
 The program is $RESECT, or the release build of this repository. The peers are in the cache that peers.sh fills.
 """
 
@@ -31,9 +32,14 @@ def main(names):
         sys.exit(f"{RESECT} is not there; build it, or set RESECT")
     models.make()
     checks = Checks()
+    began = time.monotonic()
+    limit = float(os.environ.get("CONFORMANCE_SECONDS", "inf"))
     for name in PARTS:
         if not names or name in names:
             start = time.monotonic()
+            if start - began > limit:
+                checks.note(f"{name} was left out: {limit:.0f} s are over")
+                continue
             with checks.section(name):
                 importlib.import_module(name).check(checks)
             checks.note(f"{name} took {time.monotonic() - start:.0f} s")
