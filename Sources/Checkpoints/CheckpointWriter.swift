@@ -39,7 +39,10 @@ public struct CheckpointWriter: Sendable {
     public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         try check(plan, path: path)
-        let output = try TemporaryOutput(for: path, folder: plan.placement != .file, resumes: resumes)
+        let output = try TemporaryOutput(
+            for: path, folder: plan.placement != .file,
+            // Without a journal nothing is known of what an earlier run has left.
+            resumes: resumes && Journal.hasBegun(TemporaryOutput.sibling(of: path, "journal")), isKept: resumes)
         let files = try plan.files.map { (file) throws(CheckpointError) in
             try PlacedFile(
                 file, at: plan.temporaryPath(of: file, in: output.path, for: path),

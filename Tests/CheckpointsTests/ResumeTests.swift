@@ -106,7 +106,7 @@ struct ResumeTests {
 
     @Test(
         "a journal that is no journal, or half of one, is no reason for wrong bytes",
-        arguments: ["", "resect", "resect 0.0.0 journal 1\nplan 0\ndone 7\n", "done 99999999999999999999\n", "\0\0\n"])
+        arguments: ["resect 0.0.0 journal 1\nplan 0\ndone 7\n", "done 9\ndone 99999999999999999999\n", "\0\n\0\n"])
     func hostileJournal(text: String) throws {
         let folder = TemporaryFolder()
         let broken = try ResumeTests.checkpoint(folder, rows: InterruptedRows(failing: 390))
@@ -118,6 +118,21 @@ struct ResumeTests {
             try ResumeTests.writer().write(whole, to: folder("out.gguf"))
         }
         expect(error, "has an unfinished output")
+    }
+
+    @Test(
+        "without a journal, or with the beginning of one, a run begins anew",
+        arguments: [nil, "", "resect", "resect 0.1.0 journal 1\n"])
+    func noJournal(text: String?) throws {
+        let folder = TemporaryFolder()
+        let whole = try ResumeTests.checkpoint(folder, rows: InterruptedRows(failing: nil))
+        try ResumeTests.writer(resumes: false).write(OutputPlan(whole), to: folder("whole.gguf"))
+        // Bytes of some other work, where this one would have holes or nothing.
+        folder.write(".out.gguf.resect-partial", [UInt8](repeating: 0xAA, count: 1 << 20))
+        if let text { folder.write(".out.gguf.resect-journal", text) }
+        try ResumeTests.writer().write(OutputPlan(whole), to: folder("out.gguf"))
+        #expect(Files.read(folder("out.gguf")) == Files.read(folder("whole.gguf")))
+        #expect(folder.names == ["in.gguf", "out.gguf", "whole.gguf"])
     }
 
     @Test("two runs do not write the same output at once")

@@ -114,6 +114,12 @@ final class Journal: Sendable {
         _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     }
 
+    /// Whether a journal is there that says what it is a journal of: a run that was killed at once may have left less.
+    static func hasBegun(_ path: String) -> Bool {
+        guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount) else { return false }
+        return bytes.count { $0 == 0x0A } >= 2
+    }
+
     /// The units that a journal says are done; `nil` when it is not the journal of this output.
     private static func unitsDone(_ path: String, opening: String) -> Int? {
         guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount),

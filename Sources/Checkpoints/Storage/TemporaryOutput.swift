@@ -33,19 +33,21 @@ final class TemporaryOutput: Sendable {
 
     /// Makes an empty temporary file or folder beside `target`.
     ///
-    /// - Parameter resumes: takes what an earlier run has left instead, and leaves it again if this run does not finish.
+    /// - Parameters:
+    ///   - resumes: takes what an earlier run has left instead of an empty one.
+    ///   - isKept: leaves it when this run does not finish.
     /// - Throws: when another run is writing the same output.
-    init(for target: String, folder: Bool, resumes: Bool = false) throws(CheckpointError) {
+    init(for target: String, folder: Bool, resumes: Bool = false, isKept: Bool = false) throws(CheckpointError) {
         self.target = target
+        self.isKept = isKept
         isFolder = folder
-        isKept = resumes
         path = TemporaryOutput.sibling(of: target, "partial")
         let path = path
         // Under the lock, so that a signal does not come between what is made and what is known.
         let outcome = TemporaryOutput.unfinished.withLock { paths in
             Result { () throws(CheckpointError) in
                 let opened = try TemporaryOutput.take(path, target: target, folder: folder, resumes: resumes)
-                if !resumes { paths.append(path) }
+                if !isKept { paths.append(path) }
                 return opened
             }
         }
