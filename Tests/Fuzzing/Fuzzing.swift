@@ -27,9 +27,12 @@ typealias Target = @Sendable (UnsafeRawBufferPointer) -> Void
 
 /// The targets by the names of their folders in corpora/.
 let targets: [String: Target] = [
+    "archive": fuzzArchive,
     "config": fuzzConfig,
     "gguf": fuzzGGUF,
     "index": fuzzIndex,
+    "pickle": fuzzPickle,
+    "pytorch": fuzzPyTorch,
     "safetensors": fuzzSafetensors,
     "tokenizer": fuzzTokenizer,
 ]

@@ -29,6 +29,21 @@ private let model: String = {
     open(folder.write("x.gguf", Array(bytes)))
 }
 
+/// The whole file is a PyTorch file, zipped or older.
+@Sendable func fuzzPyTorch(_ bytes: UnsafeRawBufferPointer) {
+    open(folder.write("x.bin", Array(bytes)))
+}
+
+/// The input is the pickle of a PyTorch file, which a checksum guards in a zipped one.
+@Sendable func fuzzPickle(_ bytes: UnsafeRawBufferPointer) {
+    tolerate { () throws(CheckpointError) in _ = try PyTorch.parsePickle(bytes) }
+}
+
+/// The whole file is an archive, whose checksums are made right.
+@Sendable func fuzzArchive(_ bytes: UnsafeRawBufferPointer) {
+    open(folder.write("x.resect", ArchiveRepair.repaired(Array(bytes))))
+}
+
 /// The input is the config.json of a model that is right otherwise.
 @Sendable func fuzzConfig(_ bytes: UnsafeRawBufferPointer) {
     Files.write(model + "/config.json", Array(bytes))

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Makes the first inputs of the fuzzer in corpora/, and the words that it puts into them in words.txt.
 
+    make-corpora.py [PROGRAM]     PROGRAM is the release build of this repository by default; it packs the archives
+
 Every target has a few small files that are right, so that mutations reach what lies behind the first checks.
 """
 
 import json
 import pathlib
 import struct
+import subprocess
+import sys
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -148,7 +153,7 @@ def words():
     (HERE / "words.txt").write_text("".join(f'"{word}"\n' for word in sorted(found)))
 
 
-def main():
+def main(program=ROOT / ".build/release/resect"):
     types = (("F64", 8), ("F32", 4), ("BF16", 2), ("F8_E4M3", 1), ("BOOL", 1))
     save("safetensors/types.safetensors", safetensors(
         [(f"h.{n}.w", dtype, [n, 2], width) for n, (dtype, width) in enumerate(types)], {"format": "pt"}))
@@ -167,6 +172,14 @@ def main():
         {"general.architecture": "llama", "split.no": ("H", 0), "split.count": ("H", 2),
          "split.tensors.count": ("i", 1)}, [("blk.0.w", 0, [], 4)], version=2))
 
+    torch = ROOT / "fixtures/torch"
+    for name in ("nested.bin", "nested-old.bin", "types-old.bin"):
+        save(f"pytorch/{name}", (torch / name).read_bytes())
+    for name in ("nested", "types", "views"):
+        with zipfile.ZipFile(torch / f"{name}.bin") as archive:
+            record = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
+            save(f"pickle/{name}.pkl", archive.read(record))
+
     base = json.loads((ROOT / "fixtures/tiny/llama3/config.json").read_text())
     plain = {k: v for k, v in base.items() if k != "rope_parameters"} | {"rope_theta": 10000.0}
     save("config/llama3.json", json.dumps(base))
@@ -184,6 +197,11 @@ def main():
     save("index/whole.json", json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))
     save("index/other.json", json.dumps({"weight_map": {"a": "other.safetensors", "b": "../model.safetensors"}}))
     words()
+    for name in ("types.safetensors", "llama.safetensors"):
+        source = HERE / "corpora/safetensors" / name
+        output = HERE / "corpora/archive" / f"{source.stem}.resect"
+        output.parent.mkdir(exist_ok=True)
+        subprocess.run([program, "pack", source, "-o", output, "--force", "--quiet"], check=True)
 
 
 def tensor_names():
@@ -194,4 +212,4 @@ def tensor_names():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
