@@ -265,3 +265,32 @@ struct GGUFTests {
         #expect(time < .seconds(20))
     }
 }
+
+/// What a GGUF file may take in memory: values are larger there than in the file.
+@Suite("memory of GGUF metadata")
+struct GGUFMemoryTests {
+    private static func open(_ type: UInt32, count: Int, unit: Int) -> (TemporaryFolder, path: String) {
+        let value = GGUFBytes.Value(type: 9, bytes: littleEndian(type) + littleEndian(UInt64(count)))
+        let file = GGUFBytes([("general.architecture", .text("llama")), ("k", value)])
+        let folder = TemporaryFolder()
+        let path = folder.write("a.gguf", file.bytes)
+        Files.truncate(path, file.header.count + count * unit)
+        return (folder, path)
+    }
+
+    @Test("an array that would take many times the file's size is refused", arguments: [(0, 1), (7, 1), (8, 8)])
+    func refused(type: UInt32, unit: Int) {
+        let (folder, path) = GGUFMemoryTests.open(type, count: 80_000_000, unit: unit)
+        withExtendedLifetime(folder) {
+            let size = unit == 1 ? "80,000,0" : "640,000,0"
+            expectFailure(opening: path, "the array 'k' takes more memory than a file of \(size)")
+        }
+    }
+
+    @Test("an array as long as the largest vocabularies is read")
+    func read() throws {
+        let (folder, path) = GGUFMemoryTests.open(4, count: 1_000_000, unit: 4)
+        let checkpoint = try withExtendedLifetime(folder) { try Checkpoint.open(path) }
+        #expect(checkpoint.metadata["k"]?.array?.count == 1_000_000)
+    }
+}

@@ -21,6 +21,10 @@ enum GGUF {
     static let maximumNameBytes = 63
     static let maximumDimensions = 4
 
+    /// What a pair and a tensor take in memory, with their places in sets, about.
+    private static let pairMemory = 128
+    private static let infoMemory = 512
+
     /// The tensors and pairs of one file, checked as a whole.
     struct Contents {
         var metadata: GGUFMetadata
@@ -68,6 +72,7 @@ enum GGUF {
             let key = try string(&reader, "a key")
             guard !key.isEmpty else { throw reader.error("a key has no name") }
             let type = try reader.integer(UInt32.self, "the type of '\(key)'")
+            try reader.spend(pairMemory, "the key '\(key)'")
             guard seen.insert(key) else {
                 throw reader.error("the key '\(key)' stands twice")
             }
@@ -81,6 +86,8 @@ enum GGUF {
     ) throws(CheckpointError) -> String {
         let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what())")
         let bytes = try reader.take(count, what())
+        // Short texts lie in the value itself.
+        if count > 15 { try reader.spend(count, what()) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw reader.error("\(what()) is not UTF-8")
         }
@@ -113,6 +120,8 @@ enum GGUF {
                         : "the array '\(key)' has elements of unknown type \(element)")
             }
             let count = try reader.count(of: unit, limit: maximumStringOrArray, "the length of '\(key)'")
+            let (memory, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<GGUFValue>.stride)
+            try reader.spend(overflow ? Int.max : memory, "the array '\(key)'")
             var values: [GGUFValue] = []
             values.reserveCapacity(count)
             for _ in 0..<count {
@@ -148,6 +157,7 @@ enum GGUF {
         var seen = NameSet(capacity: count)
         for _ in 0..<count {
             let name = try string(&reader, "a tensor's name")
+            try reader.spend(infoMemory, "a tensor's name")
             func wrong(_ problem: String) -> CheckpointError {
                 CheckpointError(
                     file: reader.file.path, tensor: name, byteOffset: reader.position, problem)

@@ -3,13 +3,19 @@ struct ByteReader {
     let file: any FileImage
     private let bytes: UnsafeRawBufferPointer
     private(set) var position = 0
+    /// What the values that are read may still take in memory.
+    private var allowance: Int
     /// Whether numbers have their most significant byte first.
     var isBigEndian = false
+
+    /// Enough for the vocabulary of any model; beyond it, a file may take as much memory as it has bytes.
+    private static let freeAllowance = 64 << 20
 
     /// A cursor at the start of a file; the caller keeps the file alive.
     init(_ file: any FileImage) {
         self.file = file
         bytes = file.bytes
+        allowance = file.bytes.count + ByteReader.freeAllowance  // fits: the bytes are mapped
     }
 
     /// Bytes after the cursor that can be looked at.
@@ -46,6 +52,14 @@ struct ByteReader {
     mutating func integer<Value: FixedWidthInteger>(_ what: @autoclosure () -> String) throws(CheckpointError) -> Value
     {
         try integer(Value.self, what())
+    }
+
+    /// Accounts for the memory of values, which can be many times as large as their bytes in the file.
+    mutating func spend(_ byteCount: Int, _ what: @autoclosure () -> String) throws(CheckpointError) {
+        guard byteCount <= allowance else {
+            throw error("\(what()) takes more memory than a file of \(bytes.count.grouped) bytes should need")
+        }
+        allowance -= byteCount
     }
 
     /// A count stored in 64 bits that cannot be larger than the file allows.
