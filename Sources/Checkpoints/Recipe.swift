@@ -13,7 +13,7 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .mapped(let range):
-            "bytes \(range.byteOffset)..<\(range.byteOffset + range.byteCount) of \(range.file.name)"
+            "bytes \(range.byteOffset)..<\(range.byteEnd) of \(range.file.name)"
         case .packed(let source): source.description
         case .reordered(let source, let order): "\(order) of \(source)"
         case .computed(let source): source.description
@@ -37,10 +37,10 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
     ) throws(CheckpointError) -> Result {
         if case .mapped(let range) = self {
             defer { withExtendedLifetime(range.file) {} }
-            return try body(range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
+            return try body(range.rows(rows, rowByteCount))
         }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: rows.count * rowByteCount, alignment: 64)
+        let byteCount = rows.count * rowByteCount  // fits: a part of the tensor, whose bytes were counted
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
         defer { buffer.deallocate() }
         try write(rows: rows, rowByteCount: rowByteCount, into: buffer)
         return try body(UnsafeRawBufferPointer(buffer))
@@ -53,18 +53,17 @@ public indirect enum Recipe: Sendable, CustomStringConvertible {
         switch self {
         case .mapped(let range):
             defer { withExtendedLifetime(range.file) {} }
-            output.copyMemory(
-                from: range.bytes(rows.lowerBound * rowByteCount, rows.count * rowByteCount))
+            output.copyMemory(from: range.rows(rows, rowByteCount))
         case .packed(let source):
-            let range = rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount
-            try source.read(
-                from: range.lowerBound, into: UnsafeMutableRawBufferPointer(rebasing: output[..<range.count]))
+            let start = rows.lowerBound * rowByteCount  // fits: a place in the tensor
+            let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
+            try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
         case .reordered(let source, let order):
             for (place, row) in rows.enumerated() {
                 let from = order.source(of: row)
-                let target = UnsafeMutableRawBufferPointer(
-                    rebasing: output[place * rowByteCount..<(place + 1) * rowByteCount])
-                try source.write(rows: from..<from + 1, rowByteCount: rowByteCount, into: target)
+                let start = place * rowByteCount  // fits: a place in the output
+                let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(rowByteCount))
+                try source.write(rows: Range(from...from), rowByteCount: rowByteCount, into: target)
             }
         case .computed(let source):
             try source.write(rows: rows, into: output)
@@ -102,10 +101,10 @@ public enum RowOrder: Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .interleave(let size):
             let inner = row % size
-            return row - inner + (inner % 2) * (size / 2) + inner / 2
+            return row - inner + (inner % 2) * (size / 2) + inner / 2  // fits: another row of the same head
         case .deinterleave(let size):
             let inner = row % size
-            return row - inner + (inner % (size / 2)) * 2 + inner / (size / 2)
+            return row - inner + (inner % (size / 2)) * 2 + inner / (size / 2)  // fits: another row of the same head
         }
     }
 

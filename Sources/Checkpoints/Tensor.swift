@@ -27,7 +27,7 @@ public struct Tensor: Sendable {
         self.shape = shape
         self.recipe = recipe
         self.byteCount = byteCount
-        count = shape.contains(0) ? 0 : shape.reduce(1, *)
+        count = shape.contains(0) ? 0 : shape.reduce(1, *)  // fits: the bytes were counted
     }
 
     /// The bytes that a shape needs; `nil` when rows do not fill blocks or the number overflows.

@@ -48,7 +48,7 @@ final class Archive: Sendable {
         let layout = index.layout(of: span)
         let place = span.firstPiece + piece
         let (start, end) = (index.pieceOffsets[place], index.pieceOffsets[place + 1])
-        let firstPlane = span.firstPlane + piece * layout.planeCount
+        let firstPlane = span.firstPlane + piece * layout.planeCount  // fits: a place in the list of planes
         var isWhole = PieceDecoder.decode(
             UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]),
             planes: index.planes[firstPlane..<firstPlane + layout.planeCount], layout: layout, into: output, workspace)
@@ -73,7 +73,7 @@ final class Archive: Sendable {
         var place = output.isEmpty ? 0 : index.span(of: file, at: byteOffset)
         while done < output.count {
             let span = index.spans[place]
-            let start = byteOffset + done - span.byteOffset
+            let start = byteOffset + done - span.byteOffset  // fits: a place in the file
             let count = min(output.count - done, span.byteCount - start)
             let target = UnsafeMutableRawBufferPointer(rebasing: output[done..<done + count])
             try read(span, from: start, into: target)

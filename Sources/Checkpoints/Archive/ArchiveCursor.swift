@@ -36,7 +36,7 @@ struct ArchiveCursor {
         var value = 0
         for shift in stride(from: 0, to: 63, by: 7) {
             let byte = try byte(what)
-            value |= Int(byte & 0x7F) << shift
+            value |= Int(byte & 0x7F) << shift  // fits: 63 bits at most
             if byte & 0x80 == 0 {
                 if byte == 0, shift > 0 { break }
                 return value

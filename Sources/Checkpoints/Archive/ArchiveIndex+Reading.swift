@@ -102,12 +102,13 @@ extension ArchiveIndex {
                 try check(span, cursor)
                 let number = pieceCount(of: span)
                 // Every piece has a hash and a number for each plane further on.
-                guard number <= (cursor.left - 8 * pieces - planes) / (8 + layout(of: span).planeCount) else {
+                let taken = 8 * pieces + planes  // fits: as many bytes as are left, by the line below
+                guard number <= (cursor.left - taken) / (8 + layout(of: span).planeCount) else {
                     throw cursor.error("'\(name)' claims \(number.grouped) pieces, more than the index can hold")
                 }
                 pieces += number
-                planes += number * layout(of: span).planeCount
-                offset += span.byteCount
+                planes += number * layout(of: span).planeCount  // fits: no more than the bytes left
+                offset += span.byteCount  // fits: no more than the file has
                 spans.append(span)
             }
             guard offset == byteCount else {

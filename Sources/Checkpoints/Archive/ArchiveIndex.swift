@@ -52,7 +52,9 @@ package struct ArchiveIndex: Sendable {
     struct Plane: Sendable {
         private let bits: UInt32
 
-        init(byteCount: Int, isCompressed: Bool) { bits = UInt32(byteCount) << 1 | (isCompressed ? 1 : 0) }
+        init(byteCount: Int, isCompressed: Bool) {
+            bits = UInt32(byteCount) << 1 | (isCompressed ? 1 : 0)  // fits: a piece has at most 1 MiB
+        }
 
         /// Bytes in the archive.
         var byteCount: Int { Int(bits >> 1) }
@@ -87,7 +89,7 @@ package struct ArchiveIndex: Sendable {
     /// The bytes of a span that a piece of it holds, counted from the span's start.
     func range(ofPiece piece: Int, in span: Span) -> Range<Int> {
         let size = layout(of: span).pieceByteCount
-        return piece * size..<min((piece + 1) * size, span.byteCount)
+        return piece * size..<min((piece + 1) * size, span.byteCount)  // fits: the index has a hash for each piece
     }
 
     /// The span of a file that holds a byte.

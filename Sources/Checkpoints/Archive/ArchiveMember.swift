@@ -39,11 +39,12 @@ struct ArchiveRange: PackedBytes {
     var fileName: String { file.name }
 
     var description: String {
-        "bytes \(byteOffset)..<\(byteOffset + byteCount) of \(file.name) in \(archive.file.name)"
+        let end = byteOffset + byteCount  // fits: the range lies in the file
+        return "bytes \(byteOffset)..<\(end) of \(file.name) in \(archive.file.name)"
     }
 
     func read(from start: Int, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         precondition(start >= 0 && output.count <= byteCount - start)
-        try archive.read(file, from: byteOffset + start, into: output)
+        try archive.read(file, from: byteOffset + start, into: output)  // fits: the range lies in the file
     }
 }

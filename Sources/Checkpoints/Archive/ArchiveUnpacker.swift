@@ -116,7 +116,7 @@ public struct ArchiveUnpacker: Sendable {
                 let range = index.range(ofPiece: piece, in: span)
                 let target = UnsafeMutableRawBufferPointer(rebasing: buffer.whole[..<range.count])
                 try archive.unpack(piece: piece, of: span, into: target)
-                let start = span.byteOffset + range.lowerBound
+                let start = span.byteOffset + range.lowerBound  // fits: a place in the file
                 try writer.write(UnsafeRawBufferPointer(target), at: start)
                 writer.startWriting(start..<start + range.count)
                 done.add(range.count)
@@ -133,7 +133,7 @@ public struct ArchiveUnpacker: Sendable {
         for start in stride(from: 0, to: tensor.byteCount, by: step) {
             let rows = start..<min(start + step, tensor.byteCount)
             try tensor.recipe.withBytes(rows: rows, rowByteCount: 1) { (bytes) throws(CheckpointError) in
-                try writer.write(bytes, at: byteOffset + start)
+                try writer.write(bytes, at: byteOffset + start)  // fits: a place in the file
             }
         }
     }

@@ -31,12 +31,14 @@ struct PlaneLayout: Sendable, Hashable {
     }
 
     /// The bytes of a piece that is not the last of its span.
-    var pieceByteCount: Int { ArchiveFormat.pieceByteCount / blockByteCount * blockByteCount }
+    var pieceByteCount: Int { ArchiveFormat.pieceByteCount - ArchiveFormat.pieceByteCount % blockByteCount }
 
     /// The bytes of each plane of a piece of so many bytes.
     func planeByteCounts(of byteCount: Int) -> [Int] {
         let blocks = byteCount / blockByteCount
-        return fields.flatMap { Array(repeating: blocks * ($0.byteCount / $0.unit), count: $0.unit) }
+        return fields.flatMap { field in
+            Array(repeating: blocks * (field.byteCount / field.unit), count: field.unit)  // fits: a part of a piece
+        }
     }
 
     /// Takes the bytes of whole blocks apart; the planes lie one after another in `output`.
@@ -46,10 +48,10 @@ struct PlaneLayout: Sendable, Hashable {
         var place = output.bindMemory(to: UInt8.self).baseAddress
         let blocks = source.count / blockByteCount
         forEachField { field in
-            let size = blocks * Int(field.count)
-            let planes = (0..<Int(field.unit)).map { byte in place.map { $0 + byte * size } }
+            let size = blocks * Int(field.count)  // fits: a part of a piece
+            let planes = (0..<Int(field.unit)).map { byte in place.map { $0 + byte * size } }  // fits: parts of a piece
             resect_split_field(base, Int64(blocks), field, planes)
-            place = place.map { $0 + Int(field.unit) * size }
+            place = place.map { $0 + Int(field.unit) * size }  // fits: parts of a piece
         }
     }
 
@@ -72,7 +74,7 @@ struct PlaneLayout: Sendable, Hashable {
                 resect_field(
                     stride: Int64(blockByteCount), offset: Int64(offset), count: Int64(field.byteCount / field.unit),
                     unit: Int32(field.unit), turn: Int32(field.turn)))
-            offset += field.byteCount
+            offset += field.byteCount  // fits: a part of a block
         }
     }
 }

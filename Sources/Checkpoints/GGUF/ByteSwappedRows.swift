@@ -17,7 +17,7 @@ struct ByteSwappedRows: RowSource {
             for field in source.dtype.numbers {
                 for block in stride(from: 0, to: bytes.count, by: size) {
                     for number in 0..<field.count {
-                        let start = block + field.byteOffset + number * field.width
+                        let start = block + field.byteOffset + number * field.width  // fits: a place in a block
                         output[start..<start + field.width].reverse()
                     }
                 }

@@ -34,12 +34,12 @@ extension GGUF {
             writer.append(type)
             writer.append(UInt64(offset))
             offsets.append(offset)
-            offset += tensor.byteCount.aligned(to: alignment).value
+            offset += tensor.byteCount.aligned(to: alignment).value  // fits: sizes of files, and paddings of 2^31
         }
         let start = writer.bytes.count.aligned(to: alignment).value
         return OutputPlan.File(
             name: name, header: writer.bytes, tensors: zip(tensors, offsets).map { ($0, start + $1) },
-            byteCount: start + offset)
+            byteCount: start + offset)  // fits: the sums above
     }
 
     /// The number of a tensor's type.

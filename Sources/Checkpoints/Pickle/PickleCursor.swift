@@ -56,7 +56,7 @@ struct PickleCursor {
 
     /// The bytes at a place that was taken before.
     subscript(_ span: PickleSpan) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: bytes[Int(span.offset)..<Int(span.offset) + Int(span.count)])
+        UnsafeRawBufferPointer(rebasing: bytes[Int(span.offset)...].prefix(Int(span.count)))
     }
 
     /// The text at a place, which must be UTF-8.

@@ -54,7 +54,8 @@ struct StoragePlace {
         }
         let swaps = isBigEndian && width > 1
         if !swaps, StridedRows.lieTogether(shape: shape, strides: strides) {
-            let recipe = try file.recipe(byteOffset + view.offset * width, size, tensor: name)
+            let start = byteOffset + view.offset * width  // fits: the last element lies in the storage
+            let recipe = try file.recipe(start, size, tensor: name)
             return Tensor(name: name, dtype: dtype, shape: shape, recipe: recipe)
         }
         // A view of stride 0 can be of any size: what it becomes is held to the size of the file.

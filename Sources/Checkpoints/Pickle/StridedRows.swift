@@ -33,7 +33,7 @@ struct StridedRows: RowSource {
         var expected = 1
         for (dimension, stride) in zip(shape, strides).reversed() where dimension != 1 {
             guard stride == expected else { return false }
-            expected *= dimension
+            expected *= dimension  // fits: the count of elements was checked
         }
         return true
     }
@@ -49,7 +49,11 @@ struct StridedRows: RowSource {
             case (2, 2): gather(UInt16.self, starts, bytes, output, \.byteSwapped)
             case (4, 4): gather(UInt32.self, starts, bytes, output, \.byteSwapped)
             case (8, 8): gather(UInt64.self, starts, bytes, output, \.byteSwapped)
-            case (8, 4): gather(UInt64.self, starts, bytes, output) { $0.byteSwapped << 32 | $0.byteSwapped >> 32 }
+            case (8, 4):
+                gather(UInt64.self, starts, bytes, output) { element in
+                    let swapped = element.byteSwapped
+                    return swapped << 32 | swapped >> 32  // fits: the halves change places
+                }
             default: preconditionFailure("elements of \(width) bytes cannot be gathered")
             }
         }
@@ -59,7 +63,7 @@ struct StridedRows: RowSource {
     private func start(of row: Int) -> Int {
         var (rest, start) = (row, offset)
         for place in shape.indices.dropLast().reversed() {
-            start += rest % shape[place] * strides[place]
+            start += rest % shape[place] * strides[place]  // fits: the last element lies in the storage
             rest /= shape[place]
         }
         return start
@@ -75,8 +79,9 @@ struct StridedRows: RowSource {
             let tile = first..<min(columns, first + StridedRows.tile)
             for (row, start) in starts.enumerated() {
                 for column in tile {
-                    let element = bytes.loadUnaligned(fromByteOffset: (start + column * step) * size, as: Element.self)
-                    let place = (row * columns + column) * size
+                    let from = (start + column * step) * size  // fits: the last element lies in the storage
+                    let place = (row * columns + column) * size  // fits: a place in the output
+                    let element = bytes.loadUnaligned(fromByteOffset: from, as: Element.self)
                     output.storeBytes(of: change(element), toByteOffset: place, as: Element.self)
                 }
             }

@@ -105,7 +105,7 @@ extension Unpickler {
         let bytes = cursor[span]
         guard bytes.count <= 8 else { return .long(span) }
         var value = (bytes.last ?? 0) & 0x80 == 0 ? 0 : -1
-        for byte in bytes.reversed() { value = value << 8 | Int(byte) }
+        for byte in bytes.reversed() { value = value << 8 | Int(byte) }  // fits: 8 bytes
         return .int(value)
     }
 
@@ -131,7 +131,7 @@ extension Unpickler {
         if let global = PickleGlobal(module: cursor[module], name: cursor[name]) { return global }
         let text = [module, name].map { String(decoding: cursor[$0].prefix(100), as: UTF8.self) }
         throw CheckpointError(
-            file: cursor.path, byteOffset: cursor.start + Int(module.offset),
+            file: cursor.path, byteOffset: cursor.start + Int(module.offset),  // fits: a place in the file
             "refuses global '\(text[0]).\(text[1])'",
             hint: "tensors in plain containers are read; nothing in a checkpoint is run")
     }

@@ -53,7 +53,7 @@ struct ZipDirectory {
             else { throw reader.error("names the record '\(record.name)' twice, but for the case of its letters") }
             records.append(record)
         }
-        guard reader.position == end.byteOffset + end.byteCount else {
+        guard reader.position == end.byteOffset + end.byteCount else {  // fits: it lies in the file
             throw reader.error("has a directory that does not end after its \(end.count.grouped) records")
         }
         try ZipDirectory.place(&records, end: end.byteOffset, &reader)

@@ -68,7 +68,7 @@ enum ZippedPyTorch {
     private static func contents(
         _ record: ZipDirectory.Record, of directory: ZipDirectory, _ file: any FileImage
     ) throws(CheckpointError) -> UnsafeRawBufferPointer {
-        let range = record.byteOffset..<record.byteOffset + record.byteCount
+        let range = record.byteOffset..<record.byteOffset + record.byteCount  // fits: it lies in the file
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
         let checksum = Checksum32.of(bytes)
         guard checksum == record.checksum || !directory.hasChecksums else {

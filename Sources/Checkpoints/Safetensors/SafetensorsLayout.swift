@@ -20,7 +20,7 @@ extension Safetensors {
         if let metadata = checkpoint.headerMetadata { header["__metadata__"] = .object(metadata) }
         var offset = 0
         for tensor in tensors {
-            let end = offset + tensor.byteCount
+            let end = offset + tensor.byteCount  // fits: a sum of sizes of files
             header.append(
                 tensor.name,
                 .object(
@@ -33,16 +33,17 @@ extension Safetensors {
         }
         var text = Array(JSON.object(header).compact.utf8)
         text += Array(repeating: 0x20, count: text.count.aligned(to: 8).value - text.count)
-        text += Array(repeating: 0x20, count: sharingPadding(tensors, dataStart: 8 + text.count))
-        let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
-        let start = 8 + text.count
+        let dataStart = 8 + text.count  // fits: the text is in memory
+        text += Array(repeating: 0x20, count: sharingPadding(tensors, dataStart: dataStart))
+        let prefix = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
+        let start = 8 + text.count  // fits: the text is in memory
         var place = start
         var placed: [(Tensor, Int)] = []
         for tensor in tensors {
             placed.append((tensor, place))
-            place += tensor.byteCount
+            place += tensor.byteCount  // fits: as the offsets above
         }
-        return OutputPlan.File(name: name, header: length + text, tensors: placed, byteCount: place)
+        return OutputPlan.File(name: name, header: prefix + text, tensors: placed, byteCount: place)
     }
 
     /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a disk,
@@ -53,9 +54,10 @@ extension Safetensors {
         for tensor in tensors {
             if let range = tensor.recipe.mappedRange {
                 let block = FileWriter.blockByteCount
-                byteCounts[((range.byteOffset - place) % block + block) % block, default: 0] += range.byteCount
+                let padding = ((range.byteOffset - place) % block + block) % block  // fits: a block is small
+                byteCounts[padding, default: 0] += range.byteCount  // fits: a sum of sizes of files
             }
-            place += tensor.byteCount
+            place += tensor.byteCount  // fits: a sum of sizes of files
         }
         // Of equal sums the smaller padding, so that the choice does not depend on the order of a dictionary.
         let most = byteCounts.filter { $0.key % 8 == 0 }.max { ($0.value, $1.key) < ($1.value, $0.key) }

@@ -24,7 +24,7 @@ enum Safetensors {
         if let problem = file.foreignContents { throw CheckpointError(file: file.path, problem) }
         var reader = ByteReader(file)
         let length = try reader.integer(UInt64.self, "the header's length")
-        guard length <= UInt64(maximumHeaderBytes), let byteCount = Int(exactly: length) else {
+        guard let byteCount = Int(exactly: length), byteCount <= maximumHeaderBytes else {
             throw CheckpointError(
                 file: file.path,
                 "claims a header of \(length.grouped) bytes; at most \(maximumHeaderBytes.grouped) are allowed",
@@ -36,7 +36,9 @@ enum Safetensors {
             header = try SafetensorsHeader(bytes)
         } catch {
             throw CheckpointError(
-                file: file.path, byteOffset: 8 + error.byteOffset, "the header: \(error.problem)")
+                file: file.path,
+                byteOffset: 8 + error.byteOffset,  // fits: a place in the header
+                "the header: \(error.problem)")
         }
         return Contents(
             metadata: header.metadata, tensors: try place(header.entries, start: reader.position, file: file))

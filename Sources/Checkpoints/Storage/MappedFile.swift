@@ -40,7 +40,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
             close(descriptor)
             throw CheckpointError(file: path, "is not a regular file")
         }
-        let byteCount = Int(status.st_size)
+        let byteCount = Int(status.st_size)  // fits: off_t is no wider
         var base: UnsafeRawPointer?
         if byteCount > 0 {
             guard let map = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0),
@@ -55,7 +55,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         self.path = path
         self.byteCount = byteCount
         self.identity = FileIdentity(status)
-        self.allocatedByteCount = Int(status.st_blocks) * 512
+        self.allocatedByteCount = Int(status.st_blocks) * 512  // fits: no disk is larger
         self.descriptor = descriptor
         self.base = base
         source = Source(path: path, descriptor: descriptor, status: status, base: base)
@@ -100,21 +100,35 @@ public struct MappedRange: Sendable {
     /// How long it is.
     public let byteCount: Int
 
+    /// Where it ends in the file.
+    var byteEnd: Int { byteOffset + byteCount }  // fits: the range lies in the file
+
     /// A part of the range, counted from its start.
     ///
     /// - Precondition: the part lies in the range.
     func part(_ part: Range<Int>) -> MappedRange {
         precondition(part.lowerBound >= 0 && part.upperBound <= byteCount)
-        return MappedRange(file: file, byteOffset: byteOffset + part.lowerBound, byteCount: part.count)
+        let start = byteOffset + part.lowerBound  // fits: a place in the file
+        return MappedRange(file: file, byteOffset: start, byteCount: part.count)
     }
 
     /// The bytes of a part of the range.
     ///
     /// - Precondition: the part lies in the range.
     package func bytes(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
-        precondition(offset >= 0 && count >= 0 && offset + count <= byteCount)
-        return UnsafeRawBufferPointer(
-            rebasing: file.bytes[byteOffset + offset..<byteOffset + offset + count])
+        precondition(offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset)
+        let start = byteOffset + offset  // fits: a place in the file
+        return UnsafeRawBufferPointer(rebasing: file.bytes[start...].prefix(count))
+    }
+
+    /// The bytes of some rows.
+    ///
+    /// - Precondition: the rows lie in the range.
+    func rows(_ rows: Range<Int>, _ rowByteCount: Int) -> UnsafeRawBufferPointer {
+        let (offset, isFar) = rows.lowerBound.multipliedReportingOverflow(by: rowByteCount)
+        let (count, isLong) = rows.count.multipliedReportingOverflow(by: rowByteCount)
+        precondition(!isFar && !isLong)
+        return bytes(offset, count)
     }
 }
 
@@ -127,7 +141,7 @@ extension MappedRange {
         while true {
             let count = pread(
                 file.descriptor, buffer.baseAddress, min(buffer.count, byteCount - offset),
-                off_t(byteOffset + offset))
+                off_t(byteOffset + offset))  // fits: a place in the file
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }
             if count == 0 { throw file.shortened }
