@@ -57,16 +57,16 @@ public struct Checkpoint: Sendable {
     }
 
     /// The numbering of the layers, read from the names; `nil` when no tensor has a layer.
-    public var layerPattern: LayerPattern? { LayerPattern(names: tensors.lazy.map(\.name)) }
+    public var layerPattern: LayerPattern? { LayerPattern(count: tensors.count) { tensors[$0].name } }
 
     /// How many layers there are, counted in the names of the tensors.
     public var layerCount: Int { layerPattern?.count ?? 0 }
 
     /// How many elements all tensors have together.
-    public var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
+    public var parameterCount: Int { tensors.indices.reduce(0) { $0 + tensors[$1].count } }
 
     /// The bytes of all tensors together.
-    public var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+    public var byteCount: Int { tensors.indices.reduce(0) { $0 + tensors[$1].byteCount } }
 
     /// The companion of that name.
     public func companion(_ name: String) -> Companion? { companions.first { $0.name == name } }

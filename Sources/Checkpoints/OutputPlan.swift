@@ -47,9 +47,8 @@ public struct OutputPlan: Sendable {
     public init(_ checkpoint: Checkpoint, shardByteCount: Int? = nil) throws(CheckpointError) {
         self.checkpoint = checkpoint
         form = checkpoint.form
-        var names = NameSet(capacity: checkpoint.tensors.count)
-        for tensor in checkpoint.tensors where !names.insert(tensor.name) {
-            throw CheckpointError(file: checkpoint.path, tensor: tensor.name, "would be in the output twice")
+        if let name = NameSet.firstRepeated(in: checkpoint.tensors) {
+            throw CheckpointError(file: checkpoint.path, tensor: name, "would be in the output twice")
         }
         switch checkpoint.form {
         case .gguf:

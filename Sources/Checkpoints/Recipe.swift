@@ -1,13 +1,13 @@
 /// Where the bytes of a tensor come from. It can be printed, and nothing is read before somebody asks for rows.
-public indirect enum Recipe: Sendable, CustomStringConvertible {
-    /// A range of a mapped file.
+public enum Recipe: Sendable, CustomStringConvertible {
+    /// A range of a mapped file: what most tensors have, so that it lies in the value itself.
     case mapped(MappedRange)
     /// Bytes that have to be unpacked.
     case packed(any PackedBytes)
     /// The rows of another recipe in another order: output row `r` is source row `order.source(of: r)`.
-    case reordered(Recipe, RowOrder)
+    indirect case reordered(Recipe, RowOrder)
     /// Rows that are computed from others: a cast, a quantization, a delta.
-    case computed(any RowSource)
+    indirect case computed(any RowSource)
 
     /// The recipe in words, for `--dry-run`.
     public var description: String {

@@ -30,6 +30,16 @@ public struct Tensor: Sendable {
         count = shape.contains(0) ? 0 : shape.reduce(1, *)  // fits: the bytes were counted
     }
 
+    /// A tensor whose sizes the reader of a file has just computed.
+    init(name: String, dtype: DType, shape: [Int], recipe: Recipe, byteCount: Int, count: Int) {
+        self.name = name
+        self.dtype = dtype
+        self.shape = shape
+        self.recipe = recipe
+        self.byteCount = byteCount
+        self.count = count
+    }
+
     /// The bytes that a shape needs; `nil` when rows do not fill blocks or the number overflows.
     package static func byteCount(dtype: DType, shape: [Int]) -> Int? {
         guard shape.allSatisfy({ $0 >= 0 }), !dtype.isQuantized || (shape.last ?? 1) % dtype.blockCount == 0 else {

@@ -3,6 +3,9 @@
 /// The rows come from `formats/quants/types.json`; nothing else in the package knows a block size.
 public struct DType: Hashable, Sendable, CustomStringConvertible {
     private let index: UInt8
+    // Beside the row, because they are asked for of every tensor.
+    private let elements: UInt16
+    private let bytes: UInt16
 
     /// Numbers of several bytes that lie one after another in a block.
     public struct Field: Sendable, Equatable {
@@ -56,10 +59,14 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         uniqueKeysWithValues: all.filter(\.isSafetensors).map { ($0.name, $0) })
 
     private static func first(where matches: (Row) -> Bool) -> DType? {
-        rows.firstIndex(where: matches).map { DType(index: UInt8($0)) }
+        rows.firstIndex(where: matches).map(DType.init(place:))
     }
 
-    private init(index: UInt8) { self.index = index }
+    private init(place: Int) {
+        index = UInt8(place)
+        elements = UInt16(DType.rows[place].blockCount)
+        bytes = UInt16(DType.rows[place].blockByteCount)
+    }
 
     /// The type of that name (`BF16`, `Q4_K`), in any case.
     public init?(named name: String) {
@@ -90,22 +97,22 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     private var row: Row { DType.rows[Int(index)] }
 
     /// Every type, in the order of the file.
-    public static var all: [DType] { rows.indices.map { DType(index: UInt8($0)) } }
+    public static var all: [DType] { rows.indices.map(DType.init(place:)) }
 
     /// The name, as ggml and safetensors write it.
     public var name: String { row.name }
     /// The name.
     public var description: String { row.name }
     /// Elements in one block; 1 for plain types.
-    public var blockCount: Int { row.blockCount }
+    public var blockCount: Int { Int(elements) }
     /// Bytes in one block.
-    public var blockByteCount: Int { row.blockByteCount }
+    public var blockByteCount: Int { Int(bytes) }
     /// The number in ggml's enumeration; `nil` when ggml has no such type.
     public var ggml: UInt32? { row.ggml }
     /// Whether a safetensors file can hold it.
     public var isSafetensors: Bool { row.isSafetensors }
     /// Whether elements are packed in blocks with shared scales.
-    public var isQuantized: Bool { row.blockCount >= 32 }
+    public var isQuantized: Bool { elements >= 32 }
     /// The type with smaller blocks that takes its place for rows that its blocks do not divide.
     public var fallback: DType? { row.fallback.flatMap(DType.init(named:)) }
     /// The fields of a block whose bytes a big-endian machine stores the other way round.
@@ -115,9 +122,9 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
 
     /// The bytes of `count` elements; `nil` when they do not fill whole blocks or the number overflows.
     public func byteCount(of count: Int) -> Int? {
-        let row = row
-        guard count % row.blockCount == 0 else { return nil }
-        let (bytes, overflow) = (count / row.blockCount).multipliedReportingOverflow(by: row.blockByteCount)
+        if elements > 1, count % blockCount != 0 { return nil }
+        let blocks = elements > 1 ? count / blockCount : count
+        let (bytes, overflow) = blocks.multipliedReportingOverflow(by: blockByteCount)
         return overflow ? nil : bytes
     }
 

@@ -49,8 +49,9 @@ package struct JSONScanner {
     }
 
     /// Goes to the next byte that is no white space.
+    @inline(__always)
     package mutating func skipSpace() {
-        while position < bytes.count {
+        while position < bytes.count, bytes[position] <= 0x20 {
             switch bytes[position] {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
             default: return
@@ -124,6 +125,7 @@ package struct JSONScanner {
         }
     }
 
+    @inline(__always)
     mutating func take(_ byte: UInt8) -> Bool {
         guard position < bytes.count, bytes[position] == byte else { return false }
         position += 1
@@ -253,7 +255,7 @@ package struct JSONScanner {
 
 extension String {
     /// A text of bytes below 128: most keys and names are, and need no check of their own.
-    fileprivate init(ascii bytes: UnsafeRawBufferPointer) {
+    init(ascii bytes: UnsafeRawBufferPointer) {
         self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
             UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
             return bytes.count

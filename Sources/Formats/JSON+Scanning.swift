@@ -1,7 +1,38 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// Reading without a tree of values: for texts with very many members, of which a few kinds are wanted.
 extension JSONScanner {
     /// Whether that byte comes next.
     package func isNext(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
+
+    /// Takes a text when it stands here, byte for byte.
+    package mutating func take(_ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard count <= bytes.count - position, let base = bytes.baseAddress,
+            memcmp(base + position, text.utf8Start, count) == 0
+        else { return false }
+        position += count
+        return true
+    }
+
+    /// Takes the rest of a string that has no escapes and nothing but ASCII; `nil`, and nothing is taken, for another.
+    package mutating func restOfString() -> String? {
+        var end = position
+        while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
+            guard 0x20..<0x80 ~= bytes[end], bytes[end] != UInt8(ascii: "\\") else { return nil }
+            end += 1
+        }
+        guard end < bytes.count else { return nil }
+        defer { position = end + 1 }
+        return String(ascii: UnsafeRawBufferPointer(rebasing: bytes[position..<end]))
+    }
+
+    /// Goes back to a place that was passed.
+    package mutating func back(to place: Int) { position = min(place, position) }
 
     /// Calls `body` at the value of every member of an object; it must take the value.
     package mutating func members(
@@ -86,7 +117,7 @@ extension JSONScanner {
     }
 
     /// A number of digits only that fits; `nil`, and nothing is taken, for anything else.
-    private mutating func wholeNumber() -> Int? {
+    package mutating func wholeNumber() -> Int? {
         var place = position
         var value = 0
         while place < bytes.count, bytes[place] &- 0x30 < 10 {
@@ -96,9 +127,10 @@ extension JSONScanner {
             value = sum
             place += 1
         }
+        guard place < bytes.count else { return nil }
         let hasLeadingZero = place - position > 1 && bytes[position] == 0x30
         guard place > position, !hasLeadingZero else { return nil }
-        if place < bytes.count, continuesNumber(bytes[place]) { return nil }
+        if continuesNumber(bytes[place]) { return nil }
         position = place
         return value
     }

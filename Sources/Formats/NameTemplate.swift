@@ -57,22 +57,28 @@ public struct LayerPattern: Sendable, Hashable {
     /// Finds the prefix under which most tensors are numbered 0, 1, 2, … without a gap.
     ///
     /// - Returns: `nil` when no names are numbered so.
-    public init?(names: some Sequence<String>) {
+    public init?(names: [String]) {
+        self.init(count: names.count) { names[$0] }
+    }
+
+    /// Finds the prefix among `count` names, each of which is asked for once, in order.
+    package init?(count: Int, name: (Int) -> String) {
         // A list may have a layer many times, but neighbours mostly share theirs.
         var found: [ExactString: (tensors: Int, layers: [Int])] = [:]
-        var last = (prefix: "", tensors: 0, layers: [Int]())
+        var last = (prefix: "", bytes: [UInt8](), tensors: 0, layers: [Int]())
         func keep() {
             guard last.tensors > 0 else { return }
             found[ExactString(last.prefix), default: (0, [])].tensors += last.tensors
             found[ExactString(last.prefix), default: (0, [])].layers += last.layers
         }
-        for name in names {
-            if let layer = LayerPattern.layer(of: name, behind: last.prefix), last.tensors > 0 {
+        for place in 0..<count {
+            let name = name(place)
+            if last.tensors > 0, let layer = LayerPattern.layer(of: name, behind: last.bytes) {
                 last.tensors += 1
                 if last.layers.last != layer { last.layers.append(layer) }
             } else if let (prefix, layer) = LayerPattern.split(name) {
                 keep()
-                last = (prefix, 1, [layer])
+                last = (prefix, Array(prefix.utf8), 1, [layer])
             }
         }
         keep()
@@ -87,19 +93,18 @@ public struct LayerPattern: Sendable, Hashable {
         }
         guard let best else { return nil }
         prefix = best.prefix
-        count = best.count
+        self.count = best.count
     }
 
     /// The number that stands behind a prefix and before a dot; `nil` when none does.
-    private static func layer(of name: String, behind prefix: String) -> Int? {
-        var name = name, prefix = prefix
+    private static func layer(of name: String, behind prefix: [UInt8]) -> Int? {
+        var name = name
         return name.withUTF8 { name in
-            prefix.withUTF8 { prefix in
-                guard name.count > prefix.count, name.starts(with: prefix) else { return nil }
-                let rest = name[prefix.count...]
-                guard let dot = rest.firstIndex(of: UInt8(ascii: ".")) else { return nil }
-                return number(rest[..<dot])
-            }
+            let count = prefix.count
+            guard name.count > count, (0..<count).allSatisfy({ name[$0] == prefix[$0] }) else { return nil }
+            var end = count
+            while end < name.count, name[end] != UInt8(ascii: ".") { end += 1 }
+            return end < name.count ? number(name[count..<end]) : nil
         }
     }
 

@@ -109,19 +109,14 @@ def excepted(file):
     """Whether a file that the library reads is one of those that resect refuses on purpose: a name that stands twice, a
     tensor that is no object, a dtype that is no text, a dimension of 2^63 and more."""
     size = int.from_bytes(file[:8], "little")
-    twice = []
-
-    def members(pairs):
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice.append(pairs)
-        return pairs
-    header = dict(json.loads(file[8:8 + size], object_pairs_hook=members) or [])
-    metadata = header.pop("__metadata__", None)
-    if any(pairs is metadata or len(pairs) > len(header) for pairs in twice):
+    # Objects as lists of their pairs, so that what stands twice is seen.
+    pairs = json.loads(file[8:8 + size], object_pairs_hook=list)
+    header = dict(pairs)
+    metadata = header.pop("__metadata__", None) or []
+    if len(dict(pairs)) < len(pairs) or len(dict(metadata)) < len(metadata):
         return True
     for tensor in header.values():
-        if not (tensor and isinstance(tensor[0], tuple)):
+        if not isinstance(tensor[0], tuple):
             return True
         fields = dict(tensor)
         if not isinstance(fields["dtype"], str) or any(size >= 2**63 for size in fields["shape"]):

@@ -33,75 +33,50 @@ enum Safetensors {
         let bytes = try reader.take(byteCount, "the header")
         let header: SafetensorsHeader
         do throws(JSONError) {
-            header = try SafetensorsHeader(bytes)
+            header = try SafetensorsHeader(bytes, of: file, dataStart: reader.position)
         } catch {
             throw CheckpointError(
                 file: file.path,
                 byteOffset: 8 + error.byteOffset,  // fits: a place in the header
                 "the header: \(error.problem)")
         }
+        if let name = NameSet.firstRepeated(in: header.tensors) {
+            throw CheckpointError(file: file.path, tensor: name, "stands twice in the header")
+        }
+        if let problem = header.problem { throw problem }
         return Contents(
-            metadata: header.metadata, tensors: try place(header.entries, start: reader.position, file: file))
+            metadata: header.metadata,
+            tensors: try ordered(header, dataByteCount: file.byteCount - reader.position, file: file))
     }
 
-    /// Places the tensors: each begins where the one before ends, and the last one ends with the file.
-    private static func place(
-        _ entries: [SafetensorsHeader.Entry], start: Int, file: any FileImage
+    /// The tensors in the order of the data: each begins where the one before ends, and the last one ends with the file.
+    private static func ordered(
+        _ header: SafetensorsHeader, dataByteCount: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
-        var names = NameSet(capacity: entries.count)
-        for entry in entries {
-            guard names.insert(entry.name) else {
-                throw CheckpointError(file: file.path, tensor: entry.name, "stands twice in the header")
-            }
-            guard entry.range != nil else { throw problem(entry, file: file) }
-        }
-        func places(_ entry: SafetensorsHeader.Entry) -> (Int, Int) {
-            (entry.range?.lowerBound ?? 0, entry.range?.upperBound ?? 0)
+        let (tensors, begins) = (header.tensors, header.begins)
+        func isBefore(_ a: Int, _ b: Int) -> Bool {
+            (begins[a], tensors[a].byteCount) < (begins[b], tensors[b].byteCount)
         }
         // Most files are in order already.
-        let isSorted = zip(entries, entries.dropFirst()).allSatisfy { places($0) <= places($1) }
+        let isSorted = tensors.indices.dropFirst().allSatisfy { !isBefore($0, $0 - 1) }
+        let order = isSorted ? [] : tensors.indices.sorted(by: isBefore)
         var expected = 0
-        var tensors: [Tensor] = []
-        tensors.reserveCapacity(entries.count)
-        for entry in isSorted ? entries : entries.sorted(by: { places($0) < places($1) }) {
-            guard let dtype = entry.dtype, let shape = entry.shape, let range = entry.range,
-                shape.checkedProduct != nil, Tensor.byteCount(dtype: dtype, shape: shape) == range.count
-            else { throw problem(entry, file: file) }
-            guard range.lowerBound == expected else {
+        for place in tensors.indices {
+            let place = isSorted ? place : order[place]
+            guard begins[place] == expected else {
                 throw CheckpointError(
-                    file: file.path, tensor: entry.name,
-                    "starts at offset \(range.lowerBound.grouped) of the data; \(expected.grouped) was expected")
+                    file: file.path, tensor: tensors[place].name,
+                    "starts at offset \(begins[place].grouped) of the data; \(expected.grouped) was expected")
             }
-            let (byteOffset, overflow) = start.addingReportingOverflow(expected)
-            let recipe = try file.recipe(overflow ? Int.max : byteOffset, range.count, tensor: entry.name)
-            tensors.append(Tensor(name: entry.name, dtype: dtype, shape: shape, recipe: recipe))
-            expected = range.upperBound
+            expected += tensors[place].byteCount
         }
-        guard expected == file.byteCount - start else {
+        if let outside = header.outside { throw outside }
+        guard expected == dataByteCount else {
             throw CheckpointError(
                 file: file.path,
-                "the tensors cover \(expected.grouped) bytes of data; the file has "
-                    + (file.byteCount - start).grouped,
+                "the tensors cover \(expected.grouped) bytes of data; the file has \(dataByteCount.grouped)",
                 hint: "the file is incomplete, or something was appended to it")
         }
-        return tensors
-    }
-
-    /// What is wrong with a tensor that cannot be placed.
-    private static func problem(_ entry: SafetensorsHeader.Entry, file: any FileImage) -> CheckpointError {
-        func wrong(_ problem: String) -> CheckpointError {
-            CheckpointError(file: file.path, tensor: entry.name, problem)
-        }
-        guard let dtype = entry.dtype else {
-            return wrong(entry.unknownType.map { "has the unknown dtype '\($0)'" } ?? "has no dtype")
-        }
-        guard let shape = entry.shape else { return wrong("has no shape of whole numbers") }
-        guard let range = entry.range else { return wrong("has no data_offsets in order") }
-        guard shape.checkedProduct != nil, let byteCount = Tensor.byteCount(dtype: dtype, shape: shape) else {
-            return wrong("of type \(dtype) cannot have the shape \(shape)")
-        }
-        return wrong(
-            "of type \(dtype) and shape \(shape) needs \(byteCount.grouped) bytes; its offsets hold "
-                + range.count.grouped)
+        return isSorted ? tensors : order.map { tensors[$0] }
     }
 }

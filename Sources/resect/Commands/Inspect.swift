@@ -56,12 +56,12 @@ struct Inspect: ParsableCommand {
         Output.line("bytes         \(checkpoint.byteCount.byteText), \(bits.fixed(2)) bits per weight")
         Output.line("metadata      \(pairs(checkpoint).count) entries")
         var byType: [(DType, count: Int, bytes: Int)] = []
-        for tensor in checkpoint.tensors {
-            if let place = byType.firstIndex(where: { $0.0 == tensor.dtype }) {
+        for (dtype, byteCount) in checkpoint.tensors.lazy.map({ ($0.dtype, $0.byteCount) }) {
+            if let place = byType.firstIndex(where: { $0.0 == dtype }) {
                 byType[place].count += 1
-                byType[place].bytes += tensor.byteCount
+                byType[place].bytes += byteCount
             } else {
-                byType.append((tensor.dtype, 1, tensor.byteCount))
+                byType.append((dtype, 1, byteCount))
             }
         }
         Output.line()
