@@ -113,6 +113,25 @@ struct SafetensorsTests {
         #expect(try Checkpoint.open(path).byteCount == 0)
     }
 
+    @Test("white space anywhere between tokens changes nothing, nor does the order of members")
+    func spelling() throws {
+        let folder = TemporaryFolder()
+        let tokens = [
+            "{", "\"a\"", ":", "{", "\"dtype\"", ":", "\"BF16\"", ",", "\"shape\"", ":", "[", "2", ",", "1", "]", ",",
+            "\"data_offsets\"", ":", "[", "0", ",", "4", "]", "}", ",", "\"b\"", ":",
+            #"{"shape":[1],"data_offsets":[4,5],"dtype":"I8"}"#, "}",
+        ]
+        for place in 0...tokens.count {
+            for space in ["", " ", "\n\t", "\r\n  "] {
+                let header = tokens[..<place].joined() + space + tokens[place...].joined()
+                let file = SafetensorsBytes(header: header, data: [1, 2, 3, 4, 5])
+                let checkpoint = try Checkpoint.open(folder.write("a.safetensors", file.bytes))
+                #expect(try Contents(checkpoint).tensors == ["a BF16 [2, 1]", "b I8 [1]"], "\(header)")
+                #expect(try Contents(checkpoint).bytes == [[1, 2, 3, 4], [5]])
+            }
+        }
+    }
+
     @Test("names that differ only in composition are two tensors")
     func composition() throws {
         let folder = TemporaryFolder()

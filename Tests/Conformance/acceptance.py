@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -96,8 +97,8 @@ def verdicts(paths):
 
 # What gguf-py stumbles over in files that are right: a scalar of a type that it keeps as bytes, keys that it uses itself, and
 # an empty tensor with a dimension that NumPy cannot have.
-STUMBLES = ("IndexError:tuple_index_out_of_range", "KeyError:'Duplicate_GGUF.", "ValueError:array_is_too_big",
-            "ValueError:cannot_reshape_array_of_size_0_into_shape")
+STUMBLES = re.compile(r"IndexError:tuple_index_out_of_range|KeyError:'Duplicate_GGUF\.|ValueError:array_is_too_big"
+                      r"|ValueError:cannot_reshape_array_of_size_0_into_shape_\((.*,)?0[,)]")
 
 
 def judge_gguf(checks, work):
@@ -108,7 +109,7 @@ def judge_gguf(checks, work):
     wrong, read, crashes = [], 0, 0
     for path, found, (llama, python) in zip(paths, judged(paths), verdicts(paths)):
         crashes += llama == "crash"
-        expected = llama == "yes" and (python == "yes" or python.startswith(STUMBLES))
+        expected = llama == "yes" and (python == "yes" or STUMBLES.match(python) is not None)
         if isinstance(found, str) and "is not UTF-8 (at byte" in found:
             continue  # gguf-py says so only when it is asked for the text
         read += expected

@@ -99,7 +99,7 @@ struct SafetensorsHeader {
             lastType = (type, dtype)
         }
         entry.dtype = lastType?.dtype
-        guard scanner.take(#","shape":"#) else { return false }
+        guard scanner.take(#","shape":"#), scanner.isNext(UInt8(ascii: "[")) else { return false }
         entry.shape = try readShape(&scanner)
         guard scanner.take(#","data_offsets":["#), let begin = scanner.wholeNumber(), scanner.take(","),
             let end = scanner.wholeNumber(), begin <= end
