@@ -125,9 +125,12 @@ struct ConvertToGGUF {
             case ("vocabulary", _), ("key_size", _), ("value_size", _): continue
             case ("rope_theta", _):
                 try addScaling(to: &result)
-                result[ggufKey] = theta.map { .f32(Float($0)) }
+                result[ggufKey] = try theta.map { (value) throws(CheckpointError) in try float(value, "rope_theta") }
                 theta = nil
-            case (_, "f32"): result[ggufKey] = config[key.huggingFace]?.double.map { .f32(Float($0)) }
+            case (_, "f32"):
+                result[ggufKey] = try config[key.huggingFace]?.double.map { (value) throws(CheckpointError) in
+                    try float(value, key.huggingFace)
+                }
             case ("kv_heads", _) where config[key.huggingFace] == nil: continue
             default: result[ggufKey] = .u32(UInt32(try number(key.huggingFace)))
             }
@@ -144,6 +147,15 @@ struct ConvertToGGUF {
         var headSize = try number("hidden_size") / number("num_attention_heads")
         if let stated { headSize = stated }
         result["\(prefix).rope.dimension_count"] = .u32(UInt32(headSize))
+    }
+
+    /// A number as GGUF stores it.
+    private func float(_ value: Double, _ key: String) throws(CheckpointError) -> GGUFValue {
+        guard Float(value).isFinite else {
+            throw CheckpointError(
+                file: source.path + "/config.json", "'\(key)' is \(value), more than the 32 bits of a GGUF file hold")
+        }
+        return .f32(Float(value))
     }
 
     private func addScaling(to result: inout GGUFMetadata) throws(CheckpointError) {
