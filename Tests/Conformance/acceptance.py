@@ -1,7 +1,7 @@
 """What resect reads and refuses, against the readers that others trust, over thousands of files from a seed.
 
 safetensors: exactly what the official library reads, but for the exceptions that `badsafetensors.excepted` names. GGUF:
-what llama.cpp reads, whose tensors lie in the file (llama.cpp asks that later, gguf-py at once), and whose text is UTF-8.
+what llama.cpp reads, whose tensors lie in the file, what gguf-py reads too, and whose text is UTF-8.
 """
 
 import concurrent.futures

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Says of each path on standard input whether llama.cpp's reader takes the file, and whether gguf-py does: one line of two
-words, `yes`, or `no` with the reason. A file on which llama.cpp ends the process gets no line."""
+"""Says of each path on standard input whether llama.cpp's reader takes the file and finds the tensors in it, and what gguf-py
+says: one line of two words, `yes` or `no`, then `yes` or the reason. A file on which llama.cpp ends the process gets no line."""
 
 import ctypes
 import os
@@ -20,12 +20,28 @@ def llama():
     library.gguf_init_from_file.restype = ctypes.c_void_p
     library.gguf_init_from_file.argtypes = [ctypes.c_char_p, Parameters]
     library.gguf_free.argtypes = [ctypes.c_void_p]
+    library.gguf_get_n_tensors.argtypes = library.gguf_get_data_offset.argtypes = [ctypes.c_void_p]
+    library.gguf_get_tensor_offset.argtypes = library.gguf_get_tensor_size.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    for name in ("gguf_get_data_offset", "gguf_get_tensor_offset", "gguf_get_tensor_size"):
+        getattr(library, name).restype = ctypes.c_size_t
+    library.gguf_get_n_tensors.restype = ctypes.c_int64
+
+    def is_whole(context, size):
+        """Whether the tensors lie in the file, which the reader leaves to who loads them."""
+        start = library.gguf_get_data_offset(context)
+        for i in range(library.gguf_get_n_tensors(context)):
+            count = library.gguf_get_tensor_size(context, i)
+            if count and start + library.gguf_get_tensor_offset(context, i) + count > size:
+                return False
+        return True
 
     def reads(path):
         context = library.gguf_init_from_file(os.fsencode(path), Parameters(True, None))
-        if context:
-            library.gguf_free(context)
-        return bool(context)
+        if not context:
+            return False
+        whole = is_whole(context, os.stat(path).st_size)
+        library.gguf_free(context)
+        return whole
     return reads
 
 
