@@ -63,6 +63,22 @@ struct GGUFTests {
         #expect(Files.read(folder("b.gguf")) == file.bytes)
     }
 
+    @Test("files without pairs, without tensors and with empty tensors are read")
+    func empty() throws {
+        let folder = TemporaryFolder()
+        let nothing = try Checkpoint.open(folder.write("a.gguf", GGUFBytes([]).header))
+        #expect(nothing.tensors.isEmpty && nothing.metadata.pairs.isEmpty)
+        let tensors: [GGUFBytes.Tensor] = [
+            .init("one", shape: [1], data: [1, 2, 3, 4]), .init("none", shape: [3, 0], data: []),
+            .init("more", type: 8, shape: [1 << 40, 0, 32], data: []), .init("scalar", shape: [], data: [5, 6, 7, 8]),
+        ]
+        let file = GGUFBytes([GGUFTests.architecture], tensors)
+        let checkpoint = try Checkpoint.open(folder.write("b.gguf", file.bytes))
+        #expect(try Contents(checkpoint).bytes == tensors.map(\.data))
+        try CheckpointWriter(threads: 1).write(OutputPlan(checkpoint), to: folder("c.gguf"))
+        #expect(Files.read(folder("c.gguf")) == file.bytes)
+    }
+
     @Test("a last tensor without padding is read")
     func unpadded() throws {
         let folder = TemporaryFolder()
@@ -202,6 +218,25 @@ struct GGUFTests {
             "rows that blocks do not divide",
             tensor(.init("a", type: 8, shape: [2, 16], data: Array(repeating: 0, count: 34))),
             "of type Q8_0 cannot have the shape [2, 16]"),
+        Hostile(
+            "bytes that wrap with their padding", tensor(.init("a", type: 24, shape: [UInt64(Int.max)], data: [])),
+            "needs 9,223,372,036,854,775,807 bytes at offset"),
+        Hostile(
+            "sizes whose sum wraps",
+            tensor(
+                .init("a", type: 24, shape: [1 << 62], data: []),
+                .init("b", type: 24, shape: [1 << 62], data: [], claimedOffset: 1 << 62),
+                .init("c", type: 24, shape: [1 << 62], data: [], claimedOffset: 1 << 63)),
+            "tensor 'a' needs 4,611,686,018,427,387,904 bytes at offset"),
+        Hostile(
+            "offsets of another alignment than the file's",
+            GGUFBytes(
+                [architecture, ("general.alignment", .u32(64))],
+                [.init("a", shape: [1], data: [0, 0, 0, 0]), .init("b", shape: [1], data: [0, 0, 0, 0])]
+            ).bytes, "tensor 'b' lies at offset 32 of the data; 64 was expected"),
+        Hostile(
+            "data that would begin behind the end",
+            Array(GGUFBytes([architecture], [.init("a", shape: [0], data: [])]).header), "the data would begin at byte"),
         Hostile(
             "a tensor beyond the file", tensor(.init("a", shape: [100], data: [0, 0, 0, 0])),
             "needs 400 bytes at offset"),
