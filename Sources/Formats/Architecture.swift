@@ -8,8 +8,6 @@ public struct Architecture: Sendable {
     public let modelType: String
     /// `general.architecture` in GGUF.
     public let gguf: String
-    /// The key of the layer count in `config.json`.
-    public let layersKey: String
     /// The settings that both containers hold, with their keys.
     public let keys: [SettingKey]
     /// The tensors, by role.
@@ -71,14 +69,13 @@ public struct Architecture: Sendable {
     private init?(_ object: JSONObject) {
         guard let name = object["name"]?.string, let classes = object["classes"]?.array,
             let modelType = object["model_type"]?.string, let gguf = object["gguf"]?.string,
-            let layers = object["layers"]?.string, let decoder = object["decoder"]?.object,
+            let decoder = object["decoder"]?.object,
             let keys = object["keys"]?.array, let tensors = object["tensors"]?.array
         else { return nil }
         self.name = name
         self.classes = classes.compactMap(\.string)
         self.modelType = modelType
         self.gguf = gguf
-        self.layersKey = layers
         self.decoder = decoder
         self.permuted = Set((object["permuted"]?.array ?? []).compactMap(\.string))
         self.keys = keys.compactMap { row in

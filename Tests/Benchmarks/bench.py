@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
 
-    bench.py [--rounds N] [--large] [PART ...]     parts: analyze quantize cut hash pack headers
+    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut hash pack headers
 
 Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
 model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
 On a busy machine the times on the clock mean little; the ratio of processor times says more.
---large quantizes a model of 1.1 billion parameters too.
 """
 
 import argparse
@@ -53,7 +52,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
     parser.add_argument("--rounds", type=int, default=6, help="an even number, so that each order counts as often")
-    parser.add_argument("--large", action="store_true")
     options = parser.parse_args()
     if not os.access(RESECT, os.X_OK):
         sys.exit(f"{RESECT} is not there; build it, or set RESECT")

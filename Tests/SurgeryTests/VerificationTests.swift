@@ -49,6 +49,18 @@ struct VerificationTests {
         }
     }
 
+    @Test("a manifest without one of the names says why they were not translated")
+    func untranslated() throws {
+        let folder = TemporaryFolder()
+        let manifest = try Manifest(VerificationTests.gguf(folder), threads: 2)
+        var model = try Models.fixture()
+        #expect(try Verification(model, against: manifest, threads: 2).untranslated == nil)
+        model.architecture = nil
+        let result = try Verification(model, against: manifest, threads: 2)
+        #expect(result.untranslated?.problem.contains("has no description") == true)
+        #expect(result.sameBytes == 0)
+    }
+
     @Test("a GGUF in F32 holds the values of the folder in BF16")
     func widened() throws {
         let folder = TemporaryFolder()

@@ -16,16 +16,24 @@ enum CommonNames {
     }
 
     /// The tensors of a checkpoint under names of which a list holds the most: its own, or those of the other container.
-    static func tensors(_ checkpoint: Checkpoint, like names: [String]) -> [Tensor] {
+    ///
+    /// - Returns: the tensors; and why there are no names of the other container, where a list without its own asks for them.
+    static func tensors(
+        _ checkpoint: Checkpoint, like names: [String]
+    ) -> (tensors: [Tensor], problem: CheckpointError?) {
         let known = Set(names.map(ExactString.init))
         func shared(_ tensors: [Tensor]) -> Int { tensors.count { known.contains(ExactString($0.name)) } }
-        let translated: [Tensor]?
-        switch checkpoint.form {
-        case .gguf: translated = try? ConvertToFolder(checkpoint, form: .safetensors).result().tensors
-        case .folder: translated = try? ConvertToGGUF(checkpoint).tensors()
-        case .safetensors: translated = nil
+        let own = shared(checkpoint.tensors)
+        do throws(CheckpointError) {
+            let translated: [Tensor]
+            switch checkpoint.form {
+            case .gguf: translated = try ConvertToFolder(checkpoint, form: .safetensors).result().tensors
+            case .folder: translated = try ConvertToGGUF(checkpoint).tensors()
+            case .safetensors: return (checkpoint.tensors, nil)
+            }
+            return (shared(translated) > own ? translated : checkpoint.tensors, nil)
+        } catch {
+            return (checkpoint.tensors, own == 0 ? error : nil)
         }
-        guard let translated, shared(translated) > shared(checkpoint.tensors) else { return checkpoint.tensors }
-        return translated
     }
 }

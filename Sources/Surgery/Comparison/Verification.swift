@@ -18,6 +18,9 @@ public struct Verification: Sendable {
     /// How many have another type with the same values: BF16 stored as F32, for instance.
     public private(set) var sameValues = 0
 
+    /// Why the names could not be translated, when a manifest has none of the checkpoint's: it may be of another container.
+    public private(set) var untranslated: CheckpointError?
+
     /// Whether the same tensors hold the same values.
     public var isEqual: Bool { findings.isEmpty }
 
@@ -51,7 +54,8 @@ public struct Verification: Sendable {
         _ checkpoint: Checkpoint, against manifest: Manifest, threads: Int,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) {
-        let tensors = CommonNames.tensors(checkpoint, like: manifest.entries.map(\.name))
+        let (tensors, problem) = CommonNames.tensors(checkpoint, like: manifest.entries.map(\.name))
+        untranslated = problem
         let entries = Dictionary(manifest.entries.map { (ExactString($0.name), $0) }, uniquingKeysWith: { a, _ in a })
         var candidates: [(tensor: Tensor, entry: Manifest.Entry)] = []
         for tensor in tensors {

@@ -35,6 +35,9 @@ struct Verify: ParsableCommand {
                 progress: { progress.report($0, $1) })
         }
         progress.finish()
+        if let problem = result.untranslated {
+            common.note("no name is in the manifest, and names of another container cannot be tried: \(problem)")
+        }
         if common.json { Output.json(json(result)) } else { report(result) }
         try Answer.leave(isYes: result.isEqual)
     }
