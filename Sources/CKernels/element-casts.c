@@ -6,10 +6,10 @@ BODY void decode_f32(const void *restrict source, float *restrict output, size_t
 }
 DECODER(decode_f32)
 
-BODY void encode_f32(const float *restrict source, void *restrict output, size_t count) {
+BODY void write_f32(const float *restrict source, void *restrict output, size_t count) {
     memcpy(output, source, count * 4);
 }
-ENCODER(encode_f32)
+PLAIN_ENCODER(encode_f32, write_f32)
 
 BODY void decode_f16(const void *restrict source, float *restrict output, size_t count) {
     const uint8_t *bytes = source;
@@ -17,11 +17,11 @@ BODY void decode_f16(const void *restrict source, float *restrict output, size_t
 }
 DECODER(decode_f16)
 
-BODY void encode_f16(const float *restrict source, void *restrict output, size_t count) {
+BODY void write_f16(const float *restrict source, void *restrict output, size_t count) {
     uint8_t *bytes = output;
     for (size_t i = 0; i < count; i++) set_half(bytes + 2 * i, source[i]);
 }
-ENCODER(encode_f16)
+PLAIN_ENCODER(encode_f16, write_f16)
 
 BODY void decode_bf16(const void *restrict source, float *restrict output, size_t count) {
     const uint8_t *bytes = source;
@@ -33,14 +33,14 @@ BODY void decode_bf16(const void *restrict source, float *restrict output, size_
 }
 DECODER(decode_bf16)
 
-BODY void encode_bf16(const float *restrict source, void *restrict output, size_t count) {
+BODY void write_bf16(const float *restrict source, void *restrict output, size_t count) {
     uint8_t *bytes = output;
     for (size_t i = 0; i < count; i++) {
         const uint16_t value = bfloat_of_float(source[i]);
         memcpy(bytes + 2 * i, &value, 2);
     }
 }
-ENCODER(encode_bf16)
+PLAIN_ENCODER(encode_bf16, write_bf16)
 
 BODY void decode_f64(const void *restrict source, float *restrict output, size_t count) {
     const uint8_t *bytes = source;
@@ -54,5 +54,5 @@ DECODER(decode_f64)
 
 void resect_to_bf16(const float *restrict source, uint16_t *restrict output, size_t count) {
     extern const resect_encode_fn resect_encode_bf16[];
-    resect_encode_bf16[resect_best_level()](source, output, count);
+    resect_encode_bf16[resect_best_level()](source, NULL, output, 1, count);
 }

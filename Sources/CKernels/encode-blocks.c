@@ -51,7 +51,7 @@ BODY void affine_codes(const float *x, float scale, float least, int greatest, u
     for (int j = 0; j < 32; j++) codes[j] = code((x[j] - least) * inverse + 0.5f, greatest);
 }
 
-BODY void encode_q4_0(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q4_0(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[32];
     for (; count; count -= 32, block += 18, x += 32) {
         const float d = extreme(x) / -8;
@@ -60,9 +60,9 @@ BODY void encode_q4_0(const float *restrict x, void *restrict output, size_t cou
         pack_nibbles(codes, block + 2);
     }
 }
-ENCODER(encode_q4_0)
+PLAIN_ENCODER(encode_q4_0, write_q4_0)
 
-BODY void encode_q4_1(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q4_1(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[32];
     for (; count; count -= 32, block += 20, x += 32) {
         float least, greatest;
@@ -74,9 +74,9 @@ BODY void encode_q4_1(const float *restrict x, void *restrict output, size_t cou
         pack_nibbles(codes, block + 4);
     }
 }
-ENCODER(encode_q4_1)
+PLAIN_ENCODER(encode_q4_1, write_q4_1)
 
-BODY void encode_q5_0(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q5_0(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[32];
     for (; count; count -= 32, block += 22, x += 32) {
         const float d = extreme(x) / -16;
@@ -86,9 +86,9 @@ BODY void encode_q5_0(const float *restrict x, void *restrict output, size_t cou
         pack_nibbles(codes, block + 6);
     }
 }
-ENCODER(encode_q5_0)
+PLAIN_ENCODER(encode_q5_0, write_q5_0)
 
-BODY void encode_q5_1(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q5_1(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[32];
     for (; count; count -= 32, block += 24, x += 32) {
         float least, greatest;
@@ -101,9 +101,9 @@ BODY void encode_q5_1(const float *restrict x, void *restrict output, size_t cou
         pack_nibbles(codes, block + 8);
     }
 }
-ENCODER(encode_q5_1)
+PLAIN_ENCODER(encode_q5_1, write_q5_1)
 
-BODY void encode_q8_0(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q8_0(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output;
     for (; count; count -= 32, block += 34, x += 32) {
         float largest = 0;
@@ -121,4 +121,4 @@ BODY void encode_q8_0(const float *restrict x, void *restrict output, size_t cou
         }
     }
 }
-ENCODER(encode_q8_0)
+PLAIN_ENCODER(encode_q8_0, write_q8_0)

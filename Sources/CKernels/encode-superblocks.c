@@ -131,7 +131,7 @@ BODY void transpose(const float *x, int superblocks, f32x16 *lanes) {
         for (int j = 0; j < 16; j++) lanes[i][j] = j / 8 < superblocks ? x[32 * j + i] : 0;
 }
 
-BODY void encode_q4_k(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q4_k(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[256];
     while (count) {
         const int pair = count >= 512 ? 2 : 1;
@@ -146,9 +146,9 @@ BODY void encode_q4_k(const float *restrict x, void *restrict output, size_t cou
         }
     }
 }
-ENCODER(encode_q4_k)
+PLAIN_ENCODER(encode_q4_k, write_q4_k)
 
-BODY void encode_q5_k(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q5_k(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[256];
     while (count) {
         const int pair = count >= 512 ? 2 : 1;
@@ -169,7 +169,7 @@ BODY void encode_q5_k(const float *restrict x, void *restrict output, size_t cou
         }
     }
 }
-ENCODER(encode_q5_k)
+PLAIN_ENCODER(encode_q5_k, write_q5_k)
 
 // Sub-blocks whose largest magnitude lies below this are zero; ggml's GROUP_MAX_EPS.
 #define NOTHING 1e-15f
@@ -212,7 +212,7 @@ BODY void search_symmetric(const f32x16 *x, float *scales, float *code_scales) {
     *(f32x16 *)code_scales = CHOOSE(empty, (f32x16){}, code_scale);
 }
 
-BODY void encode_q6_k(const float *restrict x, void *restrict output, size_t count) {
+BODY void write_q6_k(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output, codes[256];
     for (; count; count -= 256, x += 256, block += 210) {
         f32x16 lanes[16];
@@ -266,4 +266,4 @@ BODY void encode_q6_k(const float *restrict x, void *restrict output, size_t cou
         }
     }
 }
-ENCODER(encode_q6_k)
+PLAIN_ENCODER(encode_q6_k, write_q6_k)

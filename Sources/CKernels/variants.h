@@ -29,8 +29,18 @@
     VARIANTS(resect_decode_fn, name, (const void *restrict source, float *restrict output, size_t count),              \
              (source, output, count))
 #define ENCODER(name)                                                                                                  \
-    VARIANTS(resect_encode_fn, name, (const float *restrict source, void *restrict output, size_t count),              \
-             (source, output, count))
+    VARIANTS(resect_encode_fn, name,                                                                                   \
+             (const float *restrict source, const float *restrict importance, void *restrict output, size_t rows,      \
+              size_t row_length),                                                                                      \
+             (source, importance, output, rows, row_length))
+// An encoder that knows neither rows nor importance, from a body of (source, output, count).
+#define PLAIN_ENCODER(name, body)                                                                                      \
+    BODY void name(const float *restrict source, const float *restrict importance, void *restrict output, size_t rows, \
+                   size_t row_length) {                                                                                \
+        (void)importance;                                                                                              \
+        body(source, output, rows * row_length);                                                                       \
+    }                                                                                                                  \
+    ENCODER(name)
 
 // Sixteen lanes on every level; smaller machines take them in pieces.
 typedef float f32x16 __attribute__((vector_size(64)));

@@ -34,20 +34,24 @@ public enum Codec {
         if let base = source.baseAddress, count > 0 { decode(base, output, count) }
     }
 
-    /// Encodes `count` f32 values, rounding as ggml's reference does.
+    /// Encodes rows of f32 values, rounding as ggml's reference does.
     ///
     /// - Parameters:
-    ///   - source: the values.
-    ///   - output: room for `dtype.byteCount(of: count)` bytes; it may not overlap the source.
-    /// - Precondition: `encodes(dtype)`, and `count` fills whole blocks.
+    ///   - source: `rows` times `rowLength` values.
+    ///   - importance: how much an error in each column matters, `rowLength` weights; types that have no use for it
+    ///     ignore it.
+    ///   - output: room for `dtype.byteCount(of: rows * rowLength)` bytes; it may not overlap the source.
+    /// - Precondition: `encodes(dtype)`, and a row fills whole blocks.
     public static func encode(
-        _ dtype: DType, _ source: UnsafePointer<Float>, count: Int,
-        into output: UnsafeMutableRawBufferPointer, by instructions: InstructionSet = .best
+        _ dtype: DType, _ source: UnsafePointer<Float>, rows: Int, rowLength: Int,
+        importance: UnsafePointer<Float>? = nil, into output: UnsafeMutableRawBufferPointer,
+        by instructions: InstructionSet = .best
     ) {
         let level = instructions.rawValue
-        guard let encode = dtype.ggml.flatMap({ resect_encoder($0, level) }),
-            let needed = dtype.byteCount(of: count), output.count >= needed
-        else { preconditionFailure("\(dtype): \(count) elements into \(output.count) bytes") }
-        if let base = output.baseAddress, count > 0 { encode(source, base, count) }
+        let (count, overflow) = rows.multipliedReportingOverflow(by: rowLength)
+        guard !overflow, rows >= 0, let encode = dtype.ggml.flatMap({ resect_encoder($0, level) }),
+            dtype.byteCount(of: rowLength) != nil, let needed = dtype.byteCount(of: count), output.count >= needed
+        else { preconditionFailure("\(dtype): \(rows) rows of \(rowLength) into \(output.count) bytes") }
+        if let base = output.baseAddress, count > 0 { encode(source, importance, base, rows, rowLength) }
     }
 }

@@ -23,7 +23,7 @@ struct RecodedRows: RowSource {
             let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
             defer { values.deallocate() }
             Codec.decode(source.dtype, bytes, count: count, into: values)
-            Codec.encode(dtype, values, count: count, into: output)
+            Codec.encode(dtype, values, rows: rows.count, rowLength: source.rowLength, into: output)
         }
     }
 }

@@ -46,7 +46,9 @@ struct EncodeTests {
         let values = generator.floats(count)
         for instructions in InstructionSet.available {
             var bytes = [UInt8](repeating: 0xA5, count: byteCount + 256)
-            bytes.withUnsafeMutableBytes { Codec.encode(dtype, values, count: count, into: $0, by: instructions) }
+            bytes.withUnsafeMutableBytes {
+                Codec.encode(dtype, values, rows: 1, rowLength: count, into: $0, by: instructions)
+            }
             #expect(bytes[byteCount...].allSatisfy { $0 == 0xA5 })
             var decoded = [Float](repeating: -7, count: count + 64)
             bytes.withUnsafeBytes { Codec.decode(dtype, $0, count: count, into: &decoded, by: instructions) }

@@ -39,7 +39,8 @@ func encoded(_ dtype: DType, _ values: [Float], by instructions: InstructionSet 
     let byteCount = dtype.byteCount(of: values.count) ?? 0
     return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
         Codec.encode(
-            dtype, values, count: values.count, into: UnsafeMutableRawBufferPointer(buffer), by: instructions)
+            dtype, values, rows: 1, rowLength: values.count, into: UnsafeMutableRawBufferPointer(buffer),
+            by: instructions)
         filled = byteCount
     }
 }

@@ -13,9 +13,12 @@ enum { RESECT_BASELINE, RESECT_X86_64_V3, RESECT_X86_64_V4, RESECT_LEVELS };
 // The best level that this machine runs.
 int resect_best_level(void);
 
-// Codecs. The bytes are the same on every level: those of ggml's reference encoders and decoders.
+// Codecs. The bytes are the same on every level: those of ggml's reference encoders and decoders. Encoders take rows that
+// fill whole blocks, and how much each column of a row matters: row_length weights, or NULL.
 typedef void (*resect_decode_fn)(const void *restrict source, float *restrict output, size_t count);
-typedef void (*resect_encode_fn)(const float *restrict source, void *restrict output, size_t count);
+typedef void (*resect_encode_fn)(
+    const float *restrict source, const float *restrict importance, void *restrict output, size_t rows,
+    size_t row_length);
 
 // The codec of a type, by ggml's number for it; NULL when there is none.
 resect_decode_fn resect_decoder(uint32_t ggml_type, int level);
