@@ -4,10 +4,13 @@
 #define DECODERS(X)                                                                                                    \
     X(0, decode_f32) X(1, decode_f16) X(2, decode_q4_0) X(3, decode_q4_1) X(6, decode_q5_0) X(7, decode_q5_1)          \
     X(8, decode_q8_0) X(10, decode_q2_k) X(11, decode_q3_k) X(12, decode_q4_k) X(13, decode_q5_k)                      \
-    X(14, decode_q6_k) X(20, decode_iq4_nl) X(23, decode_iq4_xs) X(28, decode_f64) X(30, decode_bf16)
+    X(14, decode_q6_k) X(20, decode_iq4_nl) X(23, decode_iq4_xs) X(28, decode_f64) X(30, decode_bf16)                  \
+    X(39, decode_mxfp4) X(40, decode_nvfp4)
 #define ENCODERS(X)                                                                                                    \
     X(0, encode_f32) X(1, encode_f16) X(2, encode_q4_0) X(3, encode_q4_1) X(6, encode_q5_0) X(7, encode_q5_1)          \
-    X(8, encode_q8_0) X(12, encode_q4_k) X(13, encode_q5_k) X(14, encode_q6_k) X(30, encode_bf16)
+    X(8, encode_q8_0) X(10, encode_q2_k) X(11, encode_q3_k) X(12, encode_q4_k) X(13, encode_q5_k)                      \
+    X(14, encode_q6_k) X(20, encode_iq4_nl) X(23, encode_iq4_xs) X(30, encode_bf16) X(39, encode_mxfp4)                \
+    X(40, encode_nvfp4)
 
 #define DECLARE_DECODER(number, name) extern const resect_decode_fn resect_##name[RESECT_LEVELS];
 #define DECLARE_ENCODER(number, name) extern const resect_encode_fn resect_##name[RESECT_LEVELS];
@@ -29,12 +32,4 @@ resect_encode_fn resect_encoder(uint32_t ggml_type, int level) {
         ENCODERS(CASE)
     default: return NULL;
     }
-}
-
-int resect_best_level(void) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("x86-64-v4")) return RESECT_X86_64_V4;
-    if (__builtin_cpu_supports("x86-64-v3")) return RESECT_X86_64_V3;
-#endif
-    return RESECT_BASELINE;
 }

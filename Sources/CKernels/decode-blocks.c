@@ -1,8 +1,7 @@
 // Blocks of 32: a scale, sometimes a minimum, and nibbles. Element j of the first half lies in the low nibble of
 // byte j, element j + 16 in its high nibble; fifth bits lie apart, bit j for element j.
 #include "half.h"
-
-static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+#include "iq4-levels.h"
 
 BODY void decode_q4_0(const void *restrict source, float *restrict output, size_t count) {
     const uint8_t *block = source;

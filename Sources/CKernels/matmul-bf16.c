@@ -16,7 +16,7 @@
     _mm512_dpbf16_ps((sum), (__m512bh)_mm512_set1_epi32((int)(left)), (__m512bh)(__m512i)(right))
 #include "matmul-tile.h"
 
-int resect_has_bf16(void) { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw"); }
+int resect_has_bf16(void) { return resect_best_level() == RESECT_X86_64_V4 && __builtin_cpu_supports("avx512bf16"); }
 
 void resect_matmul_bf16(const resect_matmul_shape *s, const uint32_t *a, const uint32_t *b, float *c) {
     matmul_pairs(s, a, b, c);

@@ -4,10 +4,13 @@ internal import CKernels
 public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     case baseline, v3, v4
 
-    /// The best one that this machine runs.
+    /// The best one that this machine runs, or the one that the environment variable `RESECT_CPU` names.
     public static let best = InstructionSet(rawValue: resect_best_level()) ?? .baseline
 
-    /// Those that this machine runs.
+    /// What `RESECT_CPU` asks for in vain: no instruction set, or one that this machine does not run.
+    public static var refusedRequest: String? { resect_refused_level().map { String(cString: $0) } }
+
+    /// Those that may be used.
     public static var available: [InstructionSet] { allCases.filter { $0 <= best } }
 
     /// Whether one is older than the other.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Checkpoints
+internal import Kernels
 
 /// Where the program starts, and where its errors end.
 @main
@@ -8,6 +9,11 @@ enum Main {
         Signals.install()
         Sources.surviveTruncation()
         do {
+            if let name = InstructionSet.refusedRequest {
+                throw CheckpointError(
+                    file: "RESECT_CPU", "'\(name)' is not an instruction set that runs here",
+                    hint: "those that do: \(InstructionSet.available.map { "\($0)" }.joined(separator: " "))")
+            }
             var command = try Resect.parseAsRoot()
             try command.run()
             if let problem = Sources.problem { throw problem }

@@ -44,6 +44,20 @@ if [ "$(cat "$llama_built" 2> /dev/null)" != "$llama_tools" ]; then
     echo "$llama_tools" > "$llama_built"
 fi
 
+# The oracle of the encoders: the same source, without the contracted multiply-adds that a compiler may put in.
+if [ "$(cat "$cache/ggml-exact/version" 2> /dev/null)" != "$llama_version" ]; then
+    say "building ggml's encoders without contraction"
+    work=$(mktemp -d "$cache/exact.XXXXXX")
+    PATH=$cache/venv/bin:$PATH cmake -S "$cache/llama.cpp" -B "$work" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+        -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_C_FLAGS_RELEASE="-O2 -DNDEBUG -ffp-contract=off" \
+        -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_SERVER=OFF > "$cache/ggml-exact.log" 2>&1
+    "$cache/venv/bin/ninja" -C "$work" ggml-base >> "$cache/ggml-exact.log" 2>&1
+    mkdir -p "$cache/ggml-exact"
+    cp -L "$(find "$work" -name libggml-base.so | head -n 1)" "$cache/ggml-exact/libggml-base.so"
+    echo "$llama_version" > "$cache/ggml-exact/version"
+    rm -rf "$work"
+fi
+
 if [ ! -e "$cache/smollm2.gguf" ]; then
     say "fetching SmolLM2-135M-Instruct"
     work=$(mktemp -d "$cache/model.XXXXXX")

@@ -7,7 +7,7 @@ import Testing
 struct DecodeTests {
     static let types = [
         "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-        "IQ4_XS",
+        "IQ4_XS", "MXFP4", "NVFP4",
     ]
 
     @Test("random blocks give gguf-py's values, bit for bit, on every instruction set", arguments: types)

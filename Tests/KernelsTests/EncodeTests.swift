@@ -5,21 +5,82 @@ import Testing
 
 @Suite("encoding")
 struct EncodeTests {
-    static let types = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
+    static let types = [
+        "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS", "MXFP4", "NVFP4",
+    ]
+    /// Types that have no use for importance.
+    static let indifferent = ["F16", "BF16", "Q8_0", "MXFP4", "NVFP4"]
 
-    @Test("rows of every kind give ggml's bytes, on every instruction set", arguments: types)
-    func oracle(name: String) throws {
+    @Test("rows of every kind give ggml's bytes, on every instruction set", arguments: types, [false, true])
+    func oracle(name: String, isWeighted: Bool) throws {
         let answers = try KnownAnswers(Fixture.path("codecs/encode.safetensors"))
         let dtype = try #require(DType(named: name))
         let input = try answers.floats("input")
-        let blocks = try answers.bytes("\(name).blocks")
-        try #require(input.count % 256 == 0 && !input.isEmpty)
-        let rowBytes = try #require(dtype.byteCount(of: 256))
+        let importance = try answers.floats("importance")
+        let isIndifferent = EncodeTests.indifferent.contains(name)
+        let blocks = try answers.bytes(isWeighted && !isIndifferent ? "\(name).weighted" : "\(name).blocks")
+        let rows = input.count / importance.count
+        try #require(rows > 16 && input.count == rows * importance.count && blocks.count % rows == 0)
+        let rowBytes = blocks.count / rows
         for instructions in InstructionSet.available {
-            let found = encoded(dtype, input, by: instructions)
-            for row in 0..<input.count / 256 {
+            let found = encoded(
+                dtype, input, rowLength: importance.count, importance: isWeighted ? importance : nil, by: instructions)
+            try #require(found.count == blocks.count)
+            for row in 0..<rows {
                 let range = row * rowBytes..<(row + 1) * rowBytes
                 #expect(found[range] == blocks[range], "row \(row), \(instructions)")
+            }
+        }
+    }
+
+    @Test("importance changes the bytes where a type has a use for it", arguments: types)
+    func importanceMatters(name: String) throws {
+        let dtype = try #require(DType(named: name))
+        var generator = SeededGenerator(seed: 21)
+        let values = generator.floats(2048)
+        let importance = (0..<512).map { _ in Float.random(in: 0...1, using: &generator) }
+        let plain = encoded(dtype, values, rowLength: 512)
+        let weighted = encoded(dtype, values, rowLength: 512, importance: importance)
+        #expect((plain == weighted) == EncodeTests.indifferent.contains(name))
+    }
+
+    @Test("rows that are encoded together are encoded as they are alone", arguments: DType.encoded, [false, true])
+    func rowsTogether(dtype: DType, isWeighted: Bool) {
+        var generator = SeededGenerator(seed: 22)
+        // Neither rows nor their blocks fill the lanes; sixteen super-blocks are a chunk.
+        let rows = 19
+        let rowLength = 768
+        let values = generator.floats(rows * rowLength)
+        let importance = isWeighted ? (0..<rowLength).map { _ in Float.random(in: 0...1, using: &generator) } : nil
+        let apart = (0..<rows).flatMap { row in
+            encoded(
+                dtype, Array(values[row * rowLength..<(row + 1) * rowLength]), rowLength: rowLength,
+                importance: importance)
+        }
+        #expect(encoded(dtype, values, rowLength: rowLength, importance: importance) == apart)
+    }
+
+    @Test(
+        "any values, NaN and infinities too, give the same bytes on every instruction set", arguments: DType.quantized,
+        [0, 0.01, 0.3, 1])
+    func anyValues(dtype: DType, share: Double) {
+        var generator = SeededGenerator(seed: 23)
+        let special: [Float] = [.nan, -.nan, .infinity, -.infinity, .signalingNaN, .greatestFiniteMagnitude, -0.0]
+        func values(_ count: Int) -> [Float] {
+            generator.floats(count).map { value in
+                guard Double.random(in: 0..<1, using: &generator) < share else { return value }
+                let any = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &generator))
+                return special.randomElement(using: &generator).map { Bool.random(using: &generator) ? $0 : any } ?? any
+            }
+        }
+        let rows = values(16 * 768)
+        for importance in [nil, values(768), generator.floats(768).map(\.magnitude)] {
+            let expected = encoded(dtype, rows, rowLength: 768, importance: importance, by: .baseline)
+            for instructions in InstructionSet.available {
+                #expect(
+                    encoded(dtype, rows, rowLength: 768, importance: importance, by: instructions) == expected,
+                    "\(instructions)")
             }
         }
     }
@@ -68,7 +129,8 @@ struct EncodeTests {
 
     /// The steps between the least and the greatest value of a block.
     static let steps: [String: Float] = [
-        "Q4_0": 15, "Q4_1": 15, "Q5_0": 31, "Q5_1": 31, "Q8_0": 254, "Q4_K": 15, "Q5_K": 31, "Q6_K": 63,
+        "Q4_0": 15, "Q4_1": 15, "Q5_0": 31, "Q5_1": 31, "Q8_0": 254, "Q2_K": 3, "Q3_K": 7, "Q4_K": 15, "Q5_K": 31,
+        "Q6_K": 63, "IQ4_NL": 10, "IQ4_XS": 10, "MXFP4": 5, "NVFP4": 6,
     ]
 
     @Test("what is decoded lies within a step of what was encoded", arguments: DType.quantized)
@@ -77,7 +139,7 @@ struct EncodeTests {
         let values = generator.floats(dtype.blockCount * 16, scale: 0.05)
         let found = decoded(dtype, encoded(dtype, values), count: values.count)
         // Blocks without a minimum of their own are symmetric: their step is that of twice the largest value.
-        let isSymmetric = !["Q4_1", "Q5_1", "Q4_K", "Q5_K"].contains(dtype.name)
+        let isSymmetric = !["Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K"].contains(dtype.name)
         let steps = try #require(EncodeTests.steps[dtype.name])
         let size = dtype.blockCount == 32 || dtype.name != "Q6_K" ? 32 : 16
         for start in stride(from: 0, to: values.count, by: size) {

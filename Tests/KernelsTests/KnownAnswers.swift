@@ -34,13 +34,23 @@ func decoded(_ dtype: DType, _ bytes: [UInt8], count: Int, by instructions: Inst
     }
 }
 
-/// Encodes to an array.
-func encoded(_ dtype: DType, _ values: [Float], by instructions: InstructionSet = .best) -> [UInt8] {
+/// Encodes to an array; one row, unless its length is given.
+func encoded(
+    _ dtype: DType, _ values: [Float], rowLength: Int? = nil, importance: [Float]? = nil,
+    by instructions: InstructionSet = .best
+) -> [UInt8] {
     let byteCount = dtype.byteCount(of: values.count) ?? 0
+    let rowLength = rowLength ?? values.count
     return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
-        Codec.encode(
-            dtype, values, rows: 1, rowLength: values.count, into: UnsafeMutableRawBufferPointer(buffer),
-            by: instructions)
+        let output = UnsafeMutableRawBufferPointer(buffer)
+        let rows = rowLength > 0 ? values.count / rowLength : 0
+        if let importance {
+            precondition(importance.count == rowLength)
+            Codec.encode(
+                dtype, values, rows: rows, rowLength: rowLength, importance: importance, into: output, by: instructions)
+        } else {
+            Codec.encode(dtype, values, rows: rows, rowLength: rowLength, into: output, by: instructions)
+        }
         filled = byteCount
     }
 }

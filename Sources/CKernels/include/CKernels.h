@@ -10,11 +10,13 @@
 // The instruction sets that one binary holds, worst first. Machines other than x86-64 have the baseline only.
 enum { RESECT_BASELINE, RESECT_X86_64_V3, RESECT_X86_64_V4, RESECT_LEVELS };
 
-// The best level that this machine runs.
+// The best level that this machine runs, or the one that the environment variable RESECT_CPU names: baseline, v3, v4.
 int resect_best_level(void);
+// What RESECT_CPU asks for in vain; NULL when it is not set or was followed.
+const char *resect_refused_level(void);
 
-// Codecs. The bytes are the same on every level: those of ggml's reference encoders and decoders. Encoders take rows that
-// fill whole blocks, and how much each column of a row matters: row_length weights, or NULL.
+// Codecs. The bytes are the same on every level: those of ggml's reference encoders and decoders. Encoders take rows
+// that fill whole blocks, and how much each column of a row matters: row_length weights, or NULL.
 typedef void (*resect_decode_fn)(const void *restrict source, float *restrict output, size_t count);
 typedef void (*resect_encode_fn)(
     const float *restrict source, const float *restrict importance, void *restrict output, size_t rows,
