@@ -137,7 +137,7 @@ BODY void write_weighted(const float *x, const float *importance, uint8_t *block
     BODY void name(const float *restrict source, const float *restrict importance, void *restrict output, size_t rows, \
                    size_t row_length) {                                                                                \
         if (importance) write_weighted(source, importance, output, rows, row_length, bits, is_affine);                 \
-        else body(source, output, rows *row_length);                                                                   \
+        else body(source, output, rows * row_length);                                                                  \
     }                                                                                                                  \
     ENCODER(name)
 
@@ -211,7 +211,7 @@ BODY void write_q8_0(const float *restrict x, void *restrict output, size_t coun
     for (; count; count -= 32, block += 34, x += 32) {
         const float largest = greatest_magnitude(x);
         const float d = largest / 127, inverse = d != 0 ? 1.0f / d : 0.0f;
-        set_scale(block, d);
+        set_half(block, d);
         for (int j = 0; j < 32; j++) {
             // Halves round away from zero: the largest float below one half, added and cut.
             const float value = x[j] * inverse;
