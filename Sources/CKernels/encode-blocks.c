@@ -66,10 +66,6 @@ BODY uint8_t code(float value, int greatest) {
     return (uint8_t)(cut < greatest ? cut : greatest);
 }
 
-BODY void pack_nibbles(const uint8_t *codes, uint8_t *nibbles) {
-    for (int j = 0; j < 16; j++) nibbles[j] = (uint8_t)((codes[j] & 15) | (codes[j + 16] & 15) << 4);
-}
-
 BODY void pack_fifth_bits(const uint8_t *codes, uint8_t *bytes) {
     uint32_t high = 0;
     for (int j = 0; j < 32; j++) high |= (uint32_t)(codes[j] >> 4 & 1) << j;

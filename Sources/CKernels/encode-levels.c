@@ -2,10 +2,6 @@
 // ggml's search gives them, sixteen blocks at a time.
 #include "search-levels.h"
 
-BODY void pack_nibbles(const uint8_t *codes, uint8_t *nibbles) {
-    for (int i = 0; i < 16; i++) nibbles[i] = (uint8_t)(codes[i] | codes[i + 16] << 4);
-}
-
 // The scales of sixteen blocks in lanes. `sigmas` are asked for only with importance.
 BODY void scales_of_lanes(const f32x16 *lanes, const float *importance, size_t first, size_t per_row,
                           const float *sigmas, float *scales) {
