@@ -16,6 +16,9 @@ static const unsigned char types[] = {
 static const unsigned char mixtures[] = {
 #embed "quants/mixtures.json"
 };
+static const unsigned char exceptions[] = {
+#embed "quants/exceptions.json"
+};
 static const unsigned char planes[] = {
 #embed "quants/planes.json"
 };
@@ -40,6 +43,7 @@ static const resect_format_file files[] = {
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("quants/types.json", types),
     ENTRY("quants/mixtures.json", mixtures),
+    ENTRY("quants/exceptions.json", exceptions),
     ENTRY("quants/planes.json", planes),
     ENTRY("tokenizers/gpt-2.json", gpt2),
     ENTRY("tokenizers/smollm.json", smollm),

@@ -136,6 +136,8 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public static let bf16 = DType(known: "BF16")
     /// 8-bit blocks of 32.
     public static let q8_0 = DType(known: "Q8_0")
+    /// 3-bit super-blocks of 256.
+    public static let q3_K = DType(known: "Q3_K")
     /// 4-bit super-blocks of 256.
     public static let q4_K = DType(known: "Q4_K")
     /// 5-bit super-blocks of 256.

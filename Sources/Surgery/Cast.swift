@@ -38,21 +38,6 @@ public struct Cast: Edit {
 
     /// Vectors, norms, routers and whatever is not called weight: llama.cpp handles these in F32 only.
     static func staysF32(_ tensor: Tensor) -> Bool {
-        tensor.shape.count <= 1 || !tensor.name.hasSuffix(".weight") || isLeft(tensor)
+        tensor.shape.count <= 1 || !tensor.name.hasSuffix(".weight") || QuantizationExceptions.isKept(tensor.name)
     }
-
-    /// Whether llama-quantize leaves a tensor alone because of its name.
-    static func isLeft(_ tensor: Tensor) -> Bool { left.contains(where: tensor.name.containsBytes) }
-
-    /// Names that llama-quantize leaves alone: small tensors, and those that a runtime reads in another way.
-    private static let left = [
-        "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel",
-        "per_layer_model_proj", "ssm_conv1d", "shortconv.conv.weight", "indexer.k_proj.weight",
-        "indexer.q_proj.weight", "time_mix_first.weight", "time_mix_w0.weight",
-        "time_mix_w1.weight", "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight",
-        "time_mix_v2.weight", "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight",
-        "time_mix_g1.weight", "time_mix_g2.weight", "time_mix_decay_w1.weight",
-        "time_mix_decay_w2.weight", "time_mix_lerp_fused.weight", "attn_rel_b.weight",
-        ".position_embd", ".rel_pos", ".patch_embd", ".patch_merger",
-    ]
 }

@@ -6,47 +6,28 @@ import Testing
 
 @Suite("quantizing")
 struct QuantizeTests {
-    /// What llama-quantize gave the tensors of small models: fixtures/mixtures.json.
-    static let answers: JSONObject = {
-        let text = String(decoding: Files.read(Fixture.path("mixtures.json")), as: UTF8.self)
-        return (try? JSON.parse(text))?.object ?? JSONObject()
-    }()
-
-    /// A model with the shapes of an answer.
-    private static func model(_ answer: JSON) throws -> Checkpoint {
-        func number(_ key: String) -> GGUFValue { .u32(UInt32(answer[key]?.int ?? 0)) }
-        var model = try Models.gguf("llama", layers: answer["layers"]?.int ?? 0)
-        model.metadata["llama.attention.head_count"] = number("heads")
-        model.metadata["llama.attention.head_count_kv"] = number("kv")
-        if answer["experts"] != .int(0) { model.metadata["llama.expert_count"] = number("experts") }
-        model.tensors = (answer["tensors"]?.object?.members ?? JSONObject().members).map { name, shape in
-            let shape = (shape.array ?? []).compactMap(\.int)
-            let isPlain = shape.count == 1 || name.contains("gate_inp")
-            return Models.zeros(name, shape, isPlain ? .f32 : .f16)
-        }
-        return model
+    @Test("every tensor gets llama-quantize's type", arguments: MixtureAnswers.all, Mixture.all.map(\.name))
+    func types(answer: MixtureAnswers, mixture: String) throws {
+        let settings = Quantize.Settings(try #require(Mixture.named(mixture)))
+        try answer.expect(try #require(answer.types[mixture]), settings)
     }
 
-    @Test(
-        "every tensor gets llama-quantize's type", arguments: answers.keys,
-        ["F16", "BF16", "Q8_0", "Q4_0", "Q4_K_S", "Q4_K_M"])
-    func types(name: String, mixture: String) throws {
-        let answer = try #require(QuantizeTests.answers[name])
-        let expected = (answer["types"]?[mixture]?.array ?? []).compactMap(\.string)
-        let result = try Quantize(try #require(Mixture.named(mixture))).apply(to: QuantizeTests.model(answer))
-        try #require(result.tensors.count == expected.count)
-        for (tensor, type) in zip(result.tensors, expected) {
-            #expect(tensor.dtype.name == type, "\(tensor.name)")
+    @Test("and with an importance matrix", arguments: MixtureAnswers.all)
+    func importance(answer: MixtureAnswers) throws {
+        try #require(answer.importance.count >= 8)
+        for (mixture, expected) in answer.importance {
+            var settings = Quantize.Settings(try #require(Mixture.named(mixture)))
+            settings.hasImportance = true
+            try answer.expect(expected, settings)
         }
     }
 
     @Test("fall-backs are named with what was wanted and what was used")
     func fallbacks() throws {
-        let answer = try #require(QuantizeTests.answers["odd rows"])
-        let model = try QuantizeTests.model(answer)
+        let model = try MixtureAnswers.named("rows that 256 does not divide").model()
         let found = Quantize(try #require(Mixture.named("q4_k_m"))).fallbacks(in: model)
         #expect(found.contains { $0 == ("blk.0.attn_q.weight", "Q4_K", "Q5_0") })
-        let even = try QuantizeTests.model(try #require(QuantizeTests.answers["dense"]))
+        let even = try MixtureAnswers.named("dense").model()
         #expect(Quantize(try #require(Mixture.named("Q4_K_M"))).fallbacks(in: even).isEmpty)
     }
 
@@ -58,7 +39,7 @@ struct QuantizeTests {
         let quantized = try Quantize(mixture).apply(to: gguf)
         let written = try CheckpointWriter(threads: 2).write(OutputPlan(quantized), to: folder("q.gguf"))
         #expect(written.metadata["general.file_type"] == .u32(mixture.fileType))
-        #expect(written.tensor(named: "blk.3.ffn_up.weight")?.dtype == mixture.base)
+        #expect(written.tensor(named: "blk.3.ffn_up.weight")?.dtype == (name == "MXFP4_MOE" ? .q8_0 : mixture.base))
         #expect(written.parameterCount == gguf.parameterCount)
         // A second pass over the same types changes nothing.
         let again = try Quantize(mixture).apply(to: written)

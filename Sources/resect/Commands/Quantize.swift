@@ -7,8 +7,10 @@ internal import Surgery
 struct QuantizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
-        abstract: "Store the weights in fewer bits: Q4_K_M, Q4_K_S, Q4_0, Q8_0, BF16, F16, F32.",
+        abstract: "Store the weights in fewer bits.",
         discussion: """
+            Types: \(Mixture.all.map(\.name).joined(separator: " ")).
+
             Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
             same fall-back. A folder is converted to GGUF in the same pass.
             """)

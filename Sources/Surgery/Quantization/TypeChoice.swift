@@ -1,0 +1,100 @@
+internal import Checkpoints
+internal import Formats
+
+/// The type of every tensor of a GGUF checkpoint: llama-quantize's choice. It depends on the names, on the numbers of layers,
+/// heads and experts, on whether the embedding is the output matrix too, and on the tensors that came before.
+struct TypeChoice {
+    /// The type that a tensor should have, and the one that its rows can have.
+    struct Choice {
+        let wanted: DType
+        let used: DType
+    }
+
+    /// For each tensor; `nil` for those that stay as they are.
+    private(set) var choices: [Choice?]
+    private let settings: Quantize.Settings
+    private let traits: ModelTraits
+    /// How many tensors of these categories a rule was asked for: what stands for their layer.
+    private var valueRank = 0
+    private var downRank = 0
+
+    init(_ settings: Quantize.Settings, _ checkpoint: Checkpoint) {
+        self.settings = settings
+        let categories = checkpoint.tensors.map { TensorCategory(name: $0.name) }
+        traits = ModelTraits(checkpoint, categories: categories)
+        choices = Array(repeating: nil, count: checkpoint.tensors.count)
+        for place in TypeChoice.order(of: checkpoint.tensors) where isQuantized(checkpoint.tensors[place]) {
+            choices[place] = choice(for: checkpoint.tensors[place], categories[place])
+        }
+    }
+
+    /// llama-quantize's order: by layer, what is in none first, then by the bytes of the names.
+    private static func order(of tensors: [Tensor]) -> [Int] {
+        let layers = tensors.map { TensorCategory.layer(of: $0.name) ?? -1 }
+        return tensors.indices.sorted { a, b in
+            layers[a] != layers[b]
+                ? layers[a] < layers[b] : tensors[a].name.utf8.lexicographicallyPrecedes(tensors[b].name.utf8)
+        }
+    }
+
+    /// Whether a tensor's type changes: matrices of weights do, unless their name is an exception.
+    private func isQuantized(_ tensor: Tensor) -> Bool {
+        // GGUF does not tell a matrix of one row from a vector.
+        tensor.shape.dropLast().contains { $0 > 1 } && tensor.name.utf8.suffix(6).elementsEqual("weight".utf8)
+            && Cast.isWeight(tensor)
+            && !QuantizationExceptions.isKept(tensor.name, architecture: traits.architecture)
+    }
+
+    private mutating func choice(for tensor: Tensor, _ category: TensorCategory) -> Choice {
+        let base = settings.mixture.base
+        guard base.isQuantized else { return Choice(wanted: base, used: base) }
+        return TypeChoice.fitting(ruled(tensor, category), rowLength: tensor.rowLength)
+    }
+
+    /// The type by the rules of the mixture, before rows are looked at.
+    private mutating func ruled(_ tensor: Tensor, _ category: TensorCategory) -> DType {
+        let mixture = settings.mixture
+        if QuantizationExceptions.hasEightBits(tensor.name, architecture: traits.architecture) { return .q8_0 }
+        if category == .output || (category == .embedding && traits.isTied) {
+            let isEightBits =
+                QuantizationExceptions.hasEightBitOutput(architecture: traits.architecture)
+                || tensor.rowLength % mixture.base.blockCount != 0
+            return isEightBits ? .q8_0 : mixture.output
+        }
+        if let single = mixture.single {
+            let isStacked = tensor.shape.count > 2 && tensor.shape[tensor.shape.count - 3] > 1
+            let isExperts = QuantizationExceptions.isExperts(category, architecture: traits.architecture)
+            return isStacked && isExperts ? mixture.base : single
+        }
+        let type = firstRule(for: tensor, category)?.type ?? mixture.base
+        guard category == .values || category == .keys else { return type }
+        if traits.expertCount == 8 { return .q8_0 }
+        return category == .values && traits.isLarge && (type == .q3_K || type == .q4_K) ? .q5_K : type
+    }
+
+    /// The first rule that holds for a tensor.
+    private mutating func firstRule(for tensor: Tensor, _ category: TensorCategory) -> Mixture.Rule? {
+        var (layer, count) = (0, traits.layerCount)
+        switch category {
+        case .values:
+            (layer, count) = (valueRank, traits.valueCount)
+            valueRank += 1
+        case .down:
+            layer = traits.expertCount > 1 ? TensorCategory.layer(of: tensor.name) ?? downRank : downRank
+            downRank += 1
+        default: break
+        }
+        return settings.mixture.rules.first { rule in
+            rule.category == category && rule.layers.contains(layer, of: count)
+                && (rule.condition.map { traits.meets($0, hasImportance: settings.hasImportance) } ?? true)
+        }
+    }
+
+    /// A type, and what takes its place for rows that its blocks do not divide.
+    private static func fitting(_ wanted: DType, rowLength: Int) -> Choice {
+        var used = wanted
+        if rowLength % used.blockCount != 0 { used = used.fallback ?? .f16 }
+        if rowLength % used.blockCount != 0 { used = .f16 }
+        return Choice(wanted: wanted, used: used)
+    }
+}
