@@ -18,11 +18,11 @@
     static void name##_baseline parameters { name arguments; }                                                         \
     TARGET_V3 static void name##_v3 parameters { name arguments; }                                                     \
     TARGET_V4 static void name##_v4 parameters { name arguments; }                                                     \
-    const kind resect_##name[RESECT_LEVELS] = {name##_baseline, name##_v3, name##_v4};
+    kind const resect_##name[RESECT_LEVELS] = {name##_baseline, name##_v3, name##_v4};
 #else
 #define VARIANTS(kind, name, parameters, arguments)                                                                    \
     static void name##_baseline parameters { name arguments; }                                                         \
-    const kind resect_##name[RESECT_LEVELS] = {name##_baseline, name##_baseline, name##_baseline};
+    kind const resect_##name[RESECT_LEVELS] = {name##_baseline, name##_baseline, name##_baseline};
 #endif
 
 #define DECODER(name)                                                                                                  \

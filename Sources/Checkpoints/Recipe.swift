@@ -20,6 +20,9 @@ public enum Recipe: Sendable, CustomStringConvertible {
         }
     }
 
+    /// How many rows are best computed at once.
+    var rowsTogether: Int { if case .computed(let source) = self { max(1, source.rowsTogether) } else { 1 } }
+
     /// The range of a file that holds exactly these bytes; `nil` when they have to be made.
     package var mappedRange: MappedRange? {
         if case .mapped(let range) = self { range } else { nil }
@@ -79,6 +82,14 @@ public protocol RowSource: Sendable, CustomStringConvertible {
     func write(
         rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError)
+
+    /// How many rows are computed from the same part of the source: ranges of this many cost no work twice.
+    var rowsTogether: Int { get }
+}
+
+extension RowSource {
+    /// Rows that do not depend on each other.
+    public var rowsTogether: Int { 1 }
 }
 
 /// A range of bytes that is unpacked when it is asked for, from any thread.

@@ -36,7 +36,9 @@ enum WriteUnit {
                 return .copy(range.part(part), byteOffset: byteOffset + start)
             }
         case .rows(let tensor, let rows, let byteOffset):
-            let step = max(1, WriteUnit.slabElementCount / max(1, tensor.rowLength))
+            let rowsTogether = tensor.recipe.rowsTogether
+            let enough = max(1, WriteUnit.slabElementCount / max(1, tensor.rowLength))
+            let step = (enough + rowsTogether - 1) / rowsTogether * rowsTogether
             return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { start in
                 let part = start..<min(start + step, rows.upperBound)
                 return .rows(tensor, part, byteOffset: byteOffset + (start - rows.lowerBound) * tensor.rowByteCount)

@@ -16,6 +16,9 @@ public struct Convert: Edit {
 
     /// The checkpoint in the other form.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        var checkpoint = checkpoint
+        // GGUF has its own blocks, and another plain type is of plain weights; folder to folder the parts stay parts.
+        if form == .gguf || dtype != nil { checkpoint = try UnpackWeights(to: dtype).apply(to: checkpoint) }
         var result = checkpoint
         var dtype = dtype
         switch (checkpoint.form, form) {

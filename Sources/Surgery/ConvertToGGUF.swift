@@ -14,10 +14,6 @@ struct ConvertToGGUF {
             throw CheckpointError(file: checkpoint.path, "the folder holds no config.json")
         }
         self.config = config
-        if let method = config["quantization_config"]?["quant_method"]?.string {
-            throw CheckpointError(
-                file: checkpoint.path, "is quantized with \(method), whose tensors are not read")
-        }
     }
 
     private func number(_ key: String) throws(CheckpointError) -> Int {

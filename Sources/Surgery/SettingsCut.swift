@@ -38,8 +38,8 @@ struct SettingsCut {
         } else {
             result = try language(config)
         }
-        if let quantization = result["quantization_config"] {
-            result["quantization_config"] = renamed(quantization, pattern)
+        for key in ["quantization_config", "quantization"] {
+            if let quantization = result[key] { result[key] = renamed(quantization, pattern) }
         }
         return result
     }

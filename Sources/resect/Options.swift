@@ -1,6 +1,7 @@
 internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
+internal import Formats
 internal import Surgery
 
 /// The model that a command reads.
@@ -12,6 +13,9 @@ struct ModelArgument: ParsableArguments {
     var path: String
 
     func open() throws -> Checkpoint { try Checkpoint.open(path) }
+
+    /// The model with plain weights, for those who compute with them.
+    func openPlain() throws -> Checkpoint { try UnpackWeights(to: .f32).apply(to: open()) }
 }
 
 /// What every command understands.
@@ -216,7 +220,8 @@ extension Mixture {
     static func asked(_ name: String) throws(CheckpointError) -> Mixture {
         guard let mixture = named(name) else {
             throw CheckpointError(
-                "the type '\(name)' is not known", hint: "known: " + all.map(\.name).joined(separator: " "))
+                "the type '\(name)' is not known",
+                hint: "known: " + all.map(\.name).joined(separator: " ") + "; for folders: " + PackedType.names)
         }
         return mixture
     }

@@ -26,6 +26,35 @@ typedef void (*resect_encode_fn)(
 resect_decode_fn resect_decoder(uint32_t ggml_type, int level);
 resect_encode_fn resect_encoder(uint32_t ggml_type, int level);
 
+// Codes of four bits. A word holds eight, the first in its lowest bits: neighbours of a row, or the eight rows of `codes`,
+// each `count` long, in an order. Counts are words.
+void resect_pack_nibbles(const uint8_t *codes, uint32_t *words, size_t count, int level);
+void resect_unpack_nibbles(const void *words, uint8_t *codes, size_t count, int level);
+void resect_pack_nibble_rows(const uint8_t *codes, const uint8_t *order, uint32_t *words, size_t count, int level);
+void resect_unpack_nibble_rows(const uint32_t *words, const uint8_t *order, uint8_t *codes, size_t count, int level);
+
+// How groups of neighbours become codes of four bits. A value is (code - offset) * scale, and code * scale + offset by
+// the rule of MLX. compressed-tensors adds the offset before it rounds, and rounds every step to the type of the
+// weights; GPTQ and AWQ round in f32 and then add.
+enum { RESECT_ROUND_MLX, RESECT_ADD_THEN_ROUND, RESECT_ROUND_THEN_ADD };
+enum { RESECT_AS_F32, RESECT_AS_F16, RESECT_AS_BF16 };
+typedef struct {
+    size_t size;
+    int kind, type, scale_type, symmetric;
+    float least_scale;  // in place of zero
+    float least_offset;
+} resect_group_rule;
+
+// Writes the scale and the offset of each group, as they are stored, and the codes, one a byte, unless they are NULL.
+// Gives the first group that cannot be coded, because a value or the scale is not finite; else `groups`.
+size_t resect_round_groups_of(
+    const resect_group_rule *rule, const float *x, size_t groups, float *scales, float *offsets, uint8_t *codes,
+    int level);
+// The values of codes.
+void resect_group_values(
+    const uint8_t *codes, const float *scales, const float *offsets, int is_bias, size_t groups, size_t size,
+    float *output, int level);
+
 // c[m][n] = sum over k of a[m][k] * b[k][n]. Neighbours in k of a, and in n of b and c, lie side by side; rows lie
 // a_stride, b_stride and c_stride elements apart. With accumulate, c is added to. Rows of b can be read up to the next
 // multiple of RESECT_PANEL elements; what lies beyond n is not used. A sum runs over k in order.

@@ -36,7 +36,7 @@ struct Analyze: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try model.open()
+        let checkpoint = try model.openPlain()
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(

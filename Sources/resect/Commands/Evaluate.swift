@@ -27,7 +27,7 @@ struct Evaluate: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try model.open()
+        let checkpoint = try model.openPlain()
         let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
         common.noteLength(of: context, for: checkpoint)
         let result = try Evaluate.measure(

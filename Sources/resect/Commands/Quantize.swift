@@ -13,6 +13,9 @@ struct QuantizeCommand: ParsableCommand {
 
             Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
             same fall-back. A folder is converted to GGUF in the same pass.
+
+            W4A16 is for folders: the weights of the Linears are packed as compressed-tensors reads them, everything \
+            else stays.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -21,11 +24,19 @@ struct QuantizeCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type.", valueName: "type"))
     var type: String
 
+    @OptionGroup var packed: PackedOptions
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        if let type = PackedType(named: type) {
+            return try PackedQuantization(type: type, options: packed, output: output, common: common).run(model.open())
+        }
+        if !packed.isEmpty {
+            throw ValidationError(
+                "--group-size, --symmetric and --asymmetric are for the types of folders: \(PackedType.names)")
+        }
         let mixture = try Mixture.asked(type)
-        let checkpoint = try model.open()
+        let checkpoint = try model.openPlain()
         let converted = try Convert(to: output.form(for: checkpoint)).apply(to: checkpoint)
         let quantize = Quantize(mixture)
         let result = try quantize.apply(to: converted)

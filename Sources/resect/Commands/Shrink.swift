@@ -44,7 +44,9 @@ struct Shrink: ParsableCommand {
 
     func run() throws {
         let mixture = try type.map { name throws(CheckpointError) in try Mixture.asked(name) }
-        let checkpoint = try model.open()
+        // What is measured has plain weights; what is written has those of the model.
+        let model = try model.open()
+        let checkpoint = try UnpackWeights(to: .f32).apply(to: model)
         let count = checkpoint.layerCount
         let size = try drop.count(of: count, file: model.path)
         let text = try Corpus(
@@ -54,32 +56,33 @@ struct Shrink: ParsableCommand {
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
         var write = WriteRun(output: output, common: common)
-        try checkOutput(checkpoint, size, mixture, write)
+        try checkOutput(model, size, mixture, write)
         let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
-        let result = try edited(checkpoint, best.layers, mixture)
+        let result = try edited(model, best.layers, mixture)
         common.note(BlockChooser.words(best.layers, of: count))
         if !common.json { BlockReport.print(loss) }
         write.dropped = best.layers
         let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, run, common, "before")
         if common.json {
-            try writeJSON(write, result, checkpoint, judged, run, before, loss, best)
+            try writeJSON(write, result, model, judged, run, before, loss, best)
             return
         }
         guard let written = try write.write(result), let before else { return }
-        let after = try Evaluate.measure(written, judged, run, common, "after")
+        let after = try Evaluate.measure(
+            UnpackWeights(to: .f32).apply(to: written), judged, run, common, "after")
         Output.line()
-        report(checkpoint, before, written, after, judged)
+        report(model, before, written, after, judged)
     }
 
     /// What happens to the weights that stay.
     private func otherEdits(_ mixture: Mixture?, for checkpoint: Checkpoint) -> [any Edit] {
         let convert = Convert(to: output.form(for: checkpoint))
-        return mixture.map { [convert, Quantize($0)] } ?? [convert]
+        return mixture.map { [UnpackWeights(to: .f32), convert, Quantize($0)] } ?? [convert]
     }
 
     private func edited(
@@ -130,7 +133,8 @@ struct Shrink: ParsableCommand {
         write.extra = BlockReport.json(loss, chosen: best)
         if let before {
             write.measure = { written in
-                let after = try Evaluate.measure(written, judged, run, common, "after")
+                let after = try Evaluate.measure(
+                    UnpackWeights(to: .f32).apply(to: written), judged, run, common, "after")
                 func side(_ checkpoint: Checkpoint, _ evaluation: Evaluation) -> JSON {
                     .object(
                         JSONObject([

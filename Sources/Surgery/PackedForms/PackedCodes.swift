@@ -1,0 +1,78 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+
+/// Codes that lie along the rows of a matrix of words, the first in the lowest bits: compressed-tensors and MLX.
+struct PackedCodes: Sendable {
+    /// [rows, words], I32 or U32.
+    let tensor: Tensor
+    /// 4 or 8.
+    let bits: Int
+    /// How many codes of a row count; a last word may have more.
+    let columns: Int
+
+    /// Words that hold so many codes.
+    static func words(_ codes: Int, bits: Int) -> Int { (codes * bits + 31) / 32 }
+
+    /// Writes the codes of a part of the matrix, one a byte.
+    func write(
+        rows: Range<Int>, columns: Range<Int>, into codes: UnsafeMutablePointer<UInt8>
+    ) throws(CheckpointError) {
+        let perWord = 32 / bits
+        let first = columns.lowerBound / perWord, last = (columns.upperBound + perWord - 1) / perWord
+        let skipped = columns.lowerBound - first * perWord
+        let isWhole = skipped == 0 && columns.count == (last - first) * perWord
+        let line = Scratch(byteCount: (last - first) * perWord)
+        try tensor.withBytes(rows: rows) { bytes in
+            guard let base = bytes.baseAddress else { return }
+            for row in 0..<rows.count {
+                let source = base + row * tensor.rowByteCount + 4 * first
+                let target = codes + row * columns.count
+                unpack(source, into: isWhole ? target : line.bytes, words: last - first)
+                if !isWhole { target.update(from: line.bytes + skipped, count: columns.count) }
+            }
+        }
+    }
+
+    private func unpack(_ source: UnsafeRawPointer, into codes: UnsafeMutablePointer<UInt8>, words: Int) {
+        if bits == 4 {
+            Nibbles.unpack(source, into: codes, count: words)
+        } else {
+            codes.update(from: source.assumingMemoryBound(to: UInt8.self), count: 4 * words)
+        }
+    }
+}
+
+extension Tensor {
+    /// Writes the values of some rows and columns in f32, row after row.
+    ///
+    /// Of rows that lie in a file only the columns are read; computed ones are computed whole.
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        if case .computed(let source) = recipe, let unpacked = source as? UnpackedRows, unpacked.dtype == .f32 {
+            return try unpacked.weight.writeValues(rows: rows, columns: columns, into: output)
+        }
+        let block = dtype.blockCount, length = rowLength
+        let first = columns.lowerBound / block, last = (columns.upperBound + block - 1) / block
+        let wide = first * block..<last * block
+        let line = Scratch(floats: wide == columns ? 0 : wide.count)
+        try withBytes(rows: rows) { bytes in
+            if columns == 0..<length {
+                return Codec.decode(dtype, bytes, count: rows.count * length, into: output)
+            }
+            let rowByteCount = rowByteCount, size = dtype.blockByteCount
+            for row in 0..<rows.count {
+                let start = row * rowByteCount + first * size
+                let source = UnsafeRawBufferPointer(rebasing: bytes[start..<start + (last - first) * size])
+                let target = output + row * columns.count
+                if wide == columns {
+                    Codec.decode(dtype, source, count: columns.count, into: target)
+                } else {
+                    Codec.decode(dtype, source, count: wide.count, into: line.floats)
+                    target.update(from: line.floats + columns.lowerBound - wide.lowerBound, count: columns.count)
+                }
+            }
+        }
+    }
+}

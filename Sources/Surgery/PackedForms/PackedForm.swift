@@ -1,0 +1,86 @@
+internal import Checkpoints
+internal import Formats
+
+/// A weight that lies packed in several tensors, as its values.
+protocol PackedWeight: Sendable, CustomStringConvertible {
+    /// [out, in]
+    var shape: [Int] { get }
+    /// The type that the weight is of when the configuration names none: that of its scales.
+    var valueType: DType { get }
+    /// Writes the values of some rows and columns, row after row, in f32 as the form defines them.
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError)
+}
+
+/// A way to keep weights packed, as one checkpoint has it: what its configuration says.
+protocol PackedForm: Sendable {
+    /// What users call it.
+    var name: String { get }
+    /// The ends of the names of all parts, with the dot.
+    var endings: [String] { get }
+    /// The end that every packed module has, and no other tensor.
+    var mark: String { get }
+    /// Takes the parts of a module together.
+    ///
+    /// - Throws: when a part is missing, or does not fit the others or the configuration.
+    func weight(of module: PackedModule) throws(CheckpointError) -> any PackedWeight
+}
+
+extension PackedForm {
+    /// The packed modules of a checkpoint, in its order, and where the first part of each lies among the tensors.
+    ///
+    /// - Throws: when a part belongs to no packed module, or a module has its plain weight too.
+    func modules(of checkpoint: Checkpoint) throws(CheckpointError) -> [(place: Int, module: PackedModule)] {
+        var packed: Set<ExactString> = []
+        for tensor in checkpoint.tensors where tensor.name.hasSuffix(mark) {
+            packed.insert(ExactString(String(tensor.name.dropLast(mark.count))))
+        }
+        var order: [(place: Int, name: String)] = []
+        var parts: [ExactString: [String: Tensor]] = [:]
+        for (place, tensor) in checkpoint.tensors.enumerated() {
+            guard let ending = endings.first(where: tensor.name.hasSuffix) else { continue }
+            let name = String(tensor.name.dropLast(ending.count)), key = ExactString(name)
+            guard packed.contains(key) else {
+                if ending == ".weight" { continue }
+                throw CheckpointError(
+                    file: checkpoint.path, tensor: tensor.name,
+                    "is a part of a weight packed as \(self.name), and there is no '\(name)\(mark)'")
+            }
+            if parts[key] == nil { order.append((place, name)) }
+            parts[key, default: [:]][ending] = tensor
+        }
+        if !endings.contains(".weight") {
+            for tensor in checkpoint.tensors
+            where tensor.name.hasSuffix(".weight") && packed.contains(ExactString(String(tensor.name.dropLast(7)))) {
+                throw CheckpointError(
+                    file: checkpoint.path, tensor: tensor.name, "is there plain, and packed as \(self.name) too")
+            }
+        }
+        return order.map { place, name in
+            (place, PackedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:]))
+        }
+    }
+}
+
+/// The forms that are read.
+enum PackedForms {
+    /// The form that a folder's configuration says its weights are packed in; `nil` when they are not.
+    ///
+    /// - Throws: for a quantization that is not read, or settings that are not.
+    static func form(of checkpoint: Checkpoint) throws(CheckpointError) -> (any PackedForm)? {
+        guard checkpoint.form == .folder, let config = checkpoint.config else { return nil }
+        let file = checkpoint.path + "/config.json"
+        guard let settings = config["quantization_config"]?.object ?? config["quantization"]?.object else { return nil }
+        guard let method = settings["quant_method"]?.string else {
+            throw CheckpointError(file: file, "has a quantization_config that names no quant_method")
+        }
+        switch method {
+        case "compressed-tensors": return try CompressedTensors(settings, file: file)
+        default:
+            throw CheckpointError(
+                file: checkpoint.path, "is quantized with \(method), whose tensors are not read",
+                hint: "read: compressed-tensors")
+        }
+    }
+}

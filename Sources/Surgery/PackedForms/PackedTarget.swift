@@ -1,0 +1,100 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+
+/// A form that weights are written in.
+protocol PackedTarget: Sendable {
+    /// Whether embeddings and the output matrix are packed too.
+    var packsEmbeddings: Bool { get }
+    /// Why a weight of a shape stays plain; `nil` when it is packed.
+    func obstacle(_ shape: [Int]) -> String?
+    /// The parts of a weight, in the order of the peer. `weight` is named X.weight; the parts begin with X.
+    func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor]
+    /// Says in the configuration, and in companions, how the weights are packed. `plain` are the modules of matrices
+    /// that stayed as they are.
+    func configure(_ checkpoint: inout Checkpoint, plain: [String]) throws(CheckpointError)
+}
+
+/// A form of four-bit integers in groups: what can take over the codes of another one.
+protocol GroupedTarget: PackedTarget {
+    /// Elements of a group.
+    var groupSize: Int { get }
+    /// How a plain weight of a type is rounded.
+    func rounding(_ dtype: DType) -> GroupRounding
+    /// The parts of a weight whose codes, scales and offsets are as they will be stored.
+    func parts(of weight: any GroupedWeight, module: String) -> [Tensor]
+}
+
+extension GroupedTarget {
+    func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor] {
+        guard Codec.decodes(weight.dtype) else {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: weight.name, "has the type \(weight.dtype), which cannot be decoded")
+        }
+        let rounded = RoundedWeight(source: weight, rounding: rounding(weight.dtype), file: checkpoint.path)
+        return parts(of: rounded, module: String(weight.name.dropLast(".weight".count)))
+    }
+
+    func obstacle(_ shape: [Int]) -> String? {
+        shape[1] % groupSize == 0 ? nil : "its rows of \(shape[1]) do not divide into groups of \(groupSize)"
+    }
+}
+
+/// compressed-tensors' pack-quantized, W4A16.
+struct CompressedTensorsTarget: GroupedTarget {
+    let groupSize: Int
+    let isSymmetric: Bool
+    let packsEmbeddings = false
+
+    func rounding(_ dtype: DType) -> GroupRounding {
+        GroupRounding(
+            .compressedTensors(symmetric: isSymmetric), size: groupSize,
+            scaleType: [.f32, .f16, .bf16].contains(dtype) ? dtype : .bf16)
+    }
+
+    func parts(of weight: any GroupedWeight, module: String) -> [Tensor] {
+        let layout = weight.layout
+        let shape = [layout.rows, layout.columns].flatMap { number in
+            withUnsafeBytes(of: Int64(number).littleEndian) { Array($0) }
+        }
+        var parts = [
+            Tensor(
+                name: module + ".weight_packed", dtype: .i32,
+                shape: [layout.rows, layout.columns / Nibbles.perWord], recipe: .computed(CodeWords(weight: weight))),
+            Tensor(
+                name: module + ".weight_scale", dtype: layout.scaleType, shape: [layout.rows, layout.groups],
+                recipe: .computed(
+                    LevelRows(weight: weight, kind: .scales, dtype: layout.scaleType, isTransposed: false))),
+            Tensor(
+                name: module + ".weight_shape", dtype: .i64, shape: [2],
+                recipe: .computed(KnownBytes(bytes: shape, rowByteCount: shape.count))),
+        ]
+        if !isSymmetric {
+            let offsets = OffsetWords(weight: weight, order: Array(0..<8), less: 0, isTransposed: false)
+            parts.append(
+                Tensor(
+                    name: module + ".weight_zero_point", dtype: .i32,
+                    shape: [(layout.rows + 7) / Nibbles.perWord, layout.groups], recipe: .computed(offsets)))
+        }
+        return parts
+    }
+
+    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+        let weights = JSONObject([
+            ("num_bits", .int(4)), ("type", .string("int")), ("symmetric", .bool(isSymmetric)),
+            ("strategy", .string("group")), ("group_size", .int(groupSize)), ("dynamic", .bool(false)),
+            ("actorder", .null),
+        ])
+        let group = JSONObject([
+            ("targets", .array([.string("Linear")])), ("weights", .object(weights)), ("input_activations", .null),
+            ("output_activations", .null),
+        ])
+        checkpoint.config?["quantization_config"] = .object(
+            JSONObject([
+                ("quant_method", .string("compressed-tensors")), ("format", .string("pack-quantized")),
+                ("quantization_status", .string("compressed")), ("global_compression_ratio", .null),
+                ("kv_cache_scheme", .null), ("ignore", .array(plain.map(JSON.string))),
+                ("config_groups", .object(JSONObject([("group_0", .object(group))]))),
+            ]))
+    }
+}

@@ -1,0 +1,72 @@
+public import Checkpoints
+public import Formats
+internal import Kernels
+
+/// Turns a folder whose weights are packed (GPTQ, AWQ, compressed-tensors, MLX, …) into the same folder with plain ones,
+/// computed in f32 as the form defines them. Other checkpoints stay as they are.
+public struct UnpackWeights: Edit {
+    /// The type of the weights; `nil` for the model's own.
+    public let dtype: DType?
+
+    /// An edit that gives weights of a type: F32 for those who go on computing, `nil` for the type that the
+    /// configuration names.
+    public init(to dtype: DType? = nil) { self.dtype = dtype }
+
+    /// The checkpoint with plain weights.
+    ///
+    /// - Throws: for a form that is not read, and for parts that do not fit together.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        guard let form = try PackedForms.form(of: checkpoint) else { return checkpoint }
+        let stated = UnpackWeights.statedType(checkpoint)
+        var weights: [Int: Tensor] = [:]
+        var parts: Set<ExactString> = []
+        for (place, module) in try form.modules(of: checkpoint) {
+            let weight = try form.weight(of: module)
+            let type = dtype ?? stated ?? weight.valueType
+            for ending in module.parts.keys { parts.insert(ExactString(module.name + ending)) }
+            weights[place] = Tensor(
+                name: module.name + ".weight", dtype: type, shape: weight.shape,
+                recipe: .computed(UnpackedRows(weight: weight, dtype: type)))
+        }
+        var result = checkpoint
+        result.tensors = checkpoint.tensors.indices.compactMap { place in
+            let tensor = checkpoint.tensors[place]
+            return weights[place] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
+        }
+        result.config?["quantization_config"] = nil
+        result.config?["quantization"] = nil
+        result.companions.removeAll { UnpackWeights.companions.contains($0.name) }
+        if result.headerMetadata?["format"] != nil { result.headerMetadata?["format"] = .string("pt") }
+        return result
+    }
+
+    /// Files beside config.json that say the same as its quantization_config.
+    static let companions = ["quantize_config.json", "quant_config.json"]
+
+    /// The type that the configuration names.
+    static func statedType(_ checkpoint: Checkpoint) -> DType? {
+        let names: [String: DType] = ["float32": .f32, "float16": .f16, "bfloat16": .bf16]
+        return (checkpoint.config?["dtype"] ?? checkpoint.config?["torch_dtype"])?.string.flatMap { names[$0] }
+    }
+}
+
+/// The rows of a packed weight as plain values.
+struct UnpackedRows: RowSource {
+    let weight: any PackedWeight
+    let dtype: DType
+
+    var description: String { "\(weight) as \(dtype)" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        let columns = weight.shape[1]
+        if dtype == .f32 {
+            guard let base = output.baseAddress else { return }
+            try weight.writeValues(
+                rows: rows, columns: 0..<columns, into: base.assumingMemoryBound(to: Float.self))
+            return
+        }
+        let values = Scratch(floats: rows.count * columns)
+        try weight.writeValues(rows: rows, columns: 0..<columns, into: values.floats)
+        Codec.encode(dtype, values.floats, rows: rows.count, rowLength: columns, into: output)
+    }
+}
