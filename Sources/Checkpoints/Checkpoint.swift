@@ -49,6 +49,8 @@ public struct Checkpoint: Sendable {
     public var sources: [MappedFile]
     /// Whether the tensors come from PyTorch files.
     public internal(set) var isPyTorch = false
+    /// How many tensors lay in each of the shards that it was opened from, in order; empty when it was one file.
+    public internal(set) var shardTensorCounts: [Int] = []
 
     /// The tensor of that name.
     public func tensor(named name: String) -> Tensor? {

@@ -42,9 +42,15 @@ public struct OutputPlan: Sendable {
 
     /// Lays out a checkpoint in its own form.
     ///
-    /// - Parameter shardByteCount: the most bytes of tensors in a file, where a tensor is not larger; `nil` for one file.
+    /// - Parameters:
+    ///   - shardByteCount: the most bytes of tensors in a file, where a tensor is not larger; `nil` for one file.
+    ///   - keepsShards: whether the tensors go into as many files as they come from, each into its own again.
     /// - Throws: when a tensor cannot be stored in that form.
-    public init(_ checkpoint: Checkpoint, shardByteCount: Int? = nil) throws(CheckpointError) {
+    public init(
+        _ checkpoint: Checkpoint, shardByteCount: Int? = nil, keepsShards: Bool = false
+    ) throws(CheckpointError) {
+        precondition(shardByteCount == nil || !keepsShards, "shards are kept, or made by size")
+        let kept = keepsShards ? try OutputPlan.keptShards(checkpoint) : nil
         self.checkpoint = checkpoint
         form = checkpoint.form
         if let name = NameSet.firstRepeated(in: checkpoint.tensors) {
@@ -52,7 +58,8 @@ public struct OutputPlan: Sendable {
         }
         switch checkpoint.form {
         case .gguf:
-            files = try GGUF.layout(checkpoint, limit: shardByteCount)
+            files = try GGUF.layout(
+                checkpoint, shards: kept ?? GGUF.split(checkpoint.tensors, limit: shardByteCount))
             placement = files.count > 1 ? .shards : .file
         case .safetensors:
             guard shardByteCount == nil else {
@@ -63,7 +70,8 @@ public struct OutputPlan: Sendable {
             files = [try Safetensors.layout(checkpoint, tensors: checkpoint.tensors, name: "")]
             placement = .file
         case .folder:
-            var (files, index) = try Safetensors.shardedLayout(checkpoint, limit: shardByteCount)
+            var (files, index) = try Safetensors.shardedLayout(
+                checkpoint, shards: kept ?? Safetensors.split(checkpoint.tensors, limit: shardByteCount))
             for companion in checkpoint.companions {
                 files.append(OutputPlan.plain(companion.name, companion.contents))
             }
@@ -75,6 +83,22 @@ public struct OutputPlan: Sendable {
             }
             self.files = files
             placement = .folder
+        }
+    }
+
+    /// The tensors of each shard that the checkpoint was opened from; all in one when it was one file.
+    private static func keptShards(_ checkpoint: Checkpoint) throws(CheckpointError) -> [[Tensor]] {
+        let counts = checkpoint.shardTensorCounts
+        guard !counts.isEmpty else { return [checkpoint.tensors] }
+        guard counts.reduce(0, +) == checkpoint.tensors.count else {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "has \(checkpoint.tensors.count.grouped) tensors, and its shards had \(counts.reduce(0, +).grouped)")
+        }
+        var rest = checkpoint.tensors[...]
+        return counts.map { count in
+            defer { rest = rest.dropFirst(count) }
+            return Array(rest.prefix(count))
         }
     }
 

@@ -10,6 +10,8 @@ struct WriteRun {
     var dropped: Range<Int>?
     /// Members that a command adds to the JSON answer.
     var extra: [(String, JSON)] = []
+    /// Whether the output has the shards of the input.
+    var keepsShards = false
     /// Measures what was written, for more members of the JSON answer.
     var measure: ((Checkpoint) throws -> [(String, JSON)])?
 
@@ -21,9 +23,13 @@ struct WriteRun {
         return writer
     }
 
+    private func plan(_ checkpoint: Checkpoint) throws -> OutputPlan {
+        try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount, keepsShards: keepsShards)
+    }
+
     /// Finds out what can be known before anything is computed: names, types and space.
     func check(_ checkpoint: Checkpoint) throws {
-        let plan = try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount)
+        let plan = try plan(checkpoint)
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
@@ -33,7 +39,7 @@ struct WriteRun {
     /// - Returns: the checkpoint as it was read back; `nil` after `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
-        let plan = try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount)
+        let plan = try plan(checkpoint)
         if output.dryRun {
             describe(plan)
             return nil
@@ -111,21 +117,32 @@ struct WriteRun {
                         JSONObject([
                             ("name", .string(tensor.name)), ("dtype", .string(tensor.dtype.name)),
                             ("shape", .array(tensor.shape.map(JSON.int))), ("byteCount", .int(tensor.byteCount)),
+                            ("bitsPerWeight", .double(tensor.dtype.bitsPerElement)),
                             ("recipe", .string(tensor.recipe.description)),
                         ]))
                 })
             Output.json(result)
             return
         }
-        var table = Table(["tensor", "type", "shape", "bytes", "from"])
+        var table = Table(["tensor", "type", "bits", "shape", "bytes", "from"])
         for tensor in tensors {
             table.add([
-                tensor.name.escapingControls, tensor.dtype.name, tensor.shapeText, tensor.byteCount.grouped,
-                tensor.recipe.description.escapingControls,
+                tensor.name.escapingControls, tensor.dtype.name, tensor.dtype.bitsText, tensor.shapeText,
+                tensor.byteCount.grouped, tensor.recipe.description.escapingControls,
             ])
         }
         table.print()
-        Output.line("\(name(of: plan)): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written")
+        Output.line(
+            "\(name(of: plan)): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written, "
+                + "\(plan.checkpoint.bitsPerWeight.fixed(2)) bits per weight")
+    }
+}
+
+extension DType {
+    /// Bits per element in full: `4`, `6.5625`.
+    fileprivate var bitsText: String {
+        let text = "\(bitsPerElement)"
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 }
 

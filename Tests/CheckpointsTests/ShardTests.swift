@@ -57,6 +57,39 @@ struct ShardTests {
         #expect(again.metadata["general.alignment"] == .u32(256))
     }
 
+    @Test("shards are kept, also those without tensors")
+    func kept() throws {
+        let folder = TemporaryFolder()
+        let sizes = [[], [20, 32], [10], [320, 5, 6]]
+        for (number, part) in sizes.enumerated() {
+            var file = ShardTests.gguf(part)
+            let split: [(key: String, value: GGUFBytes.Value)] = [
+                ("split.no", .u32(UInt32(number))), ("split.count", .u32(4)), ("split.tensors.count", .u32(6)),
+            ]
+            file.pairs += split
+            for place in file.tensors.indices { file.tensors[place].name = "w\(number).\(place)" }
+            folder.write("in-0000\(number + 1)-of-00004.gguf", file.bytes)
+        }
+        let checkpoint = try Checkpoint.open(folder("in-00003-of-00004.gguf"))
+        #expect(checkpoint.shardTensorCounts == sizes.map(\.count))
+        let plan = try OutputPlan(checkpoint, keepsShards: true)
+        let written = try CheckpointWriter(threads: 2).write(plan, to: folder("x.gguf"))
+        #expect(try Contents(written) == Contents(checkpoint))
+        #expect(written.shardTensorCounts == sizes.map(\.count))
+        var shorter = checkpoint
+        shorter.tensors.removeLast()
+        #expect(throws: CheckpointError.self) { try OutputPlan(shorter, keepsShards: true) }
+    }
+
+    @Test("a checkpoint of one file is kept in one")
+    func keptWhole() throws {
+        let folder = TemporaryFolder()
+        let whole = ShardTests.gguf([20, 32])
+        let checkpoint = try Checkpoint.open(folder.write("in.gguf", whole.bytes))
+        try CheckpointWriter(threads: 1).write(OutputPlan(checkpoint, keepsShards: true), to: folder("x.gguf"))
+        #expect(Files.read(folder("x.gguf")) == whole.bytes)
+    }
+
     @Test("a shard that exists is refused or replaced, and one that is the input is refused")
     func existing() throws {
         let folder = TemporaryFolder()

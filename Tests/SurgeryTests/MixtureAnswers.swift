@@ -17,21 +17,54 @@ struct MixtureAnswers: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    static let all: [MixtureAnswers] = {
-        let text = String(decoding: Files.read(Fixture.path("mixtures.json")), as: UTF8.self)
-        guard let file = try? JSON.parse(text), let models = file["models"]?.object else { return [] }
-        return models.members.map { MixtureAnswers(name: $0, $1, letters: file["letters"]) }
-    }()
+    private static let file = try? JSON.parse(
+        String(decoding: Files.read(Fixture.path("mixtures.json")), as: UTF8.self))
+
+    static let all: [MixtureAnswers] = (file?["models"]?.object?.members ?? JSONObject().members).map {
+        MixtureAnswers(name: $0, $1)
+    }
+
+    /// What llama-quantize gives the tensors of a model under its options.
+    struct Asked: Sendable, CustomTestStringConvertible {
+        let model: String
+        let mixture: String
+        let options: [String]
+        let types: [String]
+
+        var testDescription: String { "\(model): \(mixture) \(options.joined(separator: " "))" }
+
+        func settings() throws -> Quantize.Settings {
+            var settings = Quantize.Settings(try #require(Mixture.named(mixture)))
+            settings.isPure = options.contains("--pure")
+            for (option, value) in zip(options, options.dropFirst()) {
+                switch option {
+                case "--tensor-type": settings.byName.append(try TypeByName(value))
+                case "--output-tensor-type": settings.output = try Quantize.encodedType(named: value)
+                case "--token-embedding-type": settings.embedding = try Quantize.encodedType(named: value)
+                default: break
+                }
+            }
+            return settings
+        }
+    }
+
+    static let asked: [Asked] = (file?["asked"]?.array ?? []).map { row in
+        Asked(
+            model: row["model"]?.string ?? "", mixture: row["mixture"]?.string ?? "",
+            options: (row["options"]?.array ?? []).compactMap(\.string), types: types(row["types"]))
+    }
+
+    /// The names of types, from a letter for each.
+    private static func types(_ text: JSON?) -> [String] {
+        (text?.string ?? "").map { file?["letters"]?[String($0)]?.string ?? "" }
+    }
 
     static func named(_ name: String) throws -> MixtureAnswers { try #require(all.first { $0.name == name }) }
 
-    private init(name: String, _ answer: JSON, letters: JSON?) {
+    private init(name: String, _ answer: JSON) {
         func types(_ key: String) -> [String: [String]] {
             let members = answer[key]?.object?.members ?? JSONObject().members
-            return Dictionary(
-                uniqueKeysWithValues: members.map { mixture, text in
-                    (mixture, (text.string ?? "").map { letters?[String($0)]?.string ?? "" })
-                })
+            return Dictionary(uniqueKeysWithValues: members.map { ($0, MixtureAnswers.types($1)) })
         }
         self.name = name
         self.types = types("types")

@@ -22,13 +22,92 @@ struct QuantizeTests {
         }
     }
 
+    @Test("and under its options", arguments: MixtureAnswers.asked)
+    func asked(asked: MixtureAnswers.Asked) throws {
+        try MixtureAnswers.named(asked.model).expect(asked.types, asked.settings())
+    }
+
+    @Test("the fixture asks for something")
+    func complete() { #expect(MixtureAnswers.all.count >= 30 && MixtureAnswers.asked.count >= 20) }
+
+    @Test(
+        "what is asked for and changes nothing, or does not fit, is refused",
+        arguments: [
+            (
+                "dense", "Q4_K_M", "attn_x=Q8_0", nil, nil,
+                "the pattern 'attn_x' is in the name of no tensor"
+            ),
+            (
+                "dense", "Q4_K_M", "^output_norm=Q8_0", nil, nil,
+                "the pattern '^output_norm' is in the name of no tensor whose type changes; 'output_norm.weight' keeps its own"
+            ),
+            (
+                "dense", "F16", "ffn=Q8_0", nil, nil,
+                "under F16 all weights have one type, and none is chosen by name"
+            ),
+            (
+                "tied", "F16", nil, "Q8_0", nil,
+                "no tensor takes the type of the output matrix; there is none, or another option goes before it"
+            ),
+            (
+                "tied", "Q4_K_M", nil, "Q8_0", "Q6_K",
+                "no tensor takes the type of the output matrix; there is none, or another option goes before it"
+            ),
+            (
+                "30 layers", "Q4_K_M", nil, nil, "Q6_K",
+                "tensor 'token_embd.weight' has rows of 288 elements, which blocks of 256 (Q6_K) do not divide"
+            ),
+        ] as [(String, String, String?, String?, String?, String)])
+    func unused(
+        model: String, mixture: String, byName: String?, output: String?, embedding: String?, message: String
+    ) throws {
+        var settings = Quantize.Settings(try #require(Mixture.named(mixture)))
+        settings.byName = try byName.map { [try TypeByName($0)] } ?? []
+        settings.output = try output.map(Quantize.encodedType(named:))
+        settings.embedding = try embedding.map(Quantize.encodedType(named:))
+        let model = try MixtureAnswers.named(model).model()
+        expectRefusal(message) { try Quantize(settings).apply(to: model) }
+    }
+
+    @Test(
+        "a type by name that is none is refused",
+        arguments: [
+            ("attn_v", "'attn_v' gives no type"), ("=Q8_0", "the pattern '' is empty"),
+            ("a=", "the type '' is not known"),
+            ("a=b=Q8_0", "the type 'b=Q8_0' is not known"), ("a=IQ2_XXS", "the type IQ2_XXS cannot be encoded"),
+            ("(=Q8_0", "the pattern '(' does not close a group"), ("a=I32", "the type I32 cannot be encoded"),
+        ])
+    func wrongTypeByName(text: String, message: String) {
+        let error = #expect(throws: CheckpointError.self) { try TypeByName(text) }
+        #expect(error?.problem == message)
+    }
+
+    @Test("a safetensors folder has no types of single tensors")
+    func folderTypes() throws {
+        var settings = Quantize.Settings(try #require(Mixture.named("F16")))
+        settings.embedding = .f32
+        let model = try Models.fixture()
+        expectRefusal("types of single tensors are chosen in GGUF only") { try Quantize(settings).apply(to: model) }
+    }
+
+    @Test("rules count in the order of the file when that is asked for")
+    func fileOrder() throws {
+        var model = try Models.gguf("llama", layers: 4)
+        model.tensors = [3, 2, 1, 0].map { Models.zeros("blk.\($0).attn_v.weight", [256, 256]) }
+        var settings = Quantize.Settings(try #require(Mixture.named("Q3_K_M")))
+        #expect(try Quantize(settings).apply(to: model).tensors.map(\.dtype.name) == ["Q4_K", "Q4_K", "Q5_K", "Q5_K"])
+        settings.keepsFileOrder = true
+        #expect(try Quantize(settings).apply(to: model).tensors.map(\.dtype.name) == ["Q5_K", "Q5_K", "Q4_K", "Q4_K"])
+    }
+
     @Test("fall-backs are named with what was wanted and what was used")
     func fallbacks() throws {
         let model = try MixtureAnswers.named("rows that 256 does not divide").model()
-        let found = Quantize(try #require(Mixture.named("q4_k_m"))).fallbacks(in: model)
-        #expect(found.contains { $0 == ("blk.0.attn_q.weight", "Q4_K", "Q5_0") })
+        let found = try Quantize(try #require(Mixture.named("q4_k_m"))).fallbacks(in: model)
+        #expect(
+            found.contains { $0.tensor == "blk.0.attn_q.weight" && $0.wanted == "Q4_K" && $0.used == "Q5_0" })
         let even = try MixtureAnswers.named("dense").model()
-        #expect(Quantize(try #require(Mixture.named("Q4_K_M"))).fallbacks(in: even).isEmpty)
+        #expect(try Quantize(try #require(Mixture.named("Q4_K_M"))).fallbacks(in: even).isEmpty)
     }
 
     @Test("the fixture is quantized, written and read back with every mixture", arguments: Mixture.all.map(\.name))

@@ -59,6 +59,7 @@ extension GGUF {
                     file: file.path, tensor: tensor.name, "is in another shard too")
             }
             tensors += contents.tensors
+            checkpoint.shardTensorCounts.append(contents.tensors.count)
             sources.append(file.mappedFile)
         }
         if let expected = checkpoint.metadata["split.tensors.count"]?.int, expected != tensors.count {

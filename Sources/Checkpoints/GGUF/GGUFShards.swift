@@ -12,14 +12,16 @@ extension GGUF {
     /// The end of a shard's name: `-00002-of-00003.gguf`.
     static func shardSuffix(_ number: Int, of count: Int) -> String { "-\(ShardName.part(number, of: count)).gguf" }
 
-    /// Lays out a checkpoint as one file, or as several of which none holds more than `limit` bytes of tensors where its
-    /// tensors allow that.
-    static func layout(_ checkpoint: Checkpoint, limit: Int?) throws(CheckpointError) -> [OutputPlan.File] {
+    /// Lays out a checkpoint as one file, or as several.
+    ///
+    /// - Parameter shards: the tensors of each file.
+    static func layout(
+        _ checkpoint: Checkpoint, shards: [[Tensor]]
+    ) throws(CheckpointError) -> [OutputPlan.File] {
         guard checkpoint.metadata.architecture != nil else {
             throw CheckpointError(
                 file: checkpoint.path, "has no general.architecture, which a GGUF file needs")
         }
-        let shards = limit.map { split(checkpoint.tensors, limit: $0) } ?? [checkpoint.tensors]
         guard shards.count > 1 else {
             return [
                 try layout(checkpoint, tensors: checkpoint.tensors, metadata: checkpoint.metadata, name: "")
@@ -48,8 +50,9 @@ extension GGUF {
     }
 
     /// Splits as llama-gguf-split does: a file ends before the tensor that would make it too large, each counted with its
-    /// padding to 32 bytes.
-    static func split(_ tensors: [Tensor], limit: Int) -> [[Tensor]] {
+    /// padding to 32 bytes. Without a limit there is one file.
+    static func split(_ tensors: [Tensor], limit: Int?) -> [[Tensor]] {
+        guard let limit else { return [tensors] }
         var shards: [[Tensor]] = [[]]
         var size = 0
         for tensor in tensors {

@@ -51,12 +51,18 @@ extension Checkpoint {
             let dtype: DType
         }
         var seen: Set<Place> = []
-        tensors.removeAll { tensor in
-            guard let range = tensor.recipe.mappedRange, range.byteCount > 0 else { return false }
+        let isKept = tensors.map { tensor in
+            guard let range = tensor.recipe.mappedRange, range.byteCount > 0 else { return true }
             let place = Place(
                 file: ObjectIdentifier(range.file), byteOffset: range.byteOffset, shape: tensor.shape,
                 dtype: tensor.dtype)
-            return !seen.insert(place).inserted
+            return seen.insert(place).inserted
         }
+        var shard = isKept[...]
+        shardTensorCounts = shardTensorCounts.map { count in
+            defer { shard = shard.dropFirst(count) }
+            return shard.prefix(count).count { $0 }
+        }
+        tensors = zip(tensors, isKept).compactMap { $1 ? $0 : nil }
     }
 }

@@ -21,7 +21,8 @@ enum HuggingFaceFolder {
             path: path, form: .folder, tensors: [], config: nil, metadata: GGUFMetadata(),
             headerMetadata: nil, companions: [], architecture: nil, sources: [])
         var places: [ExactString: String] = [:]
-        for shard in try shards(in: folder, names: names) {
+        let shards = try shards(in: folder, names: names)
+        for shard in shards {
             let file = try folder.image(shard)
             checkpoint.isPyTorch = PyTorchFolder.holds(shard)
             let contents = try checkpoint.isPyTorch ? PyTorchFolder.read(file) : Safetensors.read(file)
@@ -31,6 +32,7 @@ enum HuggingFaceFolder {
                     file: path, tensor: tensor.name, "is in two of the folder's files")
             }
             checkpoint.tensors += contents.tensors
+            if shards.count > 1 { checkpoint.shardTensorCounts.append(contents.tensors.count) }
             checkpoint.headerMetadata = checkpoint.headerMetadata ?? contents.metadata
             checkpoint.sources.append(file.mappedFile)
         }

@@ -6,14 +6,13 @@ extension Safetensors {
     /// The most that the five digits of a shard's name can say.
     static let maximumShards = 99_999
 
-    /// Lays out the weights of a folder as one file, or as several of which none holds more than `limit` bytes of tensors
-    /// where its tensors allow that.
+    /// Lays out the weights of a folder as one file, or as several.
     ///
+    /// - Parameter shards: the tensors of each file.
     /// - Returns: the files, and the index when there are several.
     static func shardedLayout(
-        _ checkpoint: Checkpoint, limit: Int?
+        _ checkpoint: Checkpoint, shards: [[Tensor]]
     ) throws(CheckpointError) -> (files: [OutputPlan.File], index: JSONObject?) {
-        let shards = limit.map { split(checkpoint.tensors, limit: $0) } ?? [checkpoint.tensors]
         guard shards.count > 1 else {
             return ([try layout(checkpoint, tensors: checkpoint.tensors, name: "model.safetensors")], nil)
         }
@@ -49,8 +48,9 @@ extension Safetensors {
     }
 
     /// Splits as huggingface_hub does: a tensor that is too large goes into a file of its own, before the one that is being
-    /// filled; else a file ends before the tensor that would make it too large.
-    static func split(_ tensors: [Tensor], limit: Int) -> [[Tensor]] {
+    /// filled; else a file ends before the tensor that would make it too large. Without a limit there is one file.
+    static func split(_ tensors: [Tensor], limit: Int?) -> [[Tensor]] {
+        guard let limit else { return [tensors] }
         var shards: [[Tensor]] = []
         var current: [Tensor] = []
         var size = 0

@@ -1,5 +1,5 @@
 public import Checkpoints
-internal import Formats
+public import Formats
 
 /// Quantizes a GGUF checkpoint with a mixture: each tensor gets the type that llama-quantize chooses.
 public struct Quantize: Edit {
@@ -7,6 +7,17 @@ public struct Quantize: Edit {
     public struct Settings: Sendable {
         /// The mixture.
         public var mixture: Mixture
+        /// Types by name, which go before the rules of the mixture; the first whose pattern is found counts.
+        public var byName: [TypeByName] = []
+        /// The type of the output matrix, or of the embedding that serves as one.
+        public var output: DType?
+        /// The type of the embedding.
+        public var embedding: DType?
+        /// Whether every tensor gets the base type of the mixture, without its rules.
+        public var isPure = false
+        /// Whether tensors that came before in the files count for the rules, and not those in the layers below: when the
+        /// output has the input's shards, llama-quantize goes through them in that order.
+        public var keepsFileOrder = false
         /// Whether values are rounded by the importance of their columns: some mixtures then choose otherwise.
         public var hasImportance = false
 
@@ -27,13 +38,20 @@ public struct Quantize: Edit {
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         let mixture = settings.mixture
         guard checkpoint.form == .gguf else {
-            if !mixture.base.isQuantized { return try Cast(to: mixture.base).apply(to: checkpoint) }
+            if !mixture.base.isQuantized {
+                guard settings.byName.isEmpty, settings.output == nil, settings.embedding == nil else {
+                    throw CheckpointError(
+                        file: checkpoint.path, "types of single tensors are chosen in GGUF only",
+                        hint: "name the output x.gguf")
+                }
+                return try Cast(to: mixture.base).apply(to: checkpoint)
+            }
             throw CheckpointError(
                 file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot hold",
                 hint: "name the output x.gguf")
         }
         var result = checkpoint
-        for (place, choice) in TypeChoice(settings, checkpoint).choices.enumerated() {
+        for (place, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {
             guard let choice else { continue }
             result.tensors[place] = try checkpoint.tensors[place].recoded(as: choice.used, file: checkpoint.path)
         }
@@ -42,12 +60,26 @@ public struct Quantize: Edit {
         return result
     }
 
+    /// A tensor that gets another type than the one that was chosen for it.
+    public struct Fallback: Sendable, Equatable {
+        /// The name of the tensor.
+        public let tensor: String
+        /// The name of the type that it should have.
+        public let wanted: String
+        /// The name of the type that it gets.
+        public let used: String
+    }
+
     /// The tensors whose rows the mixture's blocks do not divide, with the type that they get instead.
-    public func fallbacks(in checkpoint: Checkpoint) -> [(tensor: String, wanted: String, used: String)] {
+    ///
+    /// - Throws: what `apply` throws when the types cannot be chosen.
+    public func fallbacks(
+        in checkpoint: Checkpoint
+    ) throws(CheckpointError) -> [Fallback] {
         guard checkpoint.form == .gguf else { return [] }
-        return zip(checkpoint.tensors, TypeChoice(settings, checkpoint).choices).compactMap { tensor, choice in
+        return zip(checkpoint.tensors, try TypeChoice(settings, checkpoint).choices).compactMap { tensor, choice in
             guard let choice, choice.wanted != choice.used else { return nil }
-            return (tensor.name, choice.wanted.name, choice.used.name)
+            return Fallback(tensor: tensor.name, wanted: choice.wanted.name, used: choice.used.name)
         }
     }
 }

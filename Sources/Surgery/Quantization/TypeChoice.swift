@@ -17,15 +17,22 @@ struct TypeChoice {
     /// How many tensors of these categories a rule was asked for: what stands for their layer.
     private var valueRank = 0
     private var downRank = 0
+    private var usesOutput = false
+    private var usesEmbedding = false
 
-    init(_ settings: Quantize.Settings, _ checkpoint: Checkpoint) {
+    /// Chooses the types.
+    ///
+    /// - Throws: when a type that was asked for does not fit its tensor, or is for no tensor.
+    init(_ settings: Quantize.Settings, _ checkpoint: Checkpoint) throws(CheckpointError) {
         self.settings = settings
         let categories = checkpoint.tensors.map { TensorCategory(name: $0.name) }
         traits = ModelTraits(checkpoint, categories: categories)
         choices = Array(repeating: nil, count: checkpoint.tensors.count)
-        for place in TypeChoice.order(of: checkpoint.tensors) where isQuantized(checkpoint.tensors[place]) {
-            choices[place] = choice(for: checkpoint.tensors[place], categories[place])
+        let order = settings.keepsFileOrder ? Array(choices.indices) : TypeChoice.order(of: checkpoint.tensors)
+        for place in order where isQuantized(checkpoint.tensors[place]) {
+            choices[place] = try choice(for: checkpoint.tensors[place], categories[place], file: checkpoint.path)
         }
+        try checkThatAllWereUsed(checkpoint)
     }
 
     /// llama-quantize's order: by layer, what is in none first, then by the bytes of the names.
@@ -45,10 +52,24 @@ struct TypeChoice {
             && !QuantizationExceptions.isKept(tensor.name, architecture: traits.architecture)
     }
 
-    private mutating func choice(for tensor: Tensor, _ category: TensorCategory) -> Choice {
+    private mutating func choice(
+        for tensor: Tensor, _ category: TensorCategory, file: String
+    ) throws(CheckpointError) -> Choice {
         let base = settings.mixture.base
+        let named = settings.byName.first { $0.pattern.matches(tensor.name) }
+        // The table of vectors for each layer follows the embedding, unless it is named itself.
+        let isNamedTable = named != nil && tensor.name != "token_embd.weight"
+        if category == .embedding, let type = settings.embedding, !isNamedTable {
+            usesEmbedding = true
+            return try TypeChoice.exact(type, tensor, file: file)
+        }
+        if category == .output, let type = settings.output {
+            usesOutput = true
+            return try TypeChoice.exact(type, tensor, file: file)
+        }
         guard base.isQuantized else { return Choice(wanted: base, used: base) }
-        return TypeChoice.fitting(ruled(tensor, category), rowLength: tensor.rowLength)
+        let wanted = named?.dtype ?? (settings.isPure ? base : ruled(tensor, category))
+        return TypeChoice.fitting(wanted, rowLength: tensor.rowLength)
     }
 
     /// The type by the rules of the mixture, before rows are looked at.
@@ -56,6 +77,10 @@ struct TypeChoice {
         let mixture = settings.mixture
         if QuantizationExceptions.hasEightBits(tensor.name, architecture: traits.architecture) { return .q8_0 }
         if category == .output || (category == .embedding && traits.isTied) {
+            if let output = settings.output {
+                usesOutput = true
+                return output
+            }
             let isEightBits =
                 QuantizationExceptions.hasEightBitOutput(architecture: traits.architecture)
                 || tensor.rowLength % mixture.base.blockCount != 0
@@ -87,6 +112,43 @@ struct TypeChoice {
         return settings.mixture.rules.first { rule in
             rule.category == category && rule.layers.contains(layer, of: count)
                 && (rule.condition.map { traits.meets($0, hasImportance: settings.hasImportance) } ?? true)
+        }
+    }
+
+    /// A type that was asked for by itself, for which nothing else is taken.
+    private static func exact(_ type: DType, _ tensor: Tensor, file: String) throws(CheckpointError) -> Choice {
+        guard tensor.rowLength % type.blockCount == 0 else {
+            throw CheckpointError(
+                file: file, tensor: tensor.name,
+                "has rows of \(tensor.rowLength) elements, which blocks of \(type.blockCount) (\(type)) do not divide"
+            )
+        }
+        return Choice(wanted: type, used: type)
+    }
+
+    /// What was asked for and changes nothing is a mistake.
+    private func checkThatAllWereUsed(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        func unused(_ problem: String, hint: String? = nil) -> CheckpointError {
+            CheckpointError(file: checkpoint.path, problem, hint: hint)
+        }
+        if settings.output != nil, !usesOutput {
+            throw unused(
+                "no tensor takes the type of the output matrix; there is none, or another option goes before it")
+        }
+        if settings.embedding != nil, !usesEmbedding {
+            throw unused("no tensor takes the type of the embedding; there is none, or another option goes before it")
+        }
+        guard settings.mixture.base.isQuantized || settings.byName.isEmpty else {
+            throw unused(
+                "under \(settings.mixture.name) all weights have one type, and none is chosen by name",
+                hint: "begin with Q8_0 or another type of blocks")
+        }
+        let names = zip(checkpoint.tensors, choices).compactMap { $1 == nil ? nil : $0.name }
+        for byName in settings.byName where !names.contains(where: byName.pattern.matches) {
+            let kept = checkpoint.tensors.first { byName.pattern.matches($0.name) }
+            throw unused(
+                "the pattern '\(byName.pattern.text)' is in the name of no tensor"
+                    + (kept.map { " whose type changes; '\($0.name)' keeps its own" } ?? ""))
         }
     }
 

@@ -16,6 +16,10 @@ struct QuantizeCommand: ParsableCommand {
 
             W4A16 is for folders: the weights of the Linears are packed as compressed-tensors reads them, everything \
             else stays.
+
+            --tensor-type may be repeated, and goes before the choice for the tensors in whose names the pattern is \
+            found; the first such pattern counts. A pattern is a regular expression in small letters, without what \
+            looks ahead or back: ffn_down=Q6_K, 'blk\\.[0-3]\\.attn_(k|v)=Q8_0'.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -24,44 +28,59 @@ struct QuantizeCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type.", valueName: "type"))
     var type: String
 
+    @OptionGroup var mixture: MixtureOptions
     @OptionGroup var packed: PackedOptions
     @OptionGroup var common: CommonOptions
 
+    func validate() throws { try mixture.validate(with: output) }
+
     func run() throws {
         if let type = PackedType(named: type) {
+            guard mixture.isEmpty else {
+                throw ValidationError(
+                    "--tensor-type, --output-type, --embedding-type, --pure and --keep-split are not for the types of "
+                        + "folders: \(PackedType.names)")
+            }
             return try PackedQuantization(type: type, options: packed, output: output, common: common).run(model.open())
         }
         if !packed.isEmpty {
             throw ValidationError(
                 "--group-size, --symmetric and --asymmetric are for the types of folders: \(PackedType.names)")
         }
-        let mixture = try Mixture.asked(type)
+        let settings = try mixture.settings(Mixture.asked(type))
         let checkpoint = try model.openPlain()
-        let converted = try Convert(to: output.form(for: checkpoint)).apply(to: checkpoint)
-        let quantize = Quantize(mixture)
+        let converted = try Convert(to: mixture.form(of: output, for: checkpoint)).apply(to: checkpoint)
+        let quantize = Quantize(settings)
         let result = try quantize.apply(to: converted)
-        for fallback in quantize.fallbacks(in: converted).grouped {
-            common.note(fallback)
-        }
-        let bits = Double(result.byteCount) * 8 / Double(max(1, result.parameterCount))
+        let fallbacks = try quantize.fallbacks(in: converted)
+        for fallback in fallbacks.grouped { common.note(fallback) }
         var write = WriteRun(output: output, common: common)
+        write.keepsShards = mixture.keepSplit
         write.extra = [
-            ("type", .string(mixture.name)), ("bitsPerWeight", .double((bits * 1000).rounded() / 1000)),
+            ("type", .string(settings.mixture.name)),
+            ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),
         ]
+        if !fallbacks.isEmpty { write.extra.append(("fallbacks", .array(fallbacks.map(\.json)))) }
         try write.write(result)
     }
 }
 
-extension [(tensor: String, wanted: String, used: String)] {
+extension Quantize.Fallback {
+    fileprivate var json: JSON {
+        .object(JSONObject([("tensor", .string(tensor)), ("wanted", .string(wanted)), ("used", .string(used))]))
+    }
+}
+
+extension [Quantize.Fallback] {
     /// One line for each pair of types: how many tensors, and the first of them.
     var grouped: [String] {
         var lines: [(key: String, count: Int, first: String)] = []
-        for (tensor, wanted, used) in self {
-            let key = "\(used) instead of \(wanted)"
+        for fallback in self {
+            let key = "\(fallback.used) instead of \(fallback.wanted)"
             if let place = lines.firstIndex(where: { $0.key == key }) {
                 lines[place].count += 1
             } else {
-                lines.append((key, 1, tensor))
+                lines.append((key, 1, fallback.tensor))
             }
         }
         return lines.map { line in
