@@ -7,18 +7,25 @@ public struct Convert: Edit {
     public let form: Checkpoint.Form
     /// The type of the weights; `nil` keeps them, or takes BF16 where the form cannot hold them.
     public let dtype: DType?
+    /// Whether weights of a folder whose codes and scales GGUF has blocks for, NVFP4 and MXFP4, become these. Who goes on
+    /// computing wants values.
+    public let keepsBlocks: Bool
 
     /// A conversion.
-    public init(to form: Checkpoint.Form, dtype: DType? = nil) {
+    public init(to form: Checkpoint.Form, dtype: DType? = nil, keepsBlocks: Bool = false) {
         self.form = form
         self.dtype = dtype
+        self.keepsBlocks = keepsBlocks
     }
 
     /// The checkpoint in the other form.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        let original = checkpoint
         var checkpoint = checkpoint
-        // GGUF has its own blocks, and another plain type is of plain weights; folder to folder the parts stay parts.
-        if form == .gguf || dtype != nil { checkpoint = try UnpackWeights(to: dtype).apply(to: checkpoint) }
+        // Packed parts stay as they are where the form stays, and blocks in a GGUF file; a plain type is of plain weights.
+        if dtype != nil || (checkpoint.form == .gguf) != (form == .gguf) {
+            checkpoint = try UnpackWeights(to: dtype ?? (form == .gguf ? nil : .f32)).apply(to: checkpoint)
+        }
         var result = checkpoint
         var dtype = dtype
         switch (checkpoint.form, form) {
@@ -33,9 +40,10 @@ public struct Convert: Edit {
                 hint: "name the HF folder that it lies in")
         case (.folder, .gguf):
             result = try ConvertToGGUF(checkpoint).result()
+            if dtype == nil, keepsBlocks { return try result.withExactBlocks(else: Convert.commonType(checkpoint)) }
             dtype = dtype ?? Convert.commonType(checkpoint)
         case (.gguf, .folder), (.gguf, .safetensors):
-            dtype = dtype ?? Convert.commonType(checkpoint)
+            dtype = dtype ?? Convert.commonType(original)
             result = try ConvertToFolder(checkpoint, form: form).result()
         }
         guard let dtype else { return result }

@@ -13,12 +13,22 @@ struct PackedOptions: ParsableArguments {
     @Flag(help: "Whether groups have an offset of their own, for W4A16; they have none by default.")
     var symmetry: Symmetry?
 
-    var isEmpty: Bool { groupSize == nil && symmetry == nil }
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Weights that share a scale, for NF4 and FP4: 64, or 32 to 4096.", valueName: "n"))
+    var blockSize: Int?
+
+    @Flag(name: .long, help: "Quantize the scales too, for NF4 and FP4.")
+    var doubleQuant = false
+
+    var isEmpty: Bool { groupSize == nil && symmetry == nil && blockSize == nil && !doubleQuant }
 
     var settings: PackSettings {
         var settings = PackSettings()
         settings.groupSize = groupSize
         settings.isSymmetric = symmetry.map { $0 == .symmetric }
+        settings.blockSize = blockSize
+        settings.isDouble = doubleQuant
         return settings
     }
 }

@@ -55,6 +55,35 @@ void resect_group_values(
     const uint8_t *codes, const float *scales, const float *offsets, int is_bias, size_t groups, size_t size,
     float *output, int level);
 
+// Floats of four bits in blocks whose scales are kept apart, two codes a byte: the first in the high half where the
+// order is RESECT_HIGH_FIRST. Blocks go over the whole run, and the last one may be short.
+enum { RESECT_LOW_FIRST, RESECT_HIGH_FIRST };
+
+// The largest magnitude of each block; what is not a number is larger than any.
+void resect_largest_of_blocks(const float *x, size_t count, size_t block, float *largest, int level);
+// The code of each value, divided by the largest of its block, among sixteen levels: codes[how many of the fifteen
+// bounds lie below it]. A block is a multiple of 16; the first code is in the high half, and a last one without a
+// partner gets that of zero beside it.
+void resect_encode_levels(
+    const float *x, size_t count, size_t block, const float *largest, const float *bounds, const uint8_t *codes,
+    uint8_t *output, int level);
+// E2M1 codes of x / scale, the first in the low half; a block is a multiple of 16 and divides the count. Halves go to
+// the even code, as compressed-tensors rounds; or down, as MLX does, whose quotients are of the type of the weights
+// (RESECT_AS_F32 and so on), and where a quotient beyond all bounds counts as zero.
+enum { RESECT_TIES_EVEN, RESECT_TIES_DOWN };
+void resect_encode_e2m1(
+    const float *x, size_t count, size_t block, const float *scales, int ties, int type, uint8_t *output, int level);
+// values[code] * scale of the block.
+void resect_decode_nibbles(
+    const uint8_t *source, size_t count, size_t block, const float *values, const float *scales, int order,
+    float *output, int level);
+
+// E4M3 with one NaN and no infinity; what is too large becomes 448.
+void resect_decode_e4m3(const uint8_t *restrict source, float *restrict output, size_t count, int level);
+void resect_encode_e4m3(const float *restrict source, uint8_t *restrict output, size_t count, int level);
+// x *= scale of the block, the last of which may be short.
+void resect_multiply_blocks(float *x, size_t count, size_t block, const float *scales, int level);
+
 // c[m][n] = sum over k of a[m][k] * b[k][n]. Neighbours in k of a, and in n of b and c, lie side by side; rows lie
 // a_stride, b_stride and c_stride elements apart. With accumulate, c is added to. Rows of b can be read up to the next
 // multiple of RESECT_PANEL elements; what lies beyond n is not used. A sum runs over k in order.

@@ -5,6 +5,14 @@ internal import Formats
 public enum PackedType: String, CaseIterable, Sendable {
     /// compressed-tensors, four bits.
     case w4a16 = "W4A16"
+    /// bitsandbytes, four bits, levels of a normal distribution.
+    case nf4 = "NF4"
+    /// bitsandbytes, four bits, floats.
+    case fp4 = "FP4"
+    /// compressed-tensors, E2M1 in groups of 16.
+    case nvfp4 = "NVFP4"
+    /// compressed-tensors, E2M1 in groups of 32.
+    case mxfp4 = "MXFP4"
 
     /// The form of that name, in any case.
     public init?(named name: String) {
@@ -19,6 +27,10 @@ public struct PackSettings: Sendable {
     public var groupSize: Int?
     /// Whether groups have no offset of their own.
     public var isSymmetric: Bool?
+    /// Weights of a block of bitsandbytes.
+    public var blockSize: Int?
+    /// Whether bitsandbytes quantizes the scales too.
+    public var isDouble = false
 
     /// The usual settings.
     public init() {}
@@ -99,6 +111,16 @@ public struct PackWeights: Edit {
             return CompressedTensorsTarget(
                 groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128),
                 isSymmetric: settings.isSymmetric ?? true)
+        case .nvfp4: return MicroscaledTarget(.e4m3)
+        case .mxfp4: return MicroscaledTarget(.e8m0)
+        case .nf4, .fp4:
+            let block = settings.blockSize ?? 64
+            guard QuantState.blocks.contains(block) else {
+                throw CheckpointError(
+                    "a block of \(block) is not possible in \(type.rawValue)",
+                    hint: "--block-size takes " + QuantState.blocks.map(String.init).joined(separator: ", "))
+            }
+            return BitsAndBytesTarget(levels: type == .nf4 ? .nf4 : .fp4, block: block, isDouble: settings.isDouble)
         }
     }
 

@@ -75,12 +75,13 @@ enum PackedForms {
         guard let method = settings["quant_method"]?.string else {
             throw CheckpointError(file: file, "has a quantization_config that names no quant_method")
         }
+        if let form = try floatForm(method: method, settings, file: file) { return form }
         switch method {
         case "compressed-tensors": return try CompressedTensors(settings, file: file)
         default:
             throw CheckpointError(
                 file: checkpoint.path, "is quantized with \(method), whose tensors are not read",
-                hint: "read: compressed-tensors")
+                hint: "read: compressed-tensors " + floatForms)
         }
     }
 }

@@ -1,5 +1,5 @@
 internal import Checkpoints
-internal import Formats
+package import Formats
 
 /// The tensors that together keep the weight of one module, by the ends of their names: `X.qweight` is the part `.qweight`.
 struct PackedModule: Sendable {
@@ -80,6 +80,16 @@ extension DType {
     static let i32 = known("I32")
     /// Unsigned 32-bit integers: words of codes for MLX.
     static let u32 = known("U32")
+    /// Bytes: pairs of codes.
+    package static let u8 = known("U8")
+    /// Floats of eight bits: scales of NVFP4, and whole weights.
+    package static let e4m3 = known("F8_E4M3")
+    /// Powers of two in eight bits: scales of MXFP4.
+    package static let e8m0 = known("F8_E8M0")
+    /// ggml's blocks of MXFP4.
+    package static let mxfp4 = known("MXFP4")
+    /// ggml's blocks of NVFP4.
+    package static let nvfp4 = known("NVFP4")
     /// Signed 64-bit integers.
     static let i64 = known("I64")
 }

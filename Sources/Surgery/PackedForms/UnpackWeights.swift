@@ -16,6 +16,7 @@ public struct UnpackWeights: Edit {
     ///
     /// - Throws: for a form that is not read, and for parts that do not fit together.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        if checkpoint.form == .gguf { return try checkpoint.unpackingBlocks(to: dtype ?? .f32) }
         guard let form = try PackedForms.form(of: checkpoint) else { return checkpoint }
         let stated = UnpackWeights.statedType(checkpoint)
         var weights: [Int: Tensor] = [:]

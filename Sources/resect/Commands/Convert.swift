@@ -10,7 +10,8 @@ struct ConvertCommand: ParsableCommand {
         abstract: "Move a checkpoint between a Hugging Face folder, safetensors and GGUF, split it, edit its metadata.",
         discussion: """
             Names, row orders, configuration, vocabulary, special tokens and chat template go along. Without --dtype \
-            weights keep their type; quantized ones become BF16 where the output cannot hold them.
+            weights keep their type; quantized ones become BF16 where the output cannot hold them. NVFP4 and MXFP4 of a \
+            folder become those of GGUF bit for bit.
 
             --set and --unset may be repeated, and hold for the output. For GGUF a value is TYPE:VALUE, where TYPE is \
             u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool, str or one of these in brackets for an array: \
@@ -55,9 +56,11 @@ struct ConvertCommand: ParsableCommand {
         }
         let checkpoint = try model.open()
         let result = try checkpoint.applying([
-            Convert(to: output.form(for: checkpoint), dtype: type),
+            Convert(to: output.form(for: checkpoint), dtype: type, keepsBlocks: true),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
+        let exact = result.exactBlockCount
+        if exact > 0 { common.note("\(exact) packed weights keep their codes and scales: exact") }
         try WriteRun(output: output, common: common).write(result)
     }
 }

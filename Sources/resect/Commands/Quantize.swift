@@ -14,8 +14,9 @@ struct QuantizeCommand: ParsableCommand {
             Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
             same fall-back. A folder is converted to GGUF in the same pass.
 
-            W4A16 is for folders: the weights of the Linears are packed as compressed-tensors reads them, everything \
-            else stays.
+            W4A16, NVFP4 and MXFP4 are for folders: the weights of the Linears are packed as compressed-tensors reads \
+            them, everything else stays. NF4 and FP4 are those of bitsandbytes; with --double-quant the weights are read \
+            before anything is written.
 
             --tensor-type may be repeated, and goes before the choice for the tensors in whose names the pattern is \
             found; the first such pattern counts. A pattern is a regular expression in small letters, without what \

@@ -1,0 +1,81 @@
+internal import Checkpoints
+internal import Kernels
+
+/// A dense weight as bitsandbytes cuts it: blocks over the flat tensor, the last of which may be short.
+struct BlockedSource: Sendable {
+    let values: FlatValues
+    let block: Int
+    /// The checkpoint, for messages.
+    let file: String
+
+    /// Blocks of `block` values; a multiple of 16 that divides `FlatValues.pieceCount`.
+    init(_ source: Tensor, block: Int, file: String) {
+        values = FlatValues(source: source)
+        self.block = block
+        self.file = file
+    }
+
+    var count: Int { values.source.count }
+    var blockCount: Int { (count + block - 1) / block }
+
+    /// Calls `body` with the scales of some blocks, in pieces and in order; every piece but the last holds
+    /// `FlatValues.pieceCount / block` of them.
+    func forEachScales(
+        of blocks: Range<Int>, _ body: (UnsafeBufferPointer<Float>, Range<Int>) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        let scales = Scratch(floats: FlatValues.pieceCount / block)
+        let places = blocks.lowerBound * block..<min(blocks.upperBound * block, count)
+        try values.forEachPiece(of: places) { (piece, part) throws(CheckpointError) in
+            let found = try scale(piece, part, into: scales.floats)
+            let first = part.lowerBound / block
+            try body(UnsafeBufferPointer(start: scales.floats, count: found), first..<first + found)
+        }
+    }
+
+    /// The scales of blocks that are in memory; that of a short block is 1e-38 at least.
+    ///
+    /// - Returns: how many there are.
+    /// - Throws: when a value is not finite.
+    private func scale(
+        _ piece: UnsafePointer<Float>, _ part: Range<Int>, into scales: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) -> Int {
+        FloatCodes.largest(piece, count: part.count, block: block, into: scales)
+        let found = (part.count + block - 1) / block
+        if !(0..<found).allSatisfy({ scales[$0].isFinite }),
+            let refusal = values.refusal(of: piece, part, file: file)
+        {
+            throw refusal
+        }
+        if part.count % block != 0, scales[found - 1] < 1e-38 { scales[found - 1] = 1e-38 }
+        return found
+    }
+
+    /// Writes some bytes of codes, two codes in each.
+    func writeCodes(
+        _ bytes: Range<Int>, levels: FourBitLevels, into output: UnsafeMutablePointer<UInt8>
+    ) throws(CheckpointError) {
+        let first = bytes.lowerBound * 2 / block * block
+        let places = first..<min((bytes.upperBound * 2 + block - 1) / block * block, count)
+        let scales = Scratch(floats: FlatValues.pieceCount / block)
+        let codes = Scratch(byteCount: FlatValues.pieceCount / 2)
+        let pairs = codes.base.assumingMemoryBound(to: UInt8.self)
+        let (bounds, order) = (levels.bounds, levels.codes)
+        try values.forEachPiece(of: places) { (piece, part) throws(CheckpointError) in
+            _ = try scale(piece, part, into: scales.floats)
+            FloatCodes.encodeLevels(
+                piece, count: part.count, block: block, largest: scales.floats, bounds: bounds, codes: order,
+                into: pairs)
+            let made = part.lowerBound / 2..<(part.upperBound + 1) / 2
+            let wanted = made.clamped(to: bytes)
+            (output + (wanted.lowerBound - bytes.lowerBound)).update(
+                from: pairs + (wanted.lowerBound - made.lowerBound), count: wanted.count)
+        }
+    }
+
+    /// The mean of all scales, which double quantization takes away from them.
+    func meanScale() throws(CheckpointError) -> Float {
+        var sum = CascadeSum(count: blockCount)
+        try forEachScales(of: 0..<blockCount) { (scales, _) in sum.add(scales) }
+        return sum.sum / Float(blockCount)
+    }
+}

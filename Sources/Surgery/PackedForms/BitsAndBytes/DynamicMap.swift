@@ -1,0 +1,59 @@
+internal import Kernels
+
+/// bitsandbytes' signed dynamic type of eight bits, in which double quantization keeps the scales of blocks.
+enum DynamicMap {
+    /// Values of one scale.
+    static let block = 256
+
+    /// What each code means, in order: seven decades, each with twice the steps of the one before.
+    static let values: [Float] = {
+        var values: [Float] = [0, 1]
+        for decade in 0..<7 {
+            let steps = 1 << decade
+            let factor = Float(power(ofTen: decade - 6))
+            let bounds = (0...steps).map { evenStep($0, of: steps) }
+            for (low, high) in zip(bounds, bounds.dropFirst()) {
+                let middle = factor * ((low + high) / 2)
+                values += [middle, -middle]
+            }
+        }
+        return values.sorted()
+    }()
+
+    private static func power(ofTen exponent: Int) -> Double {
+        [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1][exponent + 6]
+    }
+
+    /// One of the bounds of equal steps from 0.1 to 1, counted from the nearer end and rounded once, as PyTorch's linspace.
+    private static func evenStep(_ place: Int, of steps: Int) -> Float {
+        let step = (1 - Float(0.1)) / Float(steps)
+        return place < (steps + 1) / 2
+            ? Float(0.1).addingProduct(step, Float(place)) : Float(1).addingProduct(-step, Float(steps - place))
+    }
+
+    /// The codes of 65,536 numbers from -1 to 1: bitsandbytes looks values up in such a table on a CPU.
+    private static let table: [UInt8] = {
+        let middles = zip(values, values.dropFirst()).map { 0.5 * ($0 + $1) }
+        var code = 0
+        return (0..<65536).map { place in
+            let value = -1 + (2 * Float(place)) / 65535
+            while code < 255, middles[code] < value { code += 1 }
+            return UInt8(code)
+        }
+    }()
+
+    /// Encodes one block.
+    ///
+    /// - Returns: the largest magnitude, which is the block's scale; what is not a number counts as nothing.
+    static func encode(_ values: UnsafeBufferPointer<Float>, into output: UnsafeMutablePointer<UInt8>) -> Float {
+        var largest: Float = 0
+        for value in values where largest < abs(value) { largest = abs(value) }
+        let inverse = 1 / largest
+        for (place, value) in values.enumerated() {
+            let bounded = Swift.max(-1, Swift.min(1, value * inverse))
+            let index = ((bounded + 1) * 0.5 * 65535 + 0.5)
+            output[place] = largest == 0 || !index.isFinite ? 0 : table[Int(index)]
+        }
+        return largest
+    }
+}

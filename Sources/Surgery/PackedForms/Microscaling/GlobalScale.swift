@@ -1,0 +1,84 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+internal import Synchronization
+
+/// The scale that weights share which a runtime takes together, such as the queries, keys and values of a layer: what
+/// makes the largest of them 448 * 6, the end of E4M3 and E2M1. It is found when the first row is asked for.
+final class GlobalScale: Sendable {
+    private let members: [Tensor]
+    private let file: String
+    private let found = Mutex<Float?>(nil)
+
+    /// A scale of some weights.
+    init(_ members: [Tensor], file: String) {
+        self.members = members
+        self.file = file
+    }
+
+    /// The divisor of group scales.
+    func value() throws(CheckpointError) -> Float {
+        // A thread that asks meanwhile waits, so that weights are read once.
+        let result: Result<Float, CheckpointError> = found.withLock { found in
+            if let found { return .success(found) }
+            return Result { () throws(CheckpointError) in
+                let value = GlobalScale.divisor(try largest())
+                found = value
+                return value
+            }
+        }
+        return try result.get()
+    }
+
+    private func largest() throws(CheckpointError) -> Float {
+        var largest: Float = 0
+        for tensor in members {
+            let values = FlatValues(source: tensor)
+            try values.forEachPiece(of: 0..<tensor.count) { (piece, part) throws(CheckpointError) in
+                var found: Float = 0
+                FloatCodes.largest(piece, count: part.count, block: part.count, into: &found)
+                if !found.isFinite, let refusal = values.refusal(of: piece, part, file: file) { throw refusal }
+                largest = max(largest, found)
+            }
+        }
+        return largest
+    }
+
+    /// 1 where the quotient is no number, as for weights that are all zero.
+    private static func divisor(_ largest: Float) -> Float {
+        let divisor = 448 * 6 / max(largest, .leastNormalMagnitude)
+        return divisor.isFinite ? divisor : 1
+    }
+}
+
+/// Gives the weights of a checkpoint their global scales, the same to those that share one.
+final class GlobalScales: Sendable {
+    private let known = Mutex<[ExactString: GlobalScale]>([:])
+
+    /// Projections that runtimes fuse.
+    private static let fused = [["q_proj", "k_proj", "v_proj"], ["gate_proj", "up_proj"], ["w1", "w3"]]
+
+    /// The scale of a weight, named X.weight.
+    func scale(of weight: Tensor, in checkpoint: Checkpoint) -> GlobalScale {
+        known.withLock { known in
+            if let scale = known[ExactString(weight.name)] { return scale }
+            let members = GlobalScales.names(of: weight.name).compactMap { name in
+                name == weight.name ? weight : checkpoint.tensor(named: name)
+            }
+            let scale = GlobalScale(members, file: checkpoint.path)
+            for member in members { known[ExactString(member.name)] = scale }
+            return scale
+        }
+    }
+
+    /// The names of all weights that share a scale with one.
+    private static func names(of weight: String) -> [String] {
+        for together in fused {
+            for name in together where weight.hasSuffix("." + name + ".weight") {
+                let prefix = weight.dropLast(name.count + ".weight".count)
+                return together.map { prefix + $0 + ".weight" }
+            }
+        }
+        return [weight]
+    }
+}
