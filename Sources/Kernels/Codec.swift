@@ -17,6 +17,17 @@ public enum Codec {
         dtype.ggml.map { resect_encoder($0, level) != nil } ?? false
     }
 
+    /// Whether the bytes of the type depend on the importance of columns.
+    public static func usesImportance(_ dtype: DType) -> Bool {
+        dtype.ggml.map { resect_uses_importance($0) != 0 } ?? false
+    }
+
+    /// The place of the first value that is NaN or whose magnitude is above a limit.
+    public static func firstBeyond(_ limit: Float, in values: UnsafePointer<Float>, count: Int) -> Int? {
+        let place = resect_first_beyond(values, count, limit)
+        return place < count ? place : nil
+    }
+
     /// Decodes `count` elements to f32.
     ///
     /// - Parameters:

@@ -6,8 +6,14 @@ internal import Kernels
 struct RecodedRows: RowSource {
     let source: Tensor
     let dtype: DType
+    /// How much the columns matter, one weight for each column of each matrix; `nil` when all count the same.
+    var importance: ImportanceMatrix.Entry?
+    /// What looks for values that blocks cannot hold; `nil` when they may be there.
+    var finiteCheck: FiniteCheck?
 
-    var description: String { "\(source.dtype) to \(dtype) of \(source.recipe)" }
+    var description: String {
+        "\(source.dtype) to \(dtype)\(importance == nil ? "" : " by importance") of \(source.recipe)"
+    }
 
     func write(
         rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
@@ -23,7 +29,32 @@ struct RecodedRows: RowSource {
             let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
             defer { values.deallocate() }
             Codec.decode(source.dtype, bytes, count: count, into: values)
-            Codec.encode(dtype, values, rows: rows.count, rowLength: source.rowLength, into: output)
+            encode(values, rows: rows, into: output)
+            try finiteCheck?.check(values, rows: rows, encoded: UnsafeRawBufferPointer(output))
+        }
+    }
+
+    /// Encodes rows, those of each matrix with its own weights.
+    private func encode(
+        _ values: UnsafePointer<Float>, rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
+    ) {
+        let length = source.rowLength
+        guard let importance else {
+            Codec.encode(dtype, values, rows: rows.count, rowLength: length, into: output)
+            return
+        }
+        let height = source.shape.count < 2 ? 1 : source.shape[source.shape.count - 2]
+        let rowByteCount = output.count / max(1, rows.count)
+        var row = rows.lowerBound
+        while row < rows.upperBound {
+            let matrix = row / height
+            let end = min(rows.upperBound, (matrix + 1) * height)
+            let place = row - rows.lowerBound
+            Codec.encode(
+                dtype, values + place * length, rows: end - row, rowLength: length,
+                importance: importance.weights(matrix * length..<(matrix + 1) * length),
+                into: UnsafeMutableRawBufferPointer(rebasing: output[(place * rowByteCount)...]))
+            row = end
         }
     }
 }
@@ -31,8 +62,13 @@ struct RecodedRows: RowSource {
 extension Tensor {
     /// The tensor in another element type; itself when it has that type already.
     ///
+    /// - Parameters:
+    ///   - importance: how much its columns matter.
+    ///   - refusesNonfinite: whether values that blocks cannot hold are an error when rows are computed.
     /// - Throws: when no kernel decodes the one or encodes the other.
-    func recoded(as dtype: DType, file: String) throws(CheckpointError) -> Tensor {
+    func recoded(
+        as dtype: DType, file: String, importance: ImportanceMatrix.Entry? = nil, refusesNonfinite: Bool = false
+    ) throws(CheckpointError) -> Tensor {
         if dtype == self.dtype { return self }
         guard Codec.decodes(self.dtype) else {
             throw CheckpointError(
@@ -44,8 +80,9 @@ extension Tensor {
                 file: file, tensor: name, "cannot be encoded as \(dtype)",
                 hint: "types that can: \(DType.all.filter(Codec.encodes).map(\.name).joined(separator: " "))")
         }
-        return Tensor(
-            name: name, dtype: dtype, shape: shape,
-            recipe: .computed(RecodedRows(source: self, dtype: dtype)))
+        let check = refusesNonfinite && dtype.isQuantized ? FiniteCheck(source: self, dtype: dtype, file: file) : nil
+        let weights = Codec.usesImportance(dtype) ? importance : nil
+        let rows = RecodedRows(source: self, dtype: dtype, importance: weights, finiteCheck: check)
+        return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(rows))
     }
 }

@@ -5,6 +5,7 @@
     smollm2-hf                          the same model as an HF folder in bf16
     smollm2-{bf16,f16,f32}.gguf         the HF folder through llama.cpp's converter
     fixture-{bf16,f16,f32}.gguf         fixtures/kjv-7m through llama.cpp's converter
+    smollm2-imatrix.{gguf,dat}          importance of SmolLM2's columns on fixtures/calibration.txt, when a part asks for it
 """
 
 import os
@@ -12,7 +13,7 @@ import pathlib
 import shutil
 import sys
 
-from tools import CACHE, FIXTURE, HERE, run
+from tools import CACHE, CALIBRATION, FIXTURE, HERE, THREADS, llama, run
 
 SMOLLM2 = CACHE / "smollm2.gguf"
 SMOLLM2_HF = CACHE / "smollm2-hf"
@@ -24,6 +25,22 @@ SOURCES = {"smollm2": (SMOLLM2_HF, "-"), "fixture": (FIXTURE, "gpt-2")}
 def gguf_path(name, outtype="bf16"):
     """The converter's file of a model."""
     return CACHE / f"{name}-{outtype}.gguf"
+
+
+def imatrix(form="gguf"):
+    """The importance matrix of SmolLM2 by llama-imatrix in one of its forms, from 16 contexts of 512 tokens."""
+    output, model = CACHE / f"smollm2-imatrix.{form}", gguf_path("smollm2", "f32")
+    if output.exists() and output.stat().st_mtime >= model.stat().st_mtime:
+        return output
+    say(f"making {output.name}")
+    part = output.with_name(f"{output.name}.{os.getpid()}")
+    if form == "gguf":
+        source = ("-f", CALIBRATION, "--chunks", 16, "-c", 512, "--no-ppl")
+    else:
+        source = ("--in-file", imatrix())
+    llama("llama-imatrix", "-m", model, *source, "-t", THREADS, "-o", part, "--output-format", form)
+    part.rename(output)
+    return output
 
 
 def say(text):

@@ -30,6 +30,7 @@ let targets: [String: Target] = [
     "archive": fuzzArchive,
     "config": fuzzConfig,
     "gguf": fuzzGGUF,
+    "importance": fuzzImportance,
     "index": fuzzIndex,
     "pickle": fuzzPickle,
     "pytorch": fuzzPyTorch,

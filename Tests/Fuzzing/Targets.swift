@@ -44,6 +44,55 @@ private let model: String = {
     open(folder.write("x.resect", ArchiveRepair.repaired(Array(bytes))))
 }
 
+/// The whole file is an importance matrix in either form, of the model or of another one.
+@Sendable func fuzzImportance(_ bytes: UnsafeRawBufferPointer) {
+    tolerate { () throws(CheckpointError) in
+        let matrix = try ImportanceMatrix(path: folder.write("x.imatrix", Array(bytes)))
+        for layer in 0..<2 {
+            for suffix in ["attn_q.weight", "ffn_up_exps.weight"] {
+                guard let entry = matrix.entry("blk.\(layer).\(suffix)") else { continue }
+                let weights = entry.weights(0..<entry.count)
+                precondition(weights.allSatisfy { $0 >= 0 && $0.isFinite })
+            }
+        }
+        guard let mixture = Mixture.named("Q4_0") else { preconditionFailure("Q4_0 is not known") }
+        var settings = Quantize.Settings(mixture)
+        for dropped in [0..<0, 1..<3] {
+            settings.importance = Importance(matrix, dropped: dropped)
+            let quantize = Quantize(settings)
+            tolerate { () throws(CheckpointError) in
+                let plan = try OutputPlan(quantize.apply(to: weighted))
+                precondition(plan.byteCount > 0)
+            }
+        }
+    }
+}
+
+/// A model of two layers with a matrix and some experts.
+private let weighted: Checkpoint = {
+    do throws(CheckpointError) {
+        var checkpoint = try Convert(to: .gguf).apply(to: try Checkpoint.open(Fixture.path("tiny/llama3")))
+        let zeros = Recipe.computed(Zeros())
+        checkpoint.tensors = (0..<2).flatMap { layer in
+            [
+                Tensor(name: "blk.\(layer).attn_q.weight", dtype: .f32, shape: [4, 32], recipe: zeros),
+                Tensor(name: "blk.\(layer).ffn_up_exps.weight", dtype: .f32, shape: [3, 4, 32], recipe: zeros),
+            ]
+        }
+        return checkpoint
+    } catch {
+        preconditionFailure(error.description)
+    }
+}()
+
+private struct Zeros: RowSource {
+    var description: String { "zeros" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        output.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+}
+
 /// The input is the config.json of a model that is right otherwise.
 @Sendable func fuzzConfig(_ bytes: UnsafeRawBufferPointer) {
     Files.write(model + "/config.json", Array(bytes))

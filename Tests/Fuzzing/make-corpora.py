@@ -112,6 +112,21 @@ def llama(vocabulary):
     return pairs
 
 
+def importance():
+    """Importance matrices of a matrix and three experts in each of two layers: the form of today and the one before."""
+    columns, experts = 32, 3
+    pairs = {"general.type": "imatrix", "imatrix.datasets": ["a.txt"], "imatrix.chunk_count": ("I", 2),
+             "imatrix.chunk_size": ("I", 16)}
+    tensors, older = [], struct.pack("<i", 2 * LAYERS)
+    for layer in range(LAYERS):
+        for name, matrices in ((f"blk.{layer}.attn_q.weight", 1), (f"blk.{layer}.ffn_up_exps.weight", experts)):
+            tensors += [(f"{name}.in_sum2", 0, [matrices, columns], 4 * matrices * columns),
+                        (f"{name}.counts", 0, [matrices, 1], 4 * matrices)]
+            values = [1.0 + n % 5 for n in range(matrices * columns)]
+            older += struct.pack(f"<i{len(name)}sii{len(values)}f", len(name), name.encode(), 2, len(values), *values)
+    return gguf(pairs, tensors), older + struct.pack("<ii5s", 2, 5, b"a.txt")
+
+
 VOCABULARY = {
     "tokens": ["<s>", "</s>", *"aegnhitIndr", "\u0120", "\u010a", "in", "th", "the", "\u0120the", "\u00c3\u00a9"],
     "merges": ["i n", "t h", "th e", "\u0120 the"],
@@ -148,7 +163,8 @@ def words():
     found |= {row["name"] for row in json.loads((FORMATS / "quants/types.json").read_text())}
     found |= {"rope_scaling", "rope_parameters", "rope_type", "llama3", "yarn", "linear", "factor", "low_freq_factor",
               "high_freq_factor", "original_max_position_embeddings", "general.alignment", "split.count", "split.no",
-              "split.tensors.count", "weight_map", "__metadata__", "data_offsets", "rope_freqs.weight",
+              "split.tensors.count", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size", ".in_sum2", ".counts",
+              "weight_map", "__metadata__", "data_offsets", "rope_freqs.weight",
               "num_nextn_predict_layers", "added_tokens", "post_processor", "add_prefix_space", "ignore_merges"}
     (HERE / "words.txt").write_text("".join(f'"{word}"\n' for word in sorted(found)))
 
@@ -172,7 +188,10 @@ def main(program=ROOT / ".build/release/resect"):
         {"general.architecture": "llama", "split.no": ("H", 0), "split.count": ("H", 2),
          "split.tensors.count": ("i", 1)}, [("blk.0.w", 0, [], 4)], version=2))
 
-    torch = ROOT / "fixtures/torch"
+    for name, contents in zip(("today.gguf", "older.dat"), importance()):
+        save(f"importance/{name}", contents)
+
+    torch = ROOT / "fixtures/tiny/torch"
     for name in ("nested.bin", "nested-old.bin", "types-old.bin"):
         save(f"pytorch/{name}", (torch / name).read_bytes())
     for name in ("nested", "types", "views"):

@@ -25,6 +25,11 @@ typedef void (*resect_encode_fn)(
 // The codec of a type, by ggml's number for it; NULL when there is none.
 resect_decode_fn resect_decoder(uint32_t ggml_type, int level);
 resect_encode_fn resect_encoder(uint32_t ggml_type, int level);
+// Whether the encoder of a type looks at the importance of columns.
+int resect_uses_importance(uint32_t ggml_type);
+
+// The place of the first value that is NaN or whose magnitude is above the limit; count when there is none.
+size_t resect_first_beyond(const float *source, size_t count, float limit);
 
 // Codes of four bits. A word holds eight, the first in its lowest bits: neighbours of a row, or the eight rows of `codes`,
 // each `count` long, in an order. Counts are words.

@@ -18,8 +18,14 @@ public struct Quantize: Edit {
         /// Whether tensors that came before in the files count for the rules, and not those in the layers below: when the
         /// output has the input's shards, llama-quantize goes through them in that order.
         public var keepsFileOrder = false
+        /// How much the columns of the weights matter; `nil` when all count the same.
+        public var importance: Importance? { didSet { hasImportance = importance != nil } }
         /// Whether values are rounded by the importance of their columns: some mixtures then choose otherwise.
         public var hasImportance = false
+        /// Whether weights may be NaN or infinite.
+        public var allowsNonfinite = false
+        /// Whether weights that are quantized already may be quantized again in another type.
+        public var allowsRequantize = false
 
         /// A mixture with nothing else asked for.
         public init(_ mixture: Mixture) { self.mixture = mixture }
@@ -44,7 +50,9 @@ public struct Quantize: Edit {
                         file: checkpoint.path, "types of single tensors are chosen in GGUF only",
                         hint: "name the output x.gguf")
                 }
-                return try Cast(to: mixture.base).apply(to: checkpoint)
+                let result = try Cast(to: mixture.base).apply(to: checkpoint)
+                _ = try unmeasured(from: checkpoint, to: result)
+                return result
             }
             throw CheckpointError(
                 file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot hold",
@@ -53,10 +61,12 @@ public struct Quantize: Edit {
         var result = checkpoint
         for (place, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {
             guard let choice else { continue }
-            result.tensors[place] = try checkpoint.tensors[place].recoded(as: choice.used, file: checkpoint.path)
+            result.tensors[place] = try recoded(checkpoint.tensors[place], as: choice.used, file: checkpoint.path)
         }
         result.metadata["general.quantization_version"] = .u32(2)
         result.metadata["general.file_type"] = .u32(mixture.fileType)
+        _ = try unmeasured(from: checkpoint, to: result)
+        settings.importance?.record(in: &result)
         return result
     }
 

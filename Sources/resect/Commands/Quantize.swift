@@ -31,16 +31,29 @@ struct QuantizeCommand: ParsableCommand {
 
     @OptionGroup var mixture: MixtureOptions
     @OptionGroup var packed: PackedOptions
+    @OptionGroup var inputs: QuantizeInputs
+
+    @Option(
+        name: .customLong("imatrix-dropped"),
+        help: ArgumentHelp(
+            "Which layers of the model that the importance matrix was measured on were cut since.", valueName: "a:b"))
+    var imatrixDropped: LayerRange?
+
     @OptionGroup var common: CommonOptions
 
-    func validate() throws { try mixture.validate(with: output) }
+    func validate() throws {
+        try mixture.validate(with: output)
+        if imatrixDropped != nil, inputs.imatrix == nil {
+            throw ValidationError("--imatrix-dropped says what --imatrix was measured on; name that too")
+        }
+    }
 
     func run() throws {
         if let type = PackedType(named: type) {
-            guard mixture.isEmpty else {
+            guard mixture.isEmpty, inputs.imatrix == nil else {
                 throw ValidationError(
-                    "--tensor-type, --output-type, --embedding-type, --pure and --keep-split are not for the types of "
-                        + "folders: \(PackedType.names)")
+                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split and --imatrix are not for the "
+                        + "types of folders: \(PackedType.names)")
             }
             return try PackedQuantization(type: type, options: packed, output: output, common: common).run(model.open())
         }
@@ -48,13 +61,17 @@ struct QuantizeCommand: ParsableCommand {
             throw ValidationError(
                 "--group-size, --symmetric and --asymmetric are for the types of folders: \(PackedType.names)")
         }
-        let settings = try mixture.settings(Mixture.asked(type))
+        var settings = try mixture.settings(Mixture.asked(type))
+        let matrix = try inputs.matrix()
+        inputs.apply(to: &settings, matrix: matrix, dropped: imatrixDropped?.range ?? 0..<0)
         let checkpoint = try model.openPlain()
         let converted = try Convert(to: mixture.form(of: output, for: checkpoint)).apply(to: checkpoint)
         let quantize = Quantize(settings)
         let result = try quantize.apply(to: converted)
         let fallbacks = try quantize.fallbacks(in: converted)
         for fallback in fallbacks.grouped { common.note(fallback) }
+        let unmeasured = try quantize.unmeasured(from: converted, to: result)
+        common.noteUnmeasured(unmeasured, in: matrix)
         var write = WriteRun(output: output, common: common)
         write.keepsShards = mixture.keepSplit
         write.extra = [
@@ -62,6 +79,7 @@ struct QuantizeCommand: ParsableCommand {
             ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),
         ]
         if !fallbacks.isEmpty { write.extra.append(("fallbacks", .array(fallbacks.map(\.json)))) }
+        if let matrix { write.extra.append(("importance", matrix.json(unmeasured: unmeasured.count))) }
         try write.write(result)
     }
 }

@@ -26,6 +26,8 @@ struct Shrink: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type of the weights; they keep theirs by default.", valueName: "type"))
     var type: String?
 
+    @OptionGroup var inputs: QuantizeInputs
+
     @Option(name: .long, help: ArgumentHelp("Another text to judge by.", valueName: "text"))
     var evaluation: String?
 
@@ -36,6 +38,9 @@ struct Shrink: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if type == nil, inputs.imatrix != nil {
+            throw ValidationError("--imatrix is of use for a quantization; say which with --type")
+        }
         if output.isStream {
             throw ValidationError(
                 "shrink measures what it has written, so the output needs a name; cut and quantize take -o -")
@@ -44,6 +49,7 @@ struct Shrink: ParsableCommand {
 
     func run() throws {
         let mixture = try type.map { name throws(CheckpointError) in try Mixture.asked(name) }
+        let matrix = try inputs.matrix()
         // What is measured has plain weights; what is written has those of the model.
         let model = try model.open()
         let checkpoint = try UnpackWeights(to: .f32).apply(to: model)
@@ -56,14 +62,19 @@ struct Shrink: ParsableCommand {
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
         var write = WriteRun(output: output, common: common)
-        try checkOutput(model, size, mixture, write)
+        let quantize = mixture.map { mixture in
+            var settings = Quantize.Settings(mixture)
+            inputs.apply(to: &settings, matrix: matrix)
+            return Quantize(settings)
+        }
+        try checkOutput(model, size, quantize, write)
         let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
-        let result = try edited(model, best.layers, mixture)
+        let result = try edited(model, best.layers, quantize)
         common.note(BlockChooser.words(best.layers, of: count))
         if !common.json { BlockReport.print(loss) }
         write.dropped = best.layers
@@ -80,30 +91,40 @@ struct Shrink: ParsableCommand {
     }
 
     /// What happens to the weights that stay.
-    private func otherEdits(_ mixture: Mixture?, for checkpoint: Checkpoint) -> [any Edit] {
+    private func otherEdits(_ quantize: Quantize?, for checkpoint: Checkpoint) -> [any Edit] {
         let convert = Convert(to: output.form(for: checkpoint))
-        return mixture.map { [UnpackWeights(to: .f32), convert, Quantize($0)] } ?? [convert]
+        return quantize.map { [UnpackWeights(to: .f32), convert, $0] } ?? [convert]
     }
 
+    /// The importance matrix is that of the whole model: each layer that stays has the weights of the one that it was.
     private func edited(
-        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ mixture: Mixture?
+        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ quantize: Quantize?
     ) throws -> Checkpoint {
-        try checkpoint.applying([CutLayers(layers: layers)] + otherEdits(mixture, for: checkpoint))
+        var settings = quantize?.settings
+        if let matrix = settings?.importance?.matrix { settings?.importance = Importance(matrix, dropped: layers) }
+        return try checkpoint.applying(
+            [CutLayers(layers: layers)] + otherEdits(settings.map(Quantize.init), for: checkpoint))
     }
 
     /// Finds what can go wrong with the output before the minutes of computing.
     private func checkOutput(
-        _ checkpoint: Checkpoint, _ size: Int, _ mixture: Mixture?, _ write: WriteRun
+        _ checkpoint: Checkpoint, _ size: Int, _ quantize: Quantize?, _ write: WriteRun
     ) throws {
         guard output.form(for: checkpoint) != .safetensors else {
             throw CheckpointError(
                 file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
                 hint: "name a folder or x.gguf")
         }
-        _ = try checkpoint.applying(otherEdits(mixture, for: checkpoint))
+        let edits = otherEdits(quantize, for: checkpoint)
+        let converted = try checkpoint.applying(Array(edits.dropLast(quantize == nil ? 0 : 1)))
+        if let quantize {
+            let whole = try quantize.apply(to: converted)
+            common.noteUnmeasured(
+                try quantize.unmeasured(from: converted, to: whole), in: quantize.settings.importance?.matrix)
+        }
         // Any block of the size will do for names and space; one that cannot be cut is a matter of the choice.
         guard let layers = SimpleBlock.layers(size: size, of: checkpoint.layerCount) else { return }
-        if let planned = try? edited(checkpoint, layers, mixture) { try write.check(planned) }
+        if let planned = try? edited(checkpoint, layers, quantize) { try write.check(planned) }
     }
 
     private func report(

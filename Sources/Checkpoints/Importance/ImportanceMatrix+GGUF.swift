@@ -1,0 +1,81 @@
+internal import Formats
+
+// A GGUF file with three keys and some tensors for each matrix X of the model, all F32:
+//
+//     imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size
+//     X.in_sum2     [matrices, columns]   sums of squares of what each column was multiplied with
+//     X.counts      [matrices, 1]         how many rows are in the sums; one for all when there is one
+//     X.in_sum      like X.in_sum2        plain sums, which nothing here needs
+
+extension ImportanceMatrix {
+    private static let sumSuffix = ".in_sum2"
+    private static let countSuffix = ".counts"
+    private static let keys = ["imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"]
+
+    /// Reads the GGUF form.
+    static func readGGUF(_ file: MappedFile) throws(CheckpointError) -> Contents {
+        let parsed = try GGUF.read(file)
+        guard parsed.tensors.contains(where: { $0.name.hasSuffix(sumSuffix) }) else {
+            let type = parsed.metadata["general.type"]?.string.map { " ('\($0)')" } ?? ""
+            throw CheckpointError(
+                file: file.path, "is a GGUF file\(type) without sums of importance",
+                hint: "llama-imatrix -m MODEL -f TEXT -o imatrix.gguf makes an importance matrix")
+        }
+        var contents = Contents()
+        for key in keys where parsed.metadata[key] == nil {
+            throw CheckpointError(file: file.path, "has no \(key), which llama-imatrix writes")
+        }
+        contents.datasets = (parsed.metadata["imatrix.datasets"]?.array ?? []).compactMap(\.string)
+        guard let chunks = parsed.metadata["imatrix.chunk_count"]?.int, UInt32(exactly: chunks) != nil else {
+            throw CheckpointError(file: file.path, "has an imatrix.chunk_count that is no number of chunks")
+        }
+        contents.chunkCount = chunks
+        var counts: [ExactString: Tensor] = [:]
+        for tensor in parsed.tensors where tensor.name.hasSuffix(countSuffix) {
+            counts[ExactString(String(tensor.name.dropLast(countSuffix.count)))] = tensor
+        }
+        for tensor in parsed.tensors where tensor.name.hasSuffix(sumSuffix) {
+            let name = ExactString(String(tensor.name.dropLast(sumSuffix.count)))
+            guard let count = counts.removeValue(forKey: name) else {
+                throw CheckpointError(file: file.path, tensor: name.text, "has sums and no counts")
+            }
+            contents.entries[name] = try entry(name.text, sums: tensor, counts: count, file: file)
+        }
+        if let left = counts.keys.min(by: { $0.text < $1.text }) {
+            throw CheckpointError(file: file.path, tensor: left.text, "has counts and no sums")
+        }
+        return contents
+    }
+
+    private static func entry(
+        _ name: String, sums: Tensor, counts: Tensor, file: MappedFile
+    ) throws(CheckpointError) -> Entry {
+        func wrong(_ problem: String) -> CheckpointError {
+            CheckpointError(file: file.path, tensor: name, problem)
+        }
+        guard sums.dtype == .f32, counts.dtype == .f32 else {
+            throw wrong("has sums in \(sums.dtype) and counts in \(counts.dtype); both are F32")
+        }
+        guard sums.count > 0, counts.count > 0, sums.count % counts.count == 0 else {
+            throw wrong("has \(sums.count.grouped) sums and \(counts.count.grouped) counts, which do not divide them")
+        }
+        guard let range = sums.recipe.mappedRange, let countRange = counts.recipe.mappedRange else {
+            throw CheckpointError(
+                file: file.path, "is a big-endian file", hint: "measure it on a machine like this one")
+        }
+        try check(range, of: name)
+        let bytes = countRange.bytes(0, countRange.byteCount)
+        defer { withExtendedLifetime(file) {} }
+        var divisors: [Float?] = []
+        divisors.reserveCapacity(counts.count)
+        for place in 0..<counts.count {
+            // llama.cpp rounds to whole numbers, of which f32 holds what it holds.
+            let count = bytes.float(at: place).rounded(.toNearestOrAwayFromZero)
+            guard count >= 0, count.isFinite else {
+                throw wrong("has the count \(bytes.float(at: place)) for matrix \(place)")
+            }
+            divisors.append(count > 0 ? count : nil)
+        }
+        return Entry(sums: range, divisors: divisors)
+    }
+}

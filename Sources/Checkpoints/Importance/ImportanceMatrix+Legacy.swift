@@ -1,0 +1,77 @@
+internal import Formats
+
+// The form before GGUF, little-endian, without a magic number:
+//
+//     i32 entries
+//     entries:  i32 bytes, name;  i32 calls;  i32 values, f32 each: means of squares times calls
+//     at the end, or nothing:  i32 chunks;  i32 bytes, the name of the text
+
+extension ImportanceMatrix {
+    /// The fewest bytes of an entry: a name of one letter and one value.
+    private static let minimumEntry = 17
+    /// What an entry takes in memory, about, without its name.
+    private static let entryMemory = 256
+
+    /// Reads the older form. What is not one is recognized by its end: an entry, or the end of the file, is missed.
+    static func readLegacy(_ file: MappedFile) throws(CheckpointError) -> Contents {
+        var reader = ByteReader(file)
+        defer { withExtendedLifetime(file) {} }
+        let count = try reader.integer(Int32.self, "the number of entries")
+        guard count > 0, Int(count) <= reader.left / minimumEntry else {
+            throw CheckpointError(
+                file: file.path,
+                "is neither a GGUF file nor an older importance matrix: as such it would hold "
+                    + "\(count.grouped) tensors in \(file.byteCount.grouped) bytes",
+                hint: "llama-imatrix -m MODEL -f TEXT -o imatrix.gguf makes an importance matrix")
+        }
+        var contents = Contents()
+        for _ in 0..<count {
+            let name = try text(&reader, "the name of a tensor")
+            guard !name.isEmpty, !name.utf8.contains(0) else {
+                throw reader.error("the name of a tensor is empty, or holds a zero byte")
+            }
+            try reader.spend(entryMemory, "the name of a tensor")
+            let calls = try reader.integer(Int32.self, "how often '\(name)' was used")
+            let sums = try values(&reader, of: name, file: file)
+            try check(sums, of: name)
+            let entry = Entry(sums: sums, divisors: [calls > 0 ? Float(calls) : 1])
+            guard contents.entries.updateValue(entry, forKey: ExactString(name)) == nil else {
+                throw CheckpointError(file: file.path, tensor: name, "stands twice")
+            }
+        }
+        if reader.left > 0 {
+            contents.chunkCount = Int(max(0, try reader.integer(Int32.self, "the number of chunks")))
+            let dataset = try text(&reader, "the name of the text")
+            if !dataset.isEmpty { contents.datasets = [dataset] }
+        }
+        guard reader.left == 0 else {
+            throw reader.error("\(reader.left.grouped) bytes follow the end of the importance matrix")
+        }
+        return contents
+    }
+
+    /// The place of the values of an entry.
+    private static func values(
+        _ reader: inout ByteReader, of name: String, file: MappedFile
+    ) throws(CheckpointError) -> MappedRange {
+        let count = try reader.integer(Int32.self, "the number of values of '\(name)'")
+        guard count > 0 else { throw reader.error("'\(name)' has \(count) values") }
+        let byteCount = Int(count) * width  // fits: below 2^33
+        let start = reader.position
+        _ = try reader.take(byteCount, "the values of '\(name)'")
+        return MappedRange(file: file, byteOffset: start, byteCount: byteCount)
+    }
+
+    private static func text(
+        _ reader: inout ByteReader, _ what: @autoclosure () -> String
+    ) throws(CheckpointError) -> String {
+        let count = try reader.integer(Int32.self, "the length of \(what())")
+        guard count >= 0 else { throw reader.error("\(what()) has \(count) bytes") }
+        let bytes = try reader.take(Int(count), what())
+        try reader.spend(Int(count), what())
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw reader.error("\(what()) is not UTF-8")
+        }
+        return text
+    }
+}

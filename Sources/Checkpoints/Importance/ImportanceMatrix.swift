@@ -1,0 +1,121 @@
+internal import Formats
+
+/// How much each column of a model's matrices matters, as llama.cpp's llama-imatrix measures it on a text: the mean of the
+/// squares of what the column was multiplied with.
+///
+/// Values stay in the file until rows are encoded.
+public struct ImportanceMatrix: Sendable {
+    /// The path, as the user named it.
+    public let path: String
+    /// What was measured for each tensor, by its GGUF name.
+    private let entries: [ExactString: Entry]
+    /// The texts that it was measured on, as the file names them.
+    public let datasets: [String]
+    /// How many pieces of the text were run; 0 when the file does not say.
+    public let chunkCount: Int
+    /// How many layers the measured model has at least, by the names of the entries.
+    public let layerCount: Int
+    /// The file.
+    package let source: MappedFile
+
+    /// The sums of one tensor.
+    public struct Entry: Sendable {
+        /// f32, one for each column of each matrix, at any address.
+        private let sums: MappedRange
+        /// What the sums are divided by, one for each of as many equal parts; `nil` for a part that nothing was multiplied
+        /// with, where all columns count the same.
+        private let divisors: [Float?]
+
+        /// How many weights there are.
+        public let count: Int
+
+        /// Checked sums.
+        ///
+        /// - Precondition: the range holds f32, in as many equal parts as there are divisors.
+        init(sums: MappedRange, divisors: [Float?]) {
+            count = sums.byteCount / ImportanceMatrix.width
+            precondition(!divisors.isEmpty && count % divisors.count == 0)
+            self.sums = sums
+            self.divisors = divisors
+        }
+
+        /// The weights of some columns, counted through all matrices, as llama-quantize computes them.
+        ///
+        /// - Precondition: the columns are below `count`.
+        public func weights(_ columns: Range<Int>) -> [Float] {
+            precondition(columns.lowerBound >= 0 && columns.upperBound <= count)
+            let part = count / divisors.count
+            defer { withExtendedLifetime(sums.file) {} }
+            let bytes = sums.rows(columns, ImportanceMatrix.width)
+            return columns.indices.map { column in
+                guard let divisor = divisors[column / part] else { return 1 }
+                let place = column - columns.lowerBound
+                return bytes.float(at: place) / divisor
+            }
+        }
+    }
+
+    /// Bytes in a sum.
+    static let width = MemoryLayout<Float>.size
+
+    /// What was read of a file.
+    struct Contents {
+        var entries: [ExactString: Entry] = [:]
+        var datasets: [String] = []
+        var chunkCount = 0
+    }
+
+    /// Opens an importance matrix, in the form of a GGUF file or the one before it.
+    ///
+    /// - Throws: when the file is none, or holds sums that are no sums of squares.
+    public init(path: String) throws(CheckpointError) {
+        let file = try MappedFile(path: path)
+        if file.byteCount == 0 { throw CheckpointError(file: path, "is empty") }
+        let isGGUF = file.bytes.starts(with: GGUF.magic)
+        let contents = try isGGUF ? ImportanceMatrix.readGGUF(file) : ImportanceMatrix.readLegacy(file)
+        self.path = path
+        source = file
+        entries = contents.entries
+        datasets = contents.datasets
+        chunkCount = contents.chunkCount
+        let layers = contents.entries.keys.compactMap { LayerPattern.layer(ofGGUF: $0.text) }
+        layerCount = layers.max().map { $0 + 1 } ?? 0
+    }
+
+    /// How many tensors were measured.
+    public var count: Int { entries.count }
+
+    /// What was measured for a tensor.
+    public func entry(_ tensor: String) -> Entry? { entries[ExactString(tensor)] }
+
+    /// Holds the sums of a tensor against what sums of squares can be.
+    static func check(_ sums: MappedRange, of tensor: String) throws(CheckpointError) {
+        let bytes = sums.bytes(0, sums.byteCount)
+        defer { withExtendedLifetime(sums.file) {} }
+        for place in 0..<sums.byteCount / width {
+            let value = bytes.float(at: place)
+            guard value >= 0, value.isFinite else {
+                throw CheckpointError(
+                    file: sums.file.path, tensor: tensor,
+                    "has the sum \(value) for column \(place), which is no sum of squares",
+                    hint: "measure it again; llama-imatrix of a model that gives NaN writes such sums")
+            }
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// A little-endian f32, counted from the start.
+    func float(at place: Int) -> Float {
+        let start = place * ImportanceMatrix.width  // fits: a place in the bytes
+        return Float(bitPattern: UInt32(littleEndian: loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+    }
+}
+
+extension LayerPattern {
+    /// The layer of a tensor by its GGUF name, `blk.3.attn_q.weight`; `nil` outside the layers.
+    package static func layer(ofGGUF name: String) -> Int? {
+        guard let (prefix, layer) = split(name), prefix == "blk." else { return nil }
+        return layer
+    }
+}

@@ -1,0 +1,77 @@
+"""`quantize --imatrix` against llama-quantize: both forms of an importance matrix of SmolLM2, whole and through cuts."""
+
+import imatrices
+import tensorfiles
+from models import gguf_path, imatrix
+from tools import CALIBRATION, EVALUATION, THREADS, folder, llama, resect, resect_json
+
+MIXTURES = ("Q4_0", "Q4_K_M", "IQ4_XS", "Q2_K")
+CUT = (12, 20)
+
+
+def check(checks):
+    model = gguf_path("smollm2")
+    with folder() as work:
+        for form in ("gguf", "dat"):
+            for mixture in MIXTURES if form == "gguf" else ("Q4_0", "Q4_K_M"):
+                label = f"importance {form} {mixture}"
+                with checks.section(label):
+                    ours, theirs = f"{work}/ours.gguf", f"{work}/theirs.gguf"
+                    llama("llama-quantize", "--imatrix", imatrix(form), model, theirs, mixture, THREADS)
+                    resect("quantize", model, "-o", ours, "--type", mixture, "--imatrix", imatrix(form), "--force")
+                    equal(checks, label, ours, theirs)
+        with checks.section("importance through a cut"):
+            cut(checks, model, work)
+        with checks.section("importance through shrink"):
+            shrink(checks, model, work)
+
+
+def equal(checks, label, ours, theirs):
+    checks.equal(f"{label}: tensors equal llama-quantize's", tensorfiles.tensor_differences(
+        tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
+    # llama-quantize writes the whole path of the matrix, and we its name.
+    values = [tensorfiles.gguf_metadata(path) for path in (ours, theirs)]
+    checks.equal(f"{label}: metadata equals llama-quantize's", tensorfiles.value_differences(
+        *values, exempt=("quantize.imatrix.file",)))
+
+
+def renumbered(path, start, end):
+    """The matrix as it would be of a model without some layers."""
+    entries = {tensorfiles.renumber(name, start, end): entry for name, entry in imatrices.read(imatrix()).items()}
+    entries.pop(None)
+    imatrices.write(path, entries)
+
+
+def cut(checks, model, work):
+    start, end = CUT
+    short, matrix, ours, theirs = (f"{work}/{name}.gguf" for name in ("cut", "matrix", "cut-ours", "cut-theirs"))
+    resect("cut", model, "-o", short, "--layers", f"{start}:{end}")
+    renumbered(matrix, start, end)
+    for mixture in ("Q4_0", "Q4_K_M"):
+        llama("llama-quantize", "--imatrix", matrix, short, theirs, mixture, THREADS)
+        resect("quantize", short, "-o", ours, "--type", mixture, "--imatrix", imatrix(),
+               "--imatrix-dropped", f"{start}:{end}", "--force")
+        checks.equal(f"a cut model and the matrix of the whole one, {mixture}: tensors equal llama-quantize's with the "
+                     "matrix renumbered", tensorfiles.tensor_differences(
+                         tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
+    # llama-quantize cuts too; types that do not depend on the number of layers are then the same.
+    pruned = ",".join(map(str, range(start, end)))
+    llama("llama-quantize", "--pure", "--imatrix", imatrix(), "--prune-layers", pruned, model, theirs, "Q4_0", THREADS)
+    resect("quantize", short, "-o", ours, "--type", "Q4_0", "--pure", "--imatrix", imatrix(),
+           "--imatrix-dropped", f"{start}:{end}", "--force")
+    checks.equal("a cut model, Q4_0 throughout: tensors equal those of llama-quantize --prune-layers",
+                 tensorfiles.tensor_differences(tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
+
+
+def shrink(checks, model, work):
+    """The block is chosen by shrink itself; the layers that stay have the weights of those that they were."""
+    ours, short, matrix, theirs = (f"{work}/{name}.gguf" for name in ("small", "short", "renumbered", "expected"))
+    small = ("--context", 64, "--samples", 2, "--evaluation-samples", 2)
+    answer = resect_json("shrink", model, "-o", ours, "--corpus", CALIBRATION, "--evaluation", EVALUATION, "--drop", 8,
+                         "--type", "Q4_K_M", "--imatrix", imatrix(), *small)
+    start, end = map(int, answer["dropped"].split(":"))
+    resect("cut", model, "-o", short, "--layers", f"{start}:{end}")
+    renumbered(matrix, start, end)
+    llama("llama-quantize", "--imatrix", matrix, short, theirs, "Q4_K_M", THREADS)
+    checks.equal(f"shrink without {start}:{end}: tensors equal llama-quantize's of the same cut",
+                 tensorfiles.tensor_differences(tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
