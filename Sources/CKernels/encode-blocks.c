@@ -212,7 +212,8 @@ BODY void write_q8_0(const float *restrict x, void *restrict output, size_t coun
             // Halves round away from zero: the largest float below one half, added and cut.
             const float value = x[j] * inverse;
             const float moved = value + __builtin_copysignf(0.49999997f, value);
-            block[2 + j] = (uint8_t)(int8_t)(int)(moved > -129.0f && moved < 129.0f ? moved : 0);
+            // What is larger than the scale says, which a NaN before it can bring about, keeps its low byte.
+            block[2 + j] = (uint8_t)(int)(moved >= -0x1p31f && moved < 0x1p31f ? moved : 0);
         }
     }
 }

@@ -20,6 +20,9 @@ struct QuantizeInputs: ParsableArguments {
     @Flag(name: .long, help: "Quantize weights also where they are NaN or infinite.")
     var allowNonfinite = false
 
+    /// Whether none is given.
+    var isEmpty: Bool { imatrix == nil && !allowRequantize && !allowNonfinite }
+
     /// The importance matrix that is asked for.
     func matrix() throws(CheckpointError) -> ImportanceMatrix? {
         try imatrix.map { path throws(CheckpointError) in try ImportanceMatrix(path: path) }

@@ -176,6 +176,17 @@ struct EncodeTests {
         #expect(decoded(.bf16, encoded(.bf16, [.nan, -.nan]), count: 2).allSatisfy { $0.isNaN })
     }
 
+    @Test("a NaN makes Q8_0 forget what came before it, and what does not fit keeps its low byte, as in ggml")
+    func overflow() {
+        var values = Array(repeating: Float(0), count: 32)
+        (values[0], values[1], values[2], values[30], values[31]) = (1000, -3, 1e30, .nan, 1)
+        // 127,000 and -381, of which one byte is left, and a number that no integer holds.
+        let expected: [UInt8] = [0x08, 0x20, 0x18, 0x83, 0] + Array(repeating: 0, count: 28) + [127]
+        for instructions in InstructionSet.available {
+            #expect(encoded(.q8_0, values, by: instructions) == expected)
+        }
+    }
+
     @Test("zeros stay zeros", arguments: DType.encoded)
     func zeros(dtype: DType) {
         let zeros = Array(repeating: Float(0), count: dtype.blockCount * 3)

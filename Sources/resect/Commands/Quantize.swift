@@ -50,10 +50,10 @@ struct QuantizeCommand: ParsableCommand {
 
     func run() throws {
         if let type = PackedType(named: type) {
-            guard mixture.isEmpty, inputs.imatrix == nil else {
+            guard mixture.isEmpty, inputs.isEmpty else {
                 throw ValidationError(
-                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split and --imatrix are not for the "
-                        + "types of folders: \(PackedType.names)")
+                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix, --allow-requantize "
+                        + "and --allow-nonfinite are not for the types of folders: \(PackedType.names)")
             }
             return try PackedQuantization(type: type, options: packed, output: output, common: common).run(model.open())
         }
