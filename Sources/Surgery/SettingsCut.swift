@@ -39,7 +39,7 @@ struct SettingsCut {
             result = try language(config)
         }
         for key in ["quantization_config", "quantization"] {
-            if let quantization = result[key] { result[key] = renamed(quantization, pattern) }
+            if let quantization = result[key] { result[key] = try renamed(quantization, pattern) }
         }
         return result
     }
@@ -108,28 +108,46 @@ struct SettingsCut {
     }
 
     /// Layer numbers inside module names: the ignore lists of quantizers.
-    private func renamed(_ value: JSON, _ pattern: LayerPattern) -> JSON {
-        func name(_ text: String) -> String? {
+    private func renamed(_ value: JSON, _ pattern: LayerPattern) throws(CheckpointError) -> JSON {
+        func name(_ text: String) throws(CheckpointError) -> String? {
+            if SettingsCut.isPatternOfLayers(text) {
+                throw refused("quantization_config", "has the pattern '\(text)', which names layers by number")
+            }
             // Module names end with the layer or go on with a dot; the pattern wants the dot.
             guard let layer = pattern.layer(of: text + ".") else { return text }
             return renumbered(layer).map { String(pattern.renumber(text + ".", to: $0).dropLast()) }
         }
         switch value {
-        case .string(let text): return .string(name(text) ?? text)
+        case .string(let text): return .string(try name(text) ?? text)
         case .array(let list):
-            return .array(
-                list.compactMap { entry in
-                    guard let text = entry.string else { return renamed(entry, pattern) }
-                    return name(text).map(JSON.string)
-                })
+            var result: [JSON] = []
+            for entry in list {
+                guard let text = entry.string else {
+                    result.append(try renamed(entry, pattern))
+                    continue
+                }
+                if let name = try name(text) { result.append(.string(name)) }
+            }
+            return .array(result)
         case .object(let object):
-            return .object(
-                JSONObject(
-                    object.members.compactMap { key, value in
-                        name(key).map { ($0, renamed(value, pattern)) }
-                    }))
+            var result = JSONObject()
+            for (key, value) in object.members {
+                if let name = try name(key) { result[name] = try renamed(value, pattern) }
+            }
+            return .object(result)
         default: return value
         }
+    }
+
+    /// Whether a text is a regular expression (`re:`, or `-:` and `+:` of GPTQ) with a number behind `layers`: what that
+    /// matches cannot be said of other numbers.
+    private static func isPatternOfLayers(_ text: String) -> Bool {
+        guard ["re:", "-:", "+:"].contains(where: text.hasPrefix), let range = text.firstRange(of: "layers") else {
+            return false
+        }
+        let next = text[range.upperBound...].drop { #"\.[](|^?:"#.contains($0) }
+        // A class of all digits is every layer.
+        return next.first?.isNumber == true && !next.hasPrefix("0-9")
     }
 
     // MARK: GGUF

@@ -5,12 +5,21 @@ internal import Surgery
 
 /// What can be chosen of the forms that are written to folders.
 struct PackedOptions: ParsableArguments {
+    /// What the command says of these types.
+    static let discussion = """
+        W4A16, GPTQ, AWQ and MLX4 are for folders: the weights of the Linears are packed as compressed-tensors, GPTQ, AWQ \
+        and MLX have them, and everything else stays; for MLX, embeddings are packed too. A folder in one of these forms \
+        is repacked exactly where the other one can hold its scales and offsets. NVFP4 and MXFP4 are packed as \
+        compressed-tensors reads them too, NF4 and FP4 as bitsandbytes does; with --double-quant the weights are read \
+        before anything is written.
+        """
+
     @Option(
         name: .long,
-        help: ArgumentHelp("Weights that share a scale, for the types of folders: 128, 64 or 32.", valueName: "n"))
+        help: ArgumentHelp("Weights that share a scale, for W4A16, GPTQ, AWQ, MLX4: 128, 64, 32.", valueName: "n"))
     var groupSize: Int?
 
-    @Flag(help: "Whether groups have an offset of their own, for W4A16; they have none by default.")
+    @Flag(help: "Whether groups have an offset of their own, for W4A16 and GPTQ; they have none by default.")
     var symmetry: Symmetry?
 
     @Option(
@@ -21,7 +30,26 @@ struct PackedOptions: ParsableArguments {
     @Flag(name: .long, help: "Quantize the scales too, for NF4 and FP4.")
     var doubleQuant = false
 
-    var isEmpty: Bool { groupSize == nil && symmetry == nil && blockSize == nil && !doubleQuant }
+    @Option(name: .long, help: ArgumentHelp("How GPTQ's offsets are stored.", valueName: "version"))
+    var checkpointFormat: GPTQVersion?
+
+    var isEmpty: Bool {
+        groupSize == nil && symmetry == nil && blockSize == nil && !doubleQuant && checkpointFormat == nil
+    }
+
+    /// Refuses what the type has no use for.
+    func check(for type: PackedType) throws {
+        let uses: [(option: String, isSet: Bool, types: [PackedType])] = [
+            ("--group-size", groupSize != nil, [.w4a16, .gptq, .awq, .mlx4]),
+            ("--symmetric and --asymmetric", symmetry != nil, [.w4a16, .gptq]),
+            ("--checkpoint-format", checkpointFormat != nil, [.gptq]),
+            ("--block-size", blockSize != nil, [.nf4, .fp4]), ("--double-quant", doubleQuant, [.nf4, .fp4]),
+        ]
+        for (option, isSet, types) in uses where isSet && !types.contains(type) {
+            let names = types.map(\.rawValue).joined(separator: " ")
+            throw ValidationError("\(option) cannot be chosen for \(type.rawValue), only for \(names)")
+        }
+    }
 
     var settings: PackSettings {
         var settings = PackSettings()
@@ -29,8 +57,15 @@ struct PackedOptions: ParsableArguments {
         settings.isSymmetric = symmetry.map { $0 == .symmetric }
         settings.blockSize = blockSize
         settings.isDouble = doubleQuant
+        settings.isSecondVersion = checkpointFormat == .second
         return settings
     }
+}
+
+/// The versions of GPTQ's layout, as its configuration names them.
+enum GPTQVersion: String, ExpressibleByArgument, CaseIterable {
+    case first = "gptq"
+    case second = "gptq_v2"
 }
 
 /// Whether codes are about zero, or about an offset that each group has.
@@ -43,29 +78,60 @@ struct PackedQuantization {
     let type: PackedType
     let options: PackedOptions
     let output: OutputOptions
+    let allowsRequantize: Bool
     let common: CommonOptions
 
     func run(_ checkpoint: Checkpoint) throws {
+        try options.check(for: type)
         guard output.form(for: checkpoint) == .folder else {
             throw CheckpointError(
                 file: output.output, "\(type.rawValue) is stored in a folder with a configuration",
                 hint: "name a folder as the output")
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
-        let plan = try PackWeights(type, settings: options.settings).plan(folder)
+        let plan = try PackWeights(type, settings: options.settings).plan(folder, threads: common.threadCount)
+        if let first = plan.firstRounded, !allowsRequantize {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: first,
+                "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
+                hint: "quantize the original, or say --allow-requantize")
+        }
         for (reason, tensors) in plan.obstacles.groupedByReason {
             let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
             common.note("\(which): stays plain, \(reason)")
         }
         let result = plan.checkpoint
-        let parameters = checkpoint.form == .folder ? folder.parameterCount : checkpoint.parameterCount
-        let bits = Double(result.byteCount) * 8 / Double(max(1, parameters))
+        let bits = Double(result.byteCount) * 8 / Double(max(1, plan.parameterCount))
         var write = WriteRun(output: output, common: common)
         write.extra = [
             ("type", .string(type.rawValue)), ("bitsPerWeight", .double((bits * 1000).rounded() / 1000)),
             ("packed", .int(plan.packedCount)),
         ]
+        if plan.exactCount > 0 {
+            common.note(
+                "\(plan.exactCount) of \(plan.packedCount) weights are repacked exactly: codes, scales and offsets")
+            write.extra.append(("exact", .int(plan.exactCount)))
+        }
+        if plan.roundedCount > 0 { write.extra.append(("rounded", .array(try differences(plan)))) }
         try write.write(result)
+    }
+
+    /// Says what it costs to round weights that were packed before.
+    private func differences(_ plan: PackPlan) throws -> [JSON] {
+        let differences = try plan.differences(threads: common.threadCount)
+        if let worst = differences.max(by: { $0.maximum < $1.maximum }) {
+            let weights = plan.roundedCount == 1 ? "1 weight is" : "\(plan.roundedCount) weights are"
+            common.note(
+                "\(weights) rounded again; the largest difference is \(worst.maximum.short) in \(worst.tensor) "
+                    + "(root mean square \(worst.rootMeanSquare.short))")
+        }
+        return differences.map { difference in
+            .object(
+                JSONObject([
+                    ("name", .string(difference.tensor)), ("maxAbs", .double(difference.maximum)),
+                    ("rms", .double(difference.rootMeanSquare)),
+                ]))
+        }
     }
 }
 

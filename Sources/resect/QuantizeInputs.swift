@@ -20,8 +20,8 @@ struct QuantizeInputs: ParsableArguments {
     @Flag(name: .long, help: "Quantize weights also where they are NaN or infinite.")
     var allowNonfinite = false
 
-    /// Whether none is given.
-    var isEmpty: Bool { imatrix == nil && !allowRequantize && !allowNonfinite }
+    /// Whether only such are given as forms of folders understand too.
+    var suitFolders: Bool { imatrix == nil && !allowNonfinite }
 
     /// The importance matrix that is asked for.
     func matrix() throws(CheckpointError) -> ImportanceMatrix? {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
 
-    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut hash pack headers
+    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut hash pack headers matrices
 
 Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
 model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
@@ -23,13 +23,14 @@ import archiving  # noqa: E402
 import copying  # noqa: E402
 import digests  # noqa: E402
 import headers  # noqa: E402
+import matrices  # noqa: E402
 import models  # noqa: E402
 import passes  # noqa: E402
 import quantizing  # noqa: E402
 from tools import RESECT  # noqa: E402
 
 PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "hash": digests.measure,
-         "pack": archiving.measure, "headers": headers.measure}
+         "pack": archiving.measure, "headers": headers.measure, "matrices": matrices.measure}
 
 
 def table(rows):

@@ -100,7 +100,7 @@ struct ConvertTests {
                 "the rope scaling 'linear' has no positive 'factor'"
             ),
             ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
-            ("quantization_config", #"{"quant_method":"gptq"}"#, "is quantized with gptq"),
+            ("quantization_config", #"{"quant_method":"eetq"}"#, "is quantized with eetq"),
         ])
     func lies(key: String, value: String, message: String) throws {
         let json = try JSON.parse(value)

@@ -74,6 +74,15 @@ struct SettingsCutTests {
                 2..<4,
                 #"{"quantization_config":{"ignore":["lm_head","m.layers.1.mlp","m.layers.2"],"m.layers.3.w":{"bits":4}}}"#
             ),
+            SettingsCase(
+                #"{"quantization":{"bits":4,"m.layers.1.w":{"bits":8},"m.layers.2.w":false,"m.layers.5.w":false}}"#,
+                2..<4,
+                #"{"quantization":{"bits":4,"m.layers.1.w":{"bits":8},"m.layers.3.w":false}}"#),
+            SettingsCase(
+                #"{"quantization_config":{"ignore":["re:.*lm_head.*","re:m.layers.[0-9]+.gate"]}}"#, 2..<4,
+                #"{"quantization_config":{"ignore":["re:.*lm_head.*","re:m.layers.[0-9]+.gate"]}}"#),
+            SettingsCase(
+                #"{"quantization_config":{"ignore":["re:.*layers\\.(0|1)\\..*"]}}"#, 2..<4, "!names layers by number"),
             // The rest is kept, number text and all.
             SettingsCase(
                 #"{"x":1.0E-5,"num_hidden_layers":6,"y":null}"#, 0..<1, #"{"x":1.0E-5,"num_hidden_layers":5,"y":null}"#),

@@ -9,12 +9,18 @@ extension Safetensors {
     /// Lays out the weights of a folder as one file, or as several.
     ///
     /// - Parameter shards: the tensors of each file.
-    /// - Returns: the files, and the index when there are several.
+    /// - Returns: the files, and the index when there are several, or when MLX reads them.
     static func shardedLayout(
         _ checkpoint: Checkpoint, shards: [[Tensor]]
     ) throws(CheckpointError) -> (files: [OutputPlan.File], index: JSONObject?) {
         guard shards.count > 1 else {
-            return ([try layout(checkpoint, tensors: checkpoint.tensors, name: "model.safetensors")], nil)
+            let name = "model.safetensors"
+            // mlx-lm writes an index for one file too.
+            let isMLX = checkpoint.headerMetadata?["format"] == .string("mlx")
+            return (
+                [try layout(checkpoint, tensors: checkpoint.tensors, name: name)],
+                isMLX ? index(checkpoint, checkpoint.tensors.map { ($0.name, name) }) : nil
+            )
         }
         guard shards.count <= maximumShards else {
             throw CheckpointError(

@@ -105,7 +105,11 @@ struct OffsetWords: RowSource {
             try weight.writeLevels(rows: outputs, groups: groups, scales: levels.floats, offsets: offsets)
             // Outputs that are not there are zero, as the peers pad.
             codes.bytes.update(repeating: 0, count: eight * count)
-            for index in 0..<outputs.count * count { codes.bytes[index] = (UInt8(offsets[index]) &- less) & 15 }
+            for index in 0..<outputs.count * count {
+                // A file that changes while it is read must not stop the program; the writer finds it out at its end.
+                let offset = offsets[index]
+                codes.bytes[index] = ((offset >= 0 && offset < 16 ? UInt8(offset) : 0) &- less) & 15
+            }
             Nibbles.packRows(codes.bytes, order: order, into: line.words, count: count)
             for group in 0..<count {
                 base[isTransposed ? group * all.count + place : place * count + group] = line.words[group].littleEndian

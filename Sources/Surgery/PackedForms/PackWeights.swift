@@ -13,6 +13,12 @@ public enum PackedType: String, CaseIterable, Sendable {
     case nvfp4 = "NVFP4"
     /// compressed-tensors, E2M1 in groups of 32.
     case mxfp4 = "MXFP4"
+    /// GPTQ's layout, four bits.
+    case gptq = "GPTQ"
+    /// AWQ's layout for gemm, four bits.
+    case awq = "AWQ"
+    /// MLX's affine form, four bits.
+    case mlx4 = "MLX4"
 
     /// The form of that name, in any case.
     public init?(named name: String) {
@@ -31,6 +37,8 @@ public struct PackSettings: Sendable {
     public var blockSize: Int?
     /// Whether bitsandbytes quantizes the scales too.
     public var isDouble = false
+    /// Whether GPTQ's offsets are stored as they are: its second version. The first one stores them less one.
+    public var isSecondVersion = false
 
     /// The usual settings.
     public init() {}
@@ -54,30 +62,21 @@ public struct PackWeights: Edit {
         try plan(checkpoint).checkpoint
     }
 
-    /// The packed checkpoint, and what became of its matrices.
-    public struct Plan: Sendable {
-        /// The result.
-        public var checkpoint: Checkpoint
-        /// How many weights are packed.
-        public var packedCount = 0
-        /// Weights that would be packed and stay plain, with the reason.
-        public var obstacles: [(tensor: String, reason: String)] = []
-    }
-
-    /// Plans what is packed; no weight is read.
+    /// Plans what is packed; of packed sources all scales are read, and no code.
     ///
     /// - Throws: when the settings are not possible, or nothing can be packed.
-    public func plan(_ checkpoint: Checkpoint) throws(CheckpointError) -> Plan {
+    public func plan(_ checkpoint: Checkpoint, threads: Int = 1) throws(CheckpointError) -> PackPlan {
         guard checkpoint.form == .folder, checkpoint.config != nil else {
             throw CheckpointError(
                 file: checkpoint.path,
                 "\(type.rawValue) is stored in a folder with a config.json, which this output is not",
                 hint: "name a folder as the output")
         }
-        let target = try target()
+        let packed = try PackedSource(checkpoint, threads: threads)
+        let target = try target(packed)
         let source = try UnpackWeights().apply(to: checkpoint)
         let modules = LinearModules(source)
-        var plan = Plan(checkpoint: source)
+        var plan = PackPlan(checkpoint: source)
         var plain: [String] = []
         plan.checkpoint.tensors = []
         for tensor in source.tensors {
@@ -85,8 +84,7 @@ public struct PackWeights: Edit {
             let isWanted = kind == .linear || (target.packsEmbeddings && (kind == .embedding || kind == .output))
             let obstacle = isWanted ? target.obstacle(tensor.shape) : nil
             if isWanted, obstacle == nil {
-                plan.checkpoint.tensors += try target.parts(of: tensor, in: source)
-                plan.packedCount += 1
+                try pack(tensor, packed, target, in: source, &plan)
                 continue
             }
             plan.checkpoint.tensors.append(tensor)
@@ -104,13 +102,44 @@ public struct PackWeights: Edit {
         return plan
     }
 
-    /// The form with its settings.
-    private func target() throws(CheckpointError) -> any PackedTarget {
+    /// Packs one weight: with the codes that it has, where the form can say what they mean, else by rounding.
+    private func pack(
+        _ tensor: Tensor, _ packed: PackedSource, _ target: any PackedTarget, in source: Checkpoint,
+        _ plan: inout PackPlan
+    ) throws(CheckpointError) {
+        let module = String(tensor.name.dropLast(".weight".count))
+        plan.packedCount += 1
+        guard let weight = packed.weights[ExactString(tensor.name)], let target = target as? any GroupedTarget else {
+            plan.checkpoint.tensors += try target.parts(of: tensor, in: source)
+            return
+        }
+        if let same = packed.repacked(tensor.name, for: target, modelType: tensor.dtype) {
+            plan.checkpoint.tensors += target.parts(of: same, module: module)
+            plan.exactCount += 1
+            return
+        }
+        let plain = Tensor(
+            name: tensor.name, dtype: .f32, shape: tensor.shape,
+            recipe: .computed(UnpackedRows(weight: weight, dtype: .f32)))
+        let parts = try target.parts(of: plain, as: tensor.dtype, in: source)
+        plan.checkpoint.tensors += parts
+        plan.addRounded(tensor.name, weight, parts: parts)
+    }
+
+    /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.
+    private func target(_ packed: PackedSource) throws(CheckpointError) -> any PackedTarget {
         switch type {
         case .w4a16:
             return CompressedTensorsTarget(
-                groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128),
-                isSymmetric: settings.isSymmetric ?? true)
+                groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128, packed),
+                isSymmetric: settings.isSymmetric ?? packed.isSymmetric ?? true)
+        case .gptq:
+            return GPTQTarget(
+                groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128, packed),
+                isSymmetric: settings.isSymmetric ?? packed.isSymmetric ?? true,
+                isFirstVersion: !settings.isSecondVersion)
+        case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 128, packed))
+        case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 64, packed))
         case .nvfp4: return MicroscaledTarget(.e4m3)
         case .mxfp4: return MicroscaledTarget(.e8m0)
         case .nf4, .fp4:
@@ -124,8 +153,11 @@ public struct PackWeights: Edit {
         }
     }
 
-    private func groupSize(among sizes: [Int], usual: Int) throws(CheckpointError) -> Int {
-        let size = settings.groupSize ?? usual
+    private func groupSize(
+        among sizes: [Int], usual: Int, _ packed: PackedSource
+    ) throws(CheckpointError) -> Int {
+        let kept = packed.groupSize.flatMap { sizes.contains($0) ? $0 : nil }
+        let size = settings.groupSize ?? kept ?? usual
         guard sizes.contains(size) else {
             throw CheckpointError(
                 "a group of \(size) is not possible in \(type.rawValue)",

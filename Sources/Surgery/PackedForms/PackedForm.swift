@@ -61,6 +61,15 @@ extension PackedForm {
             (place, PackedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:]))
         }
     }
+
+    /// The packed weights of a checkpoint, each by the name that it has when it is plain.
+    func weights(of checkpoint: Checkpoint) throws(CheckpointError) -> [ExactString: any PackedWeight] {
+        var result: [ExactString: any PackedWeight] = [:]
+        for (_, module) in try modules(of: checkpoint) {
+            result[ExactString(module.name + ".weight")] = try weight(of: module)
+        }
+        return result
+    }
 }
 
 /// The forms that are read.
@@ -71,17 +80,34 @@ enum PackedForms {
     static func form(of checkpoint: Checkpoint) throws(CheckpointError) -> (any PackedForm)? {
         guard checkpoint.form == .folder, let config = checkpoint.config else { return nil }
         let file = checkpoint.path + "/config.json"
-        guard let settings = config["quantization_config"]?.object ?? config["quantization"]?.object else { return nil }
-        guard let method = settings["quant_method"]?.string else {
-            throw CheckpointError(file: file, "has a quantization_config that names no quant_method")
+        let stated = config["quantization_config"]?.object
+        // MLX says the same twice, without a method.
+        if let settings = config["quantization"]?.object, stated?["quant_method"] == nil {
+            return try MLXAffine(settings, file: file)
         }
-        if let form = try floatForm(method: method, settings, file: file) { return form }
+        var found = stated
+        if found == nil { found = try older(checkpoint) }
+        guard let settings = found else { return nil }
+        let method = settings["quant_method"]?.string
+        if let method, let form = try floatForm(method: method, settings, file: file) { return form }
         switch method {
         case "compressed-tensors": return try CompressedTensors(settings, file: file)
-        default:
+        case "gptq": return try GPTQ(settings, file: file)
+        case "awq": return try AWQ(settings, file: file)
+        case nil: throw CheckpointError(file: file, "has a quantization_config that names no quant_method")
+        case let method?:
             throw CheckpointError(
                 file: checkpoint.path, "is quantized with \(method), whose tensors are not read",
-                hint: "read: compressed-tensors " + floatForms)
+                hint: "read: compressed-tensors GPTQ AWQ MLX " + floatForms)
         }
+    }
+
+    /// The settings that older GPTQ folders have in a file of their own.
+    private static func older(_ checkpoint: Checkpoint) throws(CheckpointError) -> JSONObject? {
+        guard let file = checkpoint.companion("quantize_config.json") else { return nil }
+        var settings = try FileSystem.json(file.contents, path: checkpoint.path + "/" + file.name)
+        guard settings["bits"] != nil else { return nil }
+        settings["quant_method"] = settings["quant_method"] ?? .string("gptq")
+        return settings
     }
 }

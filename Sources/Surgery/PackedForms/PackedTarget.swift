@@ -19,6 +19,10 @@ protocol PackedTarget: Sendable {
 protocol GroupedTarget: PackedTarget {
     /// Elements of a group.
     var groupSize: Int { get }
+    /// The offsets that can be said; `nil` for a form that has biases.
+    var offsets: ClosedRange<Int>? { get }
+    /// The types that scales can have.
+    var scaleTypes: [DType] { get }
     /// How a plain weight of a type is rounded.
     func rounding(_ dtype: DType) -> GroupRounding
     /// The parts of a weight whose codes, scales and offsets are as they will be stored.
@@ -27,15 +31,24 @@ protocol GroupedTarget: PackedTarget {
 
 extension GroupedTarget {
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor] {
+        try parts(of: weight, as: weight.dtype, in: checkpoint)
+    }
+
+    /// The parts of a weight of which the model has another type: one that was packed before is computed in f32.
+    func parts(
+        of weight: Tensor, as dtype: DType, in checkpoint: Checkpoint
+    ) throws(CheckpointError) -> [Tensor] {
         guard Codec.decodes(weight.dtype) else {
             throw CheckpointError(
                 file: checkpoint.path, tensor: weight.name, "has the type \(weight.dtype), which cannot be decoded")
         }
-        let rounded = RoundedWeight(source: weight, rounding: rounding(weight.dtype), file: checkpoint.path)
+        let rounded = RoundedWeight(source: weight, rounding: rounding(dtype), file: checkpoint.path)
         return parts(of: rounded, module: String(weight.name.dropLast(".weight".count)))
     }
 
-    func obstacle(_ shape: [Int]) -> String? {
+    func obstacle(_ shape: [Int]) -> String? { groupObstacle(shape) }
+
+    func groupObstacle(_ shape: [Int]) -> String? {
         shape[1] % groupSize == 0 ? nil : "its rows of \(shape[1]) do not divide into groups of \(groupSize)"
     }
 }
@@ -45,11 +58,13 @@ struct CompressedTensorsTarget: GroupedTarget {
     let groupSize: Int
     let isSymmetric: Bool
     let packsEmbeddings = false
+    var offsets: ClosedRange<Int>? { isSymmetric ? 8...8 : 0...15 }
+    let scaleTypes: [DType] = [.bf16, .f16, .f32]
 
     func rounding(_ dtype: DType) -> GroupRounding {
         GroupRounding(
             .compressedTensors(symmetric: isSymmetric), size: groupSize,
-            scaleType: [.f32, .f16, .bf16].contains(dtype) ? dtype : .bf16)
+            scaleType: scaleTypes.contains(dtype) ? dtype : .bf16)
     }
 
     func parts(of weight: any GroupedWeight, module: String) -> [Tensor] {

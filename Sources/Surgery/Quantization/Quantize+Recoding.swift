@@ -15,6 +15,12 @@ extension Quantize {
                 "is quantized already, as \(tensor.dtype); what \(dtype) makes of it is worse than of the original",
                 hint: "quantize the original, or say --allow-requantize")
         }
+        if dtype.isQuantized, !settings.allowsRequantize, let weight = tensor.recipe.unpackedGroups {
+            throw CheckpointError(
+                file: file, tensor: tensor.name,
+                "is quantized already, to \(weight.layout.bits) bits; what \(dtype) makes of it is worse than of the original",
+                hint: "quantize the original, or say --allow-requantize")
+        }
         return try tensor.recoded(
             as: dtype, file: file, importance: try settings.importance?.entry(for: tensor),
             refusesNonfinite: !settings.allowsNonfinite)

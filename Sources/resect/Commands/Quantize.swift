@@ -14,9 +14,7 @@ struct QuantizeCommand: ParsableCommand {
             Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
             same fall-back. A folder is converted to GGUF in the same pass.
 
-            W4A16, NVFP4 and MXFP4 are for folders: the weights of the Linears are packed as compressed-tensors reads \
-            them, everything else stays. NF4 and FP4 are those of bitsandbytes; with --double-quant the weights are read \
-            before anything is written.
+            \(PackedOptions.discussion)
 
             --tensor-type may be repeated, and goes before the choice for the tensors in whose names the pattern is \
             found; the first such pattern counts. A pattern is a regular expression in small letters, without what \
@@ -50,16 +48,19 @@ struct QuantizeCommand: ParsableCommand {
 
     func run() throws {
         if let type = PackedType(named: type) {
-            guard mixture.isEmpty, inputs.isEmpty else {
+            guard mixture.isEmpty, inputs.suitFolders else {
                 throw ValidationError(
-                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix, --allow-requantize "
-                        + "and --allow-nonfinite are not for the types of folders: \(PackedType.names)")
+                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
+                        + "--allow-nonfinite are not for the types of folders: \(PackedType.names)")
             }
-            return try PackedQuantization(type: type, options: packed, output: output, common: common).run(model.open())
+            return try PackedQuantization(
+                type: type, options: packed, output: output, allowsRequantize: inputs.allowRequantize, common: common
+            ).run(model.open())
         }
         if !packed.isEmpty {
             throw ValidationError(
-                "--group-size, --symmetric and --asymmetric are for the types of folders: \(PackedType.names)")
+                "--group-size, --symmetric, --checkpoint-format, --block-size and --double-quant are for the types of "
+                    + "folders: \(PackedType.names)")
         }
         var settings = try mixture.settings(Mixture.asked(type))
         let matrix = try inputs.matrix()

@@ -1,0 +1,112 @@
+public import Checkpoints
+internal import Formats
+internal import Kernels
+internal import Parallel
+
+/// A checkpoint whose weights will be packed, and what became of its matrices.
+public struct PackPlan: Sendable {
+    /// The result.
+    public var checkpoint: Checkpoint
+    /// How many weights are packed.
+    public internal(set) var packedCount = 0
+    /// How many of them keep the codes, scales and offsets that they had in another form.
+    public internal(set) var exactCount = 0
+    /// Weights that would be packed and stay plain, with the reason.
+    public internal(set) var obstacles: [(tensor: String, reason: String)] = []
+    private var rounded: [Rounded] = []
+
+    /// A weight that was packed in another form and is rounded again.
+    struct Rounded: Sendable {
+        let name: String
+        let before: any PackedWeight
+        let after: any PackedWeight
+    }
+
+    /// How many parameters the model has when its weights are plain.
+    public let parameterCount: Int
+
+    /// A plan that begins with a checkpoint of plain weights.
+    init(checkpoint: Checkpoint) {
+        self.checkpoint = checkpoint
+        parameterCount = checkpoint.parameterCount
+    }
+
+    /// How many weights were packed before and are rounded again.
+    public var roundedCount: Int { rounded.count }
+
+    /// The first of them.
+    public var firstRounded: String? { rounded.first?.name }
+
+    /// Notes that a packed weight is rounded again into parts.
+    mutating func addRounded(_ name: String, _ before: any PackedWeight, parts: [Tensor]) {
+        guard let after = parts.lazy.compactMap(PackPlan.weight).first else { return }
+        rounded.append(Rounded(name: name, before: before, after: after))
+    }
+
+    /// The weight that a part is computed from.
+    private static func weight(of part: Tensor) -> (any PackedWeight)? {
+        guard case .computed(let source) = part.recipe else { return nil }
+        return (source as? any PartRows)?.weight
+    }
+
+    /// What the rounding of a weight that was packed before changes.
+    public struct Difference: Sendable {
+        /// The tensor, by its name when it is plain.
+        public let tensor: String
+        /// The largest difference of a value.
+        public let maximum: Double
+        /// The root of the mean square of all differences.
+        public let rootMeanSquare: Double
+    }
+
+    /// Computes what rounding again changes, for each such weight in order.
+    public func differences(threads: Int) throws(CheckpointError) -> [Difference] {
+        var result: [Difference] = []
+        for weight in rounded {
+            let columns = weight.before.shape[1]
+            let pieces = (0..<weight.before.shape[0]).pieces(of: 4 * Tile.rows(columns: columns))
+            var (maximum, squares) = (0.0, 0.0)
+            // Sums are taken in order, so that they do not depend on the number of threads.
+            let parts = try Parallel.map(pieces.count, workers: threads) { (index) throws(CheckpointError) in
+                try weight.difference(rows: pieces[index], columns: columns)
+            }
+            for part in parts {
+                maximum = max(maximum, part.maximum)
+                squares += part.squares
+            }
+            let count = Double(weight.before.shape[0]) * Double(columns)
+            result.append(
+                Difference(tensor: weight.name, maximum: maximum, rootMeanSquare: (squares / count).squareRoot()))
+        }
+        return result
+    }
+}
+
+extension PackPlan.Rounded {
+    /// The largest difference, and the sum of all squared, over some rows.
+    func difference(
+        rows: Range<Int>, columns: Int
+    ) throws(CheckpointError) -> (maximum: Double, squares: Double) {
+        let count = rows.count * columns
+        let values = Scratch(floats: 2 * count)
+        try before.writeValues(rows: rows, columns: 0..<columns, into: values.floats)
+        try after.writeValues(rows: rows, columns: 0..<columns, into: values.floats + count)
+        var (maximum, squares) = (Float(0), 0.0)
+        for index in 0..<count {
+            let difference = abs(values.floats[index] - values.floats[count + index])
+            maximum = max(maximum, difference)
+            squares += Double(difference) * Double(difference)
+        }
+        return (Double(maximum), squares)
+    }
+}
+
+/// The rows of a part, which know the weight that they are a part of.
+protocol PartRows: RowSource {
+    /// What the parts stand for.
+    var weight: any GroupedWeight { get }
+}
+
+extension CodeWords: PartRows {}
+extension TurnedCodeWords: PartRows {}
+extension InterleavedCodeWords: PartRows {}
