@@ -10,8 +10,8 @@ struct PackedOptions: ParsableArguments {
         W4A16, GPTQ, AWQ and MLX4 are for folders: the weights of the Linears are packed as compressed-tensors, GPTQ, AWQ \
         and MLX have them, and everything else stays; for MLX, embeddings are packed too. A folder in one of these forms \
         is repacked exactly where the other one can hold its scales and offsets. NVFP4 and MXFP4 are packed as \
-        compressed-tensors reads them too, NF4 and FP4 as bitsandbytes does; with --double-quant the weights are read \
-        before anything is written.
+        compressed-tensors reads them too, MLX-NVFP4 and MLX-MXFP4 as MLX does, NF4 and FP4 as bitsandbytes does; with \
+        --double-quant the weights are read before anything is written.
         """
 
     @Option(

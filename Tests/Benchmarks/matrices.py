@@ -21,6 +21,17 @@ for name, weight in mx.load(source).items():
     parts[name], parts[module + ".scales"], parts[module + ".biases"] = mx.quantize(weight, group_size=64, bits=4)
 mx.save_safetensors(output, parts, metadata={"format": "mlx"})
 """, 0.5),
+    "NF4": ("bitsandbytes", """
+import torch
+from bitsandbytes import functional
+from safetensors.torch import load_file, save_file
+torch.set_num_threads(2)
+parts = {}
+for name, weight in load_file(source).items():
+    parts[name], state = functional.quantize_4bit(weight, quant_type="nf4")
+    parts |= {f"{name}.{key}": value for key, value in state.as_dict(packed=True).items()}
+save_file(parts, output)
+""", 0.5),
 }
 
 

@@ -20,6 +20,11 @@ public enum PackedType: String, CaseIterable, Sendable {
     /// MLX's affine form, four bits.
     case mlx4 = "MLX4"
 
+    /// MLX's mode mxfp4.
+    case mlxMXFP4 = "MLX-MXFP4"
+    /// MLX's mode nvfp4.
+    case mlxNVFP4 = "MLX-NVFP4"
+
     /// The form of that name, in any case.
     public init?(named name: String) {
         guard let found = PackedType.allCases.first(where: { $0.rawValue == name.uppercased() }) else { return nil }
@@ -111,6 +116,7 @@ public struct PackWeights: Edit {
         plan.packedCount += 1
         guard let weight = packed.weights[ExactString(tensor.name)], let target = target as? any GroupedTarget else {
             plan.checkpoint.tensors += try target.parts(of: tensor, in: source)
+            if try target.keepsCodes(of: tensor) { plan.exactCount += 1 }
             return
         }
         if let same = packed.repacked(tensor.name, for: target, modelType: tensor.dtype) {
@@ -140,6 +146,8 @@ public struct PackWeights: Edit {
                 isFirstVersion: !settings.isSecondVersion)
         case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 128, packed))
         case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 64, packed))
+        case .mlxMXFP4: return MLXMicroscaledTarget(scale: .e8m0)
+        case .mlxNVFP4: return MLXMicroscaledTarget(scale: .e4m3)
         case .nvfp4: return MicroscaledTarget(.e4m3)
         case .mxfp4: return MicroscaledTarget(.e8m0)
         case .nf4, .fp4:

@@ -83,6 +83,7 @@ enum PackedForms {
         let stated = config["quantization_config"]?.object
         // MLX says the same twice, without a method.
         if let settings = config["quantization"]?.object, stated?["quant_method"] == nil {
+            if let form = try MicroscaledForm.mlx(settings, file: file) { return form }
             return try MLXAffine(settings, file: file)
         }
         var found = stated

@@ -8,11 +8,17 @@ protocol PackedTarget: Sendable {
     var packsEmbeddings: Bool { get }
     /// Why a weight of a shape stays plain; `nil` when it is packed.
     func obstacle(_ shape: [Int]) -> String?
+    /// Whether the parts of a weight hold the codes and scales that it is computed from.
+    func keepsCodes(of weight: Tensor) throws(CheckpointError) -> Bool
     /// The parts of a weight, in the order of the peer. `weight` is named X.weight; the parts begin with X.
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor]
     /// Says in the configuration, and in companions, how the weights are packed. `plain` are the modules of matrices
     /// that stayed as they are.
     func configure(_ checkpoint: inout Checkpoint, plain: [String]) throws(CheckpointError)
+}
+
+extension PackedTarget {
+    func keepsCodes(of weight: Tensor) -> Bool { false }
 }
 
 /// A form of four-bit integers in groups: what can take over the codes of another one.

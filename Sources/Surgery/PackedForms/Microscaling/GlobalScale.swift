@@ -44,9 +44,9 @@ final class GlobalScale: Sendable {
         return largest
     }
 
-    /// 1 where the quotient is no number, as for weights that are all zero.
+    /// 1 where it is no number, as for weights that are all zero. PyTorch divides a number by a tensor in these two steps.
     private static func divisor(_ largest: Float) -> Float {
-        let divisor = 448 * 6 / max(largest, .leastNormalMagnitude)
+        let divisor = 1 / max(largest, .leastNormalMagnitude) * (448 * 6)
         return divisor.isFinite ? divisor : 1
     }
 }

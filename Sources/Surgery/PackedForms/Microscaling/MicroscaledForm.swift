@@ -54,6 +54,23 @@ struct MicroscaledForm: PackedForm {
         return MicroscaledForm(names: .compressedTensors, scale: scale)
     }
 
+    /// Reads the configuration of MLX.
+    ///
+    /// - Returns: `nil` when it names another mode for all weights.
+    /// - Throws: when some weights have a mode of their own.
+    static func mlx(_ settings: JSONObject, file: String) throws(CheckpointError) -> MicroscaledForm? {
+        let modes: [String: GroupScale] = ["nvfp4": .e4m3, "mxfp4": .e8m0]
+        guard let mode = settings["mode"]?.string, let scale = modes[mode] else { return nil }
+        for (name, own) in settings.members {
+            guard let other = own["mode"]?.string ?? (own.object == nil ? nil : "affine"), other != mode else {
+                continue
+            }
+            throw CheckpointError(
+                file: file, "names the mode '\(other)' of MLX for '\(name)' and '\(mode)' for the others; one is read")
+        }
+        return MicroscaledForm(names: .mlx, scale: scale)
+    }
+
     func weight(of module: PackedModule) throws(CheckpointError) -> any PackedWeight {
         let codes = try names == .mlx ? module.part(codes, .u32) : module.part(codes, .u8)
         _ = try module.matrix(codes)

@@ -16,9 +16,11 @@ struct MicroscaledTarget: PackedTarget {
         return shape[1] % size == 0 ? nil : "its rows of \(shape[1]) do not divide into groups of \(size)"
     }
 
+    func keepsCodes(of weight: Tensor) -> Bool { weight.recipe.microscaled?.weight.scale == scale }
+
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor] {
         let module = String(weight.name.dropLast(".weight".count))
-        if let (source, order) = weight.recipe.microscaled, source.scale == scale {
+        if keepsCodes(of: weight), let (source, order) = weight.recipe.microscaled {
             return parts(of: source, module: module, order: order)
         }
         guard Codec.decodes(weight.dtype) else {

@@ -101,7 +101,7 @@ struct RoundedMicroscales: MicroscaledWeight {
             for place in 0..<count { largest[place] /= 6 }
             MLXRounding.round(largest, count: count, as: source.dtype)
             if scale == .e4m3 { return FloatCodes.encodeE4M3(largest, count: count, into: output) }
-            for place in 0..<count { output[place] = MLXRounding.powerOfTwo(near: largest[place], source.dtype) }
+            for place in 0..<count { output[place] = MLXRounding.powerOfTwo(above: largest[place]) }
         }
     }
 }
