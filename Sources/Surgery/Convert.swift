@@ -18,6 +18,11 @@ public struct Convert: Edit {
         self.keepsBlocks = keepsBlocks
     }
 
+    /// The conversion that goes before a quantization: on the way to GGUF values are shown in f32, so that none is rounded twice.
+    public static func beforeQuantization(of checkpoint: Checkpoint, to form: Checkpoint.Form) -> Convert {
+        Convert(to: form, dtype: checkpoint.form == .folder && form == .gguf ? .f32 : nil)
+    }
+
     /// The checkpoint in the other form.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         let original = checkpoint

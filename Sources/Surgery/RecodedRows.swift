@@ -70,6 +70,10 @@ extension Tensor {
         as dtype: DType, file: String, importance: ImportanceMatrix.Entry? = nil, refusesNonfinite: Bool = false
     ) throws(CheckpointError) -> Tensor {
         if dtype == self.dtype { return self }
+        if let shown = shownInF32 {
+            return try shown.recoded(
+                as: dtype, file: file, importance: importance, refusesNonfinite: refusesNonfinite)
+        }
         guard Codec.decodes(self.dtype) else {
             throw CheckpointError(
                 file: file, tensor: name, "has the type \(self.dtype), which cannot be decoded",
@@ -84,5 +88,15 @@ extension Tensor {
         let weights = Codec.usesImportance(dtype) ? importance : nil
         let rows = RecodedRows(source: self, dtype: dtype, importance: weights, finiteCheck: check)
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(rows))
+    }
+
+    /// The tensor whose values this one shows in f32, which every encoding goes by anyway; `nil` when it is none such.
+    private var shownInF32: Tensor? {
+        guard case .computed(let source) = recipe, let rows = source as? RecodedRows, rows.dtype == .f32,
+            rows.source.shape == shape
+        else { return nil }
+        var shown = rows.source
+        shown.name = name
+        return shown
     }
 }

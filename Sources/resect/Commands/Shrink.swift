@@ -92,8 +92,9 @@ struct Shrink: ParsableCommand {
 
     /// What happens to the weights that stay.
     private func otherEdits(_ quantize: Quantize?, for checkpoint: Checkpoint) -> [any Edit] {
-        let convert = Convert(to: output.form(for: checkpoint))
-        return quantize.map { [UnpackWeights(to: .f32), convert, $0] } ?? [convert]
+        let form = output.form(for: checkpoint)
+        guard let quantize else { return [Convert(to: form)] }
+        return [UnpackWeights(to: .f32), Convert.beforeQuantization(of: checkpoint, to: form), quantize]
     }
 
     /// The importance matrix is that of the whole model: each layer that stays has the weights of the one that it was.
