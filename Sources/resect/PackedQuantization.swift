@@ -90,7 +90,7 @@ struct PackedQuantization {
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
         let plan = try PackWeights(type, settings: options.settings).plan(folder, threads: common.threadCount)
-        if let first = plan.firstRounded, !allowsRequantize {
+        if let first = plan.requantized.first, !allowsRequantize {
             throw CheckpointError(
                 file: checkpoint.path, tensor: first,
                 "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",

@@ -11,6 +11,8 @@ public struct PackPlan: Sendable {
     public internal(set) var packedCount = 0
     /// How many of them keep the codes, scales and offsets that they had in another form.
     public internal(set) var exactCount = 0
+    /// The weights that were quantized before, in whatever way, and are rounded again.
+    public internal(set) var requantized: [String] = []
     /// Weights that would be packed and stay plain, with the reason.
     public internal(set) var obstacles: [(tensor: String, reason: String)] = []
     private var rounded: [Rounded] = []
@@ -33,9 +35,6 @@ public struct PackPlan: Sendable {
 
     /// How many weights were packed before and are rounded again.
     public var roundedCount: Int { rounded.count }
-
-    /// The first of them.
-    public var firstRounded: String? { rounded.first?.name }
 
     /// Notes that a packed weight is rounded again into parts.
     mutating func addRounded(_ name: String, _ before: any PackedWeight, parts: [Tensor]) {

@@ -116,7 +116,11 @@ public struct PackWeights: Edit {
         plan.packedCount += 1
         guard let weight = packed.weights[ExactString(tensor.name)], let target = target as? any GroupedTarget else {
             plan.checkpoint.tensors += try target.parts(of: tensor, in: source)
-            if try target.keepsCodes(of: tensor) { plan.exactCount += 1 }
+            if try target.keepsCodes(of: tensor) {
+                plan.exactCount += 1
+            } else if tensor.quantizedSource != nil {
+                plan.requantized.append(tensor.name)
+            }
             return
         }
         if let same = packed.repacked(tensor.name, for: target, modelType: tensor.dtype) {
@@ -130,6 +134,7 @@ public struct PackWeights: Edit {
         let parts = try target.parts(of: plain, as: tensor.dtype, in: source)
         plan.checkpoint.tensors += parts
         plan.addRounded(tensor.name, weight, parts: parts)
+        if weight.isRounded { plan.requantized.append(tensor.name) }
     }
 
     /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.

@@ -7,10 +7,16 @@ protocol PackedWeight: Sendable, CustomStringConvertible {
     var shape: [Int] { get }
     /// The type that the weight is of when the configuration names none: that of its scales.
     var valueType: DType { get }
+    /// Whether the values were rounded to what is packed; else they were trained so.
+    var isRounded: Bool { get }
     /// Writes the values of some rows and columns, row after row, in f32 as the form defines them.
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError)
+}
+
+extension PackedWeight {
+    var isRounded: Bool { true }
 }
 
 /// A way to keep weights packed, as one checkpoint has it: what its configuration says.

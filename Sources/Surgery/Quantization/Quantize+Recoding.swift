@@ -8,17 +8,12 @@ extension Quantize {
     /// - Throws: when it is quantized in another way already, or its importance is that of another model.
     func recoded(_ tensor: Tensor, as dtype: DType, file: String) throws(CheckpointError) -> Tensor {
         if tensor.dtype == dtype { return tensor }
-        let isAgain = tensor.dtype.isQuantized && dtype.isQuantized && Codec.decodes(tensor.dtype)
-        if isAgain, !settings.allowsRequantize {
+        if dtype.isQuantized, !settings.allowsRequantize, Codec.decodes(tensor.dtype),
+            let before = tensor.quantizedSource
+        {
             throw CheckpointError(
                 file: file, tensor: tensor.name,
-                "is quantized already, as \(tensor.dtype); what \(dtype) makes of it is worse than of the original",
-                hint: "quantize the original, or say --allow-requantize")
-        }
-        if dtype.isQuantized, !settings.allowsRequantize, let weight = tensor.recipe.unpackedGroups {
-            throw CheckpointError(
-                file: file, tensor: tensor.name,
-                "is quantized already, to \(weight.layout.bits) bits; what \(dtype) makes of it is worse than of the original",
+                "is quantized already, as \(before); what \(dtype) makes of it is worse than of the original",
                 hint: "quantize the original, or say --allow-requantize")
         }
         return try tensor.recoded(

@@ -62,6 +62,8 @@ private struct ScaledFloatWeight: PackedWeight {
 
     var shape: [Int] { codes.shape }
     var valueType: DType { scales.dtype == .f16 ? .f16 : .bf16 }
+    /// Models are published so.
+    var isRounded: Bool { false }
     var description: String { "FP8: \(codes.recipe)" }
 
     func writeValues(
