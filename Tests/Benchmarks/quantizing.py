@@ -16,7 +16,7 @@ from rounds import THREADS, medians, remove, resect, row, seconds
 from tools import HERE, LLAMA
 
 # What a type may take of llama-quantize's time: the simple ones are bound by memory and the disk.
-TARGETS = {"Q4_0": 0.5, "Q8_0": 0.5, "Q4_K_M": 0.2}
+TARGETS = {"Q4_0": 0.5, "Q8_0": 0.5, "Q4_K_M": 0.2, "Q6_K": 0.2, "IQ4_XS": 0.2}
 
 
 def large(path):
@@ -51,7 +51,7 @@ def measure(work, options):
     folder, model, output = work / "model", work / "model.gguf", work / "out.gguf"
     large(folder)
     resect("convert", folder, "-o", model)
-    # llama-quantize takes half a minute for Q4_K_M.
+    # llama-quantize takes half a minute for Q4_K_M, and more than a minute and a half for IQ4_XS.
     rounds = min(2, options.rounds)
     rows = []
     for kind, target in TARGETS.items():

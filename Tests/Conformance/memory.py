@@ -1,6 +1,7 @@
-"""Anonymous memory while commands run: `analyze` under 400 MiB, `cut`, `convert` and `pack` under 64 MiB."""
+"""Anonymous memory while commands run: `analyze` under 400 MiB, `quantize` under 256 MiB, `cut`, `convert` and `pack` under 64 MiB."""
 
 import pathlib
+import shutil
 import subprocess
 import time
 
@@ -10,6 +11,7 @@ from models import SMOLLM2, SMOLLM2_HF
 from tools import CALIBRATION, RESECT, THREADS, failure, folder
 
 MIB = 1024
+FORMS = ("W4A16", "GPTQ", "MLX4", "NF4", "NVFP4")
 
 
 def anonymous(pid):
@@ -48,6 +50,7 @@ def check(checks):
             measure(checks, name, "cut", 64, model, "-o", f"{work}/cut{model.suffix}", "--layers", "13:19")
             measure(checks, name, "convert", 64, model, "-o", other)
             measure(checks, name, "convert", 64, model, "-o", f"{work}/f32.gguf", "--dtype", "f32")
+            measure(checks, name, "quantize", 256, model, "-o", f"{work}/q4.gguf", "--type", "Q4_K_M", "--allow-requantize")
             measure(checks, name, "pack", 64, model, "-o", f"{work}/x.resect")
             measure(checks, name, "unpack", 64, f"{work}/x.resect", "-o", f"{work}/back")
             measure(checks, name, "cut", 64, f"{work}/x.resect", "-o", f"{work}/packed{model.suffix}",
@@ -68,13 +71,21 @@ def measure(checks, name, command, limit, *arguments):
 
 def large(checks, work):
     source, cut, converted = work / "model", work / "cut", work / "f16.safetensors"
-    size = synthetic.folder(source, layers=14)
+    size = synthetic.folder(source, layers=14, vocabulary=49152)
+    shutil.copyfile(SMOLLM2_HF / "tokenizer.json", source / "tokenizer.json")
     name = f"{size / 2**30:.1f} GiB file"
     measure(checks, name, "cut", 64, source, "-o", cut, "--layers", "5:8")
     norms = lambda path: tensorfiles.safetensors_tensors(path, synthetic.is_small)
     checks.equal(f"memory {name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
         norms(cut), tensorfiles.without_layers(norms(source), 5, 8)))
     measure(checks, name, "convert", 64, source, "-o", converted, "--dtype", "f16")
+    converted.unlink()
+    for kind in ("IQ4_XS", *FORMS):
+        output = work / (kind if kind in FORMS else f"{kind}.gguf")
+        measure(checks, name, "quantize", 256, source, "-o", output, "--type", kind, "--no-sync")
+    for kind in ("GPTQ", "NF4"):
+        measure(checks, name, "quantize", 256, work / kind, "-o", work / f"from-{kind}.gguf", "--type", "Q4_0",
+                "--allow-requantize", "--no-sync")
 
 
 def huge(checks, work):

@@ -51,19 +51,6 @@ public struct UnpackWeights: Edit {
     }
 }
 
-extension Recipe {
-    /// The weight of integers in groups that the rows are computed from, cast and in whatever order; `nil` for other rows.
-    var unpackedGroups: (any GroupedWeight)? {
-        switch self {
-        case .mapped, .packed: return nil
-        case .reordered(let source, _): return source.unpackedGroups
-        case .computed(let source):
-            if let unpacked = source as? UnpackedRows { return unpacked.weight as? any GroupedWeight }
-            return (source as? RecodedRows)?.source.recipe.unpackedGroups
-        }
-    }
-}
-
 /// The rows of a packed weight as plain values.
 struct UnpackedRows: RowSource {
     let weight: any PackedWeight
