@@ -90,21 +90,13 @@ struct PackedQuantization {
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
         let plan = try PackWeights(type, settings: options.settings).plan(folder, threads: common.threadCount)
-        if let first = plan.requantized.first, !allowsRequantize {
-            throw CheckpointError(
-                file: checkpoint.path, tensor: first,
-                "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
-                hint: "quantize the original, or say --allow-requantize")
-        }
-        for (reason, tensors) in plan.obstacles.groupedByReason {
-            let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
-            common.note("\(which): stays plain, \(reason)")
-        }
+        try plan.check(type, of: checkpoint, allowsRequantize: allowsRequantize)
+        common.noteObstacles(plan)
         let result = plan.checkpoint
-        let bits = Double(result.byteCount) * 8 / Double(max(1, plan.parameterCount))
         var write = WriteRun(output: output, common: common)
         write.extra = [
-            ("type", .string(type.rawValue)), ("bitsPerWeight", .double((bits * 1000).rounded() / 1000)),
+            ("type", .string(type.rawValue)),
+            ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),
             ("packed", .int(plan.packedCount)),
         ]
         if plan.exactCount > 0 {
@@ -131,6 +123,27 @@ struct PackedQuantization {
                     ("name", .string(difference.tensor)), ("maxAbs", .double(difference.maximum)),
                     ("rms", .double(difference.rootMeanSquare)),
                 ]))
+        }
+    }
+}
+
+extension PackPlan {
+    /// Refuses what would be rounded a second time, unless that is allowed.
+    func check(_ type: PackedType, of checkpoint: Checkpoint, allowsRequantize: Bool) throws(CheckpointError) {
+        guard !allowsRequantize, let first = requantized.first else { return }
+        throw CheckpointError(
+            file: checkpoint.path, tensor: first,
+            "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
+            hint: "quantize the original, or say --allow-requantize")
+    }
+}
+
+extension CommonOptions {
+    /// Names the weights that cannot be packed.
+    func noteObstacles(_ plan: PackPlan) {
+        for (reason, tensors) in plan.obstacles.groupedByReason {
+            let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
+            note("\(which): stays plain, \(reason)")
         }
     }
 }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Surgery
 
 /// The end of every command that writes: the plan is checked, written or printed, and reported.
 struct WriteRun {
@@ -99,7 +100,7 @@ struct WriteRun {
         ])
         result["manifest"] = output.manifestPath.map(JSON.string)
         result["dropped"] = dropped.map { .string($0.text) }
-        result["parameters"] = .int(plan.checkpoint.parameterCount)
+        result["parameters"] = .int(plan.checkpoint.modelParameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)
         if plan.shardCount > 1 { result["shards"] = .int(plan.shardCount) }
         result["seconds"] = seconds.map { .double(($0 * 1000).rounded() / 1000) }

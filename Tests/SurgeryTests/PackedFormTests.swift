@@ -137,6 +137,21 @@ struct PackedFormTests {
         }
     }
 
+    @Test("columns are read behind casts and orders of rows as rows are", arguments: [PackedType.gptq, .awq])
+    func columns(type: PackedType) throws {
+        let mixture = try #require(Mixture.named("Q8_0"))
+        let computed = try Models.fixture().applying([Convert(to: .gguf), Quantize(mixture), Convert(to: .folder)])
+        var held = computed
+        for (place, tensor) in computed.tensors.enumerated() {
+            let bytes = try Models.bytes(tensor)
+            held.tensors[place].recipe = .computed(HeldRows(bytes: bytes, rowByteCount: tensor.rowByteCount))
+        }
+        let found = try PackWeights(type).apply(to: computed), wanted = try PackWeights(type).apply(to: held)
+        for tensor in wanted.tensors.prefix(60) {
+            #expect(try Models.bytes(found.tensor(named: tensor.name)) == Models.bytes(tensor), "\(tensor.name)")
+        }
+    }
+
     @Test("rows of a part do not depend on how many are asked for at once", arguments: KnownForm.types)
     func slabs(type: PackedType) throws {
         let packed = try PackWeights(type).apply(to: try Models.fixture())
@@ -176,5 +191,17 @@ struct PackedFormTests {
         let model = try Models.fixture()
         let same = try UnpackWeights(to: .f32).apply(to: model)
         #expect(same.tensors.map(\.dtype) == model.tensors.map(\.dtype) && same.config == model.config)
+    }
+}
+
+/// Rows that lie in memory.
+private struct HeldRows: RowSource {
+    let bytes: [UInt8]
+    let rowByteCount: Int
+
+    var description: String { "\(bytes.count) bytes" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) {
+        output.copyBytes(from: bytes[rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount])
     }
 }

@@ -24,14 +24,8 @@ public struct PackPlan: Sendable {
         let after: any PackedWeight
     }
 
-    /// How many parameters the model has when its weights are plain.
-    public let parameterCount: Int
-
     /// A plan that begins with a checkpoint of plain weights.
-    init(checkpoint: Checkpoint) {
-        self.checkpoint = checkpoint
-        parameterCount = checkpoint.parameterCount
-    }
+    init(checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
     /// How many weights were packed before and are rounded again.
     public var roundedCount: Int { rounded.count }

@@ -42,37 +42,3 @@ struct PackedCodes: Sendable {
         }
     }
 }
-
-extension Tensor {
-    /// Writes the values of some rows and columns in f32, row after row.
-    ///
-    /// Of rows that lie in a file only the columns are read; computed ones are computed whole.
-    func writeValues(
-        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
-    ) throws(CheckpointError) {
-        if case .computed(let source) = recipe, let unpacked = source as? UnpackedRows, unpacked.dtype == .f32 {
-            return try unpacked.weight.writeValues(rows: rows, columns: columns, into: output)
-        }
-        let block = dtype.blockCount, length = rowLength
-        let first = columns.lowerBound / block, last = (columns.upperBound + block - 1) / block
-        let wide = first * block..<last * block
-        let line = Scratch(floats: wide == columns ? 0 : wide.count)
-        try withBytes(rows: rows) { bytes in
-            if columns == 0..<length {
-                return Codec.decode(dtype, bytes, count: rows.count * length, into: output)
-            }
-            let rowByteCount = rowByteCount, size = dtype.blockByteCount
-            for row in 0..<rows.count {
-                let start = row * rowByteCount + first * size
-                let source = UnsafeRawBufferPointer(rebasing: bytes[start..<start + (last - first) * size])
-                let target = output + row * columns.count
-                if wide == columns {
-                    Codec.decode(dtype, source, count: columns.count, into: target)
-                } else {
-                    Codec.decode(dtype, source, count: wide.count, into: line.floats)
-                    target.update(from: line.floats + columns.lowerBound - wide.lowerBound, count: columns.count)
-                }
-            }
-        }
-    }
-}

@@ -51,6 +51,14 @@ public struct UnpackWeights: Edit {
     }
 }
 
+extension Checkpoint {
+    /// How many parameters the model has: those of its plain weights, also where these lie packed. Parts that do not fit
+    /// together count as they are.
+    public var modelParameterCount: Int {
+        ((try? UnpackWeights(to: .f32).apply(to: self)) ?? self).parameterCount
+    }
+}
+
 /// The rows of a packed weight as plain values.
 struct UnpackedRows: RowSource {
     let weight: any PackedWeight

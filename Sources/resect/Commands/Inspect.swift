@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Surgery
 
 /// What is in a checkpoint.
 struct Inspect: ParsableCommand {
@@ -48,12 +49,12 @@ struct Inspect: ParsableCommand {
     private func summarize(_ checkpoint: Checkpoint) {
         let name = checkpoint.architectureName ?? "not stated"
         let known = checkpoint.architecture == nil ? " (not described: it can be cut, not run)" : ""
-        let bits = Double(checkpoint.byteCount) * 8 / Double(max(1, checkpoint.parameterCount))
         Output.line("format        \(format(checkpoint)), \(checkpoint.sources.count) file(s)")
         Output.line("architecture  \(name)\(known)".escapingControls)
         Output.line("layers        \(checkpoint.layerCount)")
-        Output.line("parameters    \(checkpoint.parameterCount.countText) in \(checkpoint.tensors.count) tensors")
-        Output.line("bytes         \(checkpoint.byteCount.byteText), \(bits.fixed(2)) bits per weight")
+        Output.line("parameters    \(checkpoint.modelParameterCount.countText) in \(checkpoint.tensors.count) tensors")
+        Output.line(
+            "bytes         \(checkpoint.byteCount.byteText), \(checkpoint.bitsPerWeight.fixed(2)) bits per weight")
         Output.line("metadata      \(pairs(checkpoint).count) entries")
         var byType: [(DType, count: Int, bytes: Int)] = []
         for (dtype, byteCount) in checkpoint.tensors.lazy.map({ ($0.dtype, $0.byteCount) }) {
@@ -79,7 +80,7 @@ struct Inspect: ParsableCommand {
         JSONObject([
             ("format", .string(format(checkpoint))),
             ("architecture", checkpoint.architectureName.map(JSON.string) ?? .null),
-            ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.parameterCount)),
+            ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.modelParameterCount)),
             ("byteCount", .int(checkpoint.byteCount)), ("metadata", .object(pairs(checkpoint))),
             (
                 "tensors",

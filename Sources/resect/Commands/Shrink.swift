@@ -48,8 +48,7 @@ struct Shrink: ParsableCommand {
     }
 
     func run() throws {
-        let mixture = try type.map { name throws(CheckpointError) in try Mixture.asked(name) }
-        let matrix = try inputs.matrix()
+        let goal = try goal()
         // What is measured has plain weights; what is written has those of the model.
         let model = try model.open()
         let checkpoint = try UnpackWeights(to: .f32).apply(to: model)
@@ -62,19 +61,14 @@ struct Shrink: ParsableCommand {
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
         let chooser = BlockChooser(checkpoint: checkpoint, common: common)
         var write = WriteRun(output: output, common: common)
-        let quantize = mixture.map { mixture in
-            var settings = Quantize.Settings(mixture)
-            inputs.apply(to: &settings, matrix: matrix)
-            return Quantize(settings)
-        }
-        try checkOutput(model, size, quantize, write)
+        try checkOutput(model, size, goal, write)
         let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
-        let result = try edited(model, best.layers, quantize)
+        let result = try edited(model, best.layers, goal)
         common.note(BlockChooser.words(best.layers, of: count))
         if !common.json { BlockReport.print(loss) }
         write.dropped = best.layers
@@ -90,42 +84,77 @@ struct Shrink: ParsableCommand {
         report(model, before, written, after, judged)
     }
 
-    /// What happens to the weights that stay.
-    private func otherEdits(_ quantize: Quantize?, for checkpoint: Checkpoint) -> [any Edit] {
+    /// What becomes of the weights that stay.
+    private enum Goal {
+        case theirs
+        case quantized(Quantize)
+        case packed(PackWeights)
+    }
+
+    private func goal() throws -> Goal {
+        guard let type else { return .theirs }
+        if let packed = PackedType(named: type) {
+            guard inputs.suitFolders else {
+                throw ValidationError(
+                    "--imatrix and --allow-nonfinite are not for the types of folders: \(PackedType.names)")
+            }
+            return .packed(PackWeights(packed))
+        }
+        var settings = Quantize.Settings(try Mixture.asked(type))
+        inputs.apply(to: &settings, matrix: try inputs.matrix())
+        return .quantized(Quantize(settings))
+    }
+
+    /// What is done to a checkpoint on the way to its goal, and then for it.
+    private func edits(_ goal: Goal, for checkpoint: Checkpoint) -> (before: [any Edit], last: (any Edit)?) {
         let form = output.form(for: checkpoint)
-        guard let quantize else { return [Convert(to: form)] }
-        return [UnpackWeights(to: .f32), Convert.beforeQuantization(of: checkpoint, to: form), quantize]
+        switch goal {
+        case .theirs: return ([Convert(to: form)], nil)
+        case .packed(let packing): return ([Convert(to: form)], packing)
+        case .quantized(let quantize):
+            let convert = Convert.beforeQuantization(of: checkpoint, to: form)
+            return ([UnpackWeights(to: .f32), convert], quantize)
+        }
     }
 
     /// The importance matrix is that of the whole model: each layer that stays has the weights of the one that it was.
     private func edited(
-        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ quantize: Quantize?
+        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ goal: Goal
     ) throws -> Checkpoint {
-        var settings = quantize?.settings
-        if let matrix = settings?.importance?.matrix { settings?.importance = Importance(matrix, dropped: layers) }
-        return try checkpoint.applying(
-            [CutLayers(layers: layers)] + otherEdits(settings.map(Quantize.init), for: checkpoint))
+        var goal = goal
+        if case .quantized(let quantize) = goal, let matrix = quantize.settings.importance?.matrix {
+            var settings = quantize.settings
+            settings.importance = Importance(matrix, dropped: layers)
+            goal = .quantized(Quantize(settings))
+        }
+        let (before, last) = edits(goal, for: checkpoint)
+        return try checkpoint.applying([CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
     }
 
     /// Finds what can go wrong with the output before the minutes of computing.
     private func checkOutput(
-        _ checkpoint: Checkpoint, _ size: Int, _ quantize: Quantize?, _ write: WriteRun
+        _ checkpoint: Checkpoint, _ size: Int, _ goal: Goal, _ write: WriteRun
     ) throws {
         guard output.form(for: checkpoint) != .safetensors else {
             throw CheckpointError(
                 file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
                 hint: "name a folder or x.gguf")
         }
-        let edits = otherEdits(quantize, for: checkpoint)
-        let converted = try checkpoint.applying(Array(edits.dropLast(quantize == nil ? 0 : 1)))
-        if let quantize {
+        let converted = try checkpoint.applying(edits(goal, for: checkpoint).before)
+        switch goal {
+        case .theirs: break
+        case .packed(let packing):
+            let plan = try packing.plan(converted, threads: common.threadCount)
+            try plan.check(packing.type, of: checkpoint, allowsRequantize: inputs.allowRequantize)
+            common.noteObstacles(plan)
+        case .quantized(let quantize):
             let whole = try quantize.apply(to: converted)
             common.noteUnmeasured(
                 try quantize.unmeasured(from: converted, to: whole), in: quantize.settings.importance?.matrix)
         }
         // Any block of the size will do for names and space; one that cannot be cut is a matter of the choice.
         guard let layers = SimpleBlock.layers(size: size, of: checkpoint.layerCount) else { return }
-        if let planned = try? edited(checkpoint, layers, quantize) { try write.check(planned) }
+        if let planned = try? edited(checkpoint, layers, goal) { try write.check(planned) }
     }
 
     private func report(
@@ -137,7 +166,9 @@ struct Shrink: ParsableCommand {
             table.add([name, text(a), text(b), (b / max(a, 1e-300)).fixed(3)])
         }
         row("layers", Double(checkpoint.layerCount), Double(written.layerCount)) { Int($0).grouped }
-        row("parameters", Double(checkpoint.parameterCount), Double(written.parameterCount)) { Int($0).grouped }
+        row("parameters", Double(checkpoint.modelParameterCount), Double(written.modelParameterCount)) {
+            Int($0).grouped
+        }
         row("bytes", Double(checkpoint.byteCount), Double(written.byteCount)) { Int($0).grouped }
         row("bits per weight", checkpoint.bitsPerWeight, written.bitsPerWeight) { $0.fixed(2) }
         row("perplexity", before.perplexity, after.perplexity) { $0.fixed(3) }
@@ -161,7 +192,7 @@ struct Shrink: ParsableCommand {
                     .object(
                         JSONObject([
                             ("layers", .int(checkpoint.layerCount)),
-                            ("parameters", .int(checkpoint.parameterCount)),
+                            ("parameters", .int(checkpoint.modelParameterCount)),
                             ("byteCount", .int(checkpoint.byteCount)),
                             ("bitsPerWeight", .double(checkpoint.bitsPerWeight)),
                             ("perplexity", .double(evaluation.perplexity)),
@@ -175,6 +206,6 @@ struct Shrink: ParsableCommand {
 }
 
 extension Checkpoint {
-    /// Bits of all tensors over their elements.
-    var bitsPerWeight: Double { Double(byteCount) * 8 / Double(max(1, parameterCount)) }
+    /// Bits of all tensors over the parameters of the model.
+    var bitsPerWeight: Double { Double(byteCount) * 8 / Double(max(1, modelParameterCount)) }
 }
