@@ -27,18 +27,6 @@ BODY float extreme(const float *x) {
     return largest == 0 ? 0 : float_of(has_negative ? largest | 0x80000000 : largest);
 }
 
-// The least of sixteen lanes: halves are compared until one is left.
-#define LEAST_LANE(v)                                                                                                  \
-    ({                                                                                                                 \
-        f32x16 a = (v), b = __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);       \
-        a = CHOOSE(a < b, a, b);                                                                                       \
-        b = __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);                             \
-        a = CHOOSE(a < b, a, b);                                                                                       \
-        b = __builtin_shufflevector(a, a, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1);                             \
-        a = CHOOSE(a < b, a, b);                                                                                       \
-        a[0] < a[1] ? a[0] : a[1];                                                                                     \
-    })
-
 // The least and the greatest value; what is not a number is neither.
 BODY void range(const float *x, float *least, float *greatest) {
     f32x16 v[2], low = (f32x16){} + FLT_MAX, high = -low;

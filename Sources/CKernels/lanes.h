@@ -14,6 +14,18 @@
 #define CHOOSE(mask, a, b) ((f32x16)(((mask) & (i32x16)(a)) | (~(mask) & (i32x16)(b))))
 #define ABSOLUTE(v) __builtin_elementwise_abs(v)
 
+// The least of sixteen lanes: halves are compared until one is left.
+#define LEAST_LANE(v)                                                                                                  \
+    ({                                                                                                                 \
+        f32x16 a = (v), b = __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);       \
+        a = CHOOSE(a < b, a, b);                                                                                       \
+        b = __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);                             \
+        a = CHOOSE(a < b, a, b);                                                                                       \
+        b = __builtin_shufflevector(a, a, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1);                             \
+        a = CHOOSE(a < b, a, b);                                                                                       \
+        a[0] < a[1] ? a[0] : a[1];                                                                                     \
+    })
+
 // ggml's nearest_int: adding 1.5 * 2^23 leaves the rounded number in the low bits. What does not fit comes out as some
 // number, always the same, and what is not a number as 0. The sum is kept, as an integer or as a float, until the code
 // has its bounds.

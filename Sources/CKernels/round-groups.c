@@ -1,5 +1,5 @@
 // Groups of neighbours into codes of four bits with a scale and an offset, rounded to nearest by the rules of the peers.
-#include "half.h"
+#include "lanes.h"
 
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
 
@@ -28,31 +28,19 @@ BODY void hold(f32x16 *values, const int type) {
 // The least and the greatest value of a group, and whether all are finite.
 BODY int extremes(const float *x, size_t size, float *least, float *greatest) {
     f32x16 low = SPLAT(x[0]), high = low;
-    i32x16 magnitude = {};
-    size_t i = 0;
-    for (; i + 16 <= size; i += 16) {
-        f32x16 v;
-        memcpy(&v, x + i, sizeof v);
-        low = __builtin_elementwise_min(low, v);
-        high = __builtin_elementwise_max(high, v);
-        magnitude = __builtin_elementwise_max(magnitude, (i32x16)v & 0x7fffffff);
+    i32x16 is_wrong = {};
+    for (size_t i = 0; i < size; i += 16) {
+        f32x16 v = SPLAT(x[0]);
+        memcpy(&v, x + i, size - i < 16 ? (size - i) * 4 : 64);
+        low = CHOOSE(v < low, v, low);
+        high = CHOOSE(v > high, v, high);
+        is_wrong |= v - v != SPLAT(0.0f);
     }
-    float a = low[0], b = high[0];
-    int32_t m = magnitude[0];
-    for (int j = 1; j < 16; j++) {
-        a = low[j] < a ? low[j] : a;
-        b = high[j] > b ? high[j] : b;
-        m = magnitude[j] > m ? magnitude[j] : m;
-    }
-    for (; i < size; i++) {
-        const int32_t bits = (int32_t)(bits_of(x[i]) & 0x7fffffff);
-        a = x[i] < a ? x[i] : a;
-        b = x[i] > b ? x[i] : b;
-        m = bits > m ? bits : m;
-    }
-    *least = a;
-    *greatest = b;
-    return m < 0x7f800000;
+    uint64_t wrong[8];
+    memcpy(wrong, &is_wrong, sizeof wrong);
+    *least = LEAST_LANE(low);
+    *greatest = -LEAST_LANE(-high);
+    return !(wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5] | wrong[6] | wrong[7]);
 }
 
 // Sixteen values into codes. `shift` is what the rule adds: the offset, or what is taken away before the division.
