@@ -144,7 +144,8 @@ struct GPTQTarget: GroupedTarget {
         if let other = plain.first(where: { $0 != output }) {
             throw CheckpointError(
                 file: checkpoint.path, tensor: other + ".weight",
-                "would stay plain, which a configuration of GPTQ cannot say", hint: "--type W4A16 and --type AWQ can")
+                "would stay plain, which a configuration of GPTQ cannot say",
+                hint: "choose a --group-size that divides its rows; W4A16 and AWQ can leave it plain")
         }
         let settings = JSONObject([
             ("bits", .int(4)), ("checkpoint_format", .string(isFirstVersion ? "gptq" : "gptq_v2")),

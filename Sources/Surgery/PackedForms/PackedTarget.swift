@@ -55,7 +55,10 @@ extension GroupedTarget {
     func obstacle(_ shape: [Int]) -> String? { groupObstacle(shape) }
 
     func groupObstacle(_ shape: [Int]) -> String? {
-        shape[1] % groupSize == 0 ? nil : "its rows of \(shape[1]) do not divide into groups of \(groupSize)"
+        guard shape[1] % groupSize != 0 else { return nil }
+        let possible = [64, 32].first { $0 < groupSize && shape[1] % $0 == 0 }
+        return "its rows of \(shape[1]) do not divide into groups of \(groupSize)"
+            + (possible.map { ", but into groups of \($0)" } ?? "")
     }
 }
 
