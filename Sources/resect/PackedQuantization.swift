@@ -130,7 +130,7 @@ struct PackedQuantization {
 extension PackPlan {
     /// Refuses what would be rounded a second time, unless that is allowed.
     func check(_ type: PackedType, of checkpoint: Checkpoint, allowsRequantize: Bool) throws(CheckpointError) {
-        guard !allowsRequantize, let first = requantized.first else { return }
+        guard !allowsRequantize, let first = firstRounded else { return }
         throw CheckpointError(
             file: checkpoint.path, tensor: first,
             "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",

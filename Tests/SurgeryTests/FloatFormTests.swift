@@ -133,6 +133,26 @@ struct FloatFormTests {
         #expect(try Models.bytes(found) == Models.bytes(codes))
     }
 
+    @Test("what rounding again changes is what the two folders differ by", arguments: [PackedType.nf4, .nvfp4, .gptq])
+    func differences(type: PackedType) throws {
+        let packed = try PackWeights(.mxfp4).apply(to: Models.fixture())
+        let plan = try PackWeights(type).plan(packed)
+        #expect(plan.exactCount == 0 && plan.roundedCount == 7 * 12)
+        let (before, after) = (
+            try UnpackWeights(to: .f32).apply(to: packed), try UnpackWeights(to: .f32).apply(to: plan.checkpoint)
+        )
+        let found = try plan.differences(threads: 2)
+        #expect(found.count == plan.roundedCount)
+        for difference in found.prefix(4) {
+            let a = try values(try #require(before.tensor(named: difference.tensor)))
+            let b = try values(try #require(after.tensor(named: difference.tensor)))
+            let gaps = zip(a, b).map { Double(abs($0 - $1)) }
+            #expect(difference.maximum == gaps.max() && difference.maximum > 0)
+            let meanSquare = gaps.reduce(0) { $0 + $1 * $1 } / Double(gaps.count)
+            #expect(abs(difference.rootMeanSquare - meanSquare.squareRoot()) < 1e-9)
+        }
+    }
+
     @Test("blocks of a row of 32 do not fill those of NVFP4, and the weight becomes a plain one")
     func shortRows() throws {
         let packed = try FloatForm(name: "nvfp4").folder()

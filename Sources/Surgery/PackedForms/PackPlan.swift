@@ -11,29 +11,29 @@ public struct PackPlan: Sendable {
     public internal(set) var packedCount = 0
     /// How many of them keep the codes, scales and offsets that they had in another form.
     public internal(set) var exactCount = 0
-    /// The weights that were quantized before, in whatever way, and are rounded again.
-    public internal(set) var requantized: [String] = []
     /// Weights that would be packed and stay plain, with the reason.
     public internal(set) var obstacles: [(tensor: String, reason: String)] = []
     private var rounded: [Rounded] = []
 
-    /// A weight that was packed in another form and is rounded again.
+    /// A weight that was quantized before, in whatever way, and is rounded again.
     struct Rounded: Sendable {
-        let name: String
-        let before: any PackedWeight
-        let after: any PackedWeight
+        let before: Tensor
+        /// What its parts stand for; `nil` where that is read back from them.
+        let after: (any PackedWeight)?
     }
 
     /// A plan that begins with a checkpoint of plain weights.
     init(checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
-    /// How many weights were packed before and are rounded again.
+    /// How many weights were quantized before and are rounded again.
     public var roundedCount: Int { rounded.count }
 
-    /// Notes that a packed weight is rounded again into parts.
-    mutating func addRounded(_ name: String, _ before: any PackedWeight, parts: [Tensor]) {
-        guard let after = parts.lazy.compactMap(PackPlan.weight).first else { return }
-        rounded.append(Rounded(name: name, before: before, after: after))
+    /// The first of them.
+    public var firstRounded: String? { rounded.first?.before.name }
+
+    /// Notes that a weight is rounded again into parts.
+    mutating func addRounded(_ before: Tensor, parts: [Tensor]) {
+        rounded.append(Rounded(before: before, after: parts.lazy.compactMap(PackPlan.weight).first))
     }
 
     /// The weight that a part is computed from.
@@ -55,13 +55,19 @@ public struct PackPlan: Sendable {
     /// Computes what rounding again changes, for each such weight in order.
     public func differences(threads: Int) throws(CheckpointError) -> [Difference] {
         var result: [Difference] = []
+        let readBack =
+            rounded.allSatisfy { $0.after != nil } ? nil : try PackedForms.form(of: checkpoint)?.weights(of: checkpoint)
         for weight in rounded {
+            let name = weight.before.name
+            guard let after = weight.after ?? readBack?[ExactString(name)] else {
+                preconditionFailure("\(name): its parts are not read back")
+            }
             let columns = weight.before.shape[1]
             let pieces = (0..<weight.before.shape[0]).pieces(of: 4 * Tile.rows(columns: columns))
             var (maximum, squares) = (0.0, 0.0)
             // Sums are taken in order, so that they do not depend on the number of threads.
             let parts = try Parallel.map(pieces.count, workers: threads) { (index) throws(CheckpointError) in
-                try weight.difference(rows: pieces[index], columns: columns)
+                try weight.before.difference(to: after, rows: pieces[index], columns: columns)
             }
             for part in parts {
                 maximum = max(maximum, part.maximum)
@@ -69,20 +75,20 @@ public struct PackPlan: Sendable {
             }
             let count = Double(weight.before.shape[0]) * Double(columns)
             result.append(
-                Difference(tensor: weight.name, maximum: maximum, rootMeanSquare: (squares / count).squareRoot()))
+                Difference(tensor: name, maximum: maximum, rootMeanSquare: (squares / count).squareRoot()))
         }
         return result
     }
 }
 
-extension PackPlan.Rounded {
-    /// The largest difference, and the sum of all squared, over some rows.
-    func difference(
-        rows: Range<Int>, columns: Int
+extension Tensor {
+    /// The largest difference of a weight from this one, and the sum of all squared, over some rows.
+    fileprivate func difference(
+        to after: any PackedWeight, rows: Range<Int>, columns: Int
     ) throws(CheckpointError) -> (maximum: Double, squares: Double) {
         let count = rows.count * columns
         let values = Scratch(floats: 2 * count)
-        try before.writeValues(rows: rows, columns: 0..<columns, into: values.floats)
+        try writeValues(rows: rows, columns: 0..<columns, into: values.floats)
         try after.writeValues(rows: rows, columns: 0..<columns, into: values.floats + count)
         var (maximum, squares) = (Float(0), 0.0)
         for index in 0..<count {

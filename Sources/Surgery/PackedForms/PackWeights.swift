@@ -114,27 +114,30 @@ public struct PackWeights: Edit {
     ) throws(CheckpointError) {
         let module = String(tensor.name.dropLast(".weight".count))
         plan.packedCount += 1
-        guard let weight = packed.weights[ExactString(tensor.name)], let target = target as? any GroupedTarget else {
-            plan.checkpoint.tensors += try target.parts(of: tensor, in: source)
-            if try target.keepsCodes(of: tensor) {
+        let weight = packed.weights[ExactString(tensor.name)]
+        // As the form defines the values, before they are rounded to the type of the model.
+        let values = weight.map { weight in
+            Tensor(
+                name: tensor.name, dtype: .f32, shape: tensor.shape,
+                recipe: .computed(UnpackedRows(weight: weight, dtype: .f32)))
+        }
+        let parts: [Tensor]
+        if let values, let target = target as? any GroupedTarget {
+            if let same = packed.repacked(tensor.name, for: target, modelType: tensor.dtype) {
+                plan.checkpoint.tensors += target.parts(of: same, module: module)
                 plan.exactCount += 1
-            } else if tensor.quantizedSource != nil {
-                plan.requantized.append(tensor.name)
+                return
             }
-            return
+            parts = try target.parts(of: values, as: tensor.dtype, in: source)
+        } else {
+            parts = try target.parts(of: tensor, in: source)
         }
-        if let same = packed.repacked(tensor.name, for: target, modelType: tensor.dtype) {
-            plan.checkpoint.tensors += target.parts(of: same, module: module)
-            plan.exactCount += 1
-            return
-        }
-        let plain = Tensor(
-            name: tensor.name, dtype: .f32, shape: tensor.shape,
-            recipe: .computed(UnpackedRows(weight: weight, dtype: .f32)))
-        let parts = try target.parts(of: plain, as: tensor.dtype, in: source)
         plan.checkpoint.tensors += parts
-        plan.addRounded(tensor.name, weight, parts: parts)
-        if weight.isRounded { plan.requantized.append(tensor.name) }
+        if try target.keepsCodes(of: tensor) {
+            plan.exactCount += 1
+        } else if tensor.quantizedSource != nil {
+            plan.addRounded(values ?? tensor, parts: parts)
+        }
     }
 
     /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.
