@@ -68,7 +68,8 @@ def ours(options):
 
 def planned(path, mixture, *options):
     """The type and the bytes of every tensor, as a dry run says."""
-    plan = resect_json("quantize", path, "-o", "x.gguf", "--type", mixture, "--dry-run", *options)
+    plan = resect_json("quantize", path, "-o", "x.gguf", "--type", mixture, "--dry-run", "--allow-requantize",
+                       *options)
     return {t["name"]: (t["dtype"], t["byteCount"], t["bitsPerWeight"]) for t in plan["tensors"]}
 
 
