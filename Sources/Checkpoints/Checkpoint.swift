@@ -51,6 +51,14 @@ public struct Checkpoint: Sendable {
     public internal(set) var isPyTorch = false
     /// How many tensors lay in each of the shards that it was opened from, in order; empty when it was one file.
     public internal(set) var shardTensorCounts: [Int] = []
+    /// What edits left out or changed in meaning, one line each: "24 scales of activations are left out". Commands
+    /// that write print these lines; `note` adds one.
+    public internal(set) var notes: [String] = []
+
+    /// Adds a line that users of this checkpoint have to see, once.
+    public mutating func note(_ text: String) {
+        if !notes.contains(text) { notes.append(text) }
+    }
 
     /// The tensor of that name.
     public func tensor(named name: String) -> Tensor? {

@@ -35,12 +35,13 @@ struct WriteRun {
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
 
-    /// Writes a checkpoint, or prints its recipes.
+    /// Prints the notes of a checkpoint, then writes it, or prints its recipes.
     ///
     /// - Returns: the checkpoint as it was read back; `nil` after `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
         let plan = try plan(checkpoint)
+        for text in checkpoint.notes { common.note(text) }
         if output.dryRun {
             describe(plan)
             return nil
@@ -103,6 +104,8 @@ struct WriteRun {
         result["parameters"] = .int(plan.checkpoint.modelParameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)
         if plan.shardCount > 1 { result["shards"] = .int(plan.shardCount) }
+        let notes = plan.checkpoint.notes
+        if !notes.isEmpty { result["notes"] = .array(notes.map(JSON.string)) }
         result["seconds"] = seconds.map { .double(($0 * 1000).rounded() / 1000) }
         for (key, value) in extra { result[key] = value }
         return result
