@@ -13,7 +13,8 @@ let settings: [SwiftSetting] =
 // The dependency law: Tests/FormatsTests/DependencyLawTests.swift names its arrows and holds the sources to them. Here stands
 // everything that a target imports, also by way of another one: what is not named is not compiled again when it changes.
 let checkpoints = ["Formats", "Parallel", "Checkpoints"]
-let surgery = checkpoints + ["Kernels"]
+let weights = checkpoints + ["Kernels"]
+let surgery = weights + ["Weights"]
 let decoder = surgery + ["Tokenization"]
 let analysis = decoder + ["Decoder"]
 
@@ -50,6 +51,7 @@ let package = Package(
         .target(
             name: "Checkpoints", dependencies: ["Formats", "Parallel", "CStorage", "CZstd", "CXXHash"],
             swiftSettings: settings),
+        .target(name: "Weights", dependencies: dependencies(weights), swiftSettings: settings),
         .target(name: "Surgery", dependencies: dependencies(surgery), swiftSettings: settings),
         .target(name: "Tokenization", dependencies: dependencies(checkpoints), swiftSettings: settings),
         .target(name: "Decoder", dependencies: dependencies(decoder), swiftSettings: settings),
@@ -66,11 +68,13 @@ let package = Package(
         .testTarget(
             name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "KernelsTests", dependencies: dependencies(surgery + ["CKernels", "TestSupport"]),
+            name: "KernelsTests", dependencies: dependencies(weights + ["CKernels", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(
             name: "CheckpointsTests", dependencies: dependencies(checkpoints + ["TestSupport"]),
             swiftSettings: settings),
+        .testTarget(
+            name: "WeightsTests", dependencies: dependencies(surgery + ["TestSupport"]), swiftSettings: settings),
         .testTarget(
             name: "SurgeryTests", dependencies: dependencies(surgery + ["Surgery", "TestSupport"]),
             swiftSettings: settings),

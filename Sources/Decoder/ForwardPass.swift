@@ -2,6 +2,7 @@ internal import CKernels
 package import Checkpoints
 internal import Kernels
 internal import Parallel
+internal import Weights
 
 /// A forward pass over contexts of equal length, one layer at a time for all of them.
 ///
@@ -53,7 +54,7 @@ package final class ForwardPass {
                     file: model.checkpoint.path, tensor: model.embedding.name,
                     "has \(model.vocabularyCount.grouped) rows; the tokenizer made the token \(token)")
             }
-            try model.embedding.decode(rows: Int(token)..<Int(token) + 1, into: states + place * hidden)
+            try model.embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + place * hidden)
         }
     }
 
@@ -84,23 +85,5 @@ package final class ForwardPass {
                 contexts: contexts)
         }
         layer += 1
-    }
-}
-
-extension Tensor {
-    /// Decodes some rows to f32.
-    package func decode(
-        rows: Range<Int>, into output: UnsafeMutablePointer<Float>
-    ) throws(CheckpointError) {
-        try withBytes(rows: rows) { bytes in
-            Codec.decode(dtype, bytes, count: rows.count * rowLength, into: output)
-        }
-    }
-
-    /// All elements in f32; for vectors.
-    func decoded() throws(CheckpointError) -> [Float] {
-        let memory = Scratch(floats: count)
-        try decode(rows: 0..<rowCount, into: memory.floats)
-        return Array(UnsafeBufferPointer(start: memory.floats, count: count))
     }
 }

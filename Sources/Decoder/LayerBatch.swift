@@ -2,6 +2,7 @@ internal import CKernels
 internal import Checkpoints
 internal import Kernels
 internal import Parallel
+internal import Weights
 
 /// Runs one decoder layer over as many contexts as fit its memory:
 ///
@@ -92,7 +93,7 @@ struct LayerBatch {
     private func norm(
         _ states: UnsafeMutablePointer<Float>, _ weight: Tensor, _ tokens: Int
     ) throws(CheckpointError) {
-        let weights = try weight.decoded()
+        let weights = try weight.floats()
         let (hidden, epsilon) = (model.configuration.hidden, model.configuration.epsilon)
         nonisolated(unsafe) let states = states
         eachRows(tokens) { token in
@@ -164,7 +165,7 @@ struct LayerBatch {
         }
         for product in products {
             guard let bias = product.bias else { continue }
-            let (values, count) = (try bias.decoded(), bias.count)
+            let (values, count) = (try bias.floats(), bias.count)
             eachRows(operand.rows) { resect_add(product.output + $0 * count, values, count) }
         }
     }

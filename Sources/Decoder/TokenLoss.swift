@@ -2,6 +2,7 @@ internal import CKernels
 package import Checkpoints
 internal import Kernels
 internal import Parallel
+internal import Weights
 
 #if canImport(Glibc)
     internal import Glibc
@@ -27,7 +28,7 @@ extension ForwardPass {
     ) throws(CheckpointError) -> [Double] {
         precondition(layer == model.configuration.layers, "layers are left to run")
         let hidden = model.configuration.hidden
-        let weights = try model.outputNorm.decoded()
+        let weights = try model.outputNorm.floats()
         let tileCount = (model.output.rowCount + Self.tile - 1) / Self.tile
         let normed = Scratch(floats: Self.rowsAtOnce * hidden)
         let workers = max(1, min(threads, tileCount))

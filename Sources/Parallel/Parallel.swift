@@ -76,3 +76,33 @@ extension Parallel {
         }
     }
 }
+
+extension Parallel {
+    /// The values that `body` gives for every index below `count`, by index.
+    ///
+    /// - Throws: the error of the lowest index that failed.
+    package static func map<Value: Sendable, Failure: Error>(
+        _ count: Int, workers: Int,
+        _ body: @Sendable (_ index: Int, _ worker: Int) throws(Failure) -> Value
+    ) throws(Failure) -> [Value] {
+        try map(order: Array(0..<max(count, 0)), workers: workers, body)
+    }
+
+    /// The values that `body` gives for every index, by index and not in the order in which they are begun.
+    ///
+    /// - Parameter order: the indices from 0 in the order in which they are begun: the longest work first, so that all
+    ///   threads end together.
+    /// - Throws: the error of the first index in `order` that failed.
+    package static func map<Value: Sendable, Failure: Error>(
+        order: [Int], workers: Int,
+        _ body: @Sendable (_ index: Int, _ worker: Int) throws(Failure) -> Value
+    ) throws(Failure) -> [Value] {
+        let values = Mutex<[Value?]>(Array(repeating: nil, count: order.count))
+        try forEach(order.count, workers: workers) { (turn, worker) throws(Failure) in
+            let index = order[turn]
+            let value = try body(index, worker)
+            values.withLock { $0[index] = value }
+        }
+        return values.withLock { $0.compactMap(\.self) }
+    }
+}

@@ -1,9 +1,10 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// The rows of a tensor in another element type, by way of f32: a cast or a quantization.
-struct RecodedRows: RowSource {
+struct RecodedRows: ValueRows {
     let source: Tensor
     let dtype: DType
     /// How much the columns matter, one weight for each column of each matrix; `nil` when all count the same.
@@ -19,19 +20,24 @@ struct RecodedRows: RowSource {
         rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
         let count = rows.count * source.rowLength
-        try source.withBytes(rows: rows) { (bytes) throws(CheckpointError) in
-            if dtype == .f32 {
-                let values = output.bindMemory(to: Float.self)
-                guard let base = values.baseAddress else { return }
-                Codec.decode(source.dtype, bytes, count: count, into: base)
-                return
-            }
-            let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
-            defer { values.deallocate() }
-            Codec.decode(source.dtype, bytes, count: count, into: values)
-            encode(values, rows: rows, into: output)
-            try finiteCheck?.check(values, rows: rows, encoded: UnsafeRawBufferPointer(output))
+        if dtype == .f32 {
+            guard let base = output.bindMemory(to: Float.self).baseAddress else { return }
+            return try source.writeValues(rows: rows, into: base)
         }
+        let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
+        defer { values.deallocate() }
+        try source.writeValues(rows: rows, into: values)
+        encode(values, rows: rows, into: output)
+        try finiteCheck?.check(values, rows: rows, encoded: UnsafeRawBufferPointer(output))
+    }
+
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) -> Bool {
+        guard dtype.blockCount == 1 else { return false }
+        try source.writeValues(rows: rows, columns: columns, into: output)
+        if dtype != .f32 { dtype.round(output, count: rows.count * columns.count) }
+        return true
     }
 
     /// Encodes rows, those of each matrix with its own weights.

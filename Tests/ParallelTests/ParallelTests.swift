@@ -105,4 +105,30 @@ struct ParallelTests {
             #expect(used.withLock { $0 } == Array(0..<20))
         }
     }
+
+    @Test("values lie by index, in whatever order they are begun", arguments: 1...4, [0, 1, 2, 7, 500])
+    func mapped(workers: Int, count: Int) {
+        #expect(Parallel.map(count, workers: workers) { index, _ in index * index } == (0..<count).map { $0 * $0 })
+        let begun = Mutex<[Int]>([])
+        let order = Array((0..<count).reversed())
+        let values = Parallel.map(order: order, workers: workers) { index, worker in
+            #expect(0..<workers ~= worker)
+            if workers == 1 { begun.withLock { $0.append(index) } }
+            return "\(index)"
+        }
+        #expect(values == (0..<count).map { "\($0)" })
+        if workers == 1 { #expect(begun.withLock { $0 } == order) }
+    }
+
+    @Test("no values when one fails, and the error of the first that was begun", arguments: 1...4)
+    func mappedFailure(workers: Int) {
+        for _ in 0..<50 {
+            #expect(throws: Failure(index: 180)) {
+                try Parallel.map(order: Array((0..<200).reversed()), workers: workers) { (index, _) throws(Failure) in
+                    if index <= 180 { throw Failure(index: index) }
+                    return index
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,4 @@
 internal import Parallel
-internal import Synchronization
 
 /// Hashes tensors on several threads.
 package struct Hashing: Sendable {
@@ -39,30 +38,28 @@ package struct Hashing: Sendable {
     /// One job for each tensor, the largest first so that threads end together; before them one for all, when it is asked for.
     private func run(_ tensors: [Tensor], joined: Bool) throws(CheckpointError) -> ([Digest], Digest?) {
         let order = tensors.indices.sorted { (tensors[$1].byteCount, $0) < (tensors[$0].byteCount, $1) }
-        let first = joined ? 1 : 0
-        let workers = max(1, min(threads, order.count + first))
+        // The job behind those of the tensors is the one for all.
+        let jobs = joined ? [tensors.count] + order : order
+        let workers = max(1, min(threads, jobs.count))
         let byteCount = tensors.reduce(0) { $0 + $1.byteCount }
         let done = ByteCounter(total: joined ? 2 * byteCount : byteCount, report: progress)
         let buffers = Pieces(count: workers, byteCount: Hashing.pieceByteCount)
-        let whole = Mutex<Digest?>(nil)
-        let found = Mutex<[Digest?]>(Array(repeating: nil, count: tensors.count))
-        try Parallel.forEach(order.count + first, workers: workers) { (job, worker) throws(CheckpointError) in
+        var found = try Parallel.map(order: jobs, workers: workers) { (job, worker) throws(CheckpointError) in
             let buffer = buffers[worker]
-            if job < first {
-                let hash = StreamHash(algorithm)
-                for tensor in tensors {
-                    try tensor.forEachPiece(buffer: buffer) { hash.update($0) }
-                    done.add(tensor.byteCount)
-                }
-                whole.withLock { $0 = hash.digest }
-            } else {
-                let place = order[job - first]
-                let digest = try tensors[place].digest(algorithm, buffer: buffer)
-                found.withLock { $0[place] = digest }
-                done.add(tensors[place].byteCount)
+            if job < tensors.count {
+                let digest = try tensors[job].digest(algorithm, buffer: buffer)
+                done.add(tensors[job].byteCount)
+                return digest
             }
+            let hash = StreamHash(algorithm)
+            for tensor in tensors {
+                try tensor.forEachPiece(buffer: buffer) { hash.update($0) }
+                done.add(tensor.byteCount)
+            }
+            return hash.digest
         }
-        return (found.withLock { $0.compactMap(\.self) }, whole.withLock { $0 })
+        let whole = joined ? found.popLast() : nil
+        return (found, whole)
     }
 }
 

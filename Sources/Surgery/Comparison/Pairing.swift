@@ -47,12 +47,8 @@ extension TensorPair {
         _ pairs: [TensorPair], threads: Int, _ body: @Sendable (TensorPair) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> [Result] {
         let order = pairs.indices.sorted { (pairs[$1].a.byteCount, $0) < (pairs[$0].a.byteCount, $1) }
-        let results = Mutex<[Result?]>(Array(repeating: nil, count: pairs.count))
-        try Parallel.forEach(order.count, workers: threads) { (index, _) throws(CheckpointError) in
-            let place = order[index]
-            let result = try body(pairs[place])
-            results.withLock { $0[place] = result }
+        return try Parallel.map(order: order, workers: threads) { (index, _) throws(CheckpointError) in
+            try body(pairs[index])
         }
-        return results.withLock { $0.compactMap(\.self) }
     }
 }

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 #if canImport(Glibc)
     internal import Glibc
@@ -103,21 +104,13 @@ struct TensorPair: Sendable {
         try forEachSlab { x, y, count in
             for start in stride(from: 0, to: count, by: TensorPair.runCount) {
                 let run = min(TensorPair.runCount, count - start)
-                decode(a.dtype, x, start, run, into: first)
-                decode(b.dtype, y, start, run, into: second)
+                a.dtype.decode(x, elements: start..<start + run, into: first)
+                b.dtype.decode(y, elements: start..<start + run, into: second)
                 guard
                     body(UnsafeBufferPointer(start: first, count: run), UnsafeBufferPointer(start: second, count: run))
                 else { return false }
             }
             return true
         }
-    }
-
-    private func decode(
-        _ dtype: DType, _ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int,
-        into output: UnsafeMutablePointer<Float>
-    ) {
-        let begin = start / dtype.blockCount * dtype.blockByteCount
-        Codec.decode(dtype, UnsafeRawBufferPointer(rebasing: bytes[begin...]), count: count, into: output)
     }
 }

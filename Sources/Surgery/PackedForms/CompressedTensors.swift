@@ -1,6 +1,6 @@
 internal import Checkpoints
 internal import Formats
-internal import Kernels
+internal import Weights
 
 /// The form pack-quantized of compressed-tensors: W4A16 and W8A16.
 ///

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// The affine form of MLX, 4 and 8 bits: `X.weight` U32 [out, in/8] holds codes along the rows, `X.scales` and `X.biases`
 /// [out, in/group] what they mean: `code * scale + bias`.

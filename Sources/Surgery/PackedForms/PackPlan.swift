@@ -2,6 +2,7 @@ public import Checkpoints
 internal import Formats
 internal import Kernels
 internal import Parallel
+internal import Weights
 
 /// A checkpoint whose weights will be packed, and what became of its matrices.
 public struct PackPlan: Sendable {
@@ -66,7 +67,7 @@ public struct PackPlan: Sendable {
             let pieces = (0..<weight.before.shape[0]).pieces(of: 4 * Tile.rows(columns: columns))
             var (maximum, squares) = (0.0, 0.0)
             // Sums are taken in order, so that they do not depend on the number of threads.
-            let parts = try Parallel.map(pieces.count, workers: threads) { (index) throws(CheckpointError) in
+            let parts = try Parallel.map(pieces.count, workers: threads) { (index, _) throws(CheckpointError) in
                 try weight.before.difference(to: after, rows: pieces[index], columns: columns)
             }
             for part in parts {

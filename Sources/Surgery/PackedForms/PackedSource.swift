@@ -17,7 +17,7 @@ struct PackedSource: Sendable {
             else { return nil }
             return (name, weight)
         }
-        let found = try Parallel.map(grouped.count, workers: threads) { (index) throws(CheckpointError) in
+        let found = try Parallel.map(grouped.count, workers: threads) { (index, _) throws(CheckpointError) in
             try LevelFacts(grouped[index].1)
         }
         facts = Dictionary(uniqueKeysWithValues: zip(grouped.map(\.0), found))
@@ -48,18 +48,5 @@ struct PackedSource: Sendable {
         let types = [modelType, weight.layout.scaleType].filter(target.scaleTypes.contains) + target.scaleTypes
         guard let type = types.first(where: held.contains) else { return nil }
         return RepackedWeight(weight, groupSize: target.groupSize, scaleType: type, hasBias: hasBias)
-    }
-}
-
-extension Parallel {
-    /// The values that `body` gives for every index below `count`, in order.
-    static func map<Value: Sendable>(
-        _ count: Int, workers: Int, _ body: @Sendable (Int) throws(CheckpointError) -> Value
-    ) throws(CheckpointError) -> [Value] {
-        let results = Collected<Value>(count: count)
-        try forEach(count, workers: workers) { (index, _) throws(CheckpointError) in
-            results.set(index, try body(index))
-        }
-        return results.values
     }
 }

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// A plain weight as codes in groups, rounded to nearest by the rule of a form. Nothing is kept: codes, and scales, are
 /// computed from the rows whenever they are asked for.

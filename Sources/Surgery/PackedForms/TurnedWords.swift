@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// A matrix of words of which a part is read turned round: what is a row in the file becomes a column.
 struct TurnedWords: Sendable {

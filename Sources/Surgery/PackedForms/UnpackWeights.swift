@@ -1,6 +1,7 @@
 public import Checkpoints
 public import Formats
 internal import Kernels
+internal import Weights
 
 /// Turns a folder whose weights are packed (GPTQ, AWQ, compressed-tensors, MLX, …) into the same folder with plain ones,
 /// computed in f32 as the form defines them. Other checkpoints stay as they are.
@@ -60,7 +61,7 @@ extension Checkpoint {
 }
 
 /// The rows of a packed weight as plain values.
-struct UnpackedRows: RowSource {
+struct UnpackedRows: ValueRows {
     let weight: any PackedWeight
     let dtype: DType
 
@@ -77,5 +78,13 @@ struct UnpackedRows: RowSource {
         let values = Scratch(floats: rows.count * columns)
         try weight.writeValues(rows: rows, columns: 0..<columns, into: values.floats)
         Codec.encode(dtype, values.floats, rows: rows.count, rowLength: columns, into: output)
+    }
+
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) -> Bool {
+        guard dtype == .f32 else { return false }
+        try weight.writeValues(rows: rows, columns: columns, into: output)
+        return true
     }
 }

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// Looks for NaN and infinity in the weights of a tensor that is quantized: one such value spoils its whole block.
 ///
@@ -28,7 +29,7 @@ struct FiniteCheck: Sendable {
         if Codec.firstBeyond(infinity, in: values + large, count: count - large) != nil { throw try nonfinite() }
         let decoded = UnsafeMutablePointer<Float>.allocate(capacity: count)
         defer { decoded.deallocate() }
-        Codec.decode(dtype, encoded, count: count, into: decoded)
+        dtype.decode(encoded, elements: 0..<count, into: decoded)
         guard let lost = Codec.firstBeyond(infinity, in: decoded, count: count) else { return }
         throw CheckpointError(
             file: file, tensor: source.name,
@@ -48,7 +49,7 @@ struct FiniteCheck: Sendable {
         for start in stride(from: 0, to: source.rowCount, by: step) {
             let rows = start..<min(start + step, source.rowCount)
             let count = rows.count * length
-            try source.withBytes(rows: rows) { Codec.decode(source.dtype, $0, count: count, into: values) }
+            try source.writeValues(rows: rows, into: values)
             for place in 0..<count where !values[place].isFinite {
                 if first == nil { first = (start * length + place, values[place]) }
                 total += 1

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// The four-bit forms of bitsandbytes, NF4 and FP4.
 ///
@@ -98,7 +99,7 @@ private struct BitsAndBytesWeight: PackedWeight {
     ) throws(CheckpointError) {
         let length = shape[1]
         if columns == 0..<length {
-            for part in (rows.lowerBound * length..<rows.upperBound * length).pieces(of: FlatValues.pieceCount) {
+            for part in (rows.lowerBound * length..<rows.upperBound * length).pieces(of: Tensor.valuesAtOnce) {
                 try write(part, into: output + part.lowerBound - rows.lowerBound * length)
             }
             return

@@ -5,7 +5,7 @@ struct LevelCodeRows: RowSource {
     let source: BlockedSource
     let levels: FourBitLevels
 
-    var description: String { "\(levels.rawValue) in blocks of \(source.block) of \(source.values.source.recipe)" }
+    var description: String { "\(levels.rawValue) in blocks of \(source.block) of \(source.source.recipe)" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         guard let bytes = output.bindMemory(to: UInt8.self).baseAddress else { return }
@@ -17,7 +17,7 @@ struct LevelCodeRows: RowSource {
 struct BlockScaleRows: RowSource {
     let source: BlockedSource
 
-    var description: String { "scales of blocks of \(source.block) of \(source.values.source.recipe)" }
+    var description: String { "scales of blocks of \(source.block) of \(source.source.recipe)" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         // The only row, or none.
@@ -39,7 +39,7 @@ struct NestedScaleRows: RowSource {
 
     var description: String {
         "\(part == .codes ? "codes" : "scales") of the scales of blocks of \(source.block) of "
-            + "\(source.values.source.recipe)"
+            + "\(source.source.recipe)"
     }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {

@@ -1,31 +1,32 @@
 internal import Checkpoints
 internal import Kernels
+internal import Weights
 
 /// A dense weight as bitsandbytes cuts it: blocks over the flat tensor, the last of which may be short.
 struct BlockedSource: Sendable {
-    let values: FlatValues
+    let source: Tensor
     let block: Int
     /// The checkpoint, for messages.
     let file: String
 
-    /// Blocks of `block` values; a multiple of 16 that divides `FlatValues.pieceCount`.
+    /// Blocks of `block` values; a multiple of 16 that divides `Tensor.valuesAtOnce`.
     init(_ source: Tensor, block: Int, file: String) {
-        values = FlatValues(source: source)
+        self.source = source
         self.block = block
         self.file = file
     }
 
-    var count: Int { values.source.count }
+    var count: Int { source.count }
     var blockCount: Int { (count + block - 1) / block }
 
     /// Calls `body` with the scales of some blocks, in pieces and in order; every piece but the last holds
-    /// `FlatValues.pieceCount / block` of them.
+    /// `Tensor.valuesAtOnce / block` of them.
     func forEachScales(
         of blocks: Range<Int>, _ body: (UnsafeBufferPointer<Float>, Range<Int>) throws(CheckpointError) -> Void
     ) throws(CheckpointError) {
-        let scales = Scratch(floats: FlatValues.pieceCount / block)
+        let scales = Scratch(floats: Tensor.valuesAtOnce / block)
         let places = blocks.lowerBound * block..<min(blocks.upperBound * block, count)
-        try values.forEachPiece(of: places) { (piece, part) throws(CheckpointError) in
+        try source.forEachValues(of: places) { (piece, part) throws(CheckpointError) in
             let found = try scale(piece, part, into: scales.floats)
             let first = part.lowerBound / block
             try body(UnsafeBufferPointer(start: scales.floats, count: found), first..<first + found)
@@ -42,7 +43,7 @@ struct BlockedSource: Sendable {
         FloatCodes.largest(piece, count: part.count, block: block, into: scales)
         let found = (part.count + block - 1) / block
         if !(0..<found).allSatisfy({ scales[$0].isFinite }),
-            let refusal = values.refusal(of: piece, part, file: file)
+            let refusal = source.codeRefusal(of: piece, elements: part, file: file)
         {
             throw refusal
         }
@@ -56,11 +57,11 @@ struct BlockedSource: Sendable {
     ) throws(CheckpointError) {
         let first = bytes.lowerBound * 2 / block * block
         let places = first..<min((bytes.upperBound * 2 + block - 1) / block * block, count)
-        let scales = Scratch(floats: FlatValues.pieceCount / block)
-        let codes = Scratch(byteCount: FlatValues.pieceCount / 2)
+        let scales = Scratch(floats: Tensor.valuesAtOnce / block)
+        let codes = Scratch(byteCount: Tensor.valuesAtOnce / 2)
         let pairs = codes.base.assumingMemoryBound(to: UInt8.self)
         let (bounds, order) = (levels.bounds, levels.codes)
-        try values.forEachPiece(of: places) { (piece, part) throws(CheckpointError) in
+        try source.forEachValues(of: places) { (piece, part) throws(CheckpointError) in
             _ = try scale(piece, part, into: scales.floats)
             FloatCodes.encodeLevels(
                 piece, count: part.count, block: block, largest: scales.floats, bounds: bounds, codes: order,

@@ -2,6 +2,7 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 internal import Synchronization
+internal import Weights
 
 /// The scale that weights share which a runtime takes together, such as the queries, keys and values of a layer: what
 /// makes the largest of them 448 * 6, the end of E4M3 and E2M1. It is found when the first row is asked for.
@@ -33,11 +34,12 @@ final class GlobalScale: Sendable {
     private func largest() throws(CheckpointError) -> Float {
         var largest: Float = 0
         for tensor in members {
-            let values = FlatValues(source: tensor)
-            try values.forEachPiece(of: 0..<tensor.count) { (piece, part) throws(CheckpointError) in
+            try tensor.forEachValues(of: 0..<tensor.count) { (piece, part) throws(CheckpointError) in
                 var found: Float = 0
                 FloatCodes.largest(piece, count: part.count, block: part.count, into: &found)
-                if !found.isFinite, let refusal = values.refusal(of: piece, part, file: file) { throw refusal }
+                if !found.isFinite, let refusal = tensor.codeRefusal(of: piece, elements: part, file: file) {
+                    throw refusal
+                }
                 largest = max(largest, found)
             }
         }

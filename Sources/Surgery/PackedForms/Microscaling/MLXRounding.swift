@@ -1,15 +1,12 @@
 internal import Formats
-internal import Kernels
+internal import Weights
 
 /// The steps of `mx.quantize` that depend on the type of the weights.
 enum MLXRounding {
     /// Rounds values to a type: F16 or BF16; others stay as they are.
     static func round(_ values: UnsafeMutablePointer<Float>, count: Int, as dtype: DType) {
         guard dtype == .f16 || dtype == .bf16 else { return }
-        let narrow = Scratch(byteCount: 2 * count)
-        let bytes = UnsafeMutableRawBufferPointer(start: narrow.base, count: 2 * count)
-        Codec.encode(dtype, values, rows: 1, rowLength: count, into: bytes)
-        Codec.decode(dtype, UnsafeRawBufferPointer(bytes), count: count, into: values)
+        dtype.round(values, count: count)
     }
 
     /// The E8M0 code of a scale: of the least power of two that is not below it, so that no quotient is beyond 6. A scale of

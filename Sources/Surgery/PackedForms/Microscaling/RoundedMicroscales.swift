@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// A plain weight as E2M1 in small groups, rounded to nearest by the rule of a peer, in f32 unless MLX's rule says
 /// otherwise. Codes and scales are computed from the rows whenever they are asked for.
@@ -72,7 +73,7 @@ struct RoundedMicroscales: MicroscaledWeight {
             FloatCodes.largest(values.floats, count: part.count * length, block: scale.groupSize, into: largest.floats)
             if !(0..<count).allSatisfy({ largest.floats[$0].isFinite }) {
                 let places = part.lowerBound * length..<part.upperBound * length
-                if let refusal = FlatValues(source: source).refusal(of: values.floats, places, file: file) {
+                if let refusal = source.codeRefusal(of: values.floats, elements: places, file: file) {
                     throw refusal
                 }
             }

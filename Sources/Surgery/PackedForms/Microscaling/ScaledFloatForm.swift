@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// Weights of F8_E4M3 with scales beside them: DeepSeek's and Qwen's blocks, and the channels and tensors of
 /// compressed-tensors, fbgemm and ModelOpt.
@@ -90,15 +91,13 @@ private struct ScaledFloatWeight: PackedWeight {
     private func writeScales(
         _ first: Int, count: Int, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
+        if Codec.decodes(scales.dtype) { return try scales.writeValues(elements: first..<first + count, into: output) }
         let length = scales.rowLength
         let rows = first / length..<(first + count - 1) / length + 1
         try scales.withBytes(rows: rows) { bytes in
-            let size = scales.dtype.blockByteCount, start = (first - rows.lowerBound * length) * size
-            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count * size])
-            if Codec.decodes(scales.dtype) {
-                Codec.decode(scales.dtype, part, count: count, into: output)
-            } else {
-                for (place, code) in part.enumerated() { output[place] = GroupScale.powerOfTwo(code) }
+            let start = first - rows.lowerBound * length
+            for (place, code) in bytes[start..<start + count].enumerated() {
+                output[place] = GroupScale.powerOfTwo(code)
             }
         }
     }

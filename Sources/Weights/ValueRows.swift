@@ -1,0 +1,11 @@
+package import Checkpoints
+
+/// Computed rows that can give f32 values for a part of their columns, without computing and encoding whole rows.
+package protocol ValueRows: RowSource {
+    /// Writes the values of some rows and columns in f32, row after row.
+    ///
+    /// - Returns: false when nothing was written, because only whole encoded rows can be had.
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) -> Bool
+}
