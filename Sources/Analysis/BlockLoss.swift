@@ -15,7 +15,7 @@ public struct BlockLoss: Sendable {
     ///
     /// The layers before a block are run once for all: where a block starts, the states are copied and go on behind it.
     ///
-    /// - Throws: when the model cannot be run.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity; a block whose cut makes it do so has an infinite loss.
     public static func measure(
         _ blocks: [Block], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -37,7 +37,8 @@ public struct BlockLoss: Sendable {
         }
         var measured = blocks
         let pass = try ForwardPass(
-            model, contexts: corpus.inputs, precision: run.decoderPrecision, threads: run.threads)
+            model, contexts: corpus.inputs, precision: run.decoderPrecision, threads: run.threads,
+            observer: FiniteStates(model, contextLength: corpus.contextLength))
         for layer in 0..<layers {
             for place in measured.indices where measured[place].layers.lowerBound == layer {
                 let cut = pass.fork(continuingAt: measured[place].layers.upperBound)

@@ -25,7 +25,7 @@ public struct Evaluation: Sendable {
 
     /// Measures a model, which may be a planned cut that nobody has written.
     ///
-    /// - Throws: when the model cannot be run.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public static func measure(
         _ checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -40,7 +40,9 @@ public struct Evaluation: Sendable {
         for group in 0..<groups {
             let places = group * contextsAtOnce..<min(contexts.count, (group + 1) * contextsAtOnce)
             let pass = try ForwardPass(
-                model, contexts: Array(contexts[places]), precision: run.decoderPrecision, threads: run.threads)
+                model, contexts: Array(contexts[places]), precision: run.decoderPrecision, threads: run.threads,
+                observer: FiniteStates(
+                    model, contextLength: corpus.contextLength, firstContext: places.lowerBound))
             while pass.layer < layers {
                 try pass.advance()
                 progress?(group * (layers + 1) + pass.layer, groups * (layers + 1))
@@ -62,12 +64,12 @@ public struct Evaluation: Sendable {
         }
     }
 
-    /// The loss of a whole model, unless it is no number.
+    /// The loss of a whole model, unless it is NaN or infinite.
     static func finite(_ loss: Double, _ checkpoint: Checkpoint) throws(CheckpointError) -> Double {
         guard loss.isFinite else {
             throw CheckpointError(
                 file: checkpoint.path, "the loss on the text is \(loss)",
-                hint: "a weight is infinite or no number, or the values leave the range of f32")
+                hint: "a weight is NaN or infinite, or the values leave the range of f32")
         }
         return loss
     }

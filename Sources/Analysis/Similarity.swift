@@ -35,7 +35,7 @@ public struct Similarity: Sendable, Equatable {
     /// - Parameters:
     ///   - overAllTokens: whether the mean over all tokens is measured too.
     ///   - progress: called with the layers done and the layers in all.
-    /// - Throws: when the model cannot be run.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public static func measure(
         _ checkpoint: Checkpoint, corpus: Corpus, overAllTokens: Bool, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -54,7 +54,8 @@ public struct Similarity: Sendable, Equatable {
         }
         for (number, group) in groups.enumerated() {
             let pass = try ForwardPass(
-                model, contexts: group, precision: run.decoderPrecision, threads: run.threads)
+                model, contexts: group, precision: run.decoderPrecision, threads: run.threads,
+                observer: FiniteStates(model, contextLength: corpus.contextLength, firstContext: number * size))
             let last = UnitStates(layers: layers, rows: group.count, hidden: hidden)
             let all =
                 overAllTokens
@@ -71,14 +72,8 @@ public struct Similarity: Sendable, Equatable {
             lastSums.add(last, threads: run.threads)
             if let all { allSums.add(all, threads: run.threads) }
         }
-        let last = lastSums.means()
-        if let layer = (0...layers).first(where: { !last[0][$0].isFinite }) {
-            throw CheckpointError(
-                file: checkpoint.path, "the input of layer \(layer) holds values that are no numbers",
-                hint: "a weight is infinite or no number, or the values leave the range of f32")
-        }
         return Similarity(
-            layers: layers, samples: contexts.count, context: corpus.contextLength, last: last,
+            layers: layers, samples: contexts.count, context: corpus.contextLength, last: lastSums.means(),
             all: overAllTokens ? allSums.means() : nil)
     }
 }

@@ -1,6 +1,7 @@
 package import Checkpoints
 internal import Formats
 internal import Kernels
+internal import Weights
 
 /// A checkpoint that can be run: its numbers, and its tensors by role.
 package struct DecoderModel: Sendable {
@@ -11,18 +12,20 @@ package struct DecoderModel: Sendable {
     /// Rows of the embedding.
     package let vocabularyCount: Int
     let embedding: Tensor
-    let outputNorm: Tensor
-    /// The matrix that makes logits: its own, or the embedding.
-    let output: Tensor
+    let outputNorm: Norm
+    /// What makes logits: a matrix of its own, or the embedding.
+    let output: Linear
     let layers: [Layer]
-    /// The rotary frequencies in radians for each position.
-    let frequencies: [Double]
+    /// The sizes of every layer.
+    let shape: LayerShape
+    let rotary: Rotary
 
-    /// The tensors of one layer; biases are rare.
+    /// The operations of one layer, with their tensors.
     struct Layer: Sendable {
-        let attentionNorm, query, key, value, attentionOutput: Tensor
-        let ffnNorm, gate, up, down: Tensor
-        let queryBias, keyBias, valueBias, attentionOutputBias, gateBias, upBias, downBias: Tensor?
+        let attentionNorm: Norm
+        let query, key, value, attentionOutput: Linear
+        let feedForwardNorm: Norm
+        let feedForward: FeedForward
     }
 
     /// Finds and checks every tensor that a forward pass needs.
@@ -46,45 +49,55 @@ package struct DecoderModel: Sendable {
         let finder = TensorFinder(checkpoint, architecture)
         let embedding = try finder.required("token_embedding", columns: numbers.hidden)
         vocabularyCount = embedding.rowCount
-        outputNorm = try finder.required("output_norm", shape: [numbers.hidden])
+        let epsilon = numbers.epsilon
+        outputNorm = Norm(weight: try finder.required("output_norm", shape: [numbers.hidden]), epsilon: epsilon)
         // What config.json says decides, so that a lost tensor is not taken for one that was never there.
         let config = checkpoint.form == .folder ? checkpoint.config : nil
         let isTied = config?["tie_word_embeddings"]?.bool
-        output =
+        let head =
             isTied == true
-            ? embedding
-            : try finder.optional(
-                "output", shape: [embedding.rowCount, numbers.hidden], isNeeded: isTied == false) ?? embedding
+            ? nil
+            : try finder.optional("output", shape: [embedding.rowCount, numbers.hidden], isNeeded: isTied == false)
+        output = Linear(head ?? embedding)
         let (attends, feeds) = (config?["attention_bias"]?.bool == true, config?["mlp_bias"]?.bool == true)
         self.embedding = embedding
-        var layers: [Layer] = []
-        let (wide, narrow) = (numbers.heads * numbers.headSize, numbers.keyValueHeads * numbers.headSize)
+        shape = LayerShape(numbers)
+        let (queries, keys) = (shape.attention.queryWidth, shape.attention.keyWidth)
         let (hidden, ffn) = (numbers.hidden, numbers.ffn)
+        var layers: [Layer] = []
         for layer in 0..<numbers.layers {
+            func norm(_ role: String) throws(CheckpointError) -> Norm {
+                Norm(weight: try finder.required(role, layer, shape: [hidden]), epsilon: epsilon)
+            }
             layers.append(
                 Layer(
-                    attentionNorm: try finder.required("attention_norm", layer, shape: [hidden]),
-                    query: try finder.required("attention_q", layer, shape: [wide, hidden]),
-                    key: try finder.required("attention_k", layer, shape: [narrow, hidden]),
-                    value: try finder.required("attention_v", layer, shape: [narrow, hidden]),
-                    attentionOutput: try finder.required("attention_output", layer, shape: [hidden, wide]),
-                    ffnNorm: try finder.required("ffn_norm", layer, shape: [hidden]),
-                    gate: try finder.required("ffn_gate", layer, shape: [ffn, hidden]),
-                    up: try finder.required("ffn_up", layer, shape: [ffn, hidden]),
-                    down: try finder.required("ffn_down", layer, shape: [hidden, ffn]),
-                    queryBias: try finder.optional("attention_q_bias", layer, shape: [wide], isNeeded: attends),
-                    keyBias: try finder.optional("attention_k_bias", layer, shape: [narrow], isNeeded: attends),
-                    valueBias: try finder.optional("attention_v_bias", layer, shape: [narrow], isNeeded: attends),
-                    attentionOutputBias: try finder.optional(
-                        "attention_output_bias", layer, shape: [hidden], isNeeded: attends),
-                    gateBias: try finder.optional("ffn_gate_bias", layer, shape: [ffn], isNeeded: feeds),
-                    upBias: try finder.optional("ffn_up_bias", layer, shape: [ffn], isNeeded: feeds),
-                    downBias: try finder.optional("ffn_down_bias", layer, shape: [hidden], isNeeded: feeds)))
+                    attentionNorm: try norm("attention_norm"),
+                    query: try finder.linear(.query, layer, [queries, hidden], hasBias: attends),
+                    key: try finder.linear(.key, layer, [keys, hidden], hasBias: attends),
+                    value: try finder.linear(.value, layer, [keys, hidden], hasBias: attends),
+                    attentionOutput: try finder.linear(.attentionOutput, layer, [hidden, queries], hasBias: attends),
+                    feedForwardNorm: try norm("ffn_norm"),
+                    feedForward: FeedForward(
+                        gate: try finder.linear(.gate, layer, [ffn, hidden], hasBias: feeds),
+                        up: try finder.linear(.up, layer, [ffn, hidden], hasBias: feeds),
+                        down: try finder.linear(.down, layer, [hidden, ffn], hasBias: feeds))))
         }
         self.layers = layers
         self.checkpoint = checkpoint
         configuration = numbers
-        frequencies = try numbers.frequencies(file: checkpoint.path)
+        rotary = Rotary(
+            frequencies: try numbers.frequencies(file: checkpoint.path), interleaves: numbers.interleaves)
+    }
+}
+
+extension LayerShape {
+    /// The sizes that every layer of a configuration has.
+    fileprivate init(_ configuration: ModelConfiguration) {
+        hidden = configuration.hidden
+        attention = AttentionShape(
+            heads: configuration.heads, keyHeads: configuration.keyValueHeads, headSize: configuration.headSize,
+            window: configuration.window, scale: 1 / Float(configuration.headSize).squareRoot())
+        feedForward = configuration.ffn
     }
 }
 
@@ -140,5 +153,16 @@ private struct TensorFinder {
         guard let tensor = find(role, layer).tensor else { return nil }
         try check(tensor, shape)
         return tensor
+    }
+
+    /// A matrix, and its bias where the file has one.
+    ///
+    /// - Parameter hasBias: whether a missing bias is an error.
+    func linear(
+        _ role: ProductRole, _ layer: Int, _ shape: [Int], hasBias: Bool
+    ) throws(CheckpointError) -> Linear {
+        Linear(
+            try required(role.rawValue, layer, shape: shape),
+            bias: try optional(role.rawValue + "_bias", layer, shape: Array(shape.prefix(1)), isNeeded: hasBias))
     }
 }

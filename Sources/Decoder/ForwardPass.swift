@@ -1,7 +1,5 @@
-internal import CKernels
 package import Checkpoints
 internal import Kernels
-internal import Parallel
 internal import Weights
 
 /// A forward pass over contexts of equal length, one layer at a time for all of them.
@@ -25,20 +23,27 @@ package final class ForwardPass {
     package let contextCount: Int
     /// The layer whose input the states are; the number of layers when all have run.
     package private(set) var layer = 0
+    /// What is told of the products and the stream.
+    let observer: (any PassObserver)?
     private let stateMemory: Scratch
     private let batch: LayerBatch
+    private let buffers: LayerBuffers
 
     /// The hidden states before `layer`, [contextCount * contextLength, hidden].
     package var states: UnsafeMutablePointer<Float> { stateMemory.floats }
 
     /// Looks up the embeddings of some contexts.
     ///
-    /// - Parameter contexts: tokens, the same number in each.
+    /// - Parameters:
+    ///   - contexts: tokens, the same number in each.
+    ///   - observer: what is told of the products and the stream.
     /// - Throws: when a token has no embedding.
     package init(
-        _ model: DecoderModel, contexts: [[Int32]], precision: Precision, threads: Int
+        _ model: DecoderModel, contexts: [[Int32]], precision: Precision, threads: Int,
+        observer: (any PassObserver)? = nil
     ) throws(CheckpointError) {
         self.model = model
+        self.observer = observer
         contextCount = contexts.count
         let length = contexts.first?.count ?? 0
         precondition(contexts.allSatisfy { $0.count == length }, "contexts of different lengths")
@@ -46,8 +51,8 @@ package final class ForwardPass {
         let hidden = model.configuration.hidden
         stateMemory = Scratch(floats: contextCount * contextLength * hidden)
         batch = LayerBatch(
-            model, contextLength: contextLength, contextCount: contextCount,
-            packs: precision == .bf16 && MatrixOperand.supportsBF16, threads: threads)
+            model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)
+        buffers = batch.buffers(usesBF16: precision == .bf16 && MatrixOperand.supportsBF16)
         for (place, token) in contexts.joined().enumerated() {
             guard token >= 0, Int(token) < model.vocabularyCount else {
                 throw CheckpointError(
@@ -58,31 +63,60 @@ package final class ForwardPass {
         }
     }
 
-    private init(_ other: ForwardPass, layer: Int) {
-        model = other.model
+    private init(_ other: ForwardPass, _ model: DecoderModel, layer: Int, observer: (any PassObserver)?) {
+        precondition(model.shape.hidden == other.model.shape.hidden, "models of different widths")
+        precondition(0...model.layers.count ~= layer, "no layer \(layer)")
+        self.model = model
+        self.observer = observer
+        self.layer = layer
         contextCount = other.contextCount
         contextLength = other.contextLength
-        batch = other.batch
-        self.layer = layer
-        let count = contextCount * contextLength * model.configuration.hidden
+        if other.batch.suits(model) {
+            batch = other.batch
+            buffers = other.buffers
+        } else {
+            batch = LayerBatch(
+                model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount,
+                threads: other.buffers.linear.threads)
+            buffers = batch.buffers(usesBF16: other.buffers.bf16 != nil)
+        }
+        let count = contextCount * contextLength * model.shape.hidden
         stateMemory = Scratch(floats: count)
         stateMemory.floats.update(from: other.states, count: count)
     }
 
-    /// A pass that goes on from these states at a later layer, as if the layers between were cut.
+    /// A pass that continues from these states at a later layer, as if the layers between were cut.
     ///
-    /// It shares the memory of a layer with this one, so only one of them may run at a time.
-    package func fork(continuingAt layer: Int) -> ForwardPass { ForwardPass(self, layer: layer) }
+    /// It may share the memory of a layer with this one, so only one of them may run at a time.
+    package func fork(continuingAt layer: Int) -> ForwardPass { fork(continuingAt: layer, with: model) }
+
+    /// A pass that continues from these states at a layer of another model of the same width, such as this one with other
+    /// weights.
+    ///
+    /// It may share the memory of a layer with this one, so only one of them may run at a time.
+    package func fork(
+        continuingAt layer: Int, with model: DecoderModel, observer: (any PassObserver)? = nil
+    ) -> ForwardPass {
+        ForwardPass(self, model, layer: layer, observer: observer)
+    }
 
     /// Runs the next layer over all contexts.
     ///
     /// - Precondition: `layer` is below the number of layers.
+    /// - Throws: what the observer throws, too.
     package func advance() throws(CheckpointError) {
+        let width = model.shape.hidden
         for first in stride(from: 0, to: contextCount, by: batch.contexts) {
             let contexts = min(batch.contexts, contextCount - first)
+            let tokens = first * contextLength..<(first + contexts) * contextLength
+            let part = states + tokens.lowerBound * width
             try batch.run(
-                model.layers[layer], states: states + first * contextLength * model.configuration.hidden,
-                contexts: contexts)
+                model.layers[layer], states: part, contexts: contexts, buffers,
+                LayerObservation(observer: observer, layer: layer, tokens: tokens))
+            if layer + 1 == model.layers.count {
+                let end = LayerObservation(observer: observer, layer: layer + 1, tokens: tokens)
+                try end.stream(part, columns: width)
+            }
         }
         layer += 1
     }

@@ -28,37 +28,33 @@ extension ForwardPass {
     ) throws(CheckpointError) -> [Double] {
         precondition(layer == model.configuration.layers, "layers are left to run")
         let hidden = model.configuration.hidden
-        let weights = try model.outputNorm.floats()
-        let tileCount = (model.output.rowCount + Self.tile - 1) / Self.tile
+        let tileCount = (model.output.outputs + Self.tile - 1) / Self.tile
         let normed = Scratch(floats: Self.rowsAtOnce * hidden)
         let workers = max(1, min(threads, tileCount))
         let logits = (0..<workers).map { _ in Scratch(floats: Self.rowsAtOnce * Self.tile) }
-        let panels = (0..<workers).map { _ in RowPanel() }
+        let buffers = LinearBuffers(threads: threads)
         let sums = Scratch(byteCount: Self.rowsAtOnce * tileCount * MemoryLayout<Double>.size)
         nonisolated(unsafe) let parts = sums.base.assumingMemoryBound(to: Double.self)
         let hits = Scratch(floats: Self.rowsAtOnce)
         var result: [Double] = []
         for start in stride(from: 0, to: targets.count, by: Self.rowsAtOnce) {
             let some = Array(targets[start..<min(start + Self.rowsAtOnce, targets.count)])
-            for (row, target) in some.enumerated() {
-                resect_rms_norm(
-                    states + target.place * hidden, weights, normed.floats + row * hidden, hidden,
-                    model.configuration.epsilon)
-            }
+            nonisolated(unsafe) let states = states
+            try model.outputNorm.apply(
+                rows: some.count, of: { UnsafePointer(states + some[$0].place * hidden) }, into: normed.floats,
+                threads: threads)
             let operand = MatrixOperand(
                 normed.floats, rows: some.count, columns: hidden, packing: nil, threads: threads)
-            let output = model.output
+            try observer?.operand(
+                ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.place)), of: [.output],
+                layer: nil)
+            let product = try LinearProduct(model.output, operand, buffers: buffers)
+            let outputs = model.output.outputs
             try Parallel.forEach(tileCount, workers: workers) { (tile, worker) throws(CheckpointError) in
-                let rows = tile * Self.tile..<min((tile + 1) * Self.tile, output.rowCount)
-                for first in stride(from: rows.lowerBound, to: rows.upperBound, by: RowPanel.width) {
-                    let panel = first..<min(first + RowPanel.width, rows.upperBound)
-                    try output.withBytes(rows: panel) { bytes in
-                        panels[worker].multiply(
-                            operand, bytes, rows: panel.count, dtype: output.dtype,
-                            output: logits[worker].floats + (first - rows.lowerBound), stride: Self.tile,
-                            accumulates: false)
-                    }
-                }
+                let rows = tile * Self.tile..<min((tile + 1) * Self.tile, outputs)
+                try product.write(
+                    rows, into: logits[worker].floats, stride: Self.tile, accumulates: false,
+                    panel: buffers.panels[worker])
                 for (row, target) in some.enumerated() {
                     let line = logits[worker].floats + row * Self.tile
                     parts[row * tileCount + tile] = resect_log_sum_exp(line, rows.count)

@@ -7,7 +7,8 @@ package struct MatrixOperand: Sendable {
     package let rows: Int
     /// How many columns.
     package let columns: Int
-    nonisolated(unsafe) let values: UnsafePointer<Float>
+    /// The f32 values.
+    package nonisolated(unsafe) let values: UnsafePointer<Float>
     private let packed: Scratch?
 
     /// An operand of f32 values.

@@ -44,6 +44,17 @@ package enum Parallel {
 }
 
 extension Parallel {
+    private static let rowsAtOnce = 16
+
+    /// Calls `body` once for every row below `count`, for work so short that a thread takes sixteen rows at once.
+    package static func forEachRow(_ count: Int, workers: Int, _ body: @Sendable (_ row: Int) -> Void) {
+        forEach((count + rowsAtOnce - 1) / rowsAtOnce, workers: workers) { run, _ in
+            for row in run * rowsAtOnce..<min(count, (run + 1) * rowsAtOnce) { body(row) }
+        }
+    }
+}
+
+extension Parallel {
     /// Makes a value for every index below `count` on several threads, and uses the values one by one in order.
     ///
     /// At most one value for each worker exists at a time.

@@ -36,25 +36,61 @@ struct SimilarityTests {
         #expect(last.all == nil && both.all != nil)
     }
 
-    @Test("weights that are no numbers are refused", arguments: [Float.nan, .infinity])
-    func noNumbers(value: Float) throws {
+    /// Measures a model in all three ways, each of which must refuse it with these words.
+    private static func expectRefusal(_ model: Checkpoint, _ corpus: Corpus, _ words: String) {
+        let errors = [
+            #expect(throws: CheckpointError.self) {
+                try Similarity.measure(model, corpus: corpus, overAllTokens: true, run: .init(threads: 2))
+            },
+            #expect(throws: CheckpointError.self) {
+                try Evaluation.measure(model, corpus: corpus, run: .init(threads: 2))
+            },
+            #expect(throws: CheckpointError.self) {
+                try BlockLoss.measure(
+                    [Block(layers: 0..<1, distance: 0)], of: model, corpus: corpus, run: .init(threads: 2))
+            },
+        ]
+        for error in errors { #expect(error?.description.contains(words) == true, "\(error?.description ?? "")") }
+    }
+
+    @Test("a layer that gives NaN or infinity is named", arguments: [Float.nan, .infinity])
+    func brokenLayer(value: Float) throws {
         var model = try KnownAnalysis.model()
         let place = try #require(model.tensors.firstIndex { $0.name == "model.layers.3.input_layernorm.weight" })
         model.tensors[place] = Tensor(
             name: model.tensors[place].name, dtype: .f32, shape: [256],
             recipe: .computed(Given(values: Array(repeating: value, count: 256))))
-        let corpus = try SimilarityTests.corpus(1)
-        let broken = model
-        let error = #expect(throws: CheckpointError.self) {
-            try Similarity.measure(broken, corpus: corpus, overAllTokens: false, run: .init(threads: 2))
-        }
-        #expect(error?.description.contains("the input of layer 4 holds values that are no numbers") == true)
-        let loss = #expect(throws: CheckpointError.self) {
-            try Evaluation.measure(broken, corpus: corpus, run: .init(threads: 2))
-        }
-        #expect(
-            loss?.description.contains("the loss on the text is") == true,
-            "\(loss?.description ?? "nothing was refused")")
+        try SimilarityTests.expectRefusal(
+            model, SimilarityTests.corpus(1), "layer 3 gives NaN or infinity, first for token 0 of context 0")
+    }
+
+    @Test("a token whose embedding is NaN is named")
+    func brokenToken() throws {
+        var model = try KnownAnalysis.model()
+        let corpus = try SimilarityTests.corpus(20)
+        // A token of context 18 that no context before it has.
+        let earlier = Set(corpus.contexts.prefix(18).joined())
+        let token = try #require(corpus.contexts[18].firstIndex { !earlier.contains($0) })
+        let place = try #require(model.tensors.firstIndex { $0.name == "model.embed_tokens.weight" })
+        model.tensors[place].recipe = .computed(
+            SpoiledRow(source: model.tensors[place], row: Int(corpus.contexts[18][token])))
+        SimilarityTests.expectRefusal(
+            model, corpus, "the embedding gives NaN or infinity, first for token \(token) of context 18")
+    }
+}
+
+/// The rows of a BF16 tensor, one of them NaN.
+private struct SpoiledRow: RowSource {
+    let source: Tensor
+    let row: Int
+
+    var description: String { "\(source.recipe), row \(row) spoiled" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        try source.withBytes(rows: rows) { output.copyMemory(from: $0) }
+        guard rows.contains(row) else { return }
+        let size = source.rowByteCount
+        for byte in (row - rows.lowerBound) * size..<(row - rows.lowerBound + 1) * size { output[byte] = 0xFF }
     }
 }
 

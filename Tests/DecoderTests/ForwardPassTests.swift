@@ -67,6 +67,36 @@ struct ForwardPassTests {
         #expect(try pass.copiedStates == allStates(checkpoint, contexts).last)
     }
 
+    @Test("going on with another model of the same width gives what that model gives")
+    func otherModel() throws {
+        let contexts = ForwardPassTests.contexts(2, 40, vocabulary: 2048)
+        let checkpoint = try KnownStates.checkpoint("kjv-7m")
+        let pass = try ForwardPass(DecoderModel(checkpoint), contexts: contexts, precision: .f32, threads: 2)
+        func states(from layer: Int, _ other: Checkpoint) throws -> [Float] {
+            let model = try DecoderModel(other)
+            let fork = pass.fork(continuingAt: layer, with: model)
+            while fork.layer < model.configuration.layers { try fork.advance() }
+            return fork.copiedStates
+        }
+        // Another base of the rotary embedding, from the first layer on.
+        var turned = checkpoint
+        turned.config?["rope_theta"] = .int(500_000)
+        #expect(try states(from: 0, turned) == allStates(turned, contexts).last)
+        #expect(try states(from: 0, turned) != allStates(checkpoint, contexts).last)
+        while pass.layer < 5 { try pass.advance() }
+        // Other weights in the layers that are left.
+        var patched = checkpoint
+        let names = [6, 9].map { "model.layers.\($0).mlp.down_proj.weight" }
+        let places = try names.map { name in try #require(patched.tensors.firstIndex { $0.name == name }) }
+        patched.tensors[places[0]].name = names[1]
+        patched.tensors[places[1]].name = names[0]
+        #expect(try states(from: 5, patched) == allStates(patched, contexts).last)
+        #expect(try states(from: 5, patched) != allStates(checkpoint, contexts).last)
+        // A model without some of them.
+        let cut = try CutLayers(layers: 7..<10).apply(to: checkpoint)
+        #expect(try states(from: 5, cut) == allStates(cut, contexts).last)
+    }
+
     @Test("a token without a row in the embedding is refused", arguments: [64, -1, Int32.max])
     func strangeToken(token: Int32) throws {
         let model = try DecoderModel(KnownStates.checkpoint("llama3"))

@@ -1,0 +1,60 @@
+package import Checkpoints
+internal import Kernels
+
+/// Is told what a forward pass computes, from the thread that runs it: checks, and sums over activations.
+///
+/// Contexts are run in batches, so that each method is called several times for a layer, each time with other tokens.
+package protocol PassObserver {
+    /// The residual stream before a layer; after the last layer, with the number of layers.
+    func stream(_ rows: ObservedRows, before layer: Int) throws(CheckpointError)
+
+    /// The operand of products with weights, once for those that share it; `layer` is `nil` for the output matrix.
+    func operand(_ rows: ObservedRows, of roles: [ProductRole], layer: Int?) throws(CheckpointError)
+}
+
+extension PassObserver {
+    /// Ignores the stream.
+    package func stream(_ rows: ObservedRows, before layer: Int) throws(CheckpointError) {}
+    /// Ignores operands.
+    package func operand(_ rows: ObservedRows, of roles: [ProductRole], layer: Int?) throws(CheckpointError) {}
+}
+
+/// The weights that a forward pass multiplies with, by their roles in formats/architectures.
+package enum ProductRole: String, CaseIterable, Sendable {
+    case query = "attention_q"
+    case key = "attention_k"
+    case value = "attention_v"
+    case attentionOutput = "attention_output"
+    case gate = "ffn_gate"
+    case up = "ffn_up"
+    case down = "ffn_down"
+    case output
+}
+
+/// Rows of f32 values, one for each token; they last as long as the call.
+package struct ObservedRows {
+    /// [tokens, columns].
+    package let values: UnsafePointer<Float>
+    /// Elements of a row.
+    package let columns: Int
+    /// The token of each row, counted over all contexts of the pass.
+    package let tokens: [Int]
+}
+
+/// Passes on what happens in one layer for one batch of contexts.
+struct LayerObservation {
+    let observer: (any PassObserver)?
+    let layer: Int
+    let tokens: Range<Int>
+
+    func stream(_ states: UnsafePointer<Float>, columns: Int) throws(CheckpointError) {
+        guard let observer else { return }
+        try observer.stream(ObservedRows(values: states, columns: columns, tokens: Array(tokens)), before: layer)
+    }
+
+    func operand(_ operand: MatrixOperand, of roles: [ProductRole]) throws(CheckpointError) {
+        guard let observer else { return }
+        let rows = ObservedRows(values: operand.values, columns: operand.columns, tokens: Array(tokens))
+        try observer.operand(rows, of: roles, layer: layer)
+    }
+}
