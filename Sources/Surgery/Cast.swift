@@ -3,7 +3,7 @@ public import Formats
 
 /// Stores the weights in a plain type: F32, F16 or BF16.
 ///
-/// In GGUF, vectors and norms stay in F32, where its runtimes want them. Tensors of integers are left alone.
+/// In GGUF, vectors and norms stay in F32, where its runtimes want them. Indices and masks are left alone.
 public struct Cast: Edit {
     /// The type of the weights.
     public let dtype: DType
@@ -12,7 +12,10 @@ public struct Cast: Edit {
     public init(to dtype: DType) { self.dtype = dtype }
 
     /// The checkpoint with recoded weights.
+    ///
+    /// - Throws: when a weight is packed: its numbers are codes, and casting them would make another model.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try UnexplainedParts(checkpoint).refuse(form: nil)
         var result = checkpoint
         for (place, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
             let keepsF32 = checkpoint.form == .gguf && Cast.staysF32(tensor)

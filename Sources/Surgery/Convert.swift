@@ -25,6 +25,11 @@ public struct Convert: Edit {
 
     /// The checkpoint in the other form.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        if checkpoint.form == .safetensors, form != .safetensors {
+            throw CheckpointError(
+                file: checkpoint.path, "has no configuration beside its tensors",
+                hint: "name the HF folder that it lies in")
+        }
         let original = checkpoint
         var checkpoint = checkpoint
         // Packed parts stay as they are where the form stays, and blocks in a GGUF file; a plain type is of plain weights.
@@ -34,15 +39,17 @@ public struct Convert: Edit {
         var result = checkpoint
         var dtype = dtype
         switch (checkpoint.form, form) {
-        case (.folder, .folder), (.safetensors, .safetensors), (.gguf, .gguf): break
+        case (.folder, .folder), (.safetensors, _), (.gguf, .gguf): break
         case (.folder, .safetensors):
+            guard try checkpoint.explainsItself() else {
+                throw CheckpointError(
+                    file: checkpoint.path,
+                    "has packed weights, and a single safetensors file cannot hold the settings that explain them",
+                    hint: "name a folder as the output, or say --dtype bf16 for plain weights")
+            }
             result.form = .safetensors
             result.config = nil
             result.companions = []
-        case (.safetensors, .folder), (.safetensors, .gguf):
-            throw CheckpointError(
-                file: checkpoint.path, "has no configuration beside its tensors",
-                hint: "name the HF folder that it lies in")
         case (.folder, .gguf):
             result = try ConvertToGGUF(checkpoint).result()
             if dtype == nil, keepsBlocks { return try result.withExactBlocks(else: Convert.commonType(checkpoint)) }

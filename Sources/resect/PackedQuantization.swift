@@ -78,7 +78,7 @@ struct PackedQuantization {
     let type: PackedType
     let options: PackedOptions
     let output: OutputOptions
-    let allowsRequantize: Bool
+    let inputs: QuantizeInputs
     let common: CommonOptions
 
     func run(_ checkpoint: Checkpoint) throws {
@@ -90,7 +90,7 @@ struct PackedQuantization {
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
         let plan = try PackWeights(type, settings: options.settings).plan(folder, threads: common.threadCount)
-        try plan.check(type, of: checkpoint, allowsRequantize: allowsRequantize)
+        try plan.check(type, of: checkpoint, inputs)
         common.noteObstacles(plan)
         let result = plan.checkpoint
         var write = WriteRun(output: output, common: common)
@@ -128,14 +128,25 @@ struct PackedQuantization {
 }
 
 extension PackPlan {
-    /// Refuses what would be rounded a second time, unless that is allowed.
-    func check(_ type: PackedType, of checkpoint: Checkpoint, allowsRequantize: Bool) throws(CheckpointError) {
-        guard !allowsRequantize, let first = firstRounded else { return }
+    /// Refuses what would be rounded a second time, and a model of which much would stay plain, unless that is allowed.
+    func check(_ type: PackedType, of checkpoint: Checkpoint, _ inputs: QuantizeInputs) throws(CheckpointError) {
+        if !inputs.allowRequantize, let first = firstRounded {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: first,
+                "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
+                hint: "quantize the original, or say --allow-requantize")
+        }
+        guard !inputs.allowPlain, plainShare > PackPlan.largestPlainShare, let first = obstacles.first else { return }
         throw CheckpointError(
-            file: checkpoint.path, tensor: first,
-            "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
-            hint: "quantize the original, or say --allow-requantize")
+            file: checkpoint.path,
+            "\(obstacles.count) of \(obstacles.count + packedCount) weights would stay plain, "
+                + "\((100 * plainShare).fixed(0)) % of the elements that \(type.rawValue) packs; "
+                + "\(first.tensor): \(first.reason)",
+            hint: "--allow-plain writes such a model")
     }
+
+    /// Above this share of plain weights a user has to agree.
+    private static let largestPlainShare = 0.1
 }
 
 extension CommonOptions {

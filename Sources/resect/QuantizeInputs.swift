@@ -17,6 +17,11 @@ struct QuantizeInputs: ParsableArguments {
         help: "Quantize weights that are quantized already once more, in another type.")
     var allowRequantize = false
 
+    @Flag(
+        name: .long,
+        help: "Write a folder of packed weights even if more than a tenth of them cannot be packed and stay plain.")
+    var allowPlain = false
+
     @Flag(name: .long, help: "Quantize weights also where they are NaN or infinite.")
     var allowNonfinite = false
 

@@ -119,7 +119,11 @@ struct BadFloatForm: Sendable, CustomStringConvertible {
         .init(
             "nf4", "a state of many bytes", "has 70,000 bytes; a state has at most 65,536",
             put(".weight.quant_state.bitsandbytes__nf4", "U8", [70000])),
-        .init("nf4", "codes of another type", "has the type BF16", put(".weight", "BF16", [1024, 1])),
+        .init("nf4", "codes of another type", "has the type I8", put(".weight", "I8", [1024, 1])),
+        .init(
+            "nf4", "too many bytes in another type",
+            "has the shape [1024, 1]; the other parts of the weight ask for [512, 1]",
+            put(".weight", "BF16", [1024, 1])),
         .init(
             "nf4", "a scale too few", "has the shape [31]; the other parts of the weight ask for [32]",
             put(".weight.absmax", "F32", [31])),

@@ -57,6 +57,14 @@ enum Models {
         return checkpoint
     }
 
+    /// The values of a tensor of F32.
+    static func floats(_ tensor: Tensor?) throws -> [Float] {
+        let bytes = try bytes(tensor)
+        return stride(from: 0, to: bytes.count, by: 4).map { start in
+            Float(bitPattern: bytes[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) })
+        }
+    }
+
     /// The bytes of a tensor.
     static func bytes(_ tensor: Tensor?) throws -> [UInt8] {
         guard let tensor else { return [] }

@@ -84,7 +84,6 @@ private struct AWQWeight: GroupedWeight {
 /// AWQ gemm. Weights are rounded to nearest; no activations are looked at.
 struct AWQTarget: GroupedTarget {
     let groupSize: Int
-    let packsEmbeddings = false
     let offsets: ClosedRange<Int>? = 0...15
     let scaleTypes: [DType] = [.f16]
 

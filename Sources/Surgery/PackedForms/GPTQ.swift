@@ -103,7 +103,6 @@ struct GPTQTarget: GroupedTarget {
     let isSymmetric: Bool
     /// Whether offsets are stored less one.
     let isFirstVersion: Bool
-    let packsEmbeddings = false
     var offsets: ClosedRange<Int>? { isSymmetric ? 8...8 : isFirstVersion ? 1...15 : 0...15 }
     let scaleTypes: [DType] = [.f16]
 
@@ -142,8 +141,9 @@ struct GPTQTarget: GroupedTarget {
     func configure(_ checkpoint: inout Checkpoint, plain: [String]) throws(CheckpointError) {
         let output = LinearModules(checkpoint).outputModule
         if let other = plain.first(where: { $0 != output }) {
+            let tensor = checkpoint.tensors.first { $0.name.utf8.starts(with: (other + ".").utf8) }
             throw CheckpointError(
-                file: checkpoint.path, tensor: other + ".weight",
+                file: checkpoint.path, tensor: tensor?.name ?? other,
                 "would stay plain, which a configuration of GPTQ cannot say",
                 hint: "choose a --group-size that divides its rows; W4A16 and AWQ can leave it plain")
         }

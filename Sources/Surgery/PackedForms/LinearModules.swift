@@ -40,6 +40,31 @@ struct LinearModules {
         return .linear
     }
 
+    /// Whether a form packs a tensor, if its rows fit.
+    func isPacked(_ tensor: Tensor, withEmbeddings: Bool) -> Bool {
+        switch kind(of: tensor) {
+        case .linear: true
+        case .embedding, .output: withEmbeddings
+        case .other, nil: false
+        }
+    }
+
+    /// The module of a matrix that stays plain, as configurations name it; `nil` for embeddings and for what is no matrix.
+    func plainModule(_ tensor: Tensor) -> String? {
+        if isStack(tensor) {
+            let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: "."))
+            return dot.map { String(tensor.name[..<$0]) }
+        }
+        guard let kind = kind(of: tensor), kind != .embedding else { return nil }
+        return String(tensor.name.dropLast(".weight".count))
+    }
+
+    /// Whether a tensor is a stack of matrices, one for each expert of a layer.
+    func isStack(_ tensor: Tensor) -> Bool {
+        tensor.shape.count == 3 && tensor.shape.allSatisfy { $0 > 1 } && Cast.isWeight(tensor)
+            && pattern?.layer(of: tensor.name) != nil && !tensor.name.containsBytes(of: "conv")
+    }
+
     /// Routers, and the embeddings and norms of layers.
     private static func isSmall(_ name: String) -> Bool {
         let endings = [
@@ -48,5 +73,22 @@ struct LinearModules {
         ]
         return endings.contains(where: name.hasSuffix) || name.containsBytes(of: "norm")
             || name.containsBytes(of: "embed")
+    }
+
+    /// Refuses weights whose rows are inputs, as in GPT-2's Conv1D: their biases show it, and the forms pack rows of
+    /// outputs.
+    func checkRows(of checkpoint: Checkpoint, for type: PackedType) throws(CheckpointError) {
+        var biases: [ExactString: Int] = [:]
+        for tensor in checkpoint.tensors where tensor.shape.count == 1 && tensor.name.hasSuffix(".bias") {
+            biases[ExactString(String(tensor.name.dropLast(".bias".count)))] = tensor.count
+        }
+        for tensor in checkpoint.tensors where kind(of: tensor) == .linear {
+            let bias = biases[ExactString(String(tensor.name.dropLast(".weight".count)))]
+            guard let bias, bias != tensor.shape[0], bias == tensor.shape[1] else { continue }
+            throw CheckpointError(
+                file: checkpoint.path, tensor: tensor.name,
+                "has \(tensor.shape[0].grouped) rows and a bias of \(bias.grouped): its rows are inputs (Conv1D), and "
+                    + "\(type.rawValue) packs rows of outputs")
+        }
     }
 }

@@ -80,7 +80,6 @@ private struct MLXWeight: GroupedWeight {
 /// MLX's affine form, four bits, as `mx.quantize` makes it on a CPU; embeddings and the output matrix too.
 struct MLXTarget: GroupedTarget {
     let groupSize: Int
-    let packsEmbeddings = true
     let offsets: ClosedRange<Int>? = nil
     let scaleTypes: [DType] = [.bf16, .f16, .f32]
 

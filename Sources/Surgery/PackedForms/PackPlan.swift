@@ -9,11 +9,13 @@ public struct PackPlan: Sendable {
     /// The result.
     public var checkpoint: Checkpoint
     /// How many weights are packed.
-    public internal(set) var packedCount = 0
+    public private(set) var packedCount = 0
     /// How many of them keep the codes, scales and offsets that they had in another form.
     public internal(set) var exactCount = 0
     /// Weights that would be packed and stay plain, with the reason.
-    public internal(set) var obstacles: [(tensor: String, reason: String)] = []
+    public private(set) var obstacles: [(tensor: String, reason: String)] = []
+    /// Elements of the weights that are packed, and of those that would be and stay plain.
+    private var packedElements = 0, plainElements = 0
     private var rounded: [Rounded] = []
 
     /// A weight that was quantized before, in whatever way, and is rounded again.
@@ -25,6 +27,22 @@ public struct PackPlan: Sendable {
 
     /// A plan that begins with a checkpoint of plain weights.
     init(checkpoint: Checkpoint) { self.checkpoint = checkpoint }
+
+    /// The share of the elements of all these weights that stays plain.
+    public var plainShare: Double { Double(plainElements) / Double(max(1, packedElements + plainElements)) }
+
+    /// Counts a weight that is packed.
+    mutating func addPacked(_ weight: Tensor) {
+        packedCount += 1
+        packedElements += weight.count
+    }
+
+    /// Keeps a weight plain that would be packed.
+    mutating func addPlain(_ weight: Tensor, because reason: String) {
+        checkpoint.tensors.append(weight)
+        obstacles.append((weight.name, reason))
+        plainElements += weight.count
+    }
 
     /// How many weights were quantized before and are rounded again.
     public var roundedCount: Int { rounded.count }

@@ -1,37 +1,6 @@
 public import Checkpoints
 internal import Formats
 
-/// A form that the weights of a folder can be packed in, as `--type` names it.
-public enum PackedType: String, CaseIterable, Sendable {
-    /// compressed-tensors, four bits.
-    case w4a16 = "W4A16"
-    /// bitsandbytes, four bits, levels of a normal distribution.
-    case nf4 = "NF4"
-    /// bitsandbytes, four bits, floats.
-    case fp4 = "FP4"
-    /// compressed-tensors, E2M1 in groups of 16.
-    case nvfp4 = "NVFP4"
-    /// compressed-tensors, E2M1 in groups of 32.
-    case mxfp4 = "MXFP4"
-    /// GPTQ's layout, four bits.
-    case gptq = "GPTQ"
-    /// AWQ's layout for gemm, four bits.
-    case awq = "AWQ"
-    /// MLX's affine form, four bits.
-    case mlx4 = "MLX4"
-
-    /// MLX's mode mxfp4.
-    case mlxMXFP4 = "MLX-MXFP4"
-    /// MLX's mode nvfp4.
-    case mlxNVFP4 = "MLX-NVFP4"
-
-    /// The form of that name, in any case.
-    public init?(named name: String) {
-        guard let found = PackedType.allCases.first(where: { $0.rawValue == name.uppercased() }) else { return nil }
-        self = found
-    }
-}
-
 /// What can be chosen of a form; `nil` for what is usual.
 public struct PackSettings: Sendable {
     /// Elements that share a scale.
@@ -78,23 +47,30 @@ public struct PackWeights: Edit {
                 hint: "name a folder as the output")
         }
         let packed = try PackedSource(checkpoint, threads: threads)
-        let target = try target(packed)
         let source = try UnpackWeights().apply(to: checkpoint)
         let modules = LinearModules(source)
+        try modules.checkRows(of: source, for: type)
+        let wanted = source.tensors.filter { modules.isPacked($0, withEmbeddings: type.packsEmbeddings) }
+        let target = try target(packed, wanted)
         var plan = PackPlan(checkpoint: source)
+        if let note = groupNote(target, packed, wanted) { plan.checkpoint.note(note) }
         var plain: [String] = []
         plan.checkpoint.tensors = []
         for tensor in source.tensors {
-            let kind = modules.kind(of: tensor)
-            let isWanted = kind == .linear || (target.packsEmbeddings && (kind == .embedding || kind == .output))
+            let isWanted = modules.isPacked(tensor, withEmbeddings: type.packsEmbeddings)
             let obstacle = isWanted ? target.obstacle(tensor.shape) : nil
             if isWanted, obstacle == nil {
                 try pack(tensor, packed, target, in: source, &plan)
                 continue
             }
-            plan.checkpoint.tensors.append(tensor)
-            if let obstacle { plan.obstacles.append((tensor.name, obstacle)) }
-            if kind != nil, kind != .embedding { plain.append(String(tensor.name.dropLast(".weight".count))) }
+            if modules.isStack(tensor) {
+                plan.addPlain(tensor, because: "it is a stack of \(tensor.shape[0]) matrices")
+            } else if let obstacle {
+                plan.addPlain(tensor, because: obstacle)
+            } else {
+                plan.checkpoint.tensors.append(tensor)
+            }
+            if let module = modules.plainModule(tensor) { plain.append(module) }
         }
         guard plan.packedCount > 0 else {
             throw CheckpointError(
@@ -102,7 +78,7 @@ public struct PackWeights: Edit {
                 hint: plan.obstacles.first.map { "\($0.tensor): \($0.reason)" })
         }
         // A tied output matrix is a Linear too, though no tensor is stored for it.
-        if !target.packsEmbeddings, !plain.contains(modules.outputModule) { plain.append(modules.outputModule) }
+        if !type.packsEmbeddings, !plain.contains(modules.outputModule) { plain.append(modules.outputModule) }
         try target.configure(&plan.checkpoint, plain: plain)
         return plan
     }
@@ -113,7 +89,7 @@ public struct PackWeights: Edit {
         _ plan: inout PackPlan
     ) throws(CheckpointError) {
         let module = String(tensor.name.dropLast(".weight".count))
-        plan.packedCount += 1
+        plan.addPacked(tensor)
         let weight = packed.weights[ExactString(tensor.name)]
         // As the form defines the values, before they are rounded to the type of the model.
         let values = weight.map { weight in
@@ -141,19 +117,21 @@ public struct PackWeights: Edit {
     }
 
     /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.
-    private func target(_ packed: PackedSource) throws(CheckpointError) -> any PackedTarget {
+    private func target(
+        _ packed: PackedSource, _ wanted: [Tensor]
+    ) throws(CheckpointError) -> any PackedTarget {
         switch type {
         case .w4a16:
             return CompressedTensorsTarget(
-                groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128, packed),
+                groupSize: try groupSize(among: [32, 64, 128, 256], packed, wanted),
                 isSymmetric: settings.isSymmetric ?? packed.isSymmetric ?? true)
         case .gptq:
             return GPTQTarget(
-                groupSize: try groupSize(among: [32, 64, 128, 256], usual: 128, packed),
+                groupSize: try groupSize(among: [32, 64, 128, 256], packed, wanted),
                 isSymmetric: settings.isSymmetric ?? packed.isSymmetric ?? true,
                 isFirstVersion: !settings.isSecondVersion)
-        case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 128, packed))
-        case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], usual: 64, packed))
+        case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], packed, wanted))
+        case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], packed, wanted))
         case .mlxMXFP4: return MLXMicroscaledTarget(scale: .e8m0)
         case .mlxNVFP4: return MLXMicroscaledTarget(scale: .e4m3)
         case .nvfp4: return MicroscaledTarget(.e4m3)
@@ -167,18 +145,5 @@ public struct PackWeights: Edit {
             }
             return BitsAndBytesTarget(levels: type == .nf4 ? .nf4 : .fp4, block: block, isDouble: settings.isDouble)
         }
-    }
-
-    private func groupSize(
-        among sizes: [Int], usual: Int, _ packed: PackedSource
-    ) throws(CheckpointError) -> Int {
-        let kept = packed.groupSize.flatMap { sizes.contains($0) ? $0 : nil }
-        let size = settings.groupSize ?? kept ?? usual
-        guard sizes.contains(size) else {
-            throw CheckpointError(
-                "a group of \(size) is not possible in \(type.rawValue)",
-                hint: "--group-size takes " + sizes.map(String.init).joined(separator: ", "))
-        }
-        return size
     }
 }

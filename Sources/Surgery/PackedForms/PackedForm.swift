@@ -80,24 +80,21 @@ extension PackedForm {
 
 /// The forms that are read.
 enum PackedForms {
-    /// The form that a folder's configuration says its weights are packed in; `nil` when they are not.
+    /// The form that the weights of a folder are packed in, by its settings, or by the tensors of bitsandbytes, which say
+    /// everything themselves; `nil` when nothing says that they are packed.
     ///
     /// - Throws: for a quantization that is not read, or settings that are not.
     static func form(of checkpoint: Checkpoint) throws(CheckpointError) -> (any PackedForm)? {
-        guard checkpoint.form == .folder, let config = checkpoint.config else { return nil }
-        let file = checkpoint.path + "/config.json"
-        let stated = config["quantization_config"]?.object
-        // MLX says the same twice, without a method.
-        if let settings = config["quantization"]?.object, stated?["quant_method"] == nil {
+        guard checkpoint.form != .gguf else { return nil }
+        guard let found = try QuantizationSettings(of: checkpoint) else { return BitsAndBytes(statesIn: checkpoint) }
+        let (settings, file) = (found.members, found.file)
+        if let method = found.method, let form = try floatForm(method: method, settings, file: file, of: checkpoint) {
+            return form
+        }
+        switch found.method {
+        case "mlx":
             if let form = try MicroscaledForm.mlx(settings, file: file) { return form }
             return try MLXAffine(settings, file: file)
-        }
-        var found = stated
-        if found == nil { found = try older(checkpoint) }
-        guard let settings = found else { return nil }
-        let method = settings["quant_method"]?.string
-        if let method, let form = try floatForm(method: method, settings, file: file) { return form }
-        switch method {
         case "compressed-tensors": return try CompressedTensors(settings, file: file)
         case "gptq": return try GPTQ(settings, file: file)
         case "awq": return try AWQ(settings, file: file)
@@ -107,14 +104,5 @@ enum PackedForms {
                 file: checkpoint.path, "is quantized with \(method), whose tensors are not read",
                 hint: "read: compressed-tensors GPTQ AWQ MLX " + floatForms)
         }
-    }
-
-    /// The settings that older GPTQ folders have in a file of their own.
-    private static func older(_ checkpoint: Checkpoint) throws(CheckpointError) -> JSONObject? {
-        guard let file = checkpoint.companion("quantize_config.json") else { return nil }
-        var settings = try FileSystem.json(file.contents, path: checkpoint.path + "/" + file.name)
-        guard settings["bits"] != nil else { return nil }
-        settings["quant_method"] = settings["quant_method"] ?? .string("gptq")
-        return settings
     }
 }

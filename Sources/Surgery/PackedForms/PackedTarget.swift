@@ -4,8 +4,6 @@ internal import Kernels
 
 /// A form that weights are written in.
 protocol PackedTarget: Sendable {
-    /// Whether embeddings and the output matrix are packed too.
-    var packsEmbeddings: Bool { get }
     /// Why a weight of a shape stays plain; `nil` when it is packed.
     func obstacle(_ shape: [Int]) -> String?
     /// Whether the parts of a weight hold the codes and scales that it is computed from.
@@ -66,7 +64,6 @@ extension GroupedTarget {
 struct CompressedTensorsTarget: GroupedTarget {
     let groupSize: Int
     let isSymmetric: Bool
-    let packsEmbeddings = false
     var offsets: ClosedRange<Int>? { isSymmetric ? 8...8 : 0...15 }
     let scaleTypes: [DType] = [.bf16, .f16, .f32]
 

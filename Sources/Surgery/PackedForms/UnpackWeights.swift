@@ -4,7 +4,7 @@ internal import Kernels
 internal import Weights
 
 /// Turns a folder whose weights are packed (GPTQ, AWQ, compressed-tensors, MLX, …) into the same folder with plain ones,
-/// computed in f32 as the form defines them. Other checkpoints stay as they are.
+/// computed in f32 as the form defines them. Checkpoints of plain weights stay as they are.
 public struct UnpackWeights: Edit {
     /// The type of the weights; `nil` for the model's own.
     public let dtype: DType?
@@ -15,10 +15,14 @@ public struct UnpackWeights: Edit {
 
     /// The checkpoint with plain weights.
     ///
-    /// - Throws: for a form that is not read, and for parts that do not fit together.
+    /// - Throws: for a form that is not read, for parts that do not fit together, and for tensors that are packed and no
+    ///   settings explain.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         if checkpoint.form == .gguf { return try checkpoint.unpackingBlocks(to: dtype ?? .f32) }
-        guard let form = try PackedForms.form(of: checkpoint) else { return checkpoint }
+        guard let form = try PackedForms.form(of: checkpoint) else {
+            try UnexplainedParts(checkpoint).refuse(form: nil)
+            return checkpoint
+        }
         let stated = UnpackWeights.statedType(checkpoint)
         var weights: [Int: Tensor] = [:]
         var parts: Set<ExactString> = []
@@ -35,20 +39,20 @@ public struct UnpackWeights: Edit {
             let tensor = checkpoint.tensors[place]
             return weights[place] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
         }
-        result.config?["quantization_config"] = nil
-        result.config?["quantization"] = nil
-        result.companions.removeAll { UnpackWeights.companions.contains($0.name) }
+        RuntimeScales.remove(from: &result)
+        try UnexplainedParts(result).refuse(form: form.name)
+        QuantizationSettings.remove(from: &result)
+        if weights.isEmpty { result.note("the settings of \(form.name) are left out: no weight is packed so") }
         if result.headerMetadata?["format"] != nil { result.headerMetadata?["format"] = .string("pt") }
         return result
     }
 
-    /// Files beside config.json that say the same as its quantization_config.
-    static let companions = ["quantize_config.json", "quant_config.json"]
-
     /// The type that the configuration names.
     static func statedType(_ checkpoint: Checkpoint) -> DType? {
         let names: [String: DType] = ["float32": .f32, "float16": .f16, "bfloat16": .bf16]
-        return (checkpoint.config?["dtype"] ?? checkpoint.config?["torch_dtype"])?.string.flatMap { names[$0] }
+        let config = checkpoint.config, text = config?["text_config"]
+        let stated = config?["dtype"] ?? config?["torch_dtype"] ?? text?["dtype"] ?? text?["torch_dtype"]
+        return stated?.string.flatMap { names[$0] }
     }
 }
 

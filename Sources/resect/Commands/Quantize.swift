@@ -54,13 +54,13 @@ struct QuantizeCommand: ParsableCommand {
                         + "--allow-nonfinite are not for the types of folders: \(PackedType.names)")
             }
             return try PackedQuantization(
-                type: type, options: packed, output: output, allowsRequantize: inputs.allowRequantize, common: common
+                type: type, options: packed, output: output, inputs: inputs, common: common
             ).run(model.open())
         }
-        if !packed.isEmpty {
+        if !packed.isEmpty || inputs.allowPlain {
             throw ValidationError(
-                "--group-size, --symmetric, --checkpoint-format, --block-size and --double-quant are for the types of "
-                    + "folders: \(PackedType.names)")
+                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain are for "
+                    + "the types of folders: \(PackedType.names)")
         }
         var settings = try mixture.settings(Mixture.asked(type))
         let matrix = try inputs.matrix()

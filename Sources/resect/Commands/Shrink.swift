@@ -41,6 +41,9 @@ struct Shrink: ParsableCommand {
         if type == nil, inputs.imatrix != nil {
             throw ValidationError("--imatrix is of use for a quantization; say which with --type")
         }
+        if inputs.allowPlain, type.flatMap(PackedType.init(named:)) == nil {
+            throw ValidationError("--allow-plain is for the types of folders: \(PackedType.names)")
+        }
         if output.isStream {
             throw ValidationError(
                 "shrink measures what it has written, so the output needs a name; cut and quantize take -o -")
@@ -145,7 +148,7 @@ struct Shrink: ParsableCommand {
         case .theirs: break
         case .packed(let packing):
             let plan = try packing.plan(converted, threads: common.threadCount)
-            try plan.check(packing.type, of: checkpoint, allowsRequantize: inputs.allowRequantize)
+            try plan.check(packing.type, of: checkpoint, inputs)
             common.noteObstacles(plan)
         case .quantized(let quantize):
             let whole = try quantize.apply(to: converted)

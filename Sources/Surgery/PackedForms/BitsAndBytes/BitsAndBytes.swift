@@ -8,7 +8,8 @@ internal import Weights
 /// `X.weight` U8 [ceil(count/2), 1] holds codes in the order of the flat weight, the first of a byte in its high half;
 /// `X.weight.absmax` the scale of each block, `X.weight.quant_map` what the codes mean, and
 /// `X.weight.quant_state.bitsandbytes__nf4` a JSON text with the shape. With double quantization `absmax` is U8, and
-/// `X.weight.nested_absmax`, `X.weight.nested_quant_map` and an offset in the text make scales of it.
+/// `X.weight.nested_absmax`, `X.weight.nested_quant_map` and an offset in the text make scales of it. The bytes of the codes
+/// can be stored as F16, BF16 or F32 (`bnb_4bit_quant_storage`), then in as many fewer rows.
 struct BitsAndBytes: PackedForm {
     let name = "bitsandbytes"
     let mark = ".weight.absmax"
@@ -28,6 +29,12 @@ struct BitsAndBytes: PackedForm {
         }
     }
 
+    /// The form of a checkpoint without settings that has states of weights.
+    init?(statesIn checkpoint: Checkpoint) {
+        let endings = FourBitLevels.allCases.map(BitsAndBytes.stateEnding)
+        guard checkpoint.tensors.contains(where: { endings.contains(where: $0.name.hasSuffix) }) else { return nil }
+    }
+
     static func stateEnding(_ levels: FourBitLevels) -> String {
         ".weight.quant_state.bitsandbytes__" + levels.rawValue
     }
@@ -40,7 +47,12 @@ struct BitsAndBytes: PackedForm {
         let state = try QuantState(module, ending: ending)
         let count = state.shape[0] * state.shape[1]  // fits: the product was checked
         let blocks = (count - 1) / state.block + 1
-        let codes = try module.part(".weight", .u8, shape: [(count + 1) / 2, 1])
+        let codes = try module.part(".weight", .u8, .bf16, .f16, .f32)
+        let rows = (count + 1) / 2 / codes.dtype.blockByteCount
+        guard codes.shape == [rows, 1], codes.byteCount == (count + 1) / 2 else {
+            throw module.refused(
+                ".weight", "has the shape \(codes.shape); the other parts of the weight ask for [\(rows), 1]")
+        }
         try check(try module.part(".weight.quant_map", .f32, shape: [16]), module, state.levels)
         guard let offset = state.offset else {
             for extra in [".weight.nested_absmax", ".weight.nested_quant_map"] where module.parts[extra] != nil {
@@ -119,10 +131,13 @@ private struct BitsAndBytesWeight: PackedWeight {
         let factors = Scratch(floats: blocks.count)
         try writeScales(blocks, into: factors.floats)
         let wide = Scratch(floats: whole == places ? 0 : whole.count)
-        try codes.withBytes(rows: whole.lowerBound / 2..<(whole.upperBound + 1) / 2) { bytes in
-            guard let base = bytes.bindMemory(to: UInt8.self).baseAddress else { return }
+        let bytes = whole.lowerBound / 2..<(whole.upperBound + 1) / 2, size = codes.dtype.blockByteCount
+        let first = bytes.lowerBound / size
+        try codes.withBytes(rows: first..<(bytes.upperBound + size - 1) / size) { held in
+            guard let base = held.bindMemory(to: UInt8.self).baseAddress else { return }
             FloatCodes.decode(
-                base, count: whole.count, block: block, values: state.levels.values, scales: factors.floats,
+                base + bytes.lowerBound - first * size, count: whole.count, block: block, values: state.levels.values,
+                scales: factors.floats,
                 order: .highFirst, into: whole == places ? output : wide.floats)
         }
         if whole != places {

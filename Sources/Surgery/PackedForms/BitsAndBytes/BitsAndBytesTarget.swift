@@ -9,7 +9,6 @@ struct BitsAndBytesTarget: PackedTarget {
     let block: Int
     /// Whether the scales are quantized too.
     let isDouble: Bool
-    let packsEmbeddings = false
 
     /// A last block may be short, so that every weight can be packed.
     func obstacle(_ shape: [Int]) -> String? { nil }

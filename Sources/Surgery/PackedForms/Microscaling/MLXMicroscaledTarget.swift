@@ -5,7 +5,6 @@ internal import Kernels
 /// MLX's modes mxfp4 and nvfp4, as `mx.quantize` makes them on a CPU; embeddings and the output matrix too.
 struct MLXMicroscaledTarget: PackedTarget {
     let scale: GroupScale
-    let packsEmbeddings = true
 
     func obstacle(_ shape: [Int]) -> String? { MicroscaledTarget(scale).obstacle(shape) }
 

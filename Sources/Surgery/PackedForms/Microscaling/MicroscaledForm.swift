@@ -30,11 +30,7 @@ struct MicroscaledForm: PackedForm {
     }
 
     var mark: String { names == .modelOpt ? ".weight_scale_2" : names == .mlx ? ".scales" : ".weight_packed" }
-    /// With the scales of activations, which a weight has no use for.
-    var endings: [String] {
-        [codes, scales] + (whole.map { [$0] } ?? [])
-            + (names == .compressedTensors ? [".input_global_scale"] : names == .modelOpt ? [".input_scale"] : [])
-    }
+    var endings: [String] { [codes, scales] + (whole.map { [$0] } ?? []) }
 
     /// Reads the configuration of compressed-tensors.
     ///

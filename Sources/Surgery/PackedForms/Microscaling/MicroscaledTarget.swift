@@ -5,7 +5,6 @@ internal import Kernels
 /// compressed-tensors' nvfp4-pack-quantized and mxfp4-pack-quantized, of weights alone.
 struct MicroscaledTarget: PackedTarget {
     let scale: GroupScale
-    let packsEmbeddings = false
     private let globals = GlobalScales()
 
     /// A target for groups of a kind.

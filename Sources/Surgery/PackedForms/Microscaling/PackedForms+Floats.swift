@@ -9,7 +9,7 @@ extension PackedForms {
     ///
     /// - Throws: for settings of such a form that are not read.
     static func floatForm(
-        method: String, _ settings: JSONObject, file: String
+        method: String, _ settings: JSONObject, file: String, of checkpoint: Checkpoint
     ) throws(CheckpointError) -> (any PackedForm)? {
         switch (method, settings["format"]?.string ?? settings["quant_algo"]?.string) {
         case ("bitsandbytes", _): return try BitsAndBytes(settings, file: file)
@@ -19,7 +19,7 @@ extension PackedForms {
             return try MicroscaledForm.compressedTensors(settings, scale: .e8m0, file: file)
         case ("compressed-tensors", "float-quantized"), ("compressed-tensors", "naive-quantized"), ("fp8", _),
             ("fbgemm_fp8", _), ("modelopt", "FP8"):
-            return try ScaledFloatForm(settings, file: file)
+            return try ScaledFloatForm(settings, file: file, of: checkpoint)
         case ("modelopt", "NVFP4"), ("modelopt", "W4A16_NVFP4"):
             return MicroscaledForm(names: .modelOpt, scale: .e4m3)
         case ("modelopt", let algorithm):

@@ -4,23 +4,27 @@ internal import Kernels
 internal import Weights
 
 /// Weights of F8_E4M3 with scales beside them: DeepSeek's and Qwen's blocks, and the channels and tensors of
-/// compressed-tensors, fbgemm and ModelOpt.
+/// compressed-tensors, AutoFP8, fbgemm and ModelOpt.
 ///
-/// `X.weight` F8_E4M3 [out, in] is multiplied by `X.weight_scale_inv` or `X.weight_scale`: one number, one for each row
-/// [out] or [out, 1], or one for each block [out/rows, in/columns], rounded up.
+/// `X.weight` F8_E4M3 [out, in] is multiplied by `X.weight_scale_inv`, `X.weight_scale` or, in the files of ComfyUI,
+/// `X.scale_weight`: one number, one for each row [out] or [out, 1], or one for each block [out/rows, in/columns], rounded
+/// up.
 struct ScaledFloatForm: PackedForm {
     let name = "FP8"
     let mark: String
-    /// With what concerns activations, which a weight has no use for.
-    var endings: [String] { [".weight", mark, ".input_scale", ".activation_scale", ".input_scale_ub"] }
+    var endings: [String] { [".weight", mark] }
+    /// The names that scales have. A checkpoint has one of them.
+    private static let marks = [".weight_scale_inv", ".weight_scale", ".scale_weight"]
     /// Rows and columns of a block, where the configuration names them.
     private let block: [Int]?
 
     /// Reads the configuration of a method that has such weights.
     ///
     /// - Throws: for blocks that are none.
-    init(_ settings: JSONObject, file: String) throws(CheckpointError) {
-        mark = settings["quant_method"]?.string == "fp8" ? ".weight_scale_inv" : ".weight_scale"
+    init(_ settings: JSONObject, file: String, of checkpoint: Checkpoint) throws(CheckpointError) {
+        mark =
+            ScaledFloatForm.marks.first { mark in checkpoint.tensors.contains { $0.name.hasSuffix(mark) } }
+            ?? ".weight_scale"
         var stated = settings["weight_block_size"]?.array
         for group in settings["config_groups"]?.object?.members ?? JSONObject().members {
             stated = group.1["weights"]?["block_structure"]?.array ?? stated

@@ -1,0 +1,36 @@
+internal import Checkpoints
+internal import Formats
+
+/// The scales of activations and of the key/value cache that static quantizers leave beside packed weights. The values of
+/// weights do not depend on them.
+enum RuntimeScales {
+    private static let endings: Set<String> = [
+        "input_scale", "act_scale", "activation_scale", "input_scale_ub", "scale_input", "output_scale", "scale_output",
+        "input_global_scale", "output_global_scale", "input_zero_point", "output_zero_point", "q_scale", "k_scale",
+        "v_scale", "kv_scale", "prob_scale", "q_zero_point", "k_zero_point", "v_zero_point",
+    ]
+
+    /// The kind of such a tensor, the last component of its name; `nil` for any other tensor.
+    static func kind(of name: String) -> String? {
+        guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return nil }
+        let ending = String(name[dot...].dropFirst())
+        return endings.contains(ending) ? ending : nil
+    }
+
+    /// Removes them from a checkpoint whose weights were unpacked, and notes how many there were of each kind.
+    static func remove(from checkpoint: inout Checkpoint) {
+        var counts: [(kind: String, count: Int)] = []
+        checkpoint.tensors.removeAll { tensor in
+            guard let kind = kind(of: tensor.name) else { return false }
+            if let place = counts.firstIndex(where: { $0.kind == kind }) {
+                counts[place].count += 1
+            } else {
+                counts.append((kind, 1))
+            }
+            return true
+        }
+        guard !counts.isEmpty else { return }
+        let list = counts.map { "\($0.count) \($0.kind)" }.joined(separator: ", ")
+        checkpoint.note("\(list) left out: scales of activations or of the cache, which plain weights do not need")
+    }
+}
