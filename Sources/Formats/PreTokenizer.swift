@@ -64,6 +64,27 @@ public struct PreTokenizer: Sendable {
         return all.first { steps($0.normalizer) + steps($0.definition) == wanted }
     }
 
+    /// Why no pre-tokenizer matches a tokenizer.json, in words.
+    public static func obstacle(definition: JSON?, normalizer: JSON?) -> String {
+        let known = all.flatMap { steps($0.normalizer) }
+        let names = types(normalizer, "normalizers")
+        if let place = steps(normalizer).firstIndex(where: { !known.contains($0) }), place < names.count {
+            return "changes the text with the normalizer \(names[place]), which resect does not do"
+        }
+        if steps(definition).contains(where: { $0.hasPrefix("ByteLevel true") }) {
+            return "puts a space before every text (add_prefix_space), which resect does not do"
+        }
+        let cutters = types(definition, "pretokenizers")
+        return "cuts words in a way that resect does not know"
+            + (cutters.isEmpty ? " (it has no pre_tokenizer)" : " (pre_tokenizer \(cutters.joined(separator: ", ")))")
+    }
+
+    /// The types of a definition's steps.
+    private static func types(_ definition: JSON?, _ member: String) -> [String] {
+        guard let definition, let type = definition["type"]?.string else { return [] }
+        return type == "Sequence" ? (definition[member]?.array ?? []).flatMap { types($0, member) } : [type]
+    }
+
     /// What a definition does, step by step, without what changes nothing: order of members, offsets, defaults.
     private static func steps(_ definition: JSON?) -> [String] {
         guard let definition, let type = definition["type"]?.string else { return [] }

@@ -31,9 +31,11 @@ struct ConvertToFolder {
             if let tensor = try renamed(tensor) { result.tensors.append(tensor) }
         }
         guard form == .folder else { return result }
-        let vocabulary = try Vocabulary(checkpoint: source)
+        var vocabulary = try Vocabulary(checkpoint: source)
+        vocabulary.leaveOutUnknownMerges(of: source.path)
         result.config = try config(vocabulary)
-        result.companions = try vocabulary.folderFiles()
+        result.companions = try vocabulary.folderFiles(of: source.path)
+        for text in vocabulary.notes { result.note(text) }
         result.companions.append(generation(vocabulary))
         return result
     }
@@ -87,7 +89,7 @@ struct ConvertToFolder {
         result["bos_token_id"] = vocabulary.beginningID.map(JSON.int)
         // The cast that follows writes the type that the weights get.
         result["dtype"] = .string("float32")
-        result["eos_token_id"] = vocabulary.endID.map(JSON.int)
+        result["eos_token_id"] = vocabulary.endTokens
         result["head_dim"] = .int(headSize)
         result["hidden_act"] = .string("silu")
         result["hidden_size"] = .int(hidden)
@@ -125,7 +127,7 @@ struct ConvertToFolder {
     private func generation(_ vocabulary: Vocabulary) -> Checkpoint.Companion {
         var result = JSONObject([("_from_model_config", .bool(true))])
         result["bos_token_id"] = vocabulary.beginningID.map(JSON.int)
-        result["eos_token_id"] = vocabulary.endID.map(JSON.int)
+        result["eos_token_id"] = vocabulary.endTokens
         result["pad_token_id"] = vocabulary.paddingID.map(JSON.int)
         for (key, gguf) in [("temperature", "temp"), ("top_p", "top_p"), ("min_p", "min_p")] {
             let value = source.metadata["general.sampling." + gguf]?.double

@@ -31,7 +31,9 @@ struct ConvertToGGUF {
         result.companions = []
         result.headerMetadata = nil
         result.tensors = try tensors()
-        result.metadata = try metadata(parameterCount: result.parameterCount)
+        let vocabulary = try Vocabulary(checkpoint: source)
+        result.metadata = try metadata(vocabulary, parameterCount: result.parameterCount)
+        for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
         return result
     }
 
@@ -77,7 +79,7 @@ struct ConvertToGGUF {
 
     // MARK: metadata
 
-    private func metadata(parameterCount: Int) throws(CheckpointError) -> GGUFMetadata {
+    private func metadata(_ vocabulary: Vocabulary, parameterCount: Int) throws(CheckpointError) -> GGUFMetadata {
         var result = GGUFMetadata()
         result["general.architecture"] = .string(architecture.gguf)
         result["general.type"] = .string("model")
@@ -86,10 +88,9 @@ struct ConvertToGGUF {
         result["general.size_label"] = .string(SizeLabel.text(parameterCount))
         try addSettings(to: &result)
         result["general.quantization_version"] = .u32(2)
-        let vocabulary = try Vocabulary(checkpoint: source)
-        for pair in try vocabulary.ggufPairs(vocabularySize: try vocabularySize()) {
-            result[pair.key] = pair.value
-        }
+        let pairs = try vocabulary.ggufPairs(
+            vocabularySize: try vocabularySize(), architecture: architecture.gguf, file: source.path)
+        for pair in pairs { result[pair.key] = pair.value }
         return result
     }
 

@@ -28,49 +28,23 @@ struct BytePairMerger: Sendable {
         }
         words = vocabulary.ignoresMerges ? ids : [:]
         // An added token is plain text, so one of a single character must not take the place of a byte.
-        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] != .unused {
+        for (id, token) in vocabulary.tokens.enumerated() where !vocabulary.isPlaceholder(id) {
             if ids[ExactString(token)] == nil { ids[ExactString(token)] = Int32(id) }
         }
-        let lengths = Set(ids.keys.map { $0.text.utf8.count })
         var merges: [UInt64: Merge] = [:]
         merges.reserveCapacity(vocabulary.merges.count)
         for (rank, merge) in vocabulary.merges.enumerated() {
-            // A part may hold spaces of its own: the split that gives two tokens is meant.
-            guard let (left, right) = BytePairMerger.parts(merge, ids, lengths),
-                let result = ids[ExactString(BytePairMerger.joined(merge, left.count))]
+            guard let left = ids[ExactString(merge.left)], let right = ids[ExactString(merge.right)],
+                let result = ids[ExactString(merge.left + merge.right)]
             else {
-                throw CheckpointError("the merge '\(merge)' names a token that the vocabulary does not have")
+                throw CheckpointError(
+                    "the merge '\(merge.left) \(merge.right)' names a token that the vocabulary does not have")
             }
-            let key = BytePairMerger.key(left.id, right)
+            let key = BytePairMerger.key(left, right)
             if merges[key] == nil { merges[key] = Merge(rank: Int32(rank), result: result) }
         }
         self.merges = merges
         bytes = ByteAlphabet.characters.map { ids[ExactString(String(Character($0)))] }
-    }
-
-    /// The two tokens that a merge names; only parts as long as some token are looked up, so that a merge of nothing
-    /// but spaces takes no quadratic time.
-    private static func parts(
-        _ merge: String, _ ids: [ExactString: Int32], _ lengths: Set<Int>
-    ) -> (left: (id: Int32, count: Int), right: Int32)? {
-        let text = merge.utf8
-        var place = text.startIndex
-        while let space = text[place...].firstIndex(of: 0x20) {
-            place = text.index(after: space)
-            let leftCount = text.distance(from: text.startIndex, to: space)
-            guard lengths.contains(leftCount), lengths.contains(text.count - leftCount - 1) else { continue }
-            let left = String(merge[..<space])
-            let right = String(merge[place...])
-            if let leftID = ids[ExactString(left)], let rightID = ids[ExactString(right)] {
-                return ((leftID, leftCount), rightID)
-            }
-        }
-        return nil
-    }
-
-    private static func joined(_ merge: String, _ leftCount: Int) -> String {
-        let space = merge.utf8.index(merge.startIndex, offsetBy: leftCount)
-        return String(merge[..<space]) + String(merge[merge.utf8.index(after: space)...])
     }
 
     private static func key(_ left: Int32, _ right: Int32) -> UInt64 {

@@ -19,13 +19,14 @@ package struct Tokenizer: Sendable {
 
     /// A tokenizer of a vocabulary.
     ///
-    /// - Throws: when nobody has described how the vocabulary cuts words.
+    /// - Throws: when resect does not know how the vocabulary cuts words.
     package init(_ vocabulary: Vocabulary) throws(CheckpointError) {
         guard let preTokenizer = PreTokenizer.named(vocabulary.preTokenizer) else {
-            throw CheckpointError("nobody has described the pre-tokenizer '\(vocabulary.preTokenizer)'")
+            throw CheckpointError("resect does not know the pre-tokenizer '\(vocabulary.preTokenizer)'")
         }
         if vocabulary.addsSpacePrefix == true {
-            throw CheckpointError("the tokenizer puts a space before every text, which is not done here")
+            throw CheckpointError(
+                "the tokenizer puts a space before every text (add_prefix_space), which resect does not do")
         }
         self.vocabulary = vocabulary
         beginning = vocabulary.addsBeginning == true ? vocabulary.beginningID.flatMap(Int32.init(exactly:)) : nil

@@ -61,7 +61,7 @@ struct VocabularyTests {
         var vocabulary = Vocabulary(
             preTokenizer: "llama-bpe", tokens: ["a", "b", "ab", "<s>", "</s>", "tool"],
             kinds: [.normal, .normal, .normal, .control, .control, .userDefined],
-            merges: ["a b"],
+            merges: [.init("a", "b")],
             addedTokens: [
                 .init(id: 3, content: "<s>", special: true), .init(id: 4, content: "</s>", special: true),
                 .init(id: 5, content: "tool", special: false),
@@ -71,13 +71,20 @@ struct VocabularyTests {
         vocabulary.addsBeginning = true
         vocabulary.addsEnd = true
         vocabulary.addsSpacePrefix = false
-        vocabulary.chatTemplate = "{{ messages }}\n"
+        vocabulary.paddingID = 5
+        vocabulary.separatorID = 4
+        vocabulary.maskID = 5
+        vocabulary.otherEndIDs = [5, 2]
+        vocabulary.chatTemplates = [
+            .init(text: "{{ messages }}\n"), .init(name: "rag", text: "R"), .init(name: "tool_use", text: "T"),
+        ]
         var gguf = try VocabularyTests.fixture()
         gguf.form = .gguf
         for pair in try vocabulary.ggufPairs(vocabularySize: 6) { gguf.metadata[pair.key] = pair.value }
         #expect(try Vocabulary(checkpoint: gguf) == vocabulary)
         var folder = try VocabularyTests.fixture()
-        folder.config = JSONObject()
+        // The tokens that end a generation stand in config.json.
+        folder.config = JSONObject([("eos_token_id", .array([4, 5, 2].map(JSON.int)))])
         folder.companions = try vocabulary.folderFiles()
         var again = try Vocabulary(checkpoint: folder)
         again.addsSeparator = vocabulary.addsSeparator
@@ -91,7 +98,7 @@ struct VocabularyTests {
             (#"{"model":{"type":"Unigram","vocab":[]}}"#, "is a tokenizer of the kind 'Unigram'"),
             (
                 #"{"model":{"type":"BPE","vocab":{"a":0}},"pre_tokenizer":{"type":"Whitespace"}}"#,
-                "cuts words in a way that nobody has described"
+                "cuts words in a way that resect does not know (pre_tokenizer Whitespace)"
             ),
             (tokenizer(#""vocab":{"a":-1},"merges":[]"#), "the token 'a' has the number -1"),
             (
@@ -106,9 +113,12 @@ struct VocabularyTests {
                 "an added token has no number or no content"
             ),
             (
-                tokenizer(#""vocab":{"a":0},"merges":[]"#, added: #"{"id":1000000,"content":"x"}"#),
-                "the token 'x' has the number 1,000,000 among 2 tokens"
+                tokenizer(#""vocab":{"a":0,"b":2},"merges":[]"#, added: #"{"id":3,"content":"x"}"#),
+                "the tokens 'b' and 'x' have the same number 2"
             ),
+            (tokenizer(#""vocab":{"a":0,"b":0},"merges":[]"#), "the tokens 'a' and 'b' have the same number 0"),
+            (tokenizer(#""vocab":{"a":0},"merges":["a b c"]"#), "the merge 'a b c' is not two tokens with a space"),
+            (tokenizer(#""vocab":{"a":0},"merges":[["a","b","c"]]"#), "a merge is neither text nor a pair"),
             ("[", "a value should be"),
         ])
     func refused(text: String, message: String) throws {
@@ -128,7 +138,7 @@ struct VocabularyTests {
             ("tokenizer.ggml.model", .string("llama"), "has a vocabulary of the kind 'llama'"),
             (
                 "tokenizer.ggml.pre", .string("unheard-of"),
-                "has the pre-tokenizer 'unheard-of', which nobody has described"
+                "has the pre-tokenizer 'unheard-of', which resect does not know"
             ),
             ("tokenizer.ggml.tokens", nil, "tokenizer.ggml.tokens is missing or not a list of text"),
             (
@@ -155,7 +165,7 @@ struct VocabularyTests {
         var checkpoint = try VocabularyTests.fixture()
         var vocabulary = Vocabulary(
             preTokenizer: "llama-bpe", tokens: ["a", "b", "ab", "<s>"], kinds: [.normal, .normal, .normal, .control],
-            merges: ["a b"], addedTokens: [.init(id: 3, content: "<s>", special: true)])
+            merges: [.init("a", "b")], addedTokens: [.init(id: 3, content: "<s>", special: true)])
         vocabulary.beginningID = 3
         vocabulary.addsBeginning = true
         let files = try vocabulary.folderFiles()

@@ -48,7 +48,7 @@ enum Models {
         var checkpoint = try fixture()
         let vocabulary = Vocabulary(
             preTokenizer: "gpt-2", tokens: ["<s>", "a", "b", "ab"], kinds: [.control, .normal, .normal, .normal],
-            merges: ["a b"], addedTokens: [.init(id: 0, content: "<s>", special: true)])
+            merges: [.init("a", "b")], addedTokens: [.init(id: 0, content: "<s>", special: true)])
         checkpoint.companions = try vocabulary.folderFiles()
         checkpoint.config?["vocab_size"] = .int(4)
         checkpoint.tensors = checkpoint.tensors.map { tensor in

@@ -2,18 +2,63 @@ internal import Formats
 
 extension Vocabulary {
     /// The tokenizer files of an HF folder: tokenizer.json, tokenizer_config.json and special_tokens_map.json.
-    package func folderFiles() throws(CheckpointError) -> [Checkpoint.Companion] {
+    ///
+    /// - Parameter source: the file that the vocabulary came from, for messages.
+    /// - Throws: when the tokenizers library could not load the file, or would give other numbers.
+    package func folderFiles(of source: String? = nil) throws(CheckpointError) -> [Checkpoint.Companion] {
         guard let preTokenizer = PreTokenizer.named(preTokenizer) else {
-            throw CheckpointError("nobody has described the pre-tokenizer '\(self.preTokenizer)'")
+            throw CheckpointError(file: source, "resect does not know the pre-tokenizer '\(self.preTokenizer)'")
         }
+        let vocabulary = try vocabularyMember(source)
+        try checkMerges(vocabulary, source)
         func file(_ name: String, _ object: JSONObject) -> Checkpoint.Companion {
             .init(name: name, contents: Array(JSON.object(object).pretty.utf8))
         }
         return [
             file("special_tokens_map.json", specialTokens),
-            file("tokenizer.json", tokenizerJSON(preTokenizer)),
+            file("tokenizer.json", tokenizerJSON(preTokenizer, vocabulary)),
             file("tokenizer_config.json", settings),
         ]
+    }
+
+    /// Every token with its number.
+    private func vocabularyMember(_ source: String?) throws(CheckpointError) -> JSONObject {
+        var result = JSONObject()
+        for (id, token) in tokens.enumerated() where !isPlaceholder(id) {
+            guard result.append(token, .int(id)) else {
+                throw CheckpointError(
+                    file: source,
+                    "the tokens \((result[token]?.int ?? 0).grouped) and \(id.grouped) are both "
+                        + "'\(token)', which tokenizer.json cannot hold")
+            }
+        }
+        return result
+    }
+
+    /// Leaves out merges of tokens that the vocabulary does not have: no tokenizer.json may hold them, and the text becomes
+    /// the tokens that they would have merged.
+    package mutating func leaveOutUnknownMerges(of source: String) {
+        var known: Set<ExactString> = []
+        for (id, token) in tokens.enumerated() where !isPlaceholder(id) { known.insert(ExactString(token)) }
+        let count = merges.count
+        merges.removeAll { merge in
+            [merge.left, merge.right, merge.left + merge.right].contains { !known.contains(ExactString($0)) }
+        }
+        guard merges.count < count else { return }
+        notes.append(
+            "\(source): \((count - merges.count).grouped) of \(count.grouped) merges name tokens that the vocabulary does "
+                + "not have, and are left out")
+    }
+
+    private func checkMerges(_ vocabulary: JSONObject, _ source: String?) throws(CheckpointError) {
+        for merge in merges {
+            for part in [merge.left, merge.right, merge.left + merge.right] where vocabulary[part] == nil {
+                throw CheckpointError(
+                    file: source,
+                    "the merge of '\(merge.left)' and '\(merge.right)' names the token "
+                        + "'\(part)', which the vocabulary does not have")
+            }
+        }
     }
 
     private func text(_ id: Int?) -> JSON? {
@@ -26,6 +71,8 @@ extension Vocabulary {
         result["eos_token"] = text(endID)
         result["unk_token"] = text(unknownID)
         result["pad_token"] = text(paddingID)
+        result["sep_token"] = text(separatorID)
+        result["mask_token"] = text(maskID)
         return result
     }
 
@@ -40,7 +87,7 @@ extension Vocabulary {
                     return (String(token.id), .object(entry))
                 }))
         for (key, value) in specialTokens.members { result[key] = value }
-        if let chatTemplate { result["chat_template"] = .string(chatTemplate) }
+        result["chat_template"] = chatTemplateMember
         result["clean_up_tokenization_spaces"] = .bool(false)
         result["tokenizer_class"] = .string("PreTrainedTokenizerFast")
         return result
@@ -55,18 +102,12 @@ extension Vocabulary {
         ])
     }
 
-    private func tokenizerJSON(_ preTokenizer: PreTokenizer) -> JSONObject {
+    private func tokenizerJSON(_ preTokenizer: PreTokenizer, _ vocabulary: JSONObject) -> JSONObject {
         let byteLevel = JSONObject([
             ("type", .string("ByteLevel")), ("add_prefix_space", .bool(false)),
             ("trim_offsets", .bool(false)), ("use_regex", .bool(true)),
         ])
-        var vocabulary = JSONObject()
-        for (id, token) in tokens.enumerated() where kinds[id] != .unused { vocabulary[token] = .int(id) }
-        // Pairs, not text: a token may hold a space of its own.
-        let pairs = merges.map { merge -> JSON in
-            let parts = merge.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            return .array(parts.map { .string(String($0)) })
-        }
+        let pairs = merges.map { JSON.array([.string($0.left), .string($0.right)]) }
         let model = JSONObject([
             ("type", .string("BPE")), ("dropout", .null), ("unk_token", .null),
             ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null), ("fuse_unk", .bool(false)),

@@ -18,13 +18,12 @@ extension Vocabulary {
         let pre = metadata["tokenizer.ggml.pre"]?.string ?? "default"
         guard let preTokenizer = PreTokenizer.named(pre) else {
             throw wrong(
-                "has the pre-tokenizer '\(pre)', which nobody has described",
-                hint: "described: " + PreTokenizer.all.map(\.name).joined(separator: " "))
+                "has the pre-tokenizer '\(pre)', which resect does not know",
+                hint: "known: " + PreTokenizer.all.map(\.name).joined(separator: " "))
         }
         guard let tokens = metadata["tokenizer.ggml.tokens"]?.array?.compactMap(\.string), !tokens.isEmpty,
             tokens.count == metadata["tokenizer.ggml.tokens"]?.array?.count
         else { throw wrong("tokenizer.ggml.tokens is missing or not a list of text") }
-        let merges = metadata["tokenizer.ggml.merges"]?.array?.compactMap(\.string) ?? []
         var kinds = Array(repeating: TokenKind.normal, count: tokens.count)
         if let types = metadata["tokenizer.ggml.token_type"]?.array {
             guard types.count == tokens.count else {
@@ -34,57 +33,75 @@ extension Vocabulary {
             kinds = types.map { $0.int.flatMap { TokenKind(rawValue: Int32(clamping: $0)) } ?? .normal }
         }
         self.init(
-            preTokenizer: pre, tokens: tokens, kinds: kinds, merges: merges,
+            preTokenizer: pre, tokens: tokens, kinds: kinds,
+            merges: try Vocabulary.merges(metadata["tokenizer.ggml.merges"]?.array ?? [], file: file),
             ignoresMerges: preTokenizer.ignoresMerges)
         for (id, kind) in kinds.enumerated() where kind == .control || kind == .userDefined {
             addedTokens.append(AddedToken(id: id, content: tokens[id], special: kind == .control))
         }
-        func special(_ key: String) throws(CheckpointError) -> Int? {
-            guard let value = metadata["tokenizer.ggml.\(key)_token_id"] else { return nil }
+        try readOtherKeys(metadata, file: file)
+        func special(_ name: String) -> Int? {
             // llama.cpp takes a number beyond the vocabulary for "none"; so does every file that holds 2^32 - 1.
-            guard let id = value.int, tokens.indices.contains(id) else { return nil }
-            return id
+            metadata["tokenizer.ggml.\(name)_token_id"]?.int.flatMap { tokens.indices.contains($0) ? $0 : nil }
         }
-        beginningID = try special("bos")
-        endID = try special("eos")
-        unknownID = try special("unknown")
-        paddingID = try special("padding")
+        beginningID = special("bos")
+        endID = special("eos")
+        unknownID = special("unknown")
+        paddingID = special("padding")
+        separatorID = special("seperator")
+        maskID = special("mask")
+        for other in [special("eot"), special("eom")] {
+            if let other, other != endID, !otherEndIDs.contains(other) { otherEndIDs.append(other) }
+        }
         addsBeginning =
             metadata["tokenizer.ggml.add_bos_token"]?.bool ?? (preTokenizer.addsBeginning ? true : nil)
         addsEnd = metadata["tokenizer.ggml.add_eos_token"]?.bool
+        addsSeparator = metadata["tokenizer.ggml.add_sep_token"]?.bool
         addsSpacePrefix = metadata["tokenizer.ggml.add_space_prefix"]?.bool
-        chatTemplate = metadata["tokenizer.chat_template"]?.string
+        readChatTemplates(metadata: metadata)
     }
 
-    /// The metadata pairs that llama.cpp's converter writes for this vocabulary.
-    ///
-    /// - Parameter vocabularySize: rows of the embedding; numbers without a token get a placeholder.
-    package func ggufPairs(vocabularySize: Int) throws(CheckpointError) -> [GGUFMetadata.Pair] {
-        guard tokens.count <= vocabularySize else {
-            throw CheckpointError(
-                "the tokenizer has \(tokens.count.grouped) tokens; vocab_size is \(vocabularySize.grouped)")
+    /// Merges as llama.cpp reads them: the first space that does not begin the text parts the two tokens.
+    private static func merges(_ list: [GGUFValue], file: String) throws(CheckpointError) -> [Merge] {
+        var result: [Merge] = []
+        result.reserveCapacity(list.count)
+        for entry in list {
+            let text = entry.string ?? ""
+            guard let space = text.utf8.dropFirst().firstIndex(of: 0x20), text.utf8.index(after: space) < text.endIndex
+            else {
+                throw CheckpointError(file: file, "the merge '\(text)' is not two tokens with a space between them")
+            }
+            result.append(Merge(String(text[..<space]), String(text[text.utf8.index(after: space)...])))
         }
-        var result: [GGUFMetadata.Pair] = []
-        func add(_ key: String, _ value: GGUFValue?) {
-            if let value { result.append(.init(key: "tokenizer." + key, value: value)) }
-        }
-        func id(_ value: Int?) -> GGUFValue? { value.map { .u32(UInt32(clamping: $0)) } }
-        let padding = tokens.count..<vocabularySize
-        add("ggml.add_space_prefix", addsSpacePrefix.map(GGUFValue.bool))
-        add("ggml.model", .string(model.rawValue))
-        add("ggml.pre", .string(preTokenizer))
-        add("ggml.tokens", .strings(tokens + padding.map { "[PAD\($0)]" }))
-        let types = kinds + padding.map { _ in TokenKind.unused }
-        add("ggml.token_type", .array(elementType: 5, types.map { .i32($0.rawValue) }))
-        if !merges.isEmpty { add("ggml.merges", .strings(merges)) }
-        add("ggml.bos_token_id", id(beginningID))
-        add("ggml.eos_token_id", id(endID))
-        add("ggml.unknown_token_id", id(unknownID))
-        add("ggml.padding_token_id", id(paddingID))
-        add("ggml.add_bos_token", addsBeginning.map(GGUFValue.bool))
-        add("ggml.add_eos_token", addsEnd.map(GGUFValue.bool))
-        add("ggml.add_sep_token", addsSeparator.map(GGUFValue.bool))
-        add("chat_template", chatTemplate.map(GGUFValue.string))
         return result
+    }
+
+    /// Keys that are read, or say nothing about byte-level BPE.
+    private static let knownKeys: Set<String> = [
+        "model", "pre", "tokens", "token_type", "token_type_count", "scores", "merges", "bos_token_id", "eos_token_id",
+        "unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id", "cls_token_id", "eot_token_id",
+        "eom_token_id", "add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix",
+    ]
+    /// Keys that change the text before it is cut into tokens, unless they say no.
+    private static let changingKeys: Set<String> = [
+        "remove_extra_whitespaces", "precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents",
+    ]
+
+    /// Refuses keys that change tokens in a way that is not computed here, and notes those that a folder has no member for.
+    private mutating func readOtherKeys(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) {
+        let prefix = "tokenizer.ggml."
+        for pair in metadata.pairs where pair.key.hasPrefix(prefix) {
+            let name = String(pair.key.dropFirst(prefix.count))
+            if Vocabulary.changingKeys.contains(name) {
+                guard pair.value == .bool(false) || pair.value.array?.isEmpty == true else {
+                    throw CheckpointError(
+                        file: file,
+                        "\(pair.key) changes the text before it is cut into tokens, which resect "
+                            + "does not do")
+                }
+            } else if !Vocabulary.knownKeys.contains(name) {
+                notes.append("\(file): \(pair.key) is left out; the files of a folder have no member for it")
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ extension Vocabulary {
                 file: checkpoint.path, "has no tokenizer beside its tensors", hint: "name the HF folder that it lies in"
             )
         }
-        guard let tokenizer = checkpoint.companion("tokenizer.json") else {
+        guard let companion = checkpoint.companion("tokenizer.json") else {
             let sentencePiece = checkpoint.companion("tokenizer.model") != nil
             throw CheckpointError(
                 file: checkpoint.path, "the folder holds no tokenizer.json",
@@ -22,35 +22,60 @@ extension Vocabulary {
                     ? "tokenizer.model alone is not read; save the tokenizer with transformers first" : nil)
         }
         let path = checkpoint.path + "/tokenizer.json"
-        try self.init(tokenizer: try FileSystem.json(tokenizer.contents, path: path), file: path)
-        var settings = JSONObject()
-        if let file = checkpoint.companion("tokenizer_config.json") {
-            settings = try FileSystem.json(file.contents, path: checkpoint.path + "/" + file.name)
+        let tokenizer = try FileSystem.json(companion.contents, path: path)
+        try self.init(tokenizer: tokenizer, file: path)
+        func object(_ name: String) throws(CheckpointError) -> JSONObject {
+            guard let file = checkpoint.companion(name) else { return JSONObject() }
+            return try FileSystem.json(file.contents, path: checkpoint.path + "/" + name)
         }
-        readSettings(settings, config: checkpoint.config ?? JSONObject())
-        if let template = checkpoint.companion("chat_template.jinja"), chatTemplate == nil {
-            chatTemplate = String(decoding: template.contents, as: UTF8.self)
-        }
-    }
-
-    /// Special tokens and defaults, from tokenizer_config.json and then from config.json.
-    private mutating func readSettings(_ settings: JSONObject, config: JSONObject) {
-        chatTemplate = settings["chat_template"]?.string
+        let settings = try object("tokenizer_config.json")
+        readSpecialTokens(
+            settings, config: checkpoint.config ?? JSONObject(), generation: try object("generation_config.json"))
+        try readPostProcessor(tokenizer["post_processor"], file: path)
         addsSpacePrefix = settings["add_prefix_space"]?.bool
         addsBeginning = addsBeginning ?? settings["add_bos_token"]?.bool
         addsEnd = addsEnd ?? settings["add_eos_token"]?.bool
-        func id(_ kind: String) -> Int? {
-            let text = settings["\(kind)_token"]?.string ?? settings["\(kind)_token"]?["content"]?.string
-            let name = text.map(ExactString.init)
-            if let name, let token = addedTokens.first(where: { ExactString($0.content) == name }) { return token.id }
-            guard let id = config["\(kind)_token_id"]?.int, id >= 0 else { return nil }
-            return id
+        addsSeparator = addsSeparator ?? settings["add_sep_token"]?.bool
+        // Without such a token nothing is added, whatever the flags say.
+        if beginningID == nil, addsBeginning == true { addsBeginning = false }
+        if endID == nil, addsEnd == true { addsEnd = false }
+        try readChatTemplates(of: checkpoint, settings: settings)
+    }
+
+    /// Special tokens: by their texts in tokenizer_config.json, else by their numbers in config.json, where -1 and numbers
+    /// beyond the vocabulary stand for none.
+    private mutating func readSpecialTokens(_ settings: JSONObject, config: JSONObject, generation: JSONObject) {
+        let count = max(tokens.count, config["vocab_size"]?.int ?? 0)
+        func text(_ kind: String) -> String? {
+            let token = settings["\(kind)_token"]
+            let text = token?.string ?? token?["content"]?.string
+            return text?.isEmpty == true ? nil : text
         }
-        beginningID = id("bos")
-        endID = id("eos")
+        /// The numbers that a configuration gives: one, or a list.
+        func numbers(_ object: JSONObject, _ kind: String) -> [Int] {
+            let key = "\(kind)_token_id"
+            let nested = object["text_config"]?[key]
+            let value = object[key].flatMap { $0 == .null ? nil : $0 } ?? nested
+            return (value?.array ?? value.map { [$0] } ?? []).compactMap(\.int).filter { 0..<count ~= $0 }
+        }
+        func id(_ kind: String, insteadOf other: String? = nil) -> Int? {
+            let name = text(kind) ?? other.flatMap(text)
+            let content = name.map(ExactString.init)
+            if let content, let token = addedTokens.first(where: { ExactString($0.content) == content }) {
+                return token.id
+            }
+            if let number = numbers(config, kind).first { return number }
+            return content.flatMap { content in tokens.firstIndex { ExactString($0) == content } }
+        }
+        beginningID = id("bos", insteadOf: "cls")
+        endID = id("eos", insteadOf: "sep")
         unknownID = id("unk")
         paddingID = id("pad")
-        // transformers gives models of this size (Granite, SmolLM) no beginning token, and llama.cpp says so in the file.
-        if config["vocab_size"]?.int == 49152 { addsBeginning = false }
+        separatorID = id("sep")
+        maskID = id("mask")
+        for number in numbers(config, "eos") + numbers(generation, "eos")
+        where number != endID && !otherEndIDs.contains(number) {
+            if endID == nil { endID = number } else { otherEndIDs.append(number) }
+        }
     }
 }

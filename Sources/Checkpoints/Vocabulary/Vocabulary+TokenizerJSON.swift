@@ -1,9 +1,10 @@
 internal import Formats
 
 extension Vocabulary {
-    /// Reads the parsed tokenizer.json of an HF folder.
+    /// Reads the parsed tokenizer.json of an HF folder. `truncation` and `padding` are left alone: transformers switches
+    /// both off for a text that it tokenizes whole.
     ///
-    /// - Throws: when it is not byte-level BPE, cuts words in a way that nobody has described, or contradicts itself.
+    /// - Throws: when it is not byte-level BPE, does something that is not computed here, or contradicts itself.
     init(tokenizer: JSONObject, file: String) throws(CheckpointError) {
         func wrong(_ problem: String, hint: String? = nil) -> CheckpointError {
             CheckpointError(file: file, problem, hint: hint)
@@ -17,51 +18,107 @@ extension Vocabulary {
                 definition: tokenizer["pre_tokenizer"], normalizer: tokenizer["normalizer"])
         else {
             throw wrong(
-                "cuts words in a way that nobody has described",
-                hint: "described: " + PreTokenizer.all.map(\.name).joined(separator: " "))
+                PreTokenizer.obstacle(definition: tokenizer["pre_tokenizer"], normalizer: tokenizer["normalizer"]),
+                hint: "known pre-tokenizers: " + PreTokenizer.all.map(\.name).joined(separator: " "))
         }
-        var added: [AddedToken] = []
-        for entry in tokenizer["added_tokens"]?.array ?? [] {
-            guard let id = entry["id"]?.int, id >= 0, let content = entry["content"]?.string else {
-                throw wrong("an added token has no number or no content")
+        var texts = TokenTexts(count: vocabulary.count, file: file)
+        for (token, id) in vocabulary.members {
+            guard let id = id.int else { throw wrong("the token '\(token)' has no whole number") }
+            try texts.put(token, id)
+        }
+        self.init(
+            preTokenizer: preTokenizer.name, tokens: [], kinds: [],
+            merges: try Vocabulary.merges(model?["merges"]?.array ?? [], wrong),
+            ignoresMerges: model?["ignore_merges"] == .bool(true))
+        try readAddedTokens(tokenizer["added_tokens"]?.array ?? [], vocabulary, &texts, file: file)
+        var addedByID: [Int: AddedToken] = [:]
+        for token in addedTokens { addedByID[token.id] = token }
+        for (id, text) in texts.texts.enumerated() {
+            tokens.append(text ?? Vocabulary.placeholder(id))
+            kinds.append(Vocabulary.kind(text, addedByID[id]))
+        }
+        try checkModel(model, vocabulary, file: file)
+    }
+
+    /// The texts of the tokens by number, while a file is read.
+    private struct TokenTexts {
+        private(set) var texts: [String?] = []
+        let count: Int
+        let file: String
+
+        /// Numbers may have gaps, but none that the file's own length would not explain.
+        mutating func put(_ token: String, _ id: Int) throws(CheckpointError) {
+            if id >= texts.count, id < 2 * count + 65536 {
+                texts += Array(repeating: nil, count: id + 1 - texts.count)
             }
-            added.append(
+            guard texts.indices.contains(id) else {
+                throw CheckpointError(
+                    file: file, "the token '\(token)' has the number \(id.grouped) among \(count.grouped) tokens")
+            }
+            if let other = texts[id], ExactString(other) != ExactString(token) {
+                throw CheckpointError(
+                    file: file, "the tokens '\(other)' and '\(token)' have the same number \(id.grouped)")
+            }
+            texts[id] = token
+        }
+    }
+
+    /// Added tokens get the numbers that the tokenizers library gives them: the one in the vocabulary, else the next that is
+    /// free. The numbers in the file are not asked.
+    private mutating func readAddedTokens(
+        _ list: [JSON], _ vocabulary: JSONObject, _ texts: inout TokenTexts, file: String
+    ) throws(CheckpointError) {
+        var known: [ExactString: Int] = [:]
+        var next = vocabulary.count
+        for entry in list {
+            guard let stated = entry["id"]?.int, stated >= 0, let content = entry["content"]?.string else {
+                throw CheckpointError(file: file, "an added token has no number or no content")
+            }
+            guard !content.isEmpty else { continue }
+            let key = ExactString(content)
+            guard known[key] == nil else { continue }
+            let id = vocabulary[content]?.int ?? next
+            known[key] = id
+            if id != stated {
+                notes.append(
+                    "\(file): the added token '\(content)' has the number \(stated.grouped) there, and "
+                        + "\(id.grouped) when the tokenizers library reads it")
+            }
+            addedTokens.append(
                 AddedToken(
                     id: id, content: content, special: entry["special"] == .bool(true),
                     stripsLeft: entry["lstrip"] == .bool(true), stripsRight: entry["rstrip"] == .bool(true),
                     singleWord: entry["single_word"] == .bool(true),
                     normalized: entry["normalized"] == .bool(true)))
+            try texts.put(content, id)
+            next = max(next, id + 1)
         }
-        let size = vocabulary.count + added.count
-        var tokens: [String?] = Array(repeating: nil, count: size)
-        var last = -1
-        // Numbers may have gaps, but none that the file's own length would not explain.
-        func put(_ token: String, _ id: Int) throws(CheckpointError) {
-            if id >= tokens.count, id < 2 * size + 65536 {
-                tokens += Array(repeating: nil, count: id + 1 - tokens.count)
-            }
-            guard tokens.indices.contains(id) else {
-                throw wrong("the token '\(token)' has the number \(id.grouped) among \(size.grouped) tokens")
-            }
-            tokens[id] = token
-            last = max(last, id)
+    }
+
+    /// Refuses members of the model that change tokens in a way that is not computed here.
+    private func checkModel(_ model: JSON?, _ vocabulary: JSONObject, file: String) throws(CheckpointError) {
+        func refused(_ what: String) -> CheckpointError {
+            CheckpointError(file: file, "the tokenizer \(what), which resect does not compute")
         }
-        for (token, id) in vocabulary.members {
-            guard let id = id.int else { throw wrong("the token '\(token)' has no whole number") }
-            try put(token, id)
+        if let rate = model?["dropout"]?.double, rate > 0 {
+            throw refused("leaves out merges at random (dropout \(model?["dropout"]?.compact ?? ""))")
         }
-        for token in added { try put(token.content, token.id) }
-        self.init(
-            preTokenizer: preTokenizer.name, tokens: [], kinds: [],
-            merges: try Vocabulary.merges(model?["merges"]?.array ?? [], wrong), addedTokens: added,
-            ignoresMerges: model?["ignore_merges"] == .bool(true))
-        var addedByID: [Int: AddedToken] = [:]
-        for token in added { addedByID[token.id] = token }
-        for id in 0..<(last + 1) {
-            self.tokens.append(tokens[id] ?? "[PAD\(id)]")
-            self.kinds.append(Vocabulary.kind(tokens[id], addedByID[id]))
+        if let prefix = model?["continuing_subword_prefix"]?.string, !prefix.isEmpty {
+            throw refused("writes '\(prefix)' before tokens within a word (continuing_subword_prefix)")
         }
-        readTemplate(tokenizer["post_processor"])
+        if let suffix = model?["end_of_word_suffix"]?.string, !suffix.isEmpty {
+            throw refused("writes '\(suffix)' after the last token of a word (end_of_word_suffix)")
+        }
+        // Without a substitute, a byte that has no token vanishes, here as in the library.
+        let substitute = model?["unk_token"]?.string
+        guard substitute != nil || model?["byte_fallback"] == .bool(true) else { return }
+        let missing = ByteAlphabet.characters.filter { vocabulary[String(Character($0))] == nil }
+        if let first = missing.first {
+            throw refused(
+                "has no token for \(missing.count) of the 256 bytes, such as '\(first)', and puts "
+                    + "\(substitute.map { "'\($0)'" } ?? "byte tokens") there "
+                    + "(\(substitute == nil ? "byte_fallback" : "unk_token"))")
+        }
     }
 
     private static func kind(_ text: String?, _ added: AddedToken?) -> TokenKind {
@@ -78,41 +135,25 @@ extension Vocabulary {
             || (text.hasPrefix("<unused") && text.hasSuffix(">"))
     }
 
-    /// Merges as pairs, or as text with a space between the parts.
+    /// Merges as pairs, or as text with one space between the parts.
     private static func merges(
         _ list: [JSON], _ wrong: (String, String?) -> CheckpointError
-    ) throws(CheckpointError) -> [String] {
-        var merges: [String] = []
+    ) throws(CheckpointError) -> [Merge] {
+        var merges: [Merge] = []
         merges.reserveCapacity(list.count)
         for entry in list {
+            let parts: [String]
             if let text = entry.string {
-                merges.append(text)
-            } else if let pair = entry.array?.compactMap(\.string), pair.count == 2 {
-                merges.append(pair[0] + " " + pair[1])
+                // By bytes: a space with a combining mark is no character " ".
+                parts = text.utf8.split(separator: 0x20, omittingEmptySubsequences: false).map { String(Substring($0)) }
+                guard parts.count == 2 else { throw wrong("the merge '\(text)' is not two tokens with a space", nil) }
+            } else if let pair = entry.array?.compactMap(\.string), pair.count == 2, entry.array?.count == 2 {
+                parts = pair
             } else {
                 throw wrong("a merge is neither text nor a pair", nil)
             }
+            merges.append(Merge(parts[0], parts[1]))
         }
         return merges
-    }
-
-    /// What the post-processor puts before and after a text.
-    private mutating func readTemplate(_ processor: JSON?) {
-        guard let processor else { return }
-        for step in processor["processors"]?.array ?? [processor] {
-            switch step["type"]?.string {
-            case "ByteLevel":
-                addsBeginning = addsBeginning ?? false
-                addsEnd = addsEnd ?? false
-            case "TemplateProcessing":
-                let single = step["single"]?.array ?? []
-                guard single.count > 1 else { continue }
-                if single.first?["SpecialToken"] != nil { addsBeginning = true }
-                if single.last?["SpecialToken"] != nil { addsEnd = true }
-                // The converter notes this of every template for pairs with a token between the two texts.
-                if (step["pair"]?.array?.count ?? 0) > 3 { addsSeparator = false }
-            default: break
-            }
-        }
     }
 }

@@ -54,6 +54,36 @@ public struct Vocabulary: Sendable, Equatable {
         }
     }
 
+    /// Two tokens that become one.
+    public struct Merge: Sendable, Equatable {
+        /// The token on the left.
+        public var left: String
+        /// The token on the right.
+        public var right: String
+
+        /// A merge of two tokens.
+        public init(_ left: String, _ right: String) {
+            self.left = left
+            self.right = right
+        }
+    }
+
+    /// A Jinja template that turns a conversation into text.
+    public struct ChatTemplate: Sendable, Equatable {
+        /// The name of the template that is used when none is asked for.
+        public static let defaultName = "default"
+        /// Its name: `default`, `tool_use`, `rag`.
+        public var name: String
+        /// The Jinja text.
+        public var text: String
+
+        /// A template.
+        public init(name: String = ChatTemplate.defaultName, text: String) {
+            self.name = name
+            self.text = text
+        }
+    }
+
     /// How text is cut into tokens.
     public var model: Model
     /// The name of the pre-tokenizer, as GGUF has it: `gpt-2`, `smollm`, `llama-bpe`, `qwen2`.
@@ -62,8 +92,8 @@ public struct Vocabulary: Sendable, Equatable {
     public var tokens: [String]
     /// The kind of every token.
     public var kinds: [TokenKind]
-    /// The merges in order of rank, the two parts with a space between them.
-    public var merges: [String]
+    /// The merges in order of rank. They are pairs, because a token may hold a space.
+    public var merges: [Merge]
     /// The added tokens.
     public var addedTokens: [AddedToken]
     /// Whether a piece that is itself a token skips the merges (`ignore_merges`).
@@ -76,6 +106,12 @@ public struct Vocabulary: Sendable, Equatable {
     public var unknownID: Int?
     /// The token that fills up a batch.
     public var paddingID: Int?
+    /// The token between two texts.
+    public var separatorID: Int?
+    /// The token that hides another one.
+    public var maskID: Int?
+    /// More tokens that end a generation, after `endID`: a config.json may list several.
+    public var otherEndIDs: [Int] = []
     /// Whether the beginning token is put before every text; `nil` when the file does not say.
     public var addsBeginning: Bool?
     /// Whether the end token is put after every text; `nil` when the file does not say.
@@ -84,13 +120,15 @@ public struct Vocabulary: Sendable, Equatable {
     public var addsSeparator: Bool?
     /// Whether a space is put before the text (`add_prefix_space`); `nil` when the file does not say.
     public var addsSpacePrefix: Bool?
-    /// The Jinja template of a conversation.
-    public var chatTemplate: String?
+    /// The templates of a conversation, the default one first.
+    public var chatTemplates: [ChatTemplate] = []
+    /// What a user should know: files that disagree, settings that are read in another way.
+    public var notes: [String] = []
 
     /// A vocabulary of byte-level BPE.
     public init(
         model: Model = .byteLevelBPE, preTokenizer: String, tokens: [String], kinds: [TokenKind],
-        merges: [String], addedTokens: [AddedToken] = [], ignoresMerges: Bool = false
+        merges: [Merge], addedTokens: [AddedToken] = [], ignoresMerges: Bool = false
     ) {
         self.model = model
         self.preTokenizer = preTokenizer
@@ -100,4 +138,10 @@ public struct Vocabulary: Sendable, Equatable {
         self.addedTokens = addedTokens
         self.ignoresMerges = ignoresMerges
     }
+
+    /// Whether a number has no token: converters write `[PAD<number>]` where the embedding has a row and the tokenizer nothing.
+    package func isPlaceholder(_ id: Int) -> Bool { kinds[id] == .unused && tokens[id] == Vocabulary.placeholder(id) }
+
+    /// The text that stands for a number without a token.
+    static func placeholder(_ id: Int) -> String { "[PAD\(id)]" }
 }

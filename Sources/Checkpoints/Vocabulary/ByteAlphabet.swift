@@ -14,7 +14,7 @@ package enum ByteAlphabet {
     }()
 
     /// The text that stands for some bytes.
-    static func text(_ bytes: UnsafeRawBufferPointer) -> String {
+    package static func text(_ bytes: UnsafeRawBufferPointer) -> String {
         var text = String.UnicodeScalarView()
         for byte in bytes { text.append(characters[Int(byte)]) }
         return String(text)
