@@ -1,39 +1,95 @@
-internal import Formats
+package import Formats
 
 extension Checkpoint {
-    /// Holds the tensors against the configuration: the layer count, and every list with one entry per layer.
+    /// Holds the tensors against the configuration: no layer is missing, every number of layers is theirs, and so is the
+    /// length of every list with one entry per layer.
     ///
     /// - Throws: when they disagree; a runtime would refuse such a file, or load it and be wrong.
     public func checkConsistency() throws(CheckpointError) {
-        let layers = layerCount
-        guard layers > 0 else { return }
-        if form == .gguf {
-            let prefix = metadata.architecture ?? ""
-            try expect("\(prefix).block_count", metadata.setting("block_count")?.int, layers)
-            for (key, rule) in LayerSettings.known.gguf where rule == .list {
-                guard let list = metadata.setting(key)?.array else { continue }
-                try expect("the length of \(prefix).\(key)", list.count, layers)
+        let choice = LayerChoice(self)
+        switch try choice.outcome() {
+        case .none, .ambiguous: return
+        case .torn(let stack): throw choice.torn(stack)
+        case .found(let pattern):
+            if form == .gguf { return try check(metadata, pattern) }
+            if let config { try check(config, pattern, choice.counts(of: pattern)) }
+        }
+    }
+
+    private func check(_ metadata: GGUFMetadata, _ pattern: LayerPattern) throws(CheckpointError) {
+        let known = LayerSettings.known
+        let prefix = metadata.architecture ?? ""
+        guard let key = known.counts.gguf[pattern.prefix] else { return }
+        let count = metadata.setting(key)?.int ?? metadata.setting("block_count")?.int
+        // A file may count modules for multi-token prediction that it does not hold.
+        let absent = max(0, metadata.setting(known.counts.ggufPredictors)?.int ?? 0) - pattern.predictorCount
+        if let count, absent > 0, count > pattern.count, count - pattern.count <= absent { return }
+        try expect("\(prefix).\(key)", count, pattern.count, pattern)
+        guard pattern.prefix == "blk." else { return }
+        for (key, rule) in known.gguf where rule == .list {
+            guard let list = metadata.setting(key)?.array else { continue }
+            try expectLength(of: "\(prefix).\(key)", list.count, pattern)
+        }
+    }
+
+    private func check(
+        _ config: JSONObject, _ pattern: LayerPattern, _ counts: [StatedCount]
+    ) throws(CheckpointError) {
+        let known = LayerSettings.known
+        for key in known.counts.keys {
+            if let value = config[key], value.int == nil, value != .null {
+                throw CheckpointError(file: path, "\(key) is \(value.compact), not a number of layers")
             }
-        } else if let config {
-            let known = LayerSettings.known
-            if let key = known.layerCountKeys.first(where: { config[$0] != nil }) {
-                // Layers that predict several tokens ahead are stored behind the counted ones.
-                let extra = max(0, config["num_nextn_predict_layers"]?.int ?? 0)
-                let counted = config[key]?.int
-                if counted != layers - extra { try expect(key, counted, layers) }
-            }
+        }
+        if let first = counts.first, !counts.contains(where: { $0.value == pattern.decoderCount }) {
+            try expect(first.name, first.value, pattern.decoderCount, pattern)
+        }
+        for path in Set(counts.map(\.path)) {
+            let object = config.object(at: path) ?? JSONObject()
             for (key, rule) in known.config where rule == .list {
-                guard let list = config[key]?.array else { continue }
-                try expect("the length of \(key)", list.count, layers)
+                guard let list = object[key]?.array, !list.isEmpty else { continue }
+                try expectLength(of: (path + [key]).joined(separator: "."), list.count, pattern)
             }
         }
     }
 
-    private func expect(_ what: String, _ value: Int?, _ layers: Int) throws(CheckpointError) {
+    private func expect(
+        _ what: String, _ value: Int?, _ layers: Int, _ pattern: LayerPattern
+    ) throws(CheckpointError) {
         guard value == layers else {
             throw CheckpointError(
                 file: path,
-                "\(what) is \(value.map(String.init) ?? "missing"); the tensors have \(layers) layers")
+                "\(what) is \(value.map(String.init) ?? "missing"); the tensors have \(layers) layers under \(pattern.prefix.dropLast())"
+            )
         }
+    }
+
+    /// A list has an entry for each layer of the decoder, and may have more for modules for multi-token prediction.
+    private func expectLength(of what: String, _ length: Int, _ pattern: LayerPattern) throws(CheckpointError) {
+        guard length == pattern.count || length == pattern.decoderCount else {
+            throw CheckpointError(
+                file: path, "the length of \(what) is \(length); the tensors have \(pattern.decoderCount) layers")
+        }
+    }
+}
+
+extension JSONObject {
+    /// The object that a path of members leads to.
+    package func object(at path: [String]) -> JSONObject? {
+        var object = self
+        for key in path {
+            guard let next = object[key]?.object else { return nil }
+            object = next
+        }
+        return object
+    }
+
+    /// The same object with another one in the place that a path of members leads to.
+    package func replacing(at path: some Collection<String>, with object: JSONObject) -> JSONObject {
+        guard let key = path.first else { return object }
+        var result = self
+        let inner = result[key]?.object ?? JSONObject()
+        result[key] = .object(inner.replacing(at: path.dropFirst(), with: object))
+        return result
     }
 }

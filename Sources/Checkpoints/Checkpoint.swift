@@ -45,6 +45,8 @@ public struct Checkpoint: Sendable {
     public var companions: [Companion]
     /// The description of the architecture; `nil` when nobody has written one.
     public var architecture: Architecture?
+    /// The prefix of the stack of layers that was chosen, where a model has several: `model.decoder.layers`.
+    public var layerPrefix: String?
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
     /// Whether the tensors come from PyTorch files.
@@ -66,11 +68,30 @@ public struct Checkpoint: Sendable {
         return tensors.first { ExactString($0.name) == key }
     }
 
-    /// The numbering of the layers, read from the names; `nil` when no tensor has a layer.
-    public var layerPattern: LayerPattern? { LayerPattern(count: tensors.count) { tensors[$0].name } }
+    /// The numbering of the layers: the stack of tensors whose number the configuration states, or the one that
+    /// `layerPrefix` names; `nil` when no tensor has a layer.
+    ///
+    /// - Throws: when several stacks may be meant, or a layer is missing.
+    public func layers() throws(CheckpointError) -> LayerPattern? { try LayerChoice(self).pattern() }
 
-    /// How many layers there are, counted in the names of the tensors.
-    public var layerCount: Int { layerPattern?.count ?? 0 }
+    /// The layers of the language model; of a model with an encoder and a decoder those of both.
+    ///
+    /// - Throws: when other stacks may be meant too, or a layer is missing.
+    package func languageLayers() throws(CheckpointError) -> [LayerPattern] {
+        let choice = LayerChoice(self)
+        if choice.isEncoderDecoder, case .ambiguous(let stacks) = try choice.outcome() {
+            return stacks.map { LayerPattern(prefix: $0.prefix, count: $0.count) }
+        }
+        return try choice.pattern().map { [$0] } ?? []
+    }
+
+    /// The numbering of the layers; `nil` when no tensor has a layer, or it cannot be told which numbers are layers.
+    public var layerPattern: LayerPattern? {
+        do { return try layers() } catch { return nil }
+    }
+
+    /// How many layers the model computes, counted in the names of the tensors; modules for multi-token prediction are none.
+    public var layerCount: Int { layerPattern?.decoderCount ?? 0 }
 
     /// How many elements all tensors have together.
     public var parameterCount: Int { tensors.indices.reduce(0) { $0 + tensors[$1].count } }

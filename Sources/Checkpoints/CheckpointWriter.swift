@@ -194,6 +194,7 @@ public struct CheckpointWriter: Sendable {
             written.sources = [file]
         }
         written.path = path
+        written.layerPrefix = plan.checkpoint.layerPrefix
         let expected = plan.files.flatMap { $0.tensors.map(\.tensor) }
         let same =
             expected.count == written.tensors.count

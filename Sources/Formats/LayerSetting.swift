@@ -1,41 +1,92 @@
-/// How a setting with a value for each layer follows a cut.
+/// How a setting that depends on the layer number follows a cut.
 public enum LayerSetting: String, Sendable {
     /// One value a layer: the slice is deleted.
     case list
+    /// For each layer the number of one whose keys and values it uses, often its own.
+    case sources
     /// Layer numbers: those that were cut are dropped, the rest renumbered.
     case indices
+    /// Layer numbers that begin with 1.
+    case indicesFromOne = "indices_from_1"
     /// "The first n layers": those cut below n are subtracted.
     case boundary
-    /// "Every n-th layer": only cuts that keep the phase are possible.
-    case period
+    /// The last layer of a kind, itself included; -1 is the last of the model.
+    case lastIndex = "last_index"
     /// "The last n layers": those cut among them are subtracted.
     case count
+    /// "Every n-th layer": only cuts that keep the phase are possible, unless a list replaces it.
+    case period
+    /// Kinds that are repeated over the layers: `["recurrent", "recurrent", "attention"]`.
+    case cycle
+    /// Runs of kinds with how often each is repeated: `[[["global", "local"], 12]]`.
+    case repeats
+    /// An object whose names are layer numbers.
+    case names
+    /// As many first layers as the number says, or as the list has entries, cannot be cut.
+    case firstStay = "first_stay"
+    /// No layer may move, unless the number is 0.
+    case noneMoves = "none_moves"
+    /// A list that has nothing to do with layers, whatever its length.
+    case unrelated
 }
 
 /// Everything that depends on the layer number: the data of `formats/layer-settings.json`.
 ///
 /// The keys are the same for every family that has them, so they hold for architectures nobody described too.
 public struct LayerSettings: Sendable {
-    /// The keys that may hold the layer count in `config.json`.
-    public let layerCountKeys: [String]
-    /// The rules for keys of `config.json`.
+    /// The keys that hold the number of layers.
+    public let counts: LayerCountKeys
+    /// The rules for keys of `config.json`, at whatever depth they lie in the configuration of the language model.
     public let config: [(key: String, rule: LayerSetting)]
     /// The rules for GGUF keys, without the architecture's prefix.
     public let gguf: [(key: String, rule: LayerSetting)]
-    /// GGUF architectures whose runtime derives sliding windows from the layer number: every n-th layer has none.
-    public let windowPeriod: [String: Int]
+    /// Lists that decide over a period where a file has both.
+    public let deciders: [String: [String]]
+    /// Lists that transformers derives from the layer number where a file has none.
+    public let derived: [DerivedList]
+    /// Lists that a class of transformers derives in a way that has no entry under `derived`, by the classes' model types.
+    public let derivedOtherwise: [String: [String]]
+    /// The kind that the last layer has to be of, by model type.
+    public let lastKind: [String: String]
+    /// Model types and GGUF architectures whose first layer is made otherwise than the rest.
+    public let firstDiffers: Set<String>
+    /// Model types whose last layer is made otherwise than the rest.
+    public let lastDiffers: Set<String>
+    /// Settings that no cut can follow, with the reason.
+    public let refused: [String: String]
+    /// Model types whose classes compute by the layer's number in a way that no setting can change, with the way.
+    public let refusedTypes: [String: String]
+    /// Weights that several layers use and one of them stores.
+    public let shared: [SharedPart]
+    /// Tensors outside the layers that hold a slice for each of them.
+    public let slices: [LayerSlice]
+    /// GGUF architectures whose runtime derives sliding windows from the layer number.
+    public let windowPeriod: [String: LayerPeriod]
     /// GGUF architectures whose runtime leaves out rotary embeddings in every n-th layer, with no key to say so.
     public let ropePeriod: [String: Int]
+    /// Those among them that rotate in every layer when the file says that there is no window.
+    public let ropeWithWindow: Set<String>
+    /// GGUF architectures whose runtime derives from the layer number which layers are recurrent: all but every n-th.
+    public let recurrentPeriod: [String: Int]
+    /// GGUF architectures in which only so many first layers have keys and values of their own, with no key to say so.
+    public let ownKeys: [String: Int]
+    /// GGUF architectures whose runtime goes by which tensors a layer has.
+    public let tensorsDecide: Set<String>
+    /// The GGUF key without which a runtime derives a scale from the number of layers, by architecture.
+    public let scaleOfCount: [String: String]
     /// GGUF architectures that behave otherwise at these layer counts.
     public let countMatters: [String: [Int]]
 
     /// The one table.
     public static let known = LayerSettings()
 
+    /// The rule for a key of `config.json`.
+    public func rule(_ key: String) -> LayerSetting? { config.first { $0.key == key }?.rule }
+
     private init() {
         let file = EmbeddedFiles.parsed(under: "layer-settings.json").first?.value
         func rules(_ key: String) -> [(key: String, rule: LayerSetting)] {
-            (file?[key]?.object ?? JSONObject()).members.map { key, value in
+            LayerSettings.members(file?[key]).map { key, value in
                 guard let rule = value.string.flatMap(LayerSetting.init) else {
                     preconditionFailure("formats/layer-settings.json: '\(key)' follows no known rule")
                 }
@@ -44,15 +95,43 @@ public struct LayerSettings: Sendable {
         }
         func table<Value>(_ key: String, _ read: (JSON) -> Value?) -> [String: Value] {
             Dictionary(
-                uniqueKeysWithValues: (file?[key]?.object ?? JSONObject()).members.compactMap {
-                    name, value in read(value).map { (name, $0) }
+                uniqueKeysWithValues: LayerSettings.members(file?[key]).compactMap { name, value in
+                    read(value).map { (name, $0) }
                 })
         }
-        layerCountKeys = (file?["layer_count_keys"]?.array ?? []).compactMap(\.string)
+        counts = LayerCountKeys(file)
         config = rules("config")
         gguf = rules("gguf")
-        windowPeriod = table("gguf_window_period", \.int)
+        deciders = table("decided_by", LayerSettings.strings)
+        derived = (file?["derived"]?.array ?? []).map(DerivedList.init)
+        derivedOtherwise = table("derived_from_count", LayerSettings.strings)
+        var last: [String: String] = [:]
+        for (kind, types) in LayerSettings.members(file?["last_kind"]) {
+            for type in LayerSettings.strings(types) { last[type] = kind }
+        }
+        lastKind = last
+        firstDiffers = Set(LayerSettings.strings(file?["first_layer_differs"]))
+        lastDiffers = Set(LayerSettings.strings(file?["last_layer_differs"]))
+        refused = table("refused_settings", \.string)
+        refusedTypes = table("refused_types", \.string)
+        shared = (file?["shared"]?.array ?? []).map(SharedPart.init)
+        slices = (file?["slices"]?.array ?? []).map(LayerSlice.init)
+        windowPeriod = table("gguf_window_period") { $0.int.map { LayerPeriod(count: $0, at: $0 - 1) } }
+            .merging(table("gguf_window_period_dense_first") { $0.int.map { LayerPeriod(count: $0, at: 0) } }) { $1 }
         ropePeriod = table("gguf_rope_period", \.int)
+        ropeWithWindow = Set(LayerSettings.strings(file?["gguf_rope_with_window"]))
+        recurrentPeriod = table("gguf_recurrent_period", \.int)
+        ownKeys = table("gguf_own_keys", \.int)
+        tensorsDecide = Set(LayerSettings.strings(file?["gguf_tensors_decide"]))
+        scaleOfCount = table("gguf_scale_of_count", \.string)
         countMatters = table("gguf_count_matters") { $0.array?.compactMap(\.int) }
     }
+
+    /// The members of an object.
+    static func members(_ value: JSON?) -> [(key: String, value: JSON)] {
+        (value?.object ?? JSONObject()).members.map { ($0, $1) }
+    }
+
+    /// The strings of an array.
+    static func strings(_ value: JSON?) -> [String] { (value?.array ?? []).compactMap(\.string) }
 }

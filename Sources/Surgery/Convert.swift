@@ -52,11 +52,13 @@ public struct Convert: Edit {
             result.companions = []
         case (.folder, .gguf):
             result = try ConvertToGGUF(checkpoint).result()
+            result.layerPrefix = nil
             if dtype == nil, keepsBlocks { return try result.withExactBlocks(else: Convert.commonType(checkpoint)) }
             dtype = dtype ?? Convert.commonType(checkpoint)
         case (.gguf, .folder), (.gguf, .safetensors):
             dtype = dtype ?? Convert.commonType(original)
             result = try ConvertToFolder(checkpoint, form: form).result()
+            result.layerPrefix = nil
         }
         guard let dtype else { return result }
         return try Cast(to: dtype).apply(to: result)

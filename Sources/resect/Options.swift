@@ -18,6 +18,46 @@ struct ModelArgument: ParsableArguments {
     func openPlain() throws -> Checkpoint { try UnpackWeights(to: .f32).apply(to: open()) }
 }
 
+/// Which numbered tensors are the layers, where a model has several stacks of them.
+struct LayerOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The stack of layers that is meant, where a model has several: the text before the number in the names of its "
+                + "tensors, such as model.decoder.layers.",
+            valueName: "prefix"))
+    var layerPrefix: String?
+
+    /// The checkpoint with the stack chosen.
+    ///
+    /// - Throws: when there is no such stack.
+    func choosing(in checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        guard let layerPrefix else { return checkpoint }
+        var result = checkpoint
+        result.layerPrefix = layerPrefix
+        _ = try result.layers()
+        return result
+    }
+}
+
+/// What becomes of modules for multi-token prediction.
+enum PredictorChoice: String, ExpressibleByArgument, CaseIterable {
+    case keep, drop
+
+    /// The edits that a choice needs.
+    var edits: [any Edit] { self == .drop ? [DropPredictors()] : [] }
+}
+
+/// Modules for multi-token prediction in the output.
+struct PredictorOption: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Modules for multi-token prediction: keep them behind the layers that are left, or drop them.",
+            valueName: "choice"))
+    var mtp = PredictorChoice.keep
+}
+
 /// What every command understands.
 struct CommonOptions: ParsableArguments {
     @Flag(name: .long, help: "Print the answer as one JSON object.")

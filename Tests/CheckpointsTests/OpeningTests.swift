@@ -192,7 +192,7 @@ struct FolderTests {
         "a configuration that contradicts the tensors is found",
         arguments: [
             (#"{"num_hidden_layers":3}"#, "num_hidden_layers is 3; the tensors have 2 layers"),
-            (#"{"num_hidden_layers":"2"}"#, "num_hidden_layers is missing"),
+            (#"{"num_hidden_layers":"2"}"#, "num_hidden_layers is \"2\", not a number of layers"),
             (#"{"num_hidden_layers":2,"layer_types":["a"]}"#, "the length of layer_types is 1"),
             (#"{"num_hidden_layers":2,"num_nextn_predict_layers":-9223372036854775808}"#, ""),
             (

@@ -29,6 +29,22 @@ enum Models {
         return checkpoint
     }
 
+    /// The same with the number of layers in the configuration, unless it counts them already.
+    static func counted(layers: Int, config: String) throws -> Checkpoint {
+        var checkpoint = try folder(layers: layers, config: config)
+        if !["num_hidden_layers", "n_layer", "num_layers"].contains(where: config.contains) {
+            checkpoint.config?["num_hidden_layers"] = .int(layers)
+        }
+        return checkpoint
+    }
+
+    /// A folder with tensors of these names, and a configuration.
+    static func named(_ names: [String], config: String) throws -> Checkpoint {
+        var checkpoint = try folder(layers: 0, config: config)
+        checkpoint.tensors = names.map { zeros($0, [4, 4]) }
+        return checkpoint
+    }
+
     /// A GGUF checkpoint with a tensor for each layer, and pairs under the architecture's prefix.
     static func gguf(_ architecture: String, layers: Int, _ pairs: [(String, GGUFValue)] = []) throws -> Checkpoint {
         var checkpoint = try fixture()

@@ -44,7 +44,10 @@ struct SettingsCutTests {
                 #"{"first_k_dense_replace":-9223372036854775808}"#),
             // The last n.
             SettingsCase(#"{"num_kv_shared_layers":3}"#, 0..<2, #"{"num_kv_shared_layers":3}"#),
-            SettingsCase(#"{"num_kv_shared_layers":3}"#, 2..<5, #"{"num_kv_shared_layers":1}"#),
+            SettingsCase(#"{"num_kv_shared_layers":3}"#, 3..<5, #"{"num_kv_shared_layers":1}"#),
+            SettingsCase(
+                #"{"num_kv_shared_layers":3}"#, 2..<5,
+                "!'num_kv_shared_layers' is 3, and layer 5 uses the keys and values of layer 2"),
             SettingsCase(#"{"num_kv_shared_layers":-1}"#, 2..<5, #"{"num_kv_shared_layers":-1}"#),
             SettingsCase(
                 #"{"num_kv_shared_layers":-9223372036854775808}"#, 2..<5,
@@ -53,7 +56,7 @@ struct SettingsCutTests {
             SettingsCase(#"{"sliding_window_pattern":2}"#, 1..<5, #"{"sliding_window_pattern":2}"#),
             SettingsCase(
                 #"{"sliding_window_pattern":2}"#, 1..<2,
-                "!'sliding_window_pattern' is 2, every 2-th layer, so the layers 1:2 cannot be cut"),
+                "!'sliding_window_pattern' is 2, every 2nd layer, so the layers 1:2 cannot be cut"),
             SettingsCase(#"{"decoder_sparse_step":1}"#, 1..<2, #"{"decoder_sparse_step":1}"#),
             SettingsCase(#"{"decoder_sparse_step":0}"#, 1..<2, #"{"decoder_sparse_step":0}"#),
             // The language model's part of a larger one.
@@ -64,8 +67,8 @@ struct SettingsCutTests {
             SettingsCase(#"{"mystery":[1,2,3,4,5,6]}"#, 0..<3, "!'mystery' has 6 entries, one per layer as it seems"),
             SettingsCase(#"{"mystery":[1,2,3,4,5]}"#, 0..<3, #"{"mystery":[1,2,3,4,5]}"#),
             SettingsCase(#"{"layer_types":[0,1,2]}"#, 0..<3, "!'layer_types' has 3 entries for 6 layers"),
-            SettingsCase(#"{"num_layers":4}"#, 3..<6, "!'num_layers' is 4, less than the layers that the tensors have"),
-            SettingsCase(#"{"num_layers":-9223372036854775808}"#, 3..<6, "!less than the layers"),
+            SettingsCase(#"{"num_layers":4}"#, 3..<6, "!'num_layers' is 4, and the tensors have 6 layers"),
+            SettingsCase(#"{"num_layers":-9223372036854775808}"#, 3..<6, "!and the tensors have 6 layers"),
             SettingsCase(
                 #"{"scale_attn_by_inverse_layer_idx":true}"#, 0..<1, "!makes attention depend on the layer's number"),
             // Layer numbers in the names of modules.
@@ -88,12 +91,13 @@ struct SettingsCutTests {
                 #"{"x":1.0E-5,"num_hidden_layers":6,"y":null}"#, 0..<1, #"{"x":1.0E-5,"num_hidden_layers":5,"y":null}"#),
         ])
     func config(settings: SettingsCase) throws {
-        let model = try Models.folder(layers: 6, config: settings.before)
+        let model = try Models.counted(layers: 6, config: settings.before)
         let edit = CutLayers(layers: settings.cut)
         if settings.after.hasPrefix("!") {
             expectRefusal(String(settings.after.dropFirst())) { try edit.apply(to: model) }
         } else {
-            let config = try #require(try edit.apply(to: model).config)
+            var config = try #require(try edit.apply(to: model).config)
+            if !settings.after.contains("num_hidden_layers") { config["num_hidden_layers"] = nil }
             #expect(JSON.object(config).compact == settings.after)
         }
     }
@@ -106,7 +110,7 @@ struct SettingsCutTests {
             "null", "true", "0", "-1", "7", "1e30", "9223372036854775807", "-9223372036854775808", "\"text\"", "[]",
             "[1]", "{}", "[null,1.5,\"x\",-3,[],{}]",
         ] {
-            let model = try Models.folder(layers: 6, config: #"{"\#(key)":\#(value)}"#)
+            let model = try Models.counted(layers: 6, config: #"{"\#(key)":\#(value)}"#)
             for cut in [0..<1, 2..<5, 5..<6] {
                 do {
                     let result = try CutLayers(layers: cut).apply(to: model)
@@ -120,19 +124,54 @@ struct SettingsCutTests {
 
     // MARK: GGUF
 
+    /// By hand from llama.cpp: `w` for a layer with a window, `-` for one without.
     @Test(
         "a window that the runtime derives from the layer number is written out",
-        arguments: LayerSettings.known.windowPeriod.keys.sorted())
-    func windows(architecture: String) throws {
-        let period = try #require(LayerSettings.known.windowPeriod[architecture])
-        let layers = 3 * period
-        // A whole period is cut, for those whose rotary embeddings follow the number too.
-        let model = try Models.gguf(architecture, layers: layers)
-        let result = try CutLayers(layers: 1..<1 + period).apply(to: model)
-        let expected = (0..<layers).filter { !(1..<1 + period ~= $0) }.map { GGUFValue.bool(($0 + 1) % period != 0) }
+        arguments: [
+            ("gemma2", "w-w-w-", 1..<2), ("gpt-oss", "w-w-w-", 2..<5), ("gemma3", "wwwww-wwwww-ww", 3..<8),
+            ("gemma3n", "wwww-wwww-ww", 0..<3), ("gemma-embedding", "wwwww-ww", 4..<6), ("cohere2", "www-www-", 2..<4),
+            ("exaone4", "www-www-", 2..<4), ("exaone-moe", "www-www-", 2..<4), ("olmo2", "www-www-", 6..<7),
+            ("llama4", "www-www-", 1..<5), ("afmoe", "www-www-", 0..<4), ("plamo3", "wwwwwww-wwwwwww-", 2..<9),
+            ("mellum", "www-www-", 2..<3), ("muse-glimmer", "www-www-", 2..<3), ("smallthinker", "-www-www", 1..<5),
+            ("laguna", "-www-www", 3..<5), ("modern-bert", "-ww-ww-", 1..<3), ("cohere2moe", "-www-www", 1..<2),
+        ])
+    func windows(architecture: String, all: String, cut: Range<Int>) throws {
+        let windows = all.map { GGUFValue.bool($0 == "w") }
+        let model = try Models.gguf(architecture, layers: windows.count)
+        let result = try CutLayers(layers: cut).apply(to: model)
+        let expected = Array(windows[..<cut.lowerBound] + windows[cut.upperBound...])
         #expect(result.metadata.setting("attention.sliding_window_pattern") == .array(elementType: 7, expected))
-        #expect(result.metadata.setting("block_count") == .u32(UInt32(layers - period)))
+        #expect(result.metadata.setting("block_count") == .u32(UInt32(windows.count - cut.count)))
         try result.checkConsistency()
+    }
+
+    @Test("every architecture in the table of windows is tested")
+    func allWindows() { #expect(LayerSettings.known.windowPeriod.count == 18) }
+
+    @Test("a period in the file counts more than the one of the table, and becomes an array")
+    func statedPeriod() throws {
+        for (architecture, expected) in [("plamo3", [true, true, false]), ("modern-bert", [false, false, true])] {
+            let model = try Models.gguf(architecture, layers: 4, [("attention.sliding_window_pattern", .u32(2))])
+            // Layers 0 to 3 are w-w- and -w-w.
+            let result = try CutLayers(layers: 1..<2).apply(to: model)
+            #expect(
+                result.metadata.setting("attention.sliding_window_pattern")
+                    == .array(elementType: 7, expected.map(GGUFValue.bool)))
+        }
+    }
+
+    @Test("layers that are recurrent by their number are written out, and so they stay when cut again")
+    func recurrent() throws {
+        let model = try Models.gguf("qwen3next", layers: 9, [("full_attention_interval", .u32(3))])
+        // r r - r r - r r -
+        let once = try CutLayers(layers: 1..<3).apply(to: model)
+        #expect(
+            once.metadata.setting("attention.recurrent_layers")
+                == .array(elementType: 7, [true, true, true, false, true, true, false].map(GGUFValue.bool)))
+        let twice = try CutLayers(layers: 2..<4).apply(to: once)
+        #expect(
+            twice.metadata.setting("attention.recurrent_layers")?.array
+                == [true, true, true, true, false].map(GGUFValue.bool))
     }
 
     @Test("a window that the file states is cut as it stands")
@@ -172,12 +211,24 @@ struct SettingsCutTests {
             try CutLayers(layers: 0..<2).apply(to: short)
         }
         let rope = try Models.gguf("smollm3", layers: 8)
-        expectRefusal("leaves out rotary embeddings in every 4-th layer") {
+        expectRefusal("leaves out rotary embeddings in every 4th layer") {
             try CutLayers(layers: 0..<2).apply(to: rope)
         }
         #expect(try CutLayers(layers: 0..<4).apply(to: rope).layerCount == 4)
         let count = try Models.gguf("gemma2", layers: 46)
         expectRefusal("'gemma2.block_count' is 46") { try CutLayers(layers: 0..<2).apply(to: count) }
+        let becomes = try Models.gguf("gemma2", layers: 48)
+        expectRefusal("is 48, 46 after the cut") { try CutLayers(layers: 0..<2).apply(to: becomes) }
+        #expect(try CutLayers(layers: 6..<8).apply(to: rope).layerCount == 6)
+        let sharing = try Models.gguf("gemma4", layers: 8, [("attention.shared_kv_layers", .u32(2))])
+        expectRefusal("use the keys and values of the layers 4 and 5") {
+            try CutLayers(layers: 5..<7).apply(to: sharing)
+        }
+        #expect(
+            try CutLayers(layers: 3..<4).apply(to: sharing).metadata.setting("attention.shared_kv_layers") == .u32(2))
+        let fixed = try Models.gguf("gemma3n", layers: 30)
+        expectRefusal("the layers from 20 on use the keys") { try CutLayers(layers: 19..<21).apply(to: fixed) }
+        #expect(try CutLayers(layers: 20..<22).apply(to: fixed).layerCount == 28)
         var missing = try Models.gguf("any", layers: 6)
         missing.metadata["any.block_count"] = nil
         expectRefusal("'any.block_count' is not the number of layers") {

@@ -3,12 +3,12 @@ internal import Formats
 
 /// Which tensors of a folder are the weights of Linears, by their names and shapes.
 struct LinearModules {
-    private let pattern: LayerPattern?
+    private let layers: [LayerPattern]
     private let embedding: String?
     private let output: String?
 
     init(_ checkpoint: Checkpoint) {
-        pattern = checkpoint.layerPattern
+        do { layers = try checkpoint.languageLayers() } catch { layers = [] }
         func name(_ role: String) -> String? {
             checkpoint.architecture?.tensor(role: role)?.huggingFace?.name(layer: nil)
         }
@@ -36,7 +36,9 @@ struct LinearModules {
         guard tensor.shape.count == 2, tensor.count > 0, tensor.name.hasSuffix(".weight") else { return nil }
         if tensor.name == embedding || tensor.name.hasSuffix("embed_tokens.weight") { return .embedding }
         if tensor.name == output || tensor.name == "lm_head.weight" { return .output }
-        guard pattern?.layer(of: tensor.name) != nil, !LinearModules.isSmall(tensor.name) else { return .other }
+        guard isInLayers(tensor), !LinearModules.isSmall(tensor.name) else {
+            return .other
+        }
         return .linear
     }
 
@@ -59,10 +61,13 @@ struct LinearModules {
         return String(tensor.name.dropLast(".weight".count))
     }
 
+    /// Whether a tensor is one of a layer.
+    private func isInLayers(_ tensor: Tensor) -> Bool { layers.contains { $0.layer(of: tensor.name) != nil } }
+
     /// Whether a tensor is a stack of matrices, one for each expert of a layer.
     func isStack(_ tensor: Tensor) -> Bool {
         tensor.shape.count == 3 && tensor.shape.allSatisfy { $0 > 1 } && Cast.isWeight(tensor)
-            && pattern?.layer(of: tensor.name) != nil && !tensor.name.containsBytes(of: "conv")
+            && isInLayers(tensor) && !tensor.name.containsBytes(of: "conv")
     }
 
     /// Routers, and the embeddings and norms of layers.

@@ -48,6 +48,7 @@ public struct PackWeights: Edit {
         }
         let packed = try PackedSource(checkpoint, threads: threads)
         let source = try UnpackWeights().apply(to: checkpoint)
+        _ = try source.languageLayers()
         let modules = LinearModules(source)
         try modules.checkRows(of: source, for: type)
         let wanted = source.tensors.filter { modules.isPacked($0, withEmbeddings: type.packsEmbeddings) }

@@ -32,11 +32,12 @@ struct Analyze: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Measure the loss of the nearest blocks of this size.", valueName: "n|p%"))
     var drop: DropCount?
 
+    @OptionGroup var stack: LayerOptions
     @OptionGroup var samples: SampleOptions
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try model.openPlain()
+        let checkpoint = try stack.choosing(in: model.openPlain())
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(

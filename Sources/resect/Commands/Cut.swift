@@ -32,6 +32,8 @@ struct Cut: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("A text on which the nearest blocks are measured.", valueName: "text"))
     var corpus: String?
 
+    @OptionGroup var stack: LayerOptions
+    @OptionGroup var predictors: PredictorOption
     @OptionGroup var samples: SampleOptions
     @OptionGroup var common: CommonOptions
 
@@ -49,10 +51,11 @@ struct Cut: ParsableCommand {
     }
 
     func run() throws {
-        let checkpoint = try model.open()
+        let checkpoint = try stack.choosing(in: model.open())
         var write = WriteRun(output: output, common: common)
         let range = try block(checkpoint, &write)
-        let result = try checkpoint.applying([CutLayers(layers: range), Convert(to: output.form(for: checkpoint))])
+        let edits = predictors.mtp.edits + [CutLayers(layers: range), Convert(to: output.form(for: checkpoint))]
+        let result = try checkpoint.applying(edits)
         write.dropped = range
         try write.check(result)
         common.note(BlockChooser.words(range, of: checkpoint.layerCount))
@@ -62,6 +65,7 @@ struct Cut: ParsableCommand {
     private func block(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> Range<Int> {
         if let layers { return layers.range }
         guard let drop else { preconditionFailure("validated before") }
+        _ = try checkpoint.layers()
         let count = checkpoint.layerCount
         let size = try drop.count(of: count, file: model.path)
         guard let analysis else {

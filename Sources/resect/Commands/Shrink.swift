@@ -34,6 +34,8 @@ struct Shrink: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("How many contexts to judge by.", valueName: "n"))
     var evaluationSamples = 32
 
+    @OptionGroup var stack: LayerOptions
+    @OptionGroup var predictors: PredictorOption
     @OptionGroup var samples: SampleOptions
     @OptionGroup var common: CommonOptions
 
@@ -53,7 +55,8 @@ struct Shrink: ParsableCommand {
     func run() throws {
         let goal = try goal()
         // What is measured has plain weights; what is written has those of the model.
-        let model = try model.open()
+        let model = try stack.choosing(in: model.open())
+        _ = try model.layers()
         let checkpoint = try UnpackWeights(to: .f32).apply(to: model)
         let count = checkpoint.layerCount
         let size = try drop.count(of: count, file: model.path)
@@ -131,7 +134,8 @@ struct Shrink: ParsableCommand {
             goal = .quantized(Quantize(settings))
         }
         let (before, last) = edits(goal, for: checkpoint)
-        return try checkpoint.applying([CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
+        return try checkpoint.applying(
+            predictors.mtp.edits + [CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
     }
 
     /// Finds what can go wrong with the output before the minutes of computing.

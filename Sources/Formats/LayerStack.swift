@@ -1,0 +1,55 @@
+/// Tensors whose names are numbered under one prefix: the layers of a model, of its vision tower, of its encoder.
+///
+/// Only the first number of a name counts, so experts inside layers are no stack.
+public struct LayerStack: Sendable, Hashable {
+    /// The text before the number, with the dot.
+    public let prefix: String
+    /// The numbers that have tensors, sorted.
+    public let layers: [Int]
+
+    /// How many layers there would be without a hole in the numbering.
+    public var count: Int { (layers.last ?? -1) + 1 }
+
+    /// The first number without a tensor; `nil` when the layers are numbered 0, 1, 2, … without a hole.
+    public var missing: Int? { zip(layers, 0...).first { $0 != $1 }?.1 }
+
+    /// The components of the prefix: `model`, `layers`.
+    public var components: [Substring] { prefix.split(separator: ".") }
+
+    /// All stacks in a list of names, sorted by prefix.
+    public static func all(in names: [String]) -> [LayerStack] { all(count: names.count) { names[$0] } }
+
+    /// All stacks among `count` names, each of which is asked for once, in order.
+    package static func all(count: Int, name: (Int) -> String) -> [LayerStack] {
+        // A list may have a layer many times, but neighbours mostly share theirs.
+        var found: [ExactString: [Int]] = [:]
+        var last = (prefix: "", bytes: [UInt8](), layers: [Int]())
+        func keep() {
+            if !last.layers.isEmpty { found[ExactString(last.prefix), default: []] += last.layers }
+        }
+        for place in 0..<count {
+            let name = name(place)
+            if !last.layers.isEmpty, let layer = layer(of: name, behind: last.bytes) {
+                if last.layers.last != layer { last.layers.append(layer) }
+            } else if let (prefix, layer) = LayerPattern.split(name) {
+                keep()
+                last = (prefix, Array(prefix.utf8), [layer])
+            }
+        }
+        keep()
+        return found.map { LayerStack(prefix: $0.key.text, layers: Set($0.value).sorted()) }
+            .sorted { $0.prefix.utf8.lexicographicallyPrecedes($1.prefix.utf8) }
+    }
+
+    /// The number that stands behind a prefix and before a dot; `nil` when none does.
+    private static func layer(of name: String, behind prefix: [UInt8]) -> Int? {
+        var name = name
+        return name.withUTF8 { name in
+            let count = prefix.count
+            guard name.count > count, (0..<count).allSatisfy({ name[$0] == prefix[$0] }) else { return nil }
+            var end = count
+            while end < name.count, name[end] != UInt8(ascii: ".") { end += 1 }
+            return end < name.count ? LayerPattern.number(name[count..<end]) : nil
+        }
+    }
+}

@@ -1,0 +1,107 @@
+public import Checkpoints
+internal import Formats
+
+/// Deletes a run of layers and renumbers the rest, with everything that depends on the layer number.
+public struct CutLayers: Edit {
+    /// The layers to delete, 0-based and half-open. Those behind the decoder's are modules for multi-token prediction.
+    public let layers: Range<Int>
+
+    /// A cut of some layers.
+    public init(layers: Range<Int>) { self.layers = layers }
+
+    /// The checkpoint without the layers.
+    ///
+    /// - Throws: when the range is empty, out of range or everything, or when a setting or a tensor cannot follow.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        let cut = try cut(of: checkpoint)
+        var result = checkpoint
+        var kinds: [[JSON]] = [], widths: [String: Int] = [:]
+        if checkpoint.form == .gguf, let architecture = checkpoint.metadata.architecture {
+            var settings = MetadataCut(layers: cut, architecture: architecture)
+            result.metadata = try settings.apply(to: checkpoint.metadata)
+            kinds = settings.kinds
+            for slice in LayerSettings.known.slices {
+                if let width = checkpoint.metadata.setting(slice.width)?.int { widths[slice.width] = width }
+            }
+        } else if let config = checkpoint.config {
+            var settings = ConfigCut(layers: cut, choice: LayerChoice(checkpoint))
+            result.config = try settings.apply(to: config)
+            (kinds, widths) = (settings.kinds, settings.widths)
+            result.companions = try companions(checkpoint, cut)
+        }
+        let goesByTensors =
+            checkpoint.form == .gguf
+            && LayerSettings.known.tensorsDecide.contains(checkpoint.metadata.architecture ?? "")
+        if !cut.decoderCut.isEmpty, !goesByTensors {
+            try LayerSignatures(checkpoint, cut.pattern).check(kinds: kinds)
+        }
+        result.tensors = try tensors(checkpoint, cut, LayerSlices(layers: cut, widths: widths))
+        SizeLabel.update(&result, was: checkpoint)
+        return result
+    }
+
+    /// The cut, when the range fits the layers.
+    private func cut(of checkpoint: Checkpoint) throws(CheckpointError) -> LayerCut {
+        guard let pattern = try checkpoint.layers() else {
+            if checkpoint.metadata.architecture == "clip" {
+                throw CheckpointError(
+                    file: checkpoint.path, "is a projector of images (clip), whose layers are not cut",
+                    hint: "cut the language model that it belongs to")
+            }
+            throw CheckpointError(
+                file: checkpoint.path, "has no tensors named <prefix>.<number>.<suffix>, so no layers to cut")
+        }
+        let count = pattern.count
+        let range = "\(layers.lowerBound):\(layers.upperBound)"
+        guard !layers.isEmpty else {
+            throw CheckpointError(file: checkpoint.path, "the range \(range) holds no layer")
+        }
+        guard layers.lowerBound >= 0, layers.upperBound <= count else {
+            throw CheckpointError(
+                file: checkpoint.path, "the layers \(range) are out of range; there are \(count) (0:\(count))")
+        }
+        let cut = LayerCut(pattern: pattern, cut: layers, file: checkpoint.path)
+        guard cut.countAfter > 0 else {
+            throw CheckpointError(file: checkpoint.path, "the range \(range) is all \(cut.count) layers")
+        }
+        return cut
+    }
+
+    private func tensors(
+        _ checkpoint: Checkpoint, _ cut: LayerCut, _ slices: LayerSlices
+    ) throws(CheckpointError) -> [Tensor] {
+        let shared = SharedParts(checkpoint, cut)
+        try shared.check()
+        var result: [Tensor] = []
+        result.reserveCapacity(checkpoint.tensors.count)
+        for tensor in checkpoint.tensors {
+            guard let layer = cut.pattern.layer(of: tensor.name) else {
+                result.append(try slices.apply(to: tensor))
+                continue
+            }
+            var kept = cut.renumbered(layer)
+            if kept == nil, let suffix = cut.pattern.suffix(of: tensor.name) {
+                kept = shared.heir(of: suffix).flatMap(cut.renumbered)
+            }
+            guard let kept else { continue }
+            var tensor = tensor
+            tensor.name = cut.pattern.renumber(tensor.name, to: kept)
+            result.append(tensor)
+        }
+        return result
+    }
+
+    /// The files of quantizers beside `config.json`, whose lists name modules too.
+    private func companions(_ checkpoint: Checkpoint, _ cut: LayerCut) throws(CheckpointError) -> [Checkpoint.Companion]
+    {
+        let names: Set<String> = ["quantize_config.json", "quant_config.json", "hf_quant_config.json"]
+        var result = checkpoint.companions
+        for place in result.indices where names.contains(result[place].name) {
+            guard let value = try? JSON.parse(String(decoding: result[place].contents, as: UTF8.self)) else { continue }
+            let modules = ModuleNames(layers: cut, stacks: LayerChoice(checkpoint).stacks)
+            let renamed = try modules.renamed(value)
+            if renamed != value { result[place].contents = Array(renamed.pretty.utf8) }
+        }
+        return result
+    }
+}

@@ -1,0 +1,45 @@
+internal import Checkpoints
+internal import Formats
+
+/// Which layers of a stack are cut, and what becomes of the numbers of the others.
+struct LayerCut {
+    /// The layers before the cut.
+    let pattern: LayerPattern
+    /// The layers that are cut.
+    let cut: Range<Int>
+    /// The file, for messages.
+    let file: String
+
+    /// How many layers the decoder had.
+    var count: Int { pattern.decoderCount }
+    /// The layers of the decoder that are cut; the others are modules for multi-token prediction.
+    var decoderCut: Range<Int> { cut.clamped(to: 0..<count) }
+    /// How many modules for multi-token prediction are cut.
+    var predictorCut: Int { cut.count - decoderCut.count }
+    /// How many layers of the decoder are left.
+    var countAfter: Int { count - decoderCut.count }
+    /// The layers of the decoder that are left, by the number they had.
+    var kept: [Int] { Array(0..<decoderCut.lowerBound) + Array(decoderCut.upperBound..<count) }
+
+    /// The new number of a layer; `nil` when it is cut.
+    func renumbered(_ layer: Int) -> Int? {
+        if cut.contains(layer) { return nil }
+        return layer < cut.lowerBound ? layer : layer - cut.count
+    }
+
+    /// How many of the cut layers lie in a range.
+    func cutCount(in range: Range<Int>) -> Int { cut.clamped(to: range).count }
+
+    /// A list with an entry for each layer, without those of the cut ones.
+    ///
+    /// - Precondition: the list is at least as long as the decoder.
+    func without<Element>(_ list: [Element]) -> [Element] {
+        list.indices.filter { !cut.contains($0) }.map { list[$0] }
+    }
+
+    /// The error for a setting that cannot follow.
+    func refused(_ key: String, _ why: String, hint: String? = nil) -> CheckpointError {
+        CheckpointError(
+            file: file, "'\(key)' \(why), so the layers \(cut.lowerBound):\(cut.upperBound) cannot be cut", hint: hint)
+    }
+}

@@ -1,0 +1,125 @@
+internal import Checkpoints
+internal import Formats
+
+/// Layer numbers inside the names of modules: the ignore lists and per-module settings of quantizers.
+///
+/// A name may have another prefix than the tensors, or only the end of one: `layers.4.mlp`. It is renumbered when it can only
+/// mean the layers that are cut.
+struct ModuleNames {
+    /// The cut.
+    let layers: LayerCut
+    /// All numbered tensors of the model.
+    let stacks: [LayerStack]
+
+    /// The configuration with renumbered names, in the settings of every quantizer.
+    func renamed(_ config: JSONObject) throws(CheckpointError) -> JSONObject {
+        var result = config
+        for (key, value) in config.members {
+            if StatedCount.isQuantization(key) {
+                result[key] = try renamed(value)
+            } else if let object = value.object {
+                result[key] = .object(try renamed(object))
+            }
+        }
+        return result
+    }
+
+    /// A value with the names in it renumbered; names of modules that were cut are left out of lists and objects.
+    func renamed(_ value: JSON) throws(CheckpointError) -> JSON {
+        switch value {
+        case .string(let text): return .string(try name(text) ?? text)
+        case .array(let list):
+            var result: [JSON] = []
+            for entry in list {
+                guard let text = entry.string else {
+                    result.append(try renamed(entry))
+                    continue
+                }
+                if let name = try name(text) { result.append(.string(name)) }
+            }
+            return .array(result)
+        case .object(let object):
+            var result = JSONObject()
+            for (key, value) in object.members {
+                if let name = try name(key) { result[name] = try renamed(value) }
+            }
+            return .object(result)
+        default: return value
+        }
+    }
+
+    /// A name after the cut; `nil` when it names a layer that was cut.
+    private func name(_ text: String) throws(CheckpointError) -> String? {
+        if ModuleNames.isPattern(text) { return try pattern(text) }
+        // Module names end with the layer or go on with a dot; a split wants the dot.
+        guard let (prefix, layer) = LayerPattern.split(text + ".") else { return text }
+        guard try isOurs(prefix, text) else { return text }
+        let rest = text.utf8.dropFirst(prefix.utf8.count + String(layer).utf8.count)
+        return layers.renumbered(layer).map { prefix + String($0) + String(decoding: rest, as: UTF8.self) }
+    }
+
+    /// Whether names with a prefix mean the layers that are cut.
+    private func isOurs(_ prefix: String, _ text: String) throws(CheckpointError) -> Bool {
+        let ours = layers.pattern.prefix
+        if prefix.utf8.elementsEqual(ours.utf8) { return true }
+        if stacks.contains(where: { $0.prefix.utf8.elementsEqual(prefix.utf8) }) { return false }
+        let list = prefix.split(separator: ".").last ?? ""
+        let alike = stacks.filter { $0.components.last == list }
+        // Modules of another list, such as experts of any layer, or of a part that the file does not hold.
+        guard alike.contains(where: { $0.prefix == ours }) else { return false }
+        let words = Set(prefix.split(separator: "."))
+        let ends = alike.filter { ("." + $0.prefix).hasSuffix("." + prefix) }
+        let same = alike.filter { Set($0.components) == words }
+        for found in [ends, same] where found.count == 1 { return found[0].prefix == ours }
+        if alike.count == 1 { return !LayerChoice.namesOther(prefix) || LayerChoice.namesOther(ours) }
+        if ends.isEmpty, LayerChoice.namesOther(prefix) != LayerChoice.namesOther(ours) { return false }
+        let rest = alike.filter { LayerChoice.namesOther($0.prefix) == LayerChoice.namesOther(prefix) }
+        if rest.count == 1, ends.isEmpty || ends.contains(rest[0]) { return rest[0].prefix == ours }
+        throw layers.refused(
+            "quantization_config",
+            "names the module '\(text)', which may be of one of the layers under "
+                + alike.map { String($0.prefix.dropLast()) }.joined(separator: " or "))
+    }
+
+    // MARK: regular expressions
+
+    /// Whether a text is a regular expression: one that says so (`re:`; `-:` and `+:` of GPTQ), or has marks of one.
+    private static func isPattern(_ text: String) -> Bool {
+        ["re:", "-:", "+:"].contains(where: text.hasPrefix) || text.contains { #"\()[]|*+^$"#.contains($0) }
+    }
+
+    /// A regular expression after the cut: one that names one layer by its number is renumbered.
+    private func pattern(_ text: String) throws(CheckpointError) -> String? {
+        let list = String(layers.pattern.listName)
+        var search = text.startIndex..<text.endIndex
+        var number: (range: Range<String.Index>, layer: Int)?
+        while let range = text.firstRange(of: list, in: search) {
+            search = range.upperBound..<text.endIndex
+            let next = text[range.upperBound...].drop { #"\.[](|^?:"#.contains($0) }
+            // A class of all digits is every layer.
+            guard next.first?.isNumber == true, !next.hasPrefix("0-9") else { continue }
+            let between = text[range.upperBound..<next.startIndex]
+            let digits = next.prefix { $0.isNumber }
+            let after = next.dropFirst(digits.count)
+            guard between == "." || between == #"\."#, let layer = Int(digits), number == nil,
+                after.isEmpty || after.hasPrefix(".") || after.hasPrefix(#"\."#) || after.hasPrefix("$")
+                    || after.hasPrefix(")"), stacks.filter({ $0.components.last == Substring(list) }).count == 1
+            else {
+                throw layers.refused("quantization_config", "has the pattern '\(text)', which names layers by number")
+            }
+            number = (digits.startIndex..<digits.endIndex, layer)
+        }
+        guard let number else { return text }
+        return layers.renumbered(number.layer).map {
+            text[..<number.range.lowerBound] + String($0) + text[number.range.upperBound...]
+        }.map { String($0) }
+    }
+}
+
+extension String {
+    /// Where a text first stands in a range.
+    fileprivate func firstRange(of text: String, in range: Range<Index>) -> Range<Index>? {
+        guard !text.isEmpty else { return nil }
+        return self[range].firstRange(of: text)
+    }
+}
