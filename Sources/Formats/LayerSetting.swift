@@ -54,7 +54,9 @@ public struct LayerSettings: Sendable {
     public let lastDiffers: Set<String>
     /// Settings that no cut can follow, with the reason.
     public let refused: [String: String]
-    /// Model types whose classes compute by the layer's number in a way that no setting can change, with the way.
+    /// What a class computes by the layer's number unless each layer of the kind stores it, by model type.
+    public let storedByLayer: [String: String]
+    /// Model types and GGUF architectures that compute by the layer's number in a way that no setting can change, with the way.
     public let refusedTypes: [String: String]
     /// Weights that several layers use and one of them stores.
     public let shared: [SharedPart]
@@ -113,6 +115,7 @@ public struct LayerSettings: Sendable {
         firstDiffers = Set(LayerSettings.strings(file?["first_layer_differs"]))
         lastDiffers = Set(LayerSettings.strings(file?["last_layer_differs"]))
         refused = table("refused_settings", \.string)
+        storedByLayer = table("stored_by_layer", \.string)
         refusedTypes = table("refused_types", \.string)
         shared = (file?["shared"]?.array ?? []).map(SharedPart.init)
         slices = (file?["slices"]?.array ?? []).map(LayerSlice.init)

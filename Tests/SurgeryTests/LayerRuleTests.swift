@@ -116,6 +116,10 @@ struct LayerRuleTests {
             ),
             (#"{"vision_config":{"deepstack_visual_indexes":[5,11,17]}}"#, 2..<3, "is for the first 3 layers"),
             (#"{"rope":{"inside":[1,2,3,4,5,6]}}"#, 1..<2, "'rope.inside' has 6 entries"),
+            (
+                #"{"model_type":"minimax","layer_types":[0,1,0,1,0,1]}"#, 1..<2,
+                "computes slope_rate by the layer's number"
+            ),
             (#"{"model_type":"diffllama"}"#, 1..<2, "'model_type' is diffllama, which computes attention by"),
             (
                 #"{"num_kv_shared_layers":2,"layer_types":["s","f","s","f","s","f"],"hidden_size_per_layer_input":8}"#,

@@ -9,6 +9,8 @@ struct ConfigCut {
     let choice: LayerChoice
     /// What the settings say of each layer of the decoder before the cut.
     var kinds: [[JSON]] = []
+    /// Whether the layers store something that their class would compute by the layer's number otherwise.
+    var storesByLayer: (String) -> Bool = { _ in false }
     /// The width of a layer's slice of a tensor outside the layers, by its key.
     private(set) var widths: [String: Int] = [:]
 
@@ -73,6 +75,10 @@ struct ConfigCut {
         }
         let type = config["model_type"]?.string ?? ""
         if let why = known.refusedTypes[type] { throw layers.refused("model_type", "is \(type), which \(why)") }
+        if let part = known.storedByLayer[type], !storesByLayer(part) {
+            throw layers.refused(
+                "model_type", "is \(type), which computes \(part) by the layer's number where it is not stored")
+        }
         result = try settings(result, all: config, type: type, path: "")
         result = try derivedLists(result, before: config, type: type)
         try checkLast(result, type: type)

@@ -25,6 +25,7 @@ public struct CutLayers: Edit {
             }
         } else if let config = checkpoint.config {
             var settings = ConfigCut(layers: cut, choice: LayerChoice(checkpoint))
+            settings.storesByLayer = { part in checkpoint.tensors.contains { $0.name.hasSuffix("." + part) } }
             result.config = try settings.apply(to: config)
             (kinds, widths) = (settings.kinds, settings.widths)
             result.companions = try companions(checkpoint, cut)

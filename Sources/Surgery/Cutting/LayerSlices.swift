@@ -20,7 +20,7 @@ struct LayerSlices {
                 throw refused(tensor, "is a part of '\(module)', whose slices cannot be taken out of packed weights")
             }
         }
-        for (key, width) in widths where width > 1 {
+        for (key, width) in widths where width > 1 && tensor.name.containsBytes(of: "per_layer") {
             let (all, overflow) = width.multipliedReportingOverflow(by: layers.count)
             guard !overflow, tensor.shape.contains(all) else { continue }
             throw refused(

@@ -80,6 +80,7 @@ struct MetadataCut {
                 "is \(layers.count), \(layers.countAfter) after the cut, and llama.cpp computes a model with \(count) layers "
                     + "in another way")
         }
+        if let why = known.refusedTypes[architecture] { throw layers.refused(name, "is \(architecture), which \(why)") }
         let rotatesAll =
             known.ropeWithWindow.contains(architecture) && metadata[key("attention.sliding_window")]?.int == 0
         if let period = known.ropePeriod[architecture], !rotatesAll, !layers.keepsPhase(period) {
