@@ -32,7 +32,7 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test check lint format man fixtures bench conformance torture fuzz install clean
+.PHONY: deps build demo test consumer check lint format man fixtures bench conformance torture fuzz install clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -50,6 +50,12 @@ demo: build
 # The same flags as the build, so that nothing is compiled twice; a crash should not print the backtrace of every thread.
 test: deps
 	SWIFT_BACKTRACE=enable=no swift test -c release --disable-testable-imports
+
+# A package that uses the libraries, built from nothing, so that it finds only what they offer.
+consumer: deps
+	rm -rf .build-consumer
+	swift run --package-path Tests/Consumer --scratch-path .build-consumer \
+	    Consumer fixtures/kjv-7m fixtures/calibration.txt .build-consumer/cut
 
 check: lint man
 	@git diff --exit-code --stat -- man || { echo "man pages are out of date: commit what 'make man' made"; exit 1; }
@@ -99,4 +105,4 @@ install: deps
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 
 clean:
-	rm -rf .build .build-fuzz .build-install
+	rm -rf .build .build-consumer .build-fuzz .build-install

@@ -1,4 +1,5 @@
-public import Formats
+// Types of Formats are in the public API, so those who import this module have them too.
+@_exported public import Formats
 
 /// A language-model checkpoint: an ordered list of tensors with what is known about them.
 ///

@@ -7,40 +7,29 @@ struct BlockChooser {
     let checkpoint: Checkpoint
     let common: CommonOptions
 
-    /// How many of the nearest blocks are measured.
-    private static let candidateCount = 5
-    /// Contexts on which they are measured.
+    /// Contexts on which candidates are measured.
     static let lossContexts = 8
 
-    /// The blocks of a size that can be cut at all, the nearest first.
-    ///
-    /// Some architectures allow only some blocks; what that costs is said.
+    /// The nearest blocks of a size that can be cut at all; says so when the nearest one cannot.
     func candidates(
         _ similarity: Similarity, size: Int, overAllTokens: Bool, includesLast: Bool
     ) throws -> [Block] {
-        let blocks = similarity.nearestBlocks(size: size, overAllTokens: overAllTokens, includesLast: includesLast)
-        guard let nearest = blocks.first else {
+        let found = try similarity.candidates(
+            size: size, overAllTokens: overAllTokens, includesLast: includesLast
+        ) { (layers) throws(CheckpointError) in
+            _ = try CutLayers(layers: layers).apply(to: checkpoint)
+        }
+        guard let found else {
             throw CheckpointError(
                 file: checkpoint.path, "no block of \(size) of \(similarity.layers) layers leaves the last layer",
                 hint: "--include-last lets blocks reach it")
         }
-        var refusal: CheckpointError?
-        let possible = blocks.filter { block in
-            do throws(CheckpointError) {
-                _ = try CutLayers(layers: block.layers).apply(to: checkpoint)
-                return true
-            } catch {
-                refusal = refusal ?? error
-                return false
-            }
-        }
-        if let refusal, possible.isEmpty { throw refusal }
-        if let best = possible.first, best != nearest {
+        if let best = found.blocks.first, best != found.nearest {
             common.note(
-                "the nearest block \(nearest.layers.text) (distance \(nearest.distance.fixed(4))) cannot be cut; "
+                "the nearest block \(found.nearest.layers.text) (distance \(found.nearest.distance.fixed(4))) cannot be cut; "
                     + "the nearest that can is \(best.layers.text) (\(best.distance.fixed(4)))")
         }
-        return Array(possible.prefix(BlockChooser.candidateCount))
+        return found.blocks
     }
 
     /// Measures what each candidate costs.

@@ -156,6 +156,26 @@ struct BlockSelectionTests {
         #expect(similarity.chosenBlocks(includesLast: true).allSatisfy { $0.layers.lowerBound == 0 })
     }
 
+    /// Blocks of two of six layers, nearest first 2..<4, 3..<5, 1..<3, 0..<2, of which only some can be cut.
+    private static func candidates(_ allowed: [Range<Int>], limit: Int = 5) throws -> BlockCandidates? {
+        let similarity = BlockSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
+        return try similarity.candidates(size: 2, limit: limit) { (layers) throws(CheckpointError) in
+            if !allowed.contains(layers) { throw CheckpointError("\(layers) stays") }
+        }
+    }
+
+    @Test("candidates are the nearest blocks that can be cut")
+    func possible() throws {
+        let all = [0..<2, 1..<3, 2..<4, 3..<5]
+        #expect(try BlockSelectionTests.candidates(all)?.blocks.map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
+        #expect(try BlockSelectionTests.candidates(all, limit: 2)?.blocks.map(\.layers) == [2..<4, 3..<5])
+        let some = try BlockSelectionTests.candidates([0..<2, 3..<5])
+        #expect(some?.blocks.map(\.layers) == [3..<5, 0..<2] && some?.nearest.layers == 2..<4)
+        let error = #expect(throws: CheckpointError.self) { try BlockSelectionTests.candidates([]) }
+        #expect(error?.description.contains("\(2..<4) stays") == true)
+        #expect(try BlockSelectionTests.similarity(6, []).candidates(size: 6) { _ in } == nil)
+    }
+
     @Test("without data the deepest layers but the last go")
     func simple() {
         #expect(SimpleBlock.layers(size: 8, of: 32) == 23..<31)

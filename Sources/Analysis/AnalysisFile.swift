@@ -1,17 +1,14 @@
-internal import Analysis
-internal import Checkpoints
-internal import Formats
+public import Checkpoints
+public import Formats
 
-#if canImport(Glibc)
-    internal import Glibc
-#else
-    internal import Darwin
-#endif
-
-/// The JSON that `analyze` writes and `cut` reads.
-enum AnalysisFile {
+/// An analysis as JSON: the distances, the nearest block of every size, and the losses that were measured.
+public enum AnalysisFile {
     /// The object for an analysis.
-    static func json(_ similarity: Similarity, blocks: [Block], candidates: BlockLoss?) -> JSONObject {
+    ///
+    /// - Parameters:
+    ///   - blocks: the nearest block of every size.
+    ///   - candidates: the blocks of one size whose loss was measured.
+    public static func json(_ similarity: Similarity, blocks: [Block], candidates: BlockLoss?) -> JSONObject {
         func matrix(_ rows: [[Double]]) -> JSON { .array(rows.map { .array($0.map(JSON.double)) }) }
         func block(_ block: Block) -> JSON {
             .object(
@@ -34,14 +31,19 @@ enum AnalysisFile {
         return result
     }
 
-    /// Reads the distances of a file and holds them to the model's number of layers.
-    static func read(_ path: String, layers: Int, model: String) throws(CheckpointError) -> Similarity {
+    /// Reads the distances of a file.
+    ///
+    /// - Parameters:
+    ///   - layers: how many layers the model has.
+    ///   - model: the name of the model, for messages.
+    /// - Throws: when the file is no analysis, or that of a model with another number of layers.
+    public static func read(_ path: String, layers: Int, model: String) throws(CheckpointError) -> Similarity {
         let contents = try FileSystem.contents(of: path, limit: 256 << 20)
         let object = try FileSystem.json(contents, path: path)
         func matrix(_ value: JSON?) -> [[Double]]? {
             guard let rows = value?.array, rows.count == layers + 1 else { return nil }
             let numbers = rows.map { ($0.array ?? []).compactMap(\.double) }
-            return numbers.allSatisfy { $0.count == layers + 1 } ? numbers : nil
+            return numbers.allSatisfy { $0.count == layers + 1 && $0.allSatisfy(\.isFinite) } ? numbers : nil
         }
         guard let found = object["layers"]?.int, let distance = object["distance"] else {
             throw CheckpointError(file: path, "is no analysis", hint: "resect analyze writes one")
@@ -59,7 +61,7 @@ enum AnalysisFile {
     }
 
     /// Writes the object to a file, whole or not at all.
-    static func write(_ object: JSONObject, to path: String, force: Bool) throws(CheckpointError) {
+    public static func write(_ object: JSONObject, to path: String, force: Bool) throws(CheckpointError) {
         try SmallFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: force)
     }
 }
