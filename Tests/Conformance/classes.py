@@ -49,8 +49,13 @@ def check(checks):
         torch.set_num_threads(threads)
     for name, reason in classtable.NOT_BUILT.items():
         checks.note(f"not cut: {name}: {reason}")
-    checks.note(f"{counts['classes']} models, {sum(counts[kind] for kind in ('right', 'refused', 'wrong'))} cuts: "
-                f"{counts['right']} right, {counts['refused']} refused, {counts['wrong']} wrong")
+    checks.note(summary(counts))
+
+
+def summary(counts):
+    cuts = sum(counts[kind] for kind in ("right", "refused", "wrong"))
+    return (f"{counts['models']} models, {cuts} cuts: {counts['right']} right, {counts['refused']} refused, "
+            f"{counts['wrong']} wrong")
 
 
 def cases():
@@ -65,20 +70,21 @@ def cases():
                 yield label, name, chosen
 
 
-def report(checks, counts, label, found):
+def report(checks, counts, label, found, form="", wrong=knownclasses.WRONG):
     """One check a model: the outcome of every block, and the known failures among them."""
-    blocks, cause = knownclasses.WRONG.get(label, ("", ""))
+    blocks, cause = wrong.get(label, ("", ""))
     said, good = [], True
-    counts["classes"] += 1
+    counts["models"] += 1
     for block, (kind, text) in found.items():
         counts[kind] += 1
         known = block in blocks.split()
         good &= known == (kind == "wrong")
         if known:
-            text = cause if kind == "wrong" else f"{text} (take it off knownclasses.WRONG)"
-        wrong = "known to be wrong: " if known and kind == "wrong" else "wrong: " if kind == "wrong" else ""
-        said.append(f"{block} {wrong}{text}")
-    checks.check(f"cut {label}", good, "; ".join(said))
+            text = cause if kind == "wrong" else f"{text} (take it off the list of known failures)"
+        if kind == "wrong":
+            text = f"{'known to be ' if known else ''}wrong: {text}"
+        said.append(f"{block} {text}")
+    checks.check(f"cut {form}{label}", good, "; ".join(said))
 
 
 def outcomes(label, kind, members):
@@ -100,7 +106,7 @@ def outcomes(label, kind, members):
 def outcome(label, block, kind, source, model, layers, whole):
     output = source.with_name(f"cut-{block.replace(':', '-')}")
     try:
-        if refusal := cut(source, output, block):
+        if refusal := cut(source, output, block, names):
             return "refused", refusal
         if block in classtable.UNDEFINED.get(label, {}):
             return "wrong", f"not refused: {classtable.UNDEFINED[label][block]}"
@@ -119,8 +125,8 @@ def apart(found, expected):
     return ((found - expected).abs().max() / expected.std()).item()
 
 
-def cut(source, output, block):
-    """Runs the program. Gives nothing, or the cause that it refuses with."""
+def cut(source, output, block, named):
+    """Runs the program. Gives nothing, or the cause that it refuses with, which has to be one of those `named`."""
     done = subprocess.run([RESECT, "cut", source, "-o", output, "--layers", block, "--quiet"], capture_output=True, text=True)
     if done.returncode == 0:
         return None
@@ -129,13 +135,15 @@ def cut(source, output, block):
         raise Wrong(f"exit status {done.returncode}: {said[0]}")
     if left := [path.name for path in source.parent.iterdir() if path.name.startswith(output.name)]:
         raise Wrong(f"refused, but {' '.join(left)} was written: {said[0]}")
-    if len(said) > 2 or not names_something(said[0], source):
+    found, tensors = named(source)
+    if len(said) > 2 or not any(word in found or (len(word) > 4 and word in tensors)
+                                for word in re.findall(r"[\w.-]*\w", said[0])):
         raise Wrong(f"refused without a name: {' '.join(said)}")
     return f"refused: {said[0]}"
 
 
-def names_something(message, source):
-    """Whether a message has a file in it, a key of the configuration, its class, or a tensor's name or a part of one."""
+def names(source):
+    """What a refusal can name: files, keys of the configuration, the class; and the names of the tensors."""
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     found = {path.name for path in source.iterdir()} | set(config.get("architectures", ())) | {config["model_type"]}
     unread = [config]
@@ -145,8 +153,7 @@ def names_something(message, source):
             if isinstance(value, dict):
                 unread.append(value)
     with safe_open(source / "model.safetensors", "pt") as file:
-        tensors = " ".join(file.keys())
-    return any(word in found or (len(word) > 4 and word in tensors) for word in re.findall(r"[\w.-]*\w", message))
+        return found, " ".join(file.keys())
 
 
 def loaded(kind, path):

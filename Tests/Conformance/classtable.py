@@ -12,10 +12,13 @@ MEMBERS = {
     "AXK1ForCausalLM": MLA, "AXK2ForCausalLM": MLA, "BailingHybridForCausalLM": MLA, "DeepseekV3ForCausalLM": MLA,
     "DeepseekV2ForCausalLM": {**MLA, "first_k_dense_replace": 1}, "DeepseekV32ForCausalLM": MLA, "Glm4MoeLiteForCausalLM": MLA,
     "GlmMoeDsaForCausalLM": MLA, "KimiLinearForCausalLM": MLA, "MiniCPM3ForCausalLM": MLA, "YoutuForCausalLM": MLA,
-    "Dots3NoteForCausalLM": {**MLA, "head_dim": 16, "per_layer_config": {i: {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16} for i in (2, 3, 4, 6, 7)},
+    "Dots3NoteForCausalLM": {**MLA, "head_dim": 16,
+                             "per_layer_config": dict.fromkeys((2, 3, 4, 6, 7), {"num_attention_heads": 2, "num_key_value_heads": 2,
+                                                                                 "head_dim": 16}),
                              "layer_types": ["indexed_attention"] * 2 + ([SLIDING] * 3 + ["indexed_attention"]) + [SLIDING] * 2},
     "BambaForCausalLM": {"attn_layer_indices": [2, 5]},
-    "BltForCausalLM": {"encoder_hash_byte_group_vocab": 32, "encoder_hash_byte_group_size": [3, 4], "encoder_config": {"hidden_size_global": 32, "num_hidden_layers": 1},
+    "BltForCausalLM": {"encoder_hash_byte_group_vocab": 32, "encoder_hash_byte_group_size": [3, 4],
+                       "encoder_config": {"hidden_size_global": 32, "num_hidden_layers": 1},
                          "decoder_config": {"hidden_size_global": 32, "num_hidden_layers": 2},
                          "patcher_config": {"num_hidden_layers": 2}},
     "CodeGenForCausalLM": {"rotary_dim": 8}, "GPTJForCausalLM": {"rotary_dim": 8},
@@ -85,7 +88,7 @@ VARIANTS = {
     "Qwen3NextForCausalLM": {"every 2nd": {"decoder_sparse_step": 2}, "dense layers": {"mlp_only_layers": [0, 3]}},
 }
 
-# Multimodal classes whose decoder runs on text alone.
+# Multimodal classes that run on text alone and can be built small.
 MULTIMODAL = """AriaForConditionalGeneration AyaVisionForConditionalGeneration Cosmos3OmniForConditionalGeneration
     DeepseekVLForConditionalGeneration GraniteDoclingForConditionalGeneration HyperCLOVAXVisionV2ForConditionalGeneration
     Idefics2ForConditionalGeneration Idefics3ForConditionalGeneration InternVLForConditionalGeneration Lfm2VlForConditionalGeneration
