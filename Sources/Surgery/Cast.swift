@@ -16,6 +16,11 @@ public struct Cast: Edit {
     /// - Throws: when a weight is packed: its numbers are codes, and casting them would make another model.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try UnexplainedParts(checkpoint).refuse(form: nil)
+        if checkpoint.form == .gguf, let tensor = checkpoint.tensors.first(where: Cast.isIntegerMatrix) {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: tensor.name,
+                "is \(tensor.dtype) \(tensor.shape), a matrix of integers, which cannot be cast to \(dtype)")
+        }
         var result = checkpoint
         for (place, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
             let keepsF32 = checkpoint.form == .gguf && Cast.staysF32(tensor)
@@ -37,6 +42,11 @@ public struct Cast: Edit {
     /// Whether a tensor holds floating-point weights that a cast changes.
     static func isWeight(_ tensor: Tensor) -> Bool {
         tensor.dtype.isQuantized || ["F64", "F32", "F16", "BF16"].contains(tensor.dtype.name)
+    }
+
+    /// Whether a GGUF tensor is a matrix of integers and no table of indices, which is I32.
+    private static func isIntegerMatrix(_ tensor: Tensor) -> Bool {
+        tensor.shape.count > 1 && tensor.dtype.isInteger && tensor.dtype.name != "I32"
     }
 
     /// Vectors, norms, routers and whatever is not called weight: llama.cpp handles these in F32 only.

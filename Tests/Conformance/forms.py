@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+import packedvision
 from models import SMOLLM2_HF
 from packedforms import floats, tensors, unpacked
 from tools import EVALUATION, FIXTURE, folder, generate, resect, resect_json
@@ -47,6 +48,8 @@ def check(checks):
             if name == "smollm2":
                 with checks.section("forms smollm2: loaded"):
                     loaded(checks, source, packed, work)
+    with checks.section("forms llava: loaded"):
+        packedvision.check(checks)
 
 
 def values(checks, name, plain, packed, codes, work):

@@ -136,4 +136,18 @@ struct UnexplainedPartsTests {
         let cast = try Convert(to: .folder, dtype: .bf16).apply(to: folder)
         #expect(cast.tensors.map(\.dtype.name) == ["BF16", "BF16"] + others.map(\.1))
     }
+
+    @Test("a GGUF file with a matrix of integers is copied, and not cast")
+    func gguf() throws {
+        var file = try Models.gguf("llama", layers: 1)
+        let name = "blk.0.ffn_up.weight"
+        file.tensors.append(Models.zeros(name, [4, 8], try #require(DType(named: "I8"))))
+        file.tensors.append(Models.zeros("blk.0.tid2eid.weight", [4, 8], try #require(DType(named: "I32"))))
+        expectRefusal("tensor '\(name)' is I8 [4, 8], a matrix of integers, which cannot be cast to BF16") {
+            try Convert(to: .gguf, dtype: .bf16).apply(to: file)
+        }
+        #expect(try Convert(to: .gguf).apply(to: file).tensors.count == 4)
+        file.tensors.removeAll { $0.name == name }
+        #expect(try Convert(to: .gguf, dtype: .bf16).apply(to: file).tensors.last?.dtype.name == "I32")
+    }
 }

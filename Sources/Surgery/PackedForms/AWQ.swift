@@ -110,12 +110,13 @@ struct AWQTarget: GroupedTarget {
         ]
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
-        let others = plain.filter { $0 != LinearModules(checkpoint).outputModule }
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
+        let others = plain.names.filter { $0 != LinearModules(checkpoint).outputModule }
+        let skipped = (plain.names + plain.prefixes).map(JSON.string)
         checkpoint.config?["quantization_config"] = .object(
             JSONObject([
                 ("bits", .int(4)), ("group_size", .int(groupSize)),
-                ("modules_to_not_convert", others.isEmpty ? .null : .array(plain.map(JSON.string))),
+                ("modules_to_not_convert", others.isEmpty ? .null : .array(skipped)),
                 ("quant_method", .string("awq")), ("version", .string("gemm")), ("zero_point", .bool(true)),
             ]))
     }

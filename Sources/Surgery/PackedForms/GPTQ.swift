@@ -138,9 +138,9 @@ struct GPTQTarget: GroupedTarget {
         ]
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) throws(CheckpointError) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) throws(CheckpointError) {
         let output = LinearModules(checkpoint).outputModule
-        if let other = plain.first(where: { $0 != output }) {
+        if let other = plain.names.first(where: { $0 != output }) {
             let tensor = checkpoint.tensors.first { $0.name.utf8.starts(with: (other + ".").utf8) }
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor?.name ?? other,

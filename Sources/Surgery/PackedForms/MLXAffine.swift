@@ -102,7 +102,7 @@ struct MLXTarget: GroupedTarget {
         ]
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
         let settings = JSON.object(
             JSONObject([("group_size", .int(groupSize)), ("bits", .int(4)), ("mode", .string("affine"))]))
         checkpoint.config?["quantization"] = settings

@@ -55,13 +55,14 @@ public struct PackWeights: Edit {
         let target = try target(packed, wanted)
         var plan = PackPlan(checkpoint: source)
         if let note = groupNote(target, packed, wanted) { plan.checkpoint.note(note) }
-        var plain: [String] = []
+        var plain: [String] = [], packedModules: [String] = []
         plan.checkpoint.tensors = []
         for tensor in source.tensors {
             let isWanted = modules.isPacked(tensor, withEmbeddings: type.packsEmbeddings)
             let obstacle = isWanted ? target.obstacle(tensor.shape) : nil
             if isWanted, obstacle == nil {
                 try pack(tensor, packed, target, in: source, &plan)
+                packedModules.append(String(tensor.name.dropLast(".weight".count)))
                 continue
             }
             if modules.isStack(tensor) {
@@ -80,7 +81,7 @@ public struct PackWeights: Edit {
         }
         // A tied output matrix is a Linear too, though no tensor is stored for it.
         if !type.packsEmbeddings, !plain.contains(modules.outputModule) { plain.append(modules.outputModule) }
-        try target.configure(&plan.checkpoint, plain: plain)
+        try target.configure(&plan.checkpoint, plain: PlainModules(plain, packed: packedModules))
         return plan
     }
 

@@ -12,7 +12,7 @@ protocol PackedTarget: Sendable {
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor]
     /// Says in the configuration, and in companions, how the weights are packed. `plain` are the modules of matrices
     /// that stayed as they are.
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) throws(CheckpointError)
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) throws(CheckpointError)
 }
 
 extension PackedTarget {
@@ -100,7 +100,7 @@ struct CompressedTensorsTarget: GroupedTarget {
         return parts
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
         let weights = JSONObject([
             ("num_bits", .int(4)), ("type", .string("int")), ("symmetric", .bool(isSymmetric)),
             ("strategy", .string("group")), ("group_size", .int(groupSize)), ("dynamic", .bool(false)),
@@ -114,7 +114,7 @@ struct CompressedTensorsTarget: GroupedTarget {
             JSONObject([
                 ("quant_method", .string("compressed-tensors")), ("format", .string("pack-quantized")),
                 ("quantization_status", .string("compressed")), ("global_compression_ratio", .null),
-                ("kv_cache_scheme", .null), ("ignore", .array(plain.map(JSON.string))),
+                ("kv_cache_scheme", .null), ("ignore", plain.ignored),
                 ("config_groups", .object(JSONObject([("group_0", .object(group))]))),
             ]))
     }

@@ -94,7 +94,7 @@ struct QuantizationSettings {
 
     /// The method that is named; early bitsandbytes named none.
     private static func method(_ settings: JSONObject) -> String? {
-        if let method = settings["quant_method"]?.string { return method }
+        if let method = settings["quant_method"]?.string { return method.lowercased() }
         return settings["load_in_4bit"] == nil && settings["load_in_8bit"] == nil ? nil : "bitsandbytes"
     }
 
@@ -109,7 +109,7 @@ struct QuantizationSettings {
         for name in sidecars {
             guard let companion = checkpoint.companion(name) else { continue }
             let file = checkpoint.path + "/" + name
-            var members = try FileSystem.json(companion.contents, path: file)
+            let members = try FileSystem.json(companion.contents, path: file)
             if name == "hf_quant_config.json" {
                 guard let own = members["quantization"]?.object else { continue }
                 return QuantizationSettings(method: "modelopt", members: own, file: file)
@@ -117,8 +117,7 @@ struct QuantizationSettings {
             // The first AutoAWQ wrote w_bit, the first AutoGPTQ bits, and both no method.
             let isAWQ = members["w_bit"] != nil || members["q_group_size"] != nil
             guard isAWQ || members["bits"] != nil else { continue }
-            let method = members["quant_method"]?.string ?? (isAWQ ? "awq" : "gptq")
-            members["quant_method"] = .string(method)
+            let method = QuantizationSettings.method(members) ?? (isAWQ ? "awq" : "gptq")
             return QuantizationSettings(method: method, members: members, file: file)
         }
         return nil

@@ -59,7 +59,7 @@ struct UnexplainedParts {
         guard tensor.count > 0 else { return nil }
         let last = tensor.name.utf8.lastIndex(of: UInt8(ascii: ".")).map { tensor.name[$0...].dropFirst() }
         let ending = String(last ?? tensor.name[...])
-        let type = "\(tensor.dtype) \(tensor.shape)"
+        var type: String { "\(tensor.dtype) \(tensor.shape)" }
         if ending == "SCB" { return "is a scale of LLM.int8 of bitsandbytes, which is not read (\(type))" }
         if UnexplainedParts.endings.contains(ending) || tensor.name.containsBytes(of: ".quant_state.") {
             return "is a part of a packed weight (\(type))"

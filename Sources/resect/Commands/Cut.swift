@@ -80,7 +80,9 @@ struct Cut: ParsableCommand {
             throw CheckpointError(
                 file: analysis, "holds no distances over all tokens", hint: "make it with analyze --tokens all")
         }
-        let chooser = BlockChooser(checkpoint: checkpoint, common: common)
+        // Packed weights are measured by their values.
+        let measured = corpus == nil ? checkpoint : try UnpackWeights(to: .f32).apply(to: checkpoint)
+        let chooser = BlockChooser(checkpoint: measured, common: common)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
@@ -89,7 +91,7 @@ struct Cut: ParsableCommand {
         try write.check(
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
-            path: corpus, for: checkpoint, contextLength: samples.context, limit: BlockChooser.lossContexts)
+            path: corpus, for: measured, contextLength: samples.context, limit: BlockChooser.lossContexts)
         let run = samples.precision.run(threads: common.threadCount)
         let loss = try chooser.measure(candidates, corpus: text, run: run)
         let best = loss.best ?? nearest

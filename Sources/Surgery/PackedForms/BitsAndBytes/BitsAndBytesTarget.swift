@@ -51,11 +51,11 @@ struct BitsAndBytesTarget: PackedTarget {
         return parts
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
         let type = UnpackWeights.statedType(checkpoint) ?? .f32
         let compute = type == .bf16 ? "bfloat16" : type == .f16 ? "float16" : "float32"
         // Without a list transformers leaves out the output matrix alone.
-        let others = plain.filter { $0 != "lm_head" }
+        let others = plain.names.filter { $0 != "lm_head" } + plain.prefixes
         let skipped = others.isEmpty ? JSON.null : .array((["lm_head"] + others).map(JSON.string))
         checkpoint.config?["quantization_config"] = .object(
             JSONObject([

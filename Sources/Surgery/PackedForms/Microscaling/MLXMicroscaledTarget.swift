@@ -39,7 +39,7 @@ struct MLXMicroscaledTarget: PackedTarget {
         ]
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
         let mode = scale == .e4m3 ? "nvfp4" : "mxfp4"
         let settings = JSON.object(
             JSONObject([("group_size", .int(scale.groupSize)), ("bits", .int(4)), ("mode", .string(mode))]))

@@ -52,7 +52,7 @@ struct MicroscaledTarget: PackedTarget {
         return parts
     }
 
-    func configure(_ checkpoint: inout Checkpoint, plain: [String]) {
+    func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
         let format = scale == .e4m3 ? "nvfp4-pack-quantized" : "mxfp4-pack-quantized"
         let weights = JSONObject([
             ("num_bits", .int(4)), ("type", .string("float")), ("symmetric", .bool(true)),
@@ -67,7 +67,7 @@ struct MicroscaledTarget: PackedTarget {
             JSONObject([
                 ("quant_method", .string("compressed-tensors")), ("format", .string(format)),
                 ("quantization_status", .string("compressed")), ("global_compression_ratio", .null),
-                ("kv_cache_scheme", .null), ("ignore", .array(plain.map(JSON.string))),
+                ("kv_cache_scheme", .null), ("ignore", plain.ignored),
                 ("config_groups", .object(JSONObject([("group_0", .object(group))]))),
             ]))
     }
