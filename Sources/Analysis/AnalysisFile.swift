@@ -39,7 +39,7 @@ public enum AnalysisFile {
     /// - Throws: when the file is no analysis, or that of a model with another number of layers.
     public static func read(_ path: String, layers: Int, model: String) throws(CheckpointError) -> Similarity {
         let contents = try FileSystem.contents(of: path, limit: 256 << 20)
-        let object = try FileSystem.json(contents, path: path)
+        let object = try FileSystem.json(contents, path: path, allowsNonFinite: false)
         func matrix(_ value: JSON?) -> [[Double]]? {
             guard let rows = value?.array, rows.count == layers + 1 else { return nil }
             let numbers = rows.map { ($0.array ?? []).compactMap(\.double) }

@@ -10,12 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <linux/fs.h>
 #include <sys/vfs.h>
 #endif
+
+int64_t resect_open_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+    return limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+}
 
 int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count) {
 #if defined(__linux__)

@@ -6,6 +6,8 @@ extension Checkpoint {
     ///
     /// - Throws: when they disagree; a runtime would refuse such a file, or load it and be wrong.
     public func checkConsistency() throws(CheckpointError) {
+        // An encoder of images or sound has counts of its own, and no edit changes its layers.
+        guard content == .model else { return }
         let choice = LayerChoice(self)
         switch try choice.outcome() {
         case .none, .ambiguous: return

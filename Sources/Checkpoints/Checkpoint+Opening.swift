@@ -15,8 +15,8 @@ extension Checkpoint {
         case .folder: return try HuggingFaceFolder.open(path)
         case .file: break
         }
-        if path.hasSuffix(".safetensors.index.json") || path.hasSuffix(".bin.index.json") {
-            return try HuggingFaceFolder.open(path.deletingLastPathComponent)
+        if WeightFiles.isIndex(path.lastPathComponent) {
+            return try HuggingFaceFolder.open(path.deletingLastPathComponent, index: path.lastPathComponent)
         }
         return try open(file: try MappedFile(path: path))
     }
@@ -45,9 +45,11 @@ extension Checkpoint {
                 hint: "a model is an HF folder, a .safetensors file, a .gguf file or a PyTorch file")
         }
         let contents = try Safetensors.read(image)
-        return Checkpoint(
+        var checkpoint = Checkpoint(
             path: image.path, form: .safetensors, tensors: contents.tensors, config: nil,
             metadata: GGUFMetadata(), headerMetadata: contents.metadata, companions: [],
             architecture: nil, sources: [image.mappedFile])
+        checkpoint.content = Content(contents.tensors)
+        return checkpoint
     }
 }

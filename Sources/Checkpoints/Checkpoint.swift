@@ -18,7 +18,7 @@ public struct Checkpoint: Sendable {
 
     /// A file of an HF folder that travels with the tensors: a tokenizer, a licence.
     public struct Companion: Sendable {
-        /// Its name in the folder.
+        /// Its name in the folder; `1_Pooling/config.json` for a file of a sub-folder.
         public var name: String
         /// Its bytes.
         public var contents: [UInt8]
@@ -50,6 +50,10 @@ public struct Checkpoint: Sendable {
     public var layerPrefix: String?
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
+    /// What lies in the folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
+    public internal(set) var leftOut: [String] = []
+    /// What the tensors are: a model, or something that goes with one.
+    public internal(set) var content = Content.model
     /// Whether the tensors come from PyTorch files.
     public internal(set) var isPyTorch = false
     /// How many tensors lay in each of the shards that it was opened from, in order; empty when it was one file.

@@ -43,6 +43,7 @@ public struct CheckpointWriter: Sendable {
             for: path, folder: plan.placement != .file,
             // Without a journal nothing is known of what an earlier run has left.
             resumes: resumes && Journal.hasBegun(TemporaryOutput.sibling(of: path, "journal")), isKept: resumes)
+        try output.makeFolders(plan.folders)
         let files = try plan.files.map { (file) throws(CheckpointError) in
             try PlacedFile(
                 file, at: plan.temporaryPath(of: file, in: output.path, for: path),
@@ -63,6 +64,7 @@ public struct CheckpointWriter: Sendable {
                     return (path.lastPathComponent, path)
                 })
         } else {
+            for folder in plan.folders { FileSystem.syncFolder(output.path + "/" + folder) }
             try output.finish()
         }
         journal.remove()
@@ -136,13 +138,7 @@ public struct CheckpointWriter: Sendable {
         }
         if kind == .folder {
             guard plan.form == .folder else { throw CheckpointError(file: path, "is a folder") }
-            let names = try FileSystem.names(in: path)
-            let isCheckpoint = names.contains { $0 == "config.json" || $0.hasSuffix(".safetensors") }
-            guard names.isEmpty || isCheckpoint,
-                names.allSatisfy({ FileSystem.isRegularFile(path + "/" + $0) })
-            else {
-                throw CheckpointError(file: path, "is a folder that holds other things than a checkpoint")
-            }
+            try ReplacedFolder.check(path)
         }
     }
 

@@ -75,7 +75,9 @@ public struct OutputPlan: Sendable {
             for companion in checkpoint.companions {
                 files.append(OutputPlan.plain(companion.name, companion.contents))
             }
-            if let config = checkpoint.config {
+            if var config = checkpoint.config {
+                // It names the file of the weights, which has the usual name now.
+                config["transformers_weights"] = nil
                 files.append(OutputPlan.plain("config.json", Array(JSON.object(config).pretty.utf8)))
             }
             if let index {
@@ -101,6 +103,9 @@ public struct OutputPlan: Sendable {
             return Array(rest.prefix(count))
         }
     }
+
+    /// The sub-folders of the output, each after the one that it lies in.
+    var folders: [String] { placement == .folder ? files.map(\.name).subfolders : [] }
 
     /// The path of a file of an output.
     public func path(of file: File, in output: String) -> String {
@@ -139,5 +144,17 @@ public struct OutputPlan: Sendable {
         }
         for source in checkpoint.sources { text += "\(source.state)\n" }
         return text
+    }
+}
+
+extension [String] {
+    /// The folders that relative paths lie in, each after the one that it lies in itself.
+    var subfolders: [String] {
+        var found: Set<String> = []
+        for path in self {
+            let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+            for count in parts.indices { found.insert(parts[...count].joined(separator: "/")) }
+        }
+        return found.sorted()
     }
 }

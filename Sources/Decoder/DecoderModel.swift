@@ -32,17 +32,15 @@ package struct DecoderModel: Sendable {
     ///
     /// - Throws: when nobody has described the architecture, or a tensor is missing or has another shape.
     package init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        try checkpoint.requireModel()
         guard let architecture = checkpoint.architecture else {
             if checkpoint.form == .safetensors {
                 throw CheckpointError(
                     file: checkpoint.path, "has no configuration beside its tensors",
                     hint: "name the HF folder that it lies in")
             }
-            let name = checkpoint.architectureName.map { "'\($0)'" } ?? "of an unknown kind"
-            throw CheckpointError(
-                file: checkpoint.path, "the architecture \(name) has no description, so it cannot be run",
-                hint: "inspect, cut --layers and quantize work without one; described: "
-                    + Architecture.all.map(\.name).joined(separator: " "))
+            throw checkpoint.unknownArchitecture(
+                "so it cannot be run", hint: "inspect, cut --layers and quantize work all the same")
         }
         let numbers = try ModelConfiguration(checkpoint, architecture: architecture)
         guard numbers.layers > 0 else { throw CheckpointError(file: checkpoint.path, "has no layers") }

@@ -6,23 +6,29 @@ extension JSON {
     ///
     /// Stricter than most readers: UTF-8 is checked, duplicate keys and trailing text are errors.
     ///
-    /// - Parameter bytes: the text in UTF-8.
+    /// - Parameters:
+    ///   - bytes: the text in UTF-8.
+    ///   - allowsNonFinite: whether `Infinity`, `-Infinity` and `NaN` are numbers, as Python reads and writes them.
     /// - Throws: `JSONError` with the byte offset.
-    public static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> JSON {
+    public static func parse(
+        _ bytes: UnsafeRawBufferPointer, allowsNonFinite: Bool = false
+    ) throws(JSONError) -> JSON {
         var scanner = JSONScanner(bytes: bytes)
+        scanner.allowsNonFinite = allowsNonFinite
+        if let problem = scanner.foreignEncoding { throw scanner.error(problem) }
         scanner.skipSpace()
         let value = try scanner.value(depth: 0)
         scanner.skipSpace()
-        guard scanner.atEnd else { throw scanner.error("text after the end of the value") }
+        guard scanner.atEnd else { throw scanner.unexpected("text after the end of the value") }
         return value
     }
 
     /// Parses a whole JSON text held in a string.
-    public static func parse(_ text: String) throws(JSONError) -> JSON {
+    public static func parse(_ text: String, allowsNonFinite: Bool = false) throws(JSONError) -> JSON {
         var text = text
         let result: Result<JSON, JSONError> = text.withUTF8 { buffer in
             do throws(JSONError) {
-                return .success(try parse(UnsafeRawBufferPointer(buffer)))
+                return .success(try parse(UnsafeRawBufferPointer(buffer), allowsNonFinite: allowsNonFinite))
             } catch {
                 return .failure(error)
             }
@@ -36,6 +42,9 @@ package struct JSONScanner {
     let bytes: UnsafeRawBufferPointer
     /// The next byte to look at.
     package internal(set) var position = 0
+
+    /// Whether `Infinity`, `-Infinity` and `NaN` are numbers.
+    var allowsNonFinite = false
 
     /// A scanner at the start of a text, which the caller keeps alive.
     package init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
@@ -71,7 +80,9 @@ package struct JSONScanner {
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
-        default: return try number()
+        default:
+            if let value = try nonFinite() { return value }
+            return try number()
         }
     }
 
@@ -93,19 +104,19 @@ package struct JSONScanner {
             skipSpace()
             let start = position
             guard !atEnd, bytes[position] == UInt8(ascii: "\"") else {
-                throw error("a key in quotes is missing")
+                throw unexpected("a key in quotes is missing")
             }
             let key = try string()
             skipSpace()
-            guard take(UInt8(ascii: ":")) else { throw error("':' is missing after a key") }
+            guard take(UInt8(ascii: ":")) else { throw unexpected("':' is missing after a key") }
             skipSpace()
             let value = try value(depth: depth + 1)
             guard object.append(key, value) else {
                 throw error("the key '\(key)' stands twice in one object", at: start)
             }
             skipSpace()
-            if take(UInt8(ascii: ",")) { continue }
-            guard take(UInt8(ascii: "}")) else { throw error("',' or '}' is missing") }
+            if try takeComma(before: UInt8(ascii: "}")) { continue }
+            guard take(UInt8(ascii: "}")) else { throw unexpected("',' or '}' is missing") }
             return .object(object)
         }
     }
@@ -119,8 +130,8 @@ package struct JSONScanner {
             skipSpace()
             elements.append(try value(depth: depth + 1))
             skipSpace()
-            if take(UInt8(ascii: ",")) { continue }
-            guard take(UInt8(ascii: "]")) else { throw error("',' or ']' is missing") }
+            if try takeComma(before: UInt8(ascii: "]")) { continue }
+            guard take(UInt8(ascii: "]")) else { throw unexpected("',' or ']' is missing") }
             return .array(elements)
         }
     }
@@ -149,7 +160,7 @@ package struct JSONScanner {
         let leadingZero = position < bytes.count && bytes[position] == UInt8(ascii: "0")
         let whole = digits()
         guard whole > 0, !(leadingZero && whole > 1) else {
-            throw error("not a JSON value", at: start)
+            throw unexpected("not a JSON value", at: start)
         }
         if take(UInt8(ascii: ".")), digits() == 0 { throw error("digits are missing after '.'") }
         if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {

@@ -25,6 +25,7 @@ public struct Convert: Edit {
 
     /// The checkpoint in the other form.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try checkpoint.requireModel(allowsProjector: form == .gguf)
         if checkpoint.form == .safetensors, form != .safetensors {
             throw CheckpointError(
                 file: checkpoint.path, "has no configuration beside its tensors",
@@ -77,11 +78,7 @@ public struct Convert: Edit {
     /// The description of an architecture that names can be translated for.
     static func architecture(of checkpoint: Checkpoint) throws(CheckpointError) -> Architecture {
         guard let architecture = checkpoint.architecture else {
-            let name = checkpoint.architectureName.map { "'\($0)'" } ?? "of an unknown kind"
-            throw CheckpointError(
-                file: checkpoint.path,
-                "the architecture \(name) has no description, so its names cannot be translated",
-                hint: "described: " + Architecture.all.map(\.name).joined(separator: " "))
+            throw checkpoint.unknownArchitecture("so its tensors cannot be renamed")
         }
         return architecture
     }

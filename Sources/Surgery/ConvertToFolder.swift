@@ -61,7 +61,7 @@ struct ConvertToFolder {
         }
         throw CheckpointError(
             file: source.path, tensor: tensor.name, "has no HF name in the architecture '\(architecture.name)'",
-            hint: "names are listed in formats/architectures/\(architecture.name).json")
+            hint: "resect formats --json lists the names that it has")
     }
 
     private func keyValueHeads() throws(CheckpointError) -> Int {

@@ -74,7 +74,7 @@ struct ConvertToGGUF {
         }
         throw CheckpointError(
             file: source.path, tensor: tensor.name, "has no GGUF name in the architecture '\(architecture.name)'",
-            hint: "names are listed in formats/architectures/\(architecture.name).json")
+            hint: "resect formats --json lists the names that it has")
     }
 
     // MARK: metadata

@@ -87,7 +87,7 @@ extension Checkpoint {
             metadata[key] = value
         case .folder:
             guard config != nil else { throw wrong("cannot be set", hint: "the folder has no config.json") }
-            guard let value = try? JSON.parse(text) else {
+            guard let value = try? JSON.parse(text, allowsNonFinite: true) else {
                 throw wrong("cannot have the value '\(text)'", hint: EditMetadata.spelling(for: form))
             }
             config?[key] = value

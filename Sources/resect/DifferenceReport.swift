@@ -31,10 +31,10 @@ enum DifferenceReport {
         }
         let metadata = difference.metadata.map { $0.added.count + $0.removed.count + $0.changed.count } ?? 0
         Output.line(
-            "different: \(difference.removed.count) tensors removed, \(difference.added.count) added, "
+            "different: \(counted(difference.removed.count, "tensor")) removed, \(difference.added.count) added, "
                 + "\(difference.renamed.count) renamed, \(difference.retyped.count) retyped, "
                 + "\(difference.changed.count) changed; "
-                + (metadata == 1 ? "1 entry" : "\(metadata) entries") + " of metadata")
+                + counted(metadata, "entry", "entries") + " of metadata")
     }
 
     private static func row(_ item: CheckpointDifference.Changed) -> [String] {

@@ -41,7 +41,7 @@ struct WriteRun {
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
         let plan = try plan(checkpoint)
-        for text in checkpoint.notes { common.note(text) }
+        for text in notes(of: plan) { common.note(text) }
         if output.dryRun {
             describe(plan)
             return nil
@@ -61,11 +61,19 @@ struct WriteRun {
             Output.json(answer)
         } else {
             common.note(
-                "wrote \(name(of: plan)): \(written.layerCount) layers, \(written.tensors.count) tensors, "
+                "wrote \(name(of: plan)): \(counted(written.layerCount, "layer")), \(counted(written.tensors.count, "tensor")), "
                     + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
             )
         }
         return written
+    }
+
+    /// What the user has to see: the notes of the checkpoint, and what of the input's folder is not in the output's.
+    private func notes(of plan: OutputPlan) -> [String] {
+        let leftOut = plan.placement == .folder ? plan.checkpoint.leftOut : []
+        guard !leftOut.isEmpty else { return plan.checkpoint.notes }
+        let rest = leftOut.count > 8 ? " and \(leftOut.count - 8) more" : ""
+        return plan.checkpoint.notes + ["left out of the output: \(leftOut.prefix(8).joined(separator: ", "))\(rest)"]
     }
 
     private func checkStream() throws {
@@ -84,7 +92,7 @@ struct WriteRun {
         try checkStream()
         try CheckpointStream(threads: common.threadCount) { Output.send($0) }.write(plan)
         common.note(
-            "wrote \(plan.checkpoint.layerCount) layers, \(plan.checkpoint.tensors.count) tensors, "
+            "wrote \(counted(plan.checkpoint.layerCount, "layer")), \(counted(plan.checkpoint.tensors.count, "tensor")), "
                 + "\(plan.byteCount.byteText) to standard output")
     }
 
@@ -104,7 +112,7 @@ struct WriteRun {
         result["parameters"] = .int(plan.checkpoint.modelParameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)
         if plan.shardCount > 1 { result["shards"] = .int(plan.shardCount) }
-        let notes = plan.checkpoint.notes
+        let notes = notes(of: plan)
         if !notes.isEmpty { result["notes"] = .array(notes.map(JSON.string)) }
         result["seconds"] = seconds.map { .double(($0 * 1000).rounded() / 1000) }
         for (key, value) in extra { result[key] = value }
@@ -137,7 +145,7 @@ struct WriteRun {
         }
         table.print()
         Output.line(
-            "\(name(of: plan)): \(plan.byteCount.grouped) bytes in \(plan.files.count) files would be written, "
+            "\(name(of: plan)): \(plan.byteCount.grouped) bytes in \(counted(plan.files.count, "file")) would be written, "
                 + "\(plan.checkpoint.bitsPerWeight.fixed(2)) bits per weight")
     }
 }

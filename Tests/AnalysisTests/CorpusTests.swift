@@ -98,6 +98,6 @@ struct CorpusTests {
             "the folder holds no tokenizer.json", path: Fixture.path("evaluation.txt"), model: model)
         model.architecture = nil
         try CorpusTests.expectRefusal(
-            "has no description, so it cannot be run", path: Fixture.path("evaluation.txt"), model: model)
+            "so it cannot be run", path: Fixture.path("evaluation.txt"), model: model)
     }
 }

@@ -19,6 +19,14 @@ struct HostileArchiveTests {
         lie(name, message) { $0.files[0].name = bytes }
     }
 
+    /// A path in an archive of a folder.
+    private static func path(_ name: String, _ path: String, _ message: String) -> Hostile {
+        lie(name, message) {
+            $0.kind = 1
+            $0.files[0].name = Array(path.utf8)
+        }
+    }
+
     static let lies: [Hostile] = [
         lie("another version", "is an archive of version 2") { $0.version = 2 },
         lie("an unknown kind", "is of an unknown kind") { $0.kind = 3 },
@@ -87,6 +95,16 @@ struct HostileArchiveTests {
             $0.files = [file, file]
         },
         lie("two files as one", "holds 2 files") { $0.files.append(.init(name: [0x61], byteCount: 0, spans: [])) },
+        path("a path that leads up", "a/../b", "which is no file's name"),
+        path("a path with an empty part", "a//b", "which is no file's name"),
+        path("an absolute path", "/etc/passwd", "which is no file's name"),
+        path("a path that ends in a slash", "a/", "which is no file's name"),
+        path("a path too deep", "a/a/a/a/a/a/a/a/a", "which is no file's name"),
+        lie("a file that is a folder too", "'a' is a file and a folder") {
+            $0.kind = 1
+            $0.files = ["a", "a/b"].map { ArchiveBytes.File(name: Array($0.utf8), byteCount: 0, spans: []) }
+            $0.pieces = []
+        },
         name("a name that leads up", Array("..".utf8), "which is no file's name"),
         name("a name with a path", Array("../x".utf8), "which is no file's name"),
         name("an absolute name", Array("/etc/passwd".utf8), "which is no file's name"),
@@ -145,12 +163,20 @@ struct HostileArchiveTests {
         let model = folder.makeFolder("model")
         Files.write(model + "/config.json", Array("{}".utf8))
         Files.write(model + "/model.safetensors", HostileArchiveTests.contents)
-        for number in 0..<3 {
+        for number in 0..<2 {
             Files.write(model + "/\(number).txt", [])
             Files.truncate(model + "/\(number).txt", 40 << 20)
         }
         let path = folder("x.resect")
         try ArchivePacker(threads: 2).pack(try Checkpoint.open(model), to: path)
+        // A text is not needed.
+        #expect(try Checkpoint.open(path).leftOut == ["1.txt"])
+        let header = HostileArchiveTests.contents[8...].prefix { $0 != 0x01 }
+        let spaces = SafetensorsBytes(
+            header: String(decoding: header, as: UTF8.self) + String(repeating: " ", count: 80 << 20),
+            data: [1, 2, 3, 4])
+        Files.write(model + "/model.safetensors", spaces.bytes)
+        try ArchivePacker(replaces: true, threads: 2).pack(try Checkpoint.open(model), to: path)
         expectFailure(opening: path, "bytes beside its tensors, too many for an archive of")
         try ArchiveUnpacker(threads: 2).unpack(path, to: folder("back"))
         #expect(Files.names(folder("back")) == Files.names(model))

@@ -64,6 +64,16 @@ struct ManifestTests {
         #expect(try ManifestTests.read(manifest.text) == manifest)
     }
 
+    @Test("a manifest of more than 16 MiB is read")
+    func large() throws {
+        let names = (0..<60_000).map { "\($0)." + String(repeating: "long.", count: 45) }
+        let folder = TemporaryFolder()
+        let file = SafetensorsBytes(names.map { ($0, "U8", [0], []) })
+        let manifest = try Manifest(Checkpoint.open(folder.write("a.safetensors", file.bytes)), threads: 1)
+        #expect(manifest.text.utf8.count > 16 << 20)
+        #expect(try ManifestTests.read(manifest.text) == manifest)
+    }
+
     @Test("every way a manifest can lie is refused with its reason")
     func hostile() throws {
         ManifestTests.expectRefusal("is no manifest: 'format' is not") { $0.format = "" }

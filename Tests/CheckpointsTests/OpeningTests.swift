@@ -156,15 +156,11 @@ struct FolderTests {
     @Test("a shard that is missing, or not as the index says, is refused")
     func wrongShards() {
         var folder = FolderTests.folder(index: FolderTests.twoShardIndex, [FolderTests.twoShards[0]])
-        expectFailure(opening: folder.path, "s-2.safetensors: cannot open: no such file or directory")
+        expectFailure(opening: folder.path, "1 of the 2 files that it names is not in the folder: s-2.safetensors")
         folder = FolderTests.folder(
             index: FolderTests.twoShardIndex,
             [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.2.w"))])
         expectFailure(opening: folder.path, "tensor 'h.1.w' is not in s-2.safetensors as the index says")
-        folder = FolderTests.folder(
-            index: FolderTests.twoShardIndex,
-            [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.1.w", "h.0.w"))])
-        expectFailure(opening: folder.path, "tensor 'h.0.w' is in two of the folder's files")
         folder = FolderTests.folder(index: #"{"h.0.w":"pipe.safetensors"}"#, [])
         Files.fifo(folder("pipe.safetensors"))
         expectFailure(opening: folder.path, "pipe.safetensors: is not a regular file")
@@ -256,6 +252,7 @@ struct FolderLinkTests {
     func outside(name: String) {
         let (cache, snapshot) = FolderLinkTests.cache()
         cache.write("elsewhere", name.hasSuffix(".safetensors") ? FolderLinkTests.weights : Array("{}".utf8))
+        if name.contains("index") || name == "shard.safetensors" { Files.remove(snapshot + "/model.safetensors") }
         if name == "shard.safetensors" {
             Files.write(
                 snapshot + "/model.safetensors.index.json", Array(#"{"weight_map":{"h.0.w":"shard.safetensors"}}"#.utf8)

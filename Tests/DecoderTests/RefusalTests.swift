@@ -21,8 +21,7 @@ struct RefusalTests {
 
     @Test("an architecture without a description")
     func undescribed() throws {
-        try RefusalTests.expectRefusal("the architecture 'MistralForCausalLM' has no description, so it cannot be run")
-        {
+        try RefusalTests.expectRefusal("the class 'MistralForCausalLM' is not a causal") {
             $0.architecture = nil
         }
         try RefusalTests.expectRefusal("has no configuration beside its tensors") {

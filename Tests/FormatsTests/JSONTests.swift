@@ -71,6 +71,44 @@ struct JSONTests {
         }
     }
 
+    @Test(
+        "what other readers accept is called by its name",
+        arguments: [
+            ("\u{FEFF}{}", "begins with a byte order mark"), ("{\"a\":1,}", "a comma stands before '}'"),
+            ("[1, ]", "a comma stands before ']'"), ("{ // a\n}", "a comment"), ("[1 /* a */]", "a comment"),
+            ("/* a */ {}", "a comment"), ("{} // a", "a comment"), ("{\"a\" /**/: 1}", "a comment"),
+            ("[/]", "not a JSON value"), ("NaN", "NaN is not a JSON number"),
+            ("[-Infinity]", "-Infinity is not a JSON number"), ("{\"a\":Infinity}", "Infinity is not a JSON number"),
+        ])
+    func dialects(text: String, problem: String) {
+        let error = #expect(throws: JSONError.self) { try JSON.parse(text) }
+        #expect(error?.problem.hasPrefix(problem) == true, "\(error?.problem ?? "")")
+    }
+
+    @Test(
+        "UTF-16 and UTF-32 are called so",
+        arguments: [
+            [0xFF, 0xFE, 0x7B, 0, 0x7D, 0], [0xFE, 0xFF, 0, 0x7B, 0, 0x7D], [0x7B, 0, 0x7D, 0], [0, 0x7B, 0, 0x7D],
+            [0, 0, 0, 0x7B],
+        ] as [[UInt8]])
+    func encodings(bytes: [UInt8]) {
+        let error = #expect(throws: JSONError.self) { try bytes.withUnsafeBytes { try JSON.parse($0) } }
+        #expect(error?.problem.contains("UTF-16") == true)
+    }
+
+    @Test("Infinity and NaN keep their text where Python has written them")
+    func nonFinite() throws {
+        let text = #"{"a":[0.0,Infinity],"b":-Infinity,"c":NaN,"d":"NaN"}"#
+        let value = try JSON.parse(text, allowsNonFinite: true)
+        #expect(value.compact == text)
+        #expect(value["a"]?.array?.last?.double == .infinity && value["b"]?.double == -.infinity)
+        #expect(value["c"]?.double?.isNaN == true && value["c"]?.int == nil)
+        #expect(value.standard.compact == #"{"a":[0.0,"Infinity"],"b":"-Infinity","c":"NaN","d":"NaN"}"#)
+        for wrong in ["Infinit", "-", "-NaN", "+Infinity", "nan", "Infinity1", "--Infinity"] {
+            #expect(throws: JSONError.self, "\(wrong)") { try JSON.parse(wrong, allowsNonFinite: true) }
+        }
+    }
+
     @Test("a key that stands twice is refused, wherever the object is")
     func duplicates() {
         let error = #expect(throws: JSONError.self) { try JSON.parse(#"[{"a":1,"b":2,"\u0061":3}]"#) }

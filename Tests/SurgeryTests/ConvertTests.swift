@@ -139,7 +139,7 @@ struct ConvertTests {
                 }
             }
         }
-        expectRefusal("the architecture 'Other' has no description") {
+        expectRefusal("the class 'Other' is not a causal language model that resect knows, so its tensors") {
             try ConvertTests.plan(.gguf) {
                 $0.architecture = nil
                 $0.config?["architectures"] = .array([.string("Other")])

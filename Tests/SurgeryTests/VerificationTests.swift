@@ -57,7 +57,7 @@ struct VerificationTests {
         #expect(try Verification(model, against: manifest, threads: 2).untranslated == nil)
         model.architecture = nil
         let result = try Verification(model, against: manifest, threads: 2)
-        #expect(result.untranslated?.problem.contains("has no description") == true)
+        #expect(result.untranslated?.problem.contains("so its tensors cannot be renamed") == true)
         #expect(result.sameBytes == 0)
     }
 
@@ -150,7 +150,7 @@ struct VerificationTests {
     @Test("containers whose names nobody can translate are refused")
     func undescribed() throws {
         let gguf = try Models.gguf("unheard", layers: 2)
-        expectRefusal("has no description") {
+        expectRefusal("is unknown to resect") {
             _ = try Verification(gguf, against: Models.fixture(), threads: 1)
             return gguf
         }

@@ -28,6 +28,9 @@ int resect_data_extent(int descriptor, int64_t offset, int64_t *start, int64_t *
 // Opens a file for reading and writing that has no name and is gone when it is closed; -1 with errno.
 int resect_open_unnamed(const char *folder);
 
+// How many files the process may have open at once; -1 when the system does not say.
+int64_t resect_open_file_limit(void);
+
 // Exchanges two paths at once. Returns 0 or an errno value; ENOSYS or EINVAL where it cannot be done.
 int resect_exchange(const char *a, const char *b);
 

@@ -106,11 +106,16 @@ final class Archive: Sendable {
         }
     }
 
+    /// How many more bytes may stay in memory: a file of this size justifies no more.
+    var memoryAllowance: Int { memoryLimit - inMemory.withLock { $0 } }
+
+    private var memoryLimit: Int { ArchiveFormat.memoryAllowance + file.byteCount }  // fits: 64 MiB and a file's size
+
     /// Counts bytes that are unpacked to stay in memory.
     ///
     /// - Throws: when they are more than a file of this size justifies.
     func reserve(_ byteCount: Int, for name: String) throws(CheckpointError) {
-        let limit = ArchiveFormat.memoryAllowance + file.byteCount
+        let limit = memoryLimit
         let fits = inMemory.withLock { sum in
             guard byteCount <= limit - sum else { return false }
             sum += byteCount

@@ -77,6 +77,13 @@ struct ArchiveCursor {
         return name
     }
 
+    /// The path of a file in a folder.
+    mutating func relativePath(_ what: String) throws(CheckpointError) -> String {
+        let name = try string(what)
+        guard ArchiveFormat.isRelativePath(name) else { throw error("\(what) is '\(name)', which is no file's name") }
+        return name
+    }
+
     /// What the blocks of a tensor are made of.
     mutating func layout() throws(CheckpointError) -> PlaneLayout {
         let what = "the fields of a layout"

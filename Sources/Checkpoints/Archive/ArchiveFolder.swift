@@ -9,13 +9,21 @@ struct ArchiveFolder: FileFolder {
         path = archive.index.kind == .folder ? place + "/" + archive.index.name : place
     }
 
-    func names() throws(CheckpointError) -> [String] {
-        archive.index.files.map(\.name).filter { !$0.hasPrefix(".") }.sorted {
-            $0.utf8.lexicographicallyPrecedes($1.utf8)
+    func names(in subfolder: String) throws(CheckpointError) -> [String] {
+        let start = subfolder.isEmpty ? "" : subfolder + "/"
+        let found = archive.index.files.lazy.filter { $0.name.hasPrefix(start) }.map { file in
+            String(file.name.dropFirst(start.count).prefix { $0 != "/" })
         }
+        return Set(found.filter { !$0.hasPrefix(".") }).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     func isFile(_ name: String) -> Bool { file(name) != nil }
+
+    func isFolder(_ name: String) -> Bool { archive.index.files.contains { $0.name.hasPrefix(name + "/") } }
+
+    func byteCount(of name: String) throws(CheckpointError) -> Int { try found(name).byteCount }
+
+    var memoryAllowance: Int { archive.memoryAllowance }
 
     func image(_ name: String) throws(CheckpointError) -> any FileImage {
         try ArchiveMember(try found(name), of: archive, path: path + "/" + name)

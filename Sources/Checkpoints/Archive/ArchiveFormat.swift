@@ -20,7 +20,7 @@ internal import Formats
 //                               varint 2 * stored bytes + (1 if it is a zstd frame, 0 if it is stored as it is)
 //
 // The spans of a file cover it. Layout 0 is bytes that are no tensor's: headers, gaps, companions; layout n + 1 is the nth of
-// the list. The use of the base is 0 for none, 2n + 1 when the span is its tensor n, 2n + 2 when what is stored is the
+// the list. A file of a sub-folder has its path in the folder for a name. The use of the base is 0 for none, 2n + 1 when the span is its tensor n, 2n + 2 when what is stored is the
 // exclusive or with it. A span that is a tensor of the base has no pieces.
 //
 // A piece is as many whole blocks of a span as 1 MiB holds. A layout says what a block is made of: fields of elements of 1, 2,
@@ -38,6 +38,8 @@ enum ArchiveFormat {
     /// What is unpacked into memory, headers and small files, may exceed the archive's size by this much.
     static let memoryAllowance = 64 << 20
     static let maximumNameBytes = 255
+    /// How many names a path in a folder is made of.
+    static let maximumDepth = 8
     /// Caps that no model comes near; what is parsed then takes no more memory than the file justifies.
     static let maximumSpans = 1 << 19
     static let maximumFiles = 1 << 16
@@ -47,6 +49,12 @@ enum ArchiveFormat {
 
     /// The first bytes of an archive.
     static var head: [UInt8] { magic + littleEndianBytes(version) + [0, 0, 0, 0] }
+
+    /// Whether a name can be that of a file in a folder or its sub-folders, `1_Pooling/config.json`, and of nothing outside.
+    static func isRelativePath(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count <= maximumDepth && parts.allSatisfy { isFileName(String($0)) }
+    }
 
     /// Whether a name can be that of a file in a folder, and of nothing outside it.
     static func isFileName(_ name: String) -> Bool {

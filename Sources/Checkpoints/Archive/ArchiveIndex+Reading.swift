@@ -81,7 +81,8 @@ extension ArchiveIndex {
         var names: Set<ExactString> = []
         var (pieces, planes, total) = (0, 0, 0)
         for _ in 0..<count {
-            let name = try cursor.fileName("the name of a file")
+            let name =
+                try kind == .folder ? cursor.relativePath("the name of a file") : cursor.fileName("the name of a file")
             guard names.insert(ExactString(name)).inserted else {
                 throw cursor.error("the file '\(name)' stands twice")
             }
@@ -116,6 +117,9 @@ extension ArchiveIndex {
                     "the spans of '\(name)' have \(offset.grouped) bytes; the file has \(byteCount.grouped)")
             }
             files.append(File(name: name, byteCount: byteCount, spans: first..<spans.count))
+        }
+        for folder in files.map(\.name).subfolders where names.contains(ExactString(folder)) {
+            throw cursor.error("'\(folder)' is a file and a folder")
         }
         return pieces
     }

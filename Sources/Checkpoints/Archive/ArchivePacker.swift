@@ -15,7 +15,7 @@ public struct ArchivePacker: Sendable {
         public var same: Int
         /// How many tensors are stored as what differs from one of the base.
         public var differences: Int
-        /// What lies in the folder and is no regular file, by name: it is not in the archive.
+        /// What lies in the folder and is not in the archive, by name: links that leave it, sub-folders with other weights.
         public var leftOut: [String]
     }
 

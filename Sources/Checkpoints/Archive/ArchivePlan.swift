@@ -13,7 +13,7 @@ struct ArchivePlan: Sendable {
     var places: [Place] = []
     /// The tensors of the base that the index names, by their places in that checkpoint.
     var baseTensors: [Int] = []
-    /// What lies in the folder and is no regular file, by name.
+    /// What lies in the folder and does not go along, by name.
     private(set) var leftOut: [String] = []
     private var layoutNumbers: [PlaneLayout: Int] = [:]
 
@@ -23,31 +23,43 @@ struct ArchivePlan: Sendable {
         if checkpoint.form != .folder { kind = checkpoint.sources.count > 1 ? .shards : .file }
         let name = checkpoint.path.lastPathComponent
         index = ArchiveIndex(kind: kind, name: ArchiveFormat.isFileName(name) ? name : "model", layouts: [])
-        for file in try files(of: checkpoint) {
-            guard ArchiveFormat.isFileName(file.name) else {
+        for (name, file) in try files(of: checkpoint) {
+            guard ArchiveFormat.isRelativePath(name) else {
                 throw CheckpointError(file: file.path, "has a name that an archive cannot hold")
             }
-            add(file, tensors: try ArchivePlan.tensors(of: file, in: checkpoint))
+            add(file, named: name, tensors: try ArchivePlan.tensors(of: file, in: checkpoint))
         }
     }
 
-    /// Every regular file of a folder, or the files of the checkpoint.
-    private mutating func files(of checkpoint: Checkpoint) throws(CheckpointError) -> [MappedFile] {
-        guard checkpoint.form == .folder else { return checkpoint.sources }
-        var files: [MappedFile] = []
+    /// Every regular file of a folder and what travels of its sub-folders, or the files of the checkpoint; each with its name.
+    private mutating func files(
+        of checkpoint: Checkpoint
+    ) throws(CheckpointError) -> [(name: String, file: MappedFile)] {
+        guard checkpoint.form == .folder else { return checkpoint.sources.map { ($0.name, $0) } }
+        var files: [(name: String, file: MappedFile)] = []
+        var names: [String] = []
         for name in try FileSystem.names(in: checkpoint.path, hidden: true) {
-            let path = checkpoint.path + "/" + name
-            guard FileSystem.isRegularFile(path) else {
+            let inner = checkpoint.companions.map(\.name).filter { $0.hasPrefix(name + "/") }
+            if FileSystem.isRegularFile(checkpoint.path + "/" + name), isInside(name, checkpoint) {
+                names.append(name)
+            } else if inner.isEmpty {
                 leftOut.append(name)
-                continue
-            }
-            if let source = checkpoint.sources.first(where: { $0.path == path }) {
-                files.append(source)
             } else {
-                files.append(try MappedFile(path: path))
+                names += inner
+                leftOut += checkpoint.leftOut.filter { $0.hasPrefix(name + "/") }
             }
         }
+        for name in names {
+            let path = checkpoint.path + "/" + name
+            let source = checkpoint.sources.first { $0.path == path }
+            if let source { files.append((name, source)) } else { files.append((name, try MappedFile(path: path))) }
+        }
         return files
+    }
+
+    /// Whether a file really lies in the folder, and is no link to one elsewhere.
+    private func isInside(_ name: String, _ checkpoint: Checkpoint) -> Bool {
+        (try? FolderFile.path(name, in: checkpoint.path)) != nil
     }
 
     /// The ranges of a file that are tensors, in order, without those that overlap an earlier one.
@@ -80,7 +92,9 @@ struct ArchivePlan: Sendable {
         }
     }
 
-    private mutating func add(_ file: MappedFile, tensors: [(range: MappedRange, dtype: DType, place: Int?)]) {
+    private mutating func add(
+        _ file: MappedFile, named name: String, tensors: [(range: MappedRange, dtype: DType, place: Int?)]
+    ) {
         let first = index.spans.count
         var end = 0
         for (range, dtype, place) in tensors {
@@ -90,7 +104,7 @@ struct ArchivePlan: Sendable {
         }
         addGap(file, end..<file.byteCount)
         index.files.append(
-            ArchiveIndex.File(name: file.name, byteCount: file.byteCount, spans: first..<index.spans.count))
+            ArchiveIndex.File(name: name, byteCount: file.byteCount, spans: first..<index.spans.count))
     }
 
     private mutating func addGap(_ file: MappedFile, _ gap: Range<Int>) {

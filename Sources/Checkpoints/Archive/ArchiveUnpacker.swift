@@ -81,10 +81,7 @@ public struct ArchiveUnpacker: Sendable {
             case .other: throw CheckpointError(file: path, "is a device or a pipe, not a folder")
             case .folder:
                 guard replaces else { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
-                let names = try FileSystem.names(in: path, hidden: true)
-                let isCheckpoint = names.contains { $0 == "config.json" || $0.hasSuffix(".safetensors") }
-                guard names.isEmpty || isCheckpoint, names.allSatisfy({ FileSystem.isRegularFile(path + "/" + $0) })
-                else { throw CheckpointError(file: path, "is a folder that holds other things than a checkpoint") }
+                try ReplacedFolder.check(path)
             }
         }
         let needed = archive.index.byteCount
@@ -98,6 +95,8 @@ public struct ArchiveUnpacker: Sendable {
     private func restore(_ archive: Archive, to path: String) throws(CheckpointError) {
         let index = archive.index
         let output = try TemporaryOutput(for: path, folder: index.kind != .file)
+        let folders = index.kind == .folder ? index.files.map(\.name).subfolders : []
+        try output.makeFolders(folders)
         let done = ByteCounter(total: index.byteCount, report: progress)
         let buffers = Pool { PieceWorkspace() }
         for file in index.files {
@@ -123,6 +122,7 @@ public struct ArchiveUnpacker: Sendable {
             }
             try writer.sync()
         }
+        for folder in folders { FileSystem.syncFolder(output.path + "/" + folder) }
         try output.finish()
     }
 

@@ -18,6 +18,7 @@ extension GGUF {
         if let count = contents.metadata["split.count"]?.int, count > 1 {
             try join(&checkpoint, shards: count, opened: file, in: folder)
         }
+        checkpoint.content = Checkpoint.Content(checkpoint.metadata)
         checkpoint.architecture = checkpoint.metadata.architecture.flatMap(Architecture.named(gguf:))
         return checkpoint
     }

@@ -15,14 +15,16 @@ internal import Formats
 extension Manifest {
     private static let format = "resect-manifest"
     private static let version = 1
-    /// A hundred thousand tensors; text that is no manifest should not be parsed for long.
-    private static let maximumByteCount = 16 << 20
+    /// A text that is no manifest should not be parsed for long: beyond this, it has to begin as `text` does.
+    private static let maximumForeignByteCount = 16 << 20
+    /// Six million tensors.
+    private static let maximumByteCount = 1 << 30
+    private static let opening = "{\n\"format\": \"\(format)\", \"version\": \(version),\n"
 
     /// The text of the file.
     public var text: String {
         func quoted(_ text: String) -> String { JSON.string(text).compact }
-        var lines = ["{"]
-        lines.append("\"format\": \"\(Manifest.format)\", \"version\": \(Manifest.version),")
+        var lines: [String] = []
         lines.append("\"algorithm\": \"\(algorithm.rawValue)\",\n\"total\": \"\(total)\",\n\"tensors\": [")
         for (place, entry) in entries.enumerated() {
             let shape = entry.shape.map(String.init).joined(separator: ", ")
@@ -31,7 +33,13 @@ extension Manifest {
                     + "\"byteCount\": \(entry.byteCount), \"hash\": \"\(entry.digest)\"}"
                     + (place + 1 < entries.count ? "," : ""))
         }
-        return (lines + ["]", "}"]).joined(separator: "\n") + "\n"
+        return Manifest.opening + (lines + ["]", "}"]).joined(separator: "\n") + "\n"
+    }
+
+    private static func contents(_ path: String) throws(CheckpointError) -> [UInt8] {
+        let file = try MappedFile(path: path)
+        let isOurs = withExtendedLifetime(file) { file.bytes.starts(with: opening.utf8) }
+        return try FileSystem.contents(of: path, limit: isOurs ? maximumByteCount : maximumForeignByteCount)
     }
 
     /// Whether a path leads to a text that may be a manifest, and not to a checkpoint.
@@ -52,8 +60,7 @@ extension Manifest {
     /// - Throws: when anything in it is missing, unknown, or does not fit the rest.
     public init(path: String) throws(CheckpointError) {
         func wrong(_ problem: String) -> CheckpointError { CheckpointError(file: path, problem) }
-        let object = try FileSystem.json(
-            try FileSystem.contents(of: path, limit: Manifest.maximumByteCount), path: path)
+        let object = try FileSystem.json(try Manifest.contents(path), path: path, allowsNonFinite: false)
         guard object["format"]?.string == Manifest.format else {
             throw CheckpointError(
                 file: path, "is no manifest: 'format' is not '\(Manifest.format)'",

@@ -61,6 +61,7 @@ package enum PyTorch {
             path: file.path, form: .safetensors, tensors: tensors, config: nil, metadata: GGUFMetadata(),
             headerMetadata: headerMetadata, companions: [], architecture: nil, sources: [file])
         checkpoint.isPyTorch = true
+        checkpoint.content = Checkpoint.Content(tensors)
         return checkpoint
     }
 

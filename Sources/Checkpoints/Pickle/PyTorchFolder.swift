@@ -3,31 +3,9 @@ internal import Formats
 /// HF folders whose weights are PyTorch files: read when there is no safetensors file, as transformers does.
 enum PyTorchFolder {
     static let indexName = "pytorch_model.bin.index.json"
-    private static let wholeName = "pytorch_model.bin"
-    /// What a training run leaves beside the weights.
-    private static let otherNames = ["training_args", "optimizer", "scheduler", "scaler", "rng_state"]
 
     /// Whether a weight file of a folder is a PyTorch file by its name.
     static func holds(_ name: String) -> Bool { PyTorch.endings.contains(where: name.hasSuffix) }
-
-    /// The index to go by; `nil` when there is one file.
-    static func index(in names: [String]) -> String? {
-        let isWhole = names.contains(wholeName) || names.contains { $0.hasSuffix(".safetensors") }
-        return !isWhole && names.contains(indexName) ? indexName : nil
-    }
-
-    /// The name of the one weight file of a folder without an index and without safetensors.
-    static func shards(in path: String, names: [String]) throws(CheckpointError) -> [String] {
-        if names.contains(wholeName) { return [wholeName] }
-        let files = names.filter { name in holds(name) && !otherNames.contains(where: name.hasPrefix) }
-        if files.count == 1 { return files }
-        throw CheckpointError(
-            file: path,
-            files.isEmpty
-                ? "the folder holds no safetensors file"
-                : "the folder holds \(files.count) PyTorch files and no \(indexName)",
-            hint: files.isEmpty ? nil : "name one of the files, or add the index")
-    }
 
     /// The tensors of a file of a folder.
     static func read(_ image: any FileImage) throws(CheckpointError) -> Safetensors.Contents {

@@ -34,6 +34,19 @@ package enum FileSystem {
     /// Whether a path leads to a regular file.
     package static func isRegularFile(_ path: String) -> Bool { kind(of: path) == .file }
 
+    /// Whether a path is that of a folder, and not of a link to one.
+    static func isOwnFolder(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The size of the file that a path leads to.
+    static func byteCount(of path: String) throws(CheckpointError) -> Int {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
+        return Int(status.st_size)
+    }
+
     /// The names in a folder, sorted by bytes, without the hidden ones unless they are asked for.
     package static func names(in path: String, hidden: Bool = false) throws(CheckpointError) -> [String] {
         guard let folder = opendir(path) else { throw .system("cannot list", file: path, errno) }
@@ -49,6 +62,25 @@ package enum FileSystem {
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
+    /// Removes everything in an open folder, which is closed. Links are removed, not followed.
+    static func empty(_ descriptor: Int32) {
+        guard let folder = fdopendir(descriptor) else {
+            close(descriptor)
+            return
+        }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+            }
+            if name == "." || name == ".." || unlinkat(descriptor, name, 0) == 0 { continue }
+            let inner = openat(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard inner >= 0 else { continue }
+            empty(inner)
+            unlinkat(descriptor, name, Int32(AT_REMOVEDIR))
+        }
+    }
+
     /// The whole of a small file.
     package static func contents(of path: String, limit: Int) throws(CheckpointError) -> [UInt8] {
         let file = try MappedFile(path: path)
@@ -61,12 +93,14 @@ package enum FileSystem {
     }
 
     /// A JSON object in a file's bytes.
+    ///
+    /// - Parameter allowsNonFinite: whether `Infinity` and `NaN` are numbers, as in the files that Python writes.
     package static func json(
-        _ contents: [UInt8], path: String
+        _ contents: [UInt8], path: String, allowsNonFinite: Bool = true
     ) throws(CheckpointError) -> JSONObject {
         let value: Result<JSON, JSONError> = contents.withUnsafeBytes { bytes in
             do throws(JSONError) {
-                return .success(try JSON.parse(bytes))
+                return .success(try JSON.parse(bytes, allowsNonFinite: allowsNonFinite))
             } catch {
                 return .failure(error)
             }

@@ -9,7 +9,7 @@ internal import CStorage
 final class FileWriter: Sendable {
     /// The file's later name, for messages.
     private let name: String
-    private let descriptor: Int32
+    private let descriptor: PooledDescriptor
     private let syncs: Bool
 
     /// Opens a file of a known size, which is a hole at first.
@@ -22,20 +22,31 @@ final class FileWriter: Sendable {
     init(path: String, named name: String, byteCount: Int, syncs: Bool = true) throws(CheckpointError) {
         self.name = name
         self.syncs = syncs
-        descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw .system("cannot open for writing", file: name, errno) }
+        let opened = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        guard opened >= 0 else { throw .system("cannot open for writing", file: name, errno) }
         var status = stat()
+        let isKnown = fstat(opened, &status) == 0
+        descriptor = PooledDescriptor(
+            opened, path: path, flags: O_RDWR | O_NOFOLLOW, identity: FileIdentity(status))
         // What a killed run has left is gone on with; a second name of it could be that of an input.
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
+        guard isKnown, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
             throw CheckpointError(file: path, "is no file of an earlier run", hint: "remove it")
         }
-        guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
-            if errno == EFBIG { throw noSpace(byteCount, "files here cannot be that large") }
-            throw .system("cannot set the size", file: name, errno)
+        try use { (descriptor) throws(CheckpointError) in
+            guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+                if errno == EFBIG { throw noSpace(byteCount, "files here cannot be that large") }
+                throw .system("cannot set the size", file: name, errno)
+            }
         }
     }
 
-    deinit { close(descriptor) }
+    /// Calls `body` with the open file.
+    private func use<Result>(_ body: (Int32) throws(CheckpointError) -> Result) throws(CheckpointError) -> Result {
+        guard let result = try descriptor.with(body) else {
+            throw CheckpointError(file: name, "was moved or removed while it was written")
+        }
+        return result
+    }
 
     private func noSpace(_ byteCount: Int, _ why: String) -> CheckpointError {
         CheckpointError(
@@ -47,24 +58,28 @@ final class FileWriter: Sendable {
     ///
     /// A file system without reservations is no error; a full disk shows later there.
     func reserve(_ range: Range<Int>) throws(CheckpointError) {
-        switch resect_reserve(descriptor, Int64(range.lowerBound), Int64(range.count)) {
-        case ENOSPC, EDQUOT:
-            let free = FileSystem.freeByteCount(of: descriptor).map { "the disk has \($0.grouped) free" }
-            throw noSpace(range.count, free ?? "the disk is full")
-        case EFBIG: throw noSpace(range.upperBound, "files here cannot be that large")
-        default: return
+        try use { (descriptor) throws(CheckpointError) in
+            switch resect_reserve(descriptor, Int64(range.lowerBound), Int64(range.count)) {
+            case ENOSPC, EDQUOT:
+                let free = FileSystem.freeByteCount(of: descriptor).map { "the disk has \($0.grouped) free" }
+                throw noSpace(range.count, free ?? "the disk is full")
+            case EFBIG: throw noSpace(range.upperBound, "files here cannot be that large")
+            default: return
+            }
         }
     }
 
     /// Writes all bytes at an offset.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(
-                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system("cannot write", file: name, errno) }
-            done += count
+        try use { (descriptor) throws(CheckpointError) in
+            var done = 0
+            while done < bytes.count {
+                let count = pwrite(
+                    descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw .system("cannot write", file: name, errno) }
+                done += count
+            }
         }
     }
 
@@ -84,9 +99,13 @@ final class FileWriter: Sendable {
         let head = (block - range.byteOffset % block) % block
         let count = (range.byteCount - head) / block * block
         guard (offset + head) % block == 0, count >= FileWriter.leastSharedByteCount else { return 0..<0 }
-        let code = resect_share(
-            range.file.descriptor, Int64(range.byteOffset + head), descriptor, Int64(offset + head), Int64(count))
-        return code == 0 ? head..<head + count : 0..<0
+        let code = try? use { (descriptor) throws(CheckpointError) in
+            try range.file.descriptor.with { source in
+                resect_share(
+                    source, Int64(range.byteOffset + head), descriptor, Int64(offset + head), Int64(count))
+            }
+        }
+        return (code ?? nil) == 0 ? head..<head + count : 0..<0
     }
 
     /// What offsets of shared blocks have to be multiples of, on XFS and btrfs as they are usually made.
@@ -98,17 +117,30 @@ final class FileWriter: Sendable {
     func copy(_ range: MappedRange, at offset: Int) throws(CheckpointError) {
         for part in range.dataParts {
             try copyData(range, part, at: offset)
-            if syncs { resect_start_writing(descriptor, Int64(offset + part.lowerBound), Int64(part.count)) }
+            startWriting(offset + part.lowerBound..<offset + part.upperBound)
         }
     }
 
     private func copyData(_ range: MappedRange, _ part: Range<Int>, at offset: Int) throws(CheckpointError) {
+        let done = try use { (descriptor) throws(CheckpointError) in
+            try range.file.descriptor.with { (source) throws(CheckpointError) in
+                try copyInKernel(range, part, from: source, to: descriptor, at: offset)
+            }
+        }
+        // Another file system, or one that cannot copy.
+        try copyThroughMemory(range, (done ?? part.lowerBound)..<part.upperBound, at: offset)
+    }
+
+    /// Copies as much as the kernel can, and says where it stopped.
+    private func copyInKernel(
+        _ range: MappedRange, _ part: Range<Int>, from source: Int32, to descriptor: Int32, at offset: Int
+    ) throws(CheckpointError) -> Int {
         var done = part.lowerBound
         while done < part.upperBound {
             let count = Int(
                 resect_copy_file_range(
-                    range.file.descriptor, Int64(range.byteOffset + done), descriptor,
-                    Int64(offset + done), Int64(part.upperBound - done)))
+                    source, Int64(range.byteOffset + done), descriptor, Int64(offset + done),
+                    Int64(part.upperBound - done)))
             if count > 0 {
                 done += count
                 continue
@@ -117,18 +149,17 @@ final class FileWriter: Sendable {
             switch errno {
             case EINTR: continue
             case ENOSPC, EDQUOT, EFBIG, EIO: throw .system("cannot write", file: name, errno)
-            default:
-                // Another file system, or one that cannot copy.
-                try copyThroughMemory(range, done..<part.upperBound, at: offset)
-                return
+            default: return done
             }
         }
+        return done
     }
 
     /// Reads and writes piece by piece.
     private func copyThroughMemory(
         _ range: MappedRange, _ part: Range<Int>, at offset: Int
     ) throws(CheckpointError) {
+        if part.isEmpty { return }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
         var done = part.lowerBound
@@ -142,12 +173,16 @@ final class FileWriter: Sendable {
 
     /// Has the system begin to put a range that was written on the disk, so that less is left to wait for.
     func startWriting(_ range: Range<Int>) {
-        if syncs { resect_start_writing(descriptor, Int64(range.lowerBound), Int64(range.count)) }
+        guard syncs else { return }
+        // A hint, so that a failure is none.
+        _ = try? descriptor.with { resect_start_writing($0, Int64(range.lowerBound), Int64(range.count)) }
     }
 
     /// Waits until the bytes are on the disk.
     func sync() throws(CheckpointError) {
-        guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: name, errno) }
+        try use { (descriptor) throws(CheckpointError) in
+            guard fsync(descriptor) == 0 else { throw .system("cannot sync", file: name, errno) }
+        }
     }
 }
 
@@ -155,12 +190,17 @@ extension MappedRange {
     /// The parts of the range, counted from its start, that are no holes of the file.
     var dataParts: [Range<Int>] {
         guard file.allocatedByteCount < file.byteCount else { return [0..<byteCount] }
+        let parts = try? file.descriptor.with { dataParts(descriptor: $0) }
+        return (parts ?? nil) ?? [0..<byteCount]
+    }
+
+    private func dataParts(descriptor: Int32) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         var place = byteOffset
         let end = byteOffset + byteCount
         while place < end {
             var (from, to) = (Int64(0), Int64(0))
-            switch resect_data_extent(file.descriptor, Int64(place), &from, &to) {
+            switch resect_data_extent(descriptor, Int64(place), &from, &to) {
             case 0: break
             case ENXIO: return parts
             default: return parts + [place - byteOffset..<byteCount]

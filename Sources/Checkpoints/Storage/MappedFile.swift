@@ -15,7 +15,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// The bytes that the file takes on its disk: fewer than its size when it has holes.
     let allocatedByteCount: Int
     /// The open file, for reads that do not go through the map.
-    package let descriptor: Int32
+    let descriptor: PooledDescriptor
     private nonisolated(unsafe) let base: UnsafeRawPointer?
     private let source: Source
 
@@ -25,11 +25,13 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     public convenience init(path: String) throws(CheckpointError) {
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("cannot open", file: path, errno) }
-        try self.init(descriptor: descriptor, path: path)
+        try self.init(descriptor: descriptor, path: path, isUnnamed: false)
     }
 
-    /// Maps an open file, which is closed with the map, also when this fails.
-    init(descriptor: Int32, path: String) throws(CheckpointError) {
+    /// Maps an open file, which is closed with the map or before, also when this fails.
+    ///
+    /// - Parameter isUnnamed: whether the path does not lead to it.
+    init(descriptor: Int32, path: String, isUnnamed: Bool) throws(CheckpointError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             let code = errno
@@ -56,16 +58,16 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         self.byteCount = byteCount
         self.identity = FileIdentity(status)
         self.allocatedByteCount = Int(status.st_blocks) * 512  // fits: no disk is larger
-        self.descriptor = descriptor
+        self.descriptor = PooledDescriptor(
+            descriptor, path: path, flags: O_RDONLY | O_NONBLOCK, identity: identity, isUnnamed: isUnnamed)
         self.base = base
-        source = Source(path: path, descriptor: descriptor, status: status, base: base)
+        source = Source(path: path, descriptor: self.descriptor, status: status, base: base)
         Sources.add(source)
     }
 
     deinit {
         Sources.remove(source)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
-        close(descriptor)
     }
 
     /// The last component of the path.
@@ -138,15 +140,21 @@ extension MappedRange {
     ///
     /// - Returns: how many bytes were read, at least one.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) -> Int {
-        while true {
-            let count = pread(
-                file.descriptor, buffer.baseAddress, min(buffer.count, byteCount - offset),
-                off_t(byteOffset + offset))  // fits: a place in the file
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }
-            if count == 0 { throw file.shortened }
-            return count
+        let wanted = min(buffer.count, byteCount - offset)
+        let count = try file.descriptor.with { (descriptor) throws(CheckpointError) in
+            while true {
+                let place = off_t(byteOffset + offset)  // fits: a place in the file
+                let count = pread(descriptor, buffer.baseAddress, wanted, place)
+                if count < 0, errno == EINTR { continue }
+                guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }
+                if count == 0 { throw file.shortened }
+                return count
+            }
         }
+        if let count { return count }
+        // Another file has its name now. What was mapped is still there.
+        buffer.copyMemory(from: bytes(offset, wanted))
+        return wanted
     }
 }
 

@@ -12,21 +12,21 @@ internal import Synchronization
 /// Whatever looked at a file that changed meanwhile may have seen old and new bytes, or zeros: no answer of it holds.
 package enum Sources {
     private struct State {
-        var open: [Int32: Source] = [:]
+        var open: [ObjectIdentifier: Source] = [:]
         var problem: CheckpointError?
     }
 
     private static let state = Mutex(State())
 
     static func add(_ source: Source) {
-        state.withLock { $0.open[source.descriptor] = source }
+        state.withLock { $0.open[source.id] = source }
     }
 
     /// Forgets a file that is about to be closed, and keeps what happened to it.
     static func remove(_ source: Source) {
         let problem = source.problem
         state.withLock { state in
-            state.open[source.descriptor] = nil
+            state.open[source.id] = nil
             state.problem = state.problem ?? problem
         }
         resect_guard_remove(source.guarded)
@@ -47,11 +47,12 @@ package enum Sources {
 /// A file that is mapped, and what it was when it was opened.
 struct Source: Sendable {
     let path: String
-    let descriptor: Int32
+    private let descriptor: PooledDescriptor
     private let snapshot: Snapshot
     fileprivate nonisolated(unsafe) let guarded: OpaquePointer?
+    fileprivate var id: ObjectIdentifier { ObjectIdentifier(descriptor) }
 
-    init(path: String, descriptor: Int32, status: stat, base: UnsafeRawPointer?) {
+    init(path: String, descriptor: PooledDescriptor, status: stat, base: UnsafeRawPointer?) {
         self.path = path
         self.descriptor = descriptor
         snapshot = Snapshot(status)
@@ -68,11 +69,18 @@ struct Source: Sendable {
 
     /// What happened to the file since it was opened; `nil` when nothing did.
     var problem: CheckpointError? {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { return .system("cannot read the size", file: path, errno) }
-        let now = Snapshot(status)
-        if now.byteCount < snapshot.byteCount { return shortened }
-        if now != snapshot { return CheckpointError(file: path, "was changed while it was read") }
+        do throws(CheckpointError) {
+            // A file whose name was given to another one stays as it is for those who have mapped it.
+            let now = try descriptor.with { (descriptor) throws(CheckpointError) in
+                var status = stat()
+                guard fstat(descriptor, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
+                return Snapshot(status)
+            }
+            if let now, now.byteCount < snapshot.byteCount { return shortened }
+            if let now, now != snapshot { return CheckpointError(file: path, "was changed while it was read") }
+        } catch {
+            return error
+        }
         // It looks as it was: it was cut and grew again within a tick of the clock, or the disk failed.
         if resect_guard_is_faulted(guarded) { return CheckpointError(file: path, "could not be read to its end") }
         return nil

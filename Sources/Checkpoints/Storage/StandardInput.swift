@@ -23,9 +23,9 @@ enum StandardInput {
         if status.st_mode & S_IFMT == S_IFREG, lseek(STDIN_FILENO, 0, SEEK_CUR) == 0 {
             let descriptor = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
             guard descriptor >= 0 else { throw .system("cannot read", file: name, errno) }
-            return try MappedFile(descriptor: descriptor, path: name)
+            return try MappedFile(descriptor: descriptor, path: name, isUnnamed: true)
         }
-        return try MappedFile(descriptor: try spooled(), path: name)
+        return try MappedFile(descriptor: try spooled(), path: name, isUnnamed: true)
     }
 
     /// A file that holds all of standard input and disappears when it is closed. It lies in `TMPDIR`, else in

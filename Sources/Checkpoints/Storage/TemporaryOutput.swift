@@ -116,6 +116,17 @@ final class TemporaryOutput: Sendable {
         return folder ? kind == S_IFDIR : kind == S_IFREG && status.st_nlink == 1
     }
 
+    /// Makes sub-folders, each after the one that it lies in; what an earlier run has made stays.
+    func makeFolders(_ folders: [String]) throws(CheckpointError) {
+        for folder in folders {
+            guard mkdir(path + "/" + folder, 0o777) != 0 else { continue }
+            let code = errno
+            guard code == EEXIST, FileSystem.isOwnFolder(path + "/" + folder) else {
+                throw .system("cannot create", file: target + "/" + folder, code)
+            }
+        }
+    }
+
     /// Puts the output in place of whatever has its name, and syncs the folder that holds it.
     func finish() throws(CheckpointError) {
         // Under the lock, so that after a signal the old output has its name, or the new one.
@@ -179,18 +190,13 @@ final class TemporaryOutput: Sendable {
     /// No longer has a file be removed.
     static func forget(_ path: String) { unfinished.withLock { $0.removeAll { $0 == path } } }
 
-    /// Removes a file, or a folder with the files in it, also those that another thread still makes there.
+    /// Removes a file, or a folder with all that is in it, also what another thread still makes there.
     private static func remove(_ path: String) {
         if unlink(path) == 0 { return }
         for _ in 0..<100 {
-            guard let folder = opendir(path) else { return }
-            while let entry = readdir(folder) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { unlink(path + "/" + name) }
-            }
-            closedir(folder)
+            let folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard folder >= 0 else { return }
+            FileSystem.empty(folder)
             if rmdir(path) == 0 { return }
         }
     }

@@ -109,7 +109,7 @@ struct ConfigCut {
                     throw layers.refused(
                         path + key,
                         "has \(list.count) entries, one per layer as it seems, and no rule says how it follows",
-                        hint: "add its rule to formats/layer-settings.json")
+                        hint: "resect formats lists the settings whose rules are known")
                 }
             } else if let object = value.object, !StatedCount.isQuantization(key), !isModel(object) {
                 result[key] = .object(try settings(object, all: all, type: type, path: path + key + "."))

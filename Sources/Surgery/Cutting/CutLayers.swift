@@ -13,6 +13,7 @@ public struct CutLayers: Edit {
     ///
     /// - Throws: when the range is empty, out of range or everything, or when a setting or a tensor cannot follow.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try checkpoint.requireModel()
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]
@@ -44,11 +45,6 @@ public struct CutLayers: Edit {
     /// The cut, when the range fits the layers.
     private func cut(of checkpoint: Checkpoint) throws(CheckpointError) -> LayerCut {
         guard let pattern = try checkpoint.layers() else {
-            if checkpoint.metadata.architecture == "clip" {
-                throw CheckpointError(
-                    file: checkpoint.path, "is a projector of images (clip), whose layers are not cut",
-                    hint: "cut the language model that it belongs to")
-            }
             throw CheckpointError(
                 file: checkpoint.path, "has no tensors named <prefix>.<number>.<suffix>, so no layers to cut")
         }

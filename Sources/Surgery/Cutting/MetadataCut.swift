@@ -37,7 +37,7 @@ struct MetadataCut {
             else { continue }
             throw layers.refused(
                 pair.key, "has \(list.count) entries, one per layer as it seems, and no rule says how it follows",
-                hint: "add its rule to formats/layer-settings.json")
+                hint: "resect formats lists the settings whose rules are known")
         }
         return result
     }

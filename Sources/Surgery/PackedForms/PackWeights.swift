@@ -40,6 +40,7 @@ public struct PackWeights: Edit {
     ///
     /// - Throws: when the settings are not possible, or nothing can be packed.
     public func plan(_ checkpoint: Checkpoint, threads: Int = 1) throws(CheckpointError) -> PackPlan {
+        try checkpoint.requireModel()
         guard checkpoint.form == .folder, checkpoint.config != nil else {
             throw CheckpointError(
                 file: checkpoint.path,

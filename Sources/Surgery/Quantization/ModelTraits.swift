@@ -19,8 +19,10 @@ struct ModelTraits {
     init(_ checkpoint: Checkpoint, categories: [TensorCategory]) {
         let metadata = checkpoint.metadata
         architecture = metadata.architecture ?? ""
-        let stated = metadata.setting("block_count")?.int ?? checkpoint.layerCount
-        layerCount = ModelTraits.layers.contains(stated) ? stated : checkpoint.layerCount
+        // llama-quantize reads no settings of an encoder (mmproj), and takes its layers for the last of none.
+        let counted = checkpoint.content == .model ? checkpoint.layerCount : 0
+        let stated = metadata.setting("block_count")?.int ?? counted
+        layerCount = ModelTraits.layers.contains(stated) ? stated : counted
         valueCount = categories.count { $0 == .values }
         expertCount = metadata.setting("expert_count")?.int ?? 0
         let heads = ModelTraits.firstLayer(metadata.setting("attention.head_count")) ?? 0

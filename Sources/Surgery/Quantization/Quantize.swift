@@ -42,6 +42,7 @@ public struct Quantize: Edit {
 
     /// The checkpoint with quantized weights.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try checkpoint.requireModel(allowsProjector: true)
         let mixture = settings.mixture
         guard checkpoint.form == .gguf else {
             if !mixture.base.isQuantized {

@@ -26,6 +26,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         let checkpoint = try model.open()
+        for note in checkpoint.notes { common.note(note) }
         if common.json { return Output.json(json(checkpoint)) }
         summarize(checkpoint)
         if metadata {
@@ -48,14 +49,15 @@ struct Inspect: ParsableCommand {
 
     private func summarize(_ checkpoint: Checkpoint) {
         let name = checkpoint.architectureName ?? "not stated"
-        let known = checkpoint.architecture == nil ? " (not described: it can be cut, not run)" : ""
-        Output.line("format        \(format(checkpoint)), \(checkpoint.sources.count) file(s)")
-        Output.line("architecture  \(name)\(known)".escapingControls)
+        Output.line("format        \(format(checkpoint)), \(counted(checkpoint.sources.count, "file"))")
+        Output.line("architecture  \(name)\(remark(on: checkpoint))".escapingControls)
         Output.line("layers        \(checkpoint.layerCount)")
-        Output.line("parameters    \(checkpoint.modelParameterCount.countText) in \(checkpoint.tensors.count) tensors")
+        Output.line(
+            "parameters    \(checkpoint.modelParameterCount.countText) in \(counted(checkpoint.tensors.count, "tensor"))"
+        )
         Output.line(
             "bytes         \(checkpoint.byteCount.byteText), \(checkpoint.bitsPerWeight.fixed(2)) bits per weight")
-        Output.line("metadata      \(pairs(checkpoint).count) entries")
+        Output.line("metadata      \(counted(pairs(checkpoint).count, "entry", "entries"))")
         var byType: [(DType, count: Int, bytes: Int)] = []
         for (dtype, byteCount) in checkpoint.tensors.lazy.map({ ($0.dtype, $0.byteCount) }) {
             if let place = byType.firstIndex(where: { $0.0 == dtype }) {
@@ -69,6 +71,12 @@ struct Inspect: ParsableCommand {
         var table = Table(["type", "tensors", "bytes"])
         for (dtype, count, bytes) in byType { table.add([dtype.name, count.grouped, bytes.grouped]) }
         table.print()
+    }
+
+    /// What can be done with it, when that is not everything.
+    private func remark(on checkpoint: Checkpoint) -> String {
+        if checkpoint.content != .model { return " (\(checkpoint.content.name))" }
+        return checkpoint.architecture == nil ? " (unknown to resect: it can be cut, not run)" : ""
     }
 
     /// The form by name; a PyTorch file alone is read like a safetensors file, and is none.

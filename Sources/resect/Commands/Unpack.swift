@@ -43,7 +43,7 @@ struct Unpack: ParsableCommand {
                 ]))
         }
         common.note(
-            "wrote \(output): \(summary.files) file(s), \(summary.byteCount.byteText) "
+            "wrote \(output): \(counted(summary.files, "file")), \(summary.byteCount.byteText) "
                 + "in \(progress.seconds.fixed(1)) s")
     }
 }

@@ -46,9 +46,9 @@ struct Verify: ParsableCommand {
         for finding in result.findings { Output.line("\(finding.name): \(finding.problem)".escapingControls) }
         if result.isEqual {
             let byValue = result.sameValues > 0 ? ", \(result.sameValues.grouped) of them stored in another type" : ""
-            Output.line("equal: \(result.count.grouped) tensors\(byValue)")
+            Output.line("equal: \(counted(result.count, "tensor"))\(byValue)")
         } else {
-            Output.line("different: \(result.findings.count.grouped) of \(result.count.grouped) tensors")
+            Output.line("different: \(result.findings.count.grouped) of \(counted(result.count, "tensor"))")
         }
     }
 

@@ -25,7 +25,7 @@ enum Output {
     /// The answer as one JSON object, with the control characters that JSON allows in strings escaped too.
     static func json(_ object: JSONObject) {
         var text = String.UnicodeScalarView()
-        for scalar in JSON.object(object).compact.unicodeScalars {
+        for scalar in JSON.object(object).standard.compact.unicodeScalars {
             if 0x7F..<0xA0 ~= scalar.value {
                 text.append(contentsOf: "\\u00\(String(scalar.value, radix: 16))".unicodeScalars)
             } else {

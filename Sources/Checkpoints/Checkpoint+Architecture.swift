@@ -1,0 +1,24 @@
+internal import Formats
+
+extension Checkpoint {
+    /// The error for a model whose architecture is not known, where it has to be.
+    ///
+    /// - Parameters:
+    ///   - consequence: what cannot be done: `so it cannot be run`.
+    ///   - hint: what can be done all the same.
+    package func unknownArchitecture(_ consequence: String, hint: String? = nil) -> CheckpointError {
+        let start = hint.map { $0 + "; " } ?? ""
+        // A class with another head than the one that makes the logits of the next token.
+        if let type = config?["model_type"]?.string, let name = config?["architectures"]?.array?.first?.string,
+            let known = Architecture.all.first(where: { $0.modelType == type })
+        {
+            return CheckpointError(
+                file: path, "the class '\(name)' is not a causal language model that resect knows, \(consequence)",
+                hint: start + "known for the model type \(type): " + known.classes.joined(separator: " "))
+        }
+        let name = architectureName.map { "the architecture '\($0)' is unknown to resect" } ?? "states no architecture"
+        return CheckpointError(
+            file: path, "\(name), \(consequence)",
+            hint: start + "known: \(Architecture.all.map(\.name).joined(separator: " ")) (see resect formats)")
+    }
+}

@@ -1,0 +1,114 @@
+internal import Formats
+
+/// The files that travel with the tensors of a folder: tokenizers, templates, licences, also in sub-folders; and what does not.
+struct CompanionFiles {
+    /// The files that travel, those of sub-folders with the sub-folder's name before their own.
+    private(set) var names: [String] = []
+    /// What lies in the folder and does not travel, hidden files left out.
+    private(set) var leftOut: [String] = []
+
+    /// A companion is read into memory: tokenizers reach 20 MB or so, weights are far above.
+    static let maximumByteCount = 64 << 20
+    private static let maximumTotal = 512 << 20
+    private static let maximumDepth = 4
+    private static let maximumCount = 4096
+    private static let endings = [".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".py"]
+    private static let knownNames = ["LICENSE", "NOTICE", "USE_POLICY"]
+    /// The endings of weights, in whatever form.
+    private static let weightEndings =
+        PyTorch.endings + [
+            ".safetensors", ".gguf", ".onnx", ".onnx_data", ".h5", ".msgpack", ".tflite", ".npz", ".distcp",
+        ]
+
+    private let folder: any FileFolder
+    /// Sub-folders that sentence-transformers reads as parts of the model, so that even their weights travel.
+    private var modules: Set<String> = []
+    private var left: Int
+
+    /// Finds what travels.
+    ///
+    /// - Parameters:
+    ///   - names: what lies in the folder itself.
+    ///   - weights: the files of the model.
+    init(of folder: any FileFolder, names: [String], weights: [String]) throws(CheckpointError) {
+        self.folder = folder
+        left = min(CompanionFiles.maximumTotal, folder.memoryAllowance)
+        if names.contains("modules.json") { modules = try CompanionFiles.modules(of: folder) }
+        // Beside the weights of another runtime lie its settings, which say another number of layers after a cut.
+        let otherSettings =
+            names.contains { $0.hasPrefix("consolidated.") && !weights.contains($0) } ? "params.json" : ""
+        let hasOwnWeights = !weights.contains { $0.hasPrefix("adapter_") }
+        for name in names where name != "config.json" && !weights.contains(name) && !WeightFiles.isIndex(name) {
+            if folder.isFolder(name) {
+                walk(name, depth: 1)
+            } else if name == otherSettings || (hasOwnWeights && name.hasPrefix("adapter_")) {
+                leftOut.append(name)
+            } else {
+                try take(name)
+            }
+        }
+    }
+
+    /// The sub-folders that modules.json names.
+    private static func modules(of folder: any FileFolder) throws(CheckpointError) -> Set<String> {
+        let contents = try folder.contents(of: "modules.json", limit: maximumByteCount)
+        let list = contents.withUnsafeBytes { try? JSON.parse($0, allowsNonFinite: true) }?.array ?? []
+        return Set(list.compactMap { $0["path"]?.string }.filter { !$0.isEmpty })
+    }
+
+    /// The files with their bytes.
+    func read() throws(CheckpointError) -> [Checkpoint.Companion] {
+        try names.map { (name) throws(CheckpointError) in
+            .init(name: name, contents: try folder.contents(of: name, limit: CompanionFiles.maximumByteCount))
+        }
+    }
+
+    /// Decides about a file of the folder itself.
+    private mutating func take(_ name: String) throws(CheckpointError) {
+        guard CompanionFiles.travels(name), folder.isFile(name) else { return leftOut.append(name) }
+        // Without a tokenizer the output is no model, so that it is never left out.
+        let isNeeded = name.hasPrefix("tokenizer")
+        let byteCount = try folder.byteCount(of: name)
+        guard isNeeded || byteCount <= min(CompanionFiles.maximumByteCount, left) else { return leftOut.append(name) }
+        left -= min(left, byteCount)
+        names.append(name)
+    }
+
+    private static func travels(_ name: String) -> Bool {
+        endings.contains(where: name.hasSuffix) || knownNames.contains(name)
+    }
+
+    /// Decides about the files of a sub-folder, and of those in it.
+    private mutating func walk(_ subfolder: String, depth: Int) {
+        let found = (try? folder.names(in: subfolder)) ?? []
+        let isModule = modules.contains(subfolder)
+        // What lies beside other weights belongs to them.
+        let hasWeights = found.contains { CompanionFiles.weightEndings.contains(where: $0.hasSuffix) }
+        guard depth <= CompanionFiles.maximumDepth, isModule || !hasWeights else {
+            return leftOut.append(subfolder + "/")
+        }
+        let before = (names.count, leftOut.count)
+        for name in found {
+            let path = subfolder + "/" + name
+            if folder.isFolder(path) {
+                walk(path, depth: depth + 1)
+            } else if !takeInner(path, name, isModule: isModule) {
+                leftOut.append(path)
+            }
+        }
+        guard names.count == before.0 else { return }
+        leftOut.removeSubrange(before.1...)
+        leftOut.append(subfolder + "/")
+    }
+
+    /// Takes a file of a sub-folder when it travels, and says whether it does; nothing there stops a command.
+    private mutating func takeInner(_ path: String, _ name: String, isModule: Bool) -> Bool {
+        guard isModule || CompanionFiles.travels(name), folder.isFile(path),
+            let byteCount = try? folder.byteCount(of: path),
+            byteCount <= min(CompanionFiles.maximumByteCount, left), names.count < CompanionFiles.maximumCount
+        else { return false }
+        left -= byteCount
+        names.append(path)
+        return true
+    }
+}

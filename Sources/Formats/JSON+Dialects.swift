@@ -1,0 +1,61 @@
+/// What other readers of JSON accept: numbers that are not finite are read where they are allowed, the rest is called by its name.
+extension JSONScanner {
+    /// The words that Python's json module reads and writes as numbers.
+    private static let nonFiniteWords: [StaticString] = ["Infinity", "-Infinity", "NaN"]
+
+    /// Takes a number that is not finite; `nil` when none stands here.
+    mutating func nonFinite() throws(JSONError) -> JSON? {
+        let start = position
+        for word in JSONScanner.nonFiniteWords where take(word) {
+            guard allowsNonFinite else { throw error("\(word) is not a JSON number", at: start) }
+            return .number("\(word)")
+        }
+        return nil
+    }
+
+    /// Takes a comma between values.
+    ///
+    /// - Throws: when the end of the array or object comes after it.
+    mutating func takeComma(before end: UInt8) throws(JSONError) -> Bool {
+        guard take(UInt8(ascii: ",")) else { return false }
+        skipSpace()
+        if isNext(end) {
+            throw error("a comma stands before '\(Character(Unicode.Scalar(end)))', which JSON does not allow")
+        }
+        return true
+    }
+
+    /// An error here or at an offset; a comment is called one.
+    func unexpected(_ problem: String, at offset: Int? = nil) -> JSONError {
+        let place = offset ?? position
+        let isComment =
+            place + 1 < bytes.count && bytes[place] == UInt8(ascii: "/")
+            && (bytes[place + 1] == UInt8(ascii: "/") || bytes[place + 1] == UInt8(ascii: "*"))
+        return error(isComment ? "a comment stands here, which JSON does not allow" : problem, at: place)
+    }
+
+    /// What the first bytes say of a text that is not plain UTF-8; `nil` when they say nothing.
+    var foreignEncoding: String? {
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+            return "begins with a byte order mark, which JSON does not allow; save it as UTF-8 without one"
+        }
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            return "begins with the byte order mark of UTF-16; save it as UTF-8"
+        }
+        // The first two characters of JSON are ASCII.
+        let hasZero = bytes.prefix(2).contains(0)
+        return hasZero ? "is not UTF-8, but perhaps UTF-16 or UTF-32; save it as UTF-8" : nil
+    }
+}
+
+extension JSON {
+    /// The value with `Infinity`, `-Infinity` and `NaN` as strings, so that every reader of JSON accepts it.
+    package var standard: JSON {
+        switch self {
+        case .number(let text): text.utf8.contains { $0 == 0x49 || $0 == 0x4E } ? .string(text) : self
+        case .array(let elements): .array(elements.map(\.standard))
+        case .object(let object): .object(JSONObject(object.members.map { ($0, $1.standard) }))
+        case .null, .bool, .string: self
+        }
+    }
+}
