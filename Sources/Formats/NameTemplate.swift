@@ -16,6 +16,9 @@ public struct NameTemplate: Sendable, Hashable {
         }
     }
 
+    /// The template as it was parsed.
+    public var text: String { suffix.map { prefix + "{layer}" + $0 } ?? prefix }
+
     /// Whether every layer has a tensor of this name.
     public var isPerLayer: Bool { suffix != nil }
 

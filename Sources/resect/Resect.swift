@@ -19,5 +19,6 @@ struct Resect: ParsableCommand {
         subcommands: [
             Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Evaluate.self,
             Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self, Pack.self, Unpack.self,
+            FormatsCommand.self,
         ])
 }

@@ -7,7 +7,8 @@ struct Pack: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Pack the files of a checkpoint into a smaller archive, without loss.",
         discussion: """
-            All files of a folder go along, bytes as they are. Every command reads an archive as a model and unpacks \
+            All files of a folder go along, bytes as they are, and of its sub-folders those that belong to the model; the \
+            rest is named. Every command reads an archive as a model and unpacks \
             only what it needs; 'resect unpack' restores the files. With --against, the archive is a patch: it holds \
             only what differs from another checkpoint, also from one with more layers. With --json: {"output", \
             "byteCount", "originalByteCount", "ratio", "files", "seconds"}, and for a patch "same" and "differences", \
@@ -38,7 +39,7 @@ struct Pack: ParsableCommand {
         let summary = try packer.pack(checkpoint, against: base, to: output)
         progress.finish()
         if !summary.leftOut.isEmpty {
-            common.note("left out, because they are no regular files: \(summary.leftOut.joined(separator: ", "))")
+            common.note("left out of the archive: \(summary.leftOut.joined(separator: ", "))")
         }
         let ratio = Double(summary.byteCount) / Double(max(1, summary.originalByteCount))
         if common.json {
@@ -58,7 +59,7 @@ struct Pack: ParsableCommand {
             base == nil
             ? "" : "; \(summary.same) tensors are the base's, \(summary.differences) differ from one of its"
         common.note(
-            "packed \(summary.files) file(s), \(summary.originalByteCount.byteText), into \(output): "
+            "packed \(counted(summary.files, "file")), \(summary.originalByteCount.byteText), into \(output): "
                 + "\(summary.byteCount.byteText) (\((ratio * 100).fixed(1))%) in \(progress.seconds.fixed(1)) s\(patch)"
         )
     }

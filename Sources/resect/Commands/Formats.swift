@@ -1,0 +1,101 @@
+internal import ArgumentParser
+internal import Formats
+internal import Kernels
+internal import Surgery
+
+/// What resect knows of models and types.
+struct FormatsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "formats",
+        abstract: "Print what is known: architectures, types, pre-tokenizers, settings of layers.",
+        discussion: """
+            Models of a known architecture can be run and converted; of others, cut, inspect and quantize work. A setting \
+            with a value for each layer follows a cut by its rule: list has one value a layer, indices are layer numbers, \
+            boundary is "the first n layers", count "the last n", period "every n-th layer". With --json: \
+            {"architectures": [{"name", "classes", "gguf", "tensors": [{"role", "folder", "gguf"}]}], "elementTypes": \
+            [{"name", "bits", "gguf", "safetensors", "decoded"}], "types", "folderTypes", "preTokenizers": [{"name", \
+            "aliases"}], "layerSettings": {"config", "gguf"}}.
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws { if common.json { Output.json(json) } else { printText() } }
+
+    private func printText() {
+        var architectures = Table(["architecture", "GGUF", "classes"])
+        for item in Architecture.all { architectures.add([item.name, item.gguf, item.classes.joined(separator: " ")]) }
+        architectures.print()
+        Output.line()
+        var types = Table(["element type", "bits", "GGUF", "safetensors", "decoded"])
+        func mark(_ holds: Bool) -> String { holds ? "yes" : "-" }
+        for type in DType.all {
+            types.add([
+                type.name, type.bitsPerElement.short, mark(type.ggml != nil), mark(type.isSafetensors),
+                mark(Codec.decodes(type)),
+            ])
+        }
+        types.print()
+        Output.line()
+        Output.line("types of quantize     \(Mixture.all.map(\.name).joined(separator: " "))")
+        Output.line("types of folders      \(PackedType.names)")
+        let tokenizers = PreTokenizer.all.map { ([$0.name] + $0.aliases).joined(separator: "/") }
+        Output.line("pre-tokenizers        \(tokenizers.joined(separator: " "))")
+        Output.line()
+        var settings = Table(["setting of layers", "in", "rule"])
+        for (key, rule) in LayerSettings.known.config { settings.add([key, "config.json", "\(rule)"]) }
+        for (key, rule) in LayerSettings.known.gguf { settings.add([key, "GGUF", "\(rule)"]) }
+        settings.print()
+    }
+
+    private var json: JSONObject {
+        func rules(_ rules: [(key: String, rule: LayerSetting)]) -> JSON {
+            .object(JSONObject(rules.map { ($0.key, .string("\($0.rule)")) }))
+        }
+        func names(_ names: [String]) -> JSON { .array(names.map(JSON.string)) }
+        return JSONObject([
+            ("architectures", .array(Architecture.all.map { .object(json($0)) })),
+            ("elementTypes", .array(DType.all.map { .object(json($0)) })),
+            ("types", names(Mixture.all.map(\.name))), ("folderTypes", names(PackedType.allCases.map(\.rawValue))),
+            (
+                "preTokenizers",
+                .array(
+                    PreTokenizer.all.map {
+                        .object(JSONObject([("name", .string($0.name)), ("aliases", names($0.aliases))]))
+                    })
+            ),
+            (
+                "layerSettings",
+                .object(
+                    JSONObject([
+                        ("config", rules(LayerSettings.known.config)), ("gguf", rules(LayerSettings.known.gguf)),
+                    ]))
+            ),
+        ])
+    }
+
+    private func json(_ architecture: Architecture) -> JSONObject {
+        func name(_ template: NameTemplate?) -> JSON { template.map { .string($0.text) } ?? .null }
+        return JSONObject([
+            ("name", .string(architecture.name)), ("classes", .array(architecture.classes.map(JSON.string))),
+            ("gguf", .string(architecture.gguf)),
+            (
+                "tensors",
+                .array(
+                    architecture.tensors.map { names in
+                        .object(
+                            JSONObject([
+                                ("role", .string(names.role)), ("folder", name(names.huggingFace)),
+                                ("gguf", name(names.gguf)),
+                            ]))
+                    })
+            ),
+        ])
+    }
+
+    private func json(_ type: DType) -> JSONObject {
+        JSONObject([
+            ("name", .string(type.name)), ("bits", .double(type.bitsPerElement)), ("gguf", .bool(type.ggml != nil)),
+            ("safetensors", .bool(type.isSafetensors)), ("decoded", .bool(Codec.decodes(type))),
+        ])
+    }
+}
