@@ -39,7 +39,7 @@ extension Checkpoint {
             throw CheckpointError(
                 file: image.path, "is a PyTorch file in an archive, which is not read there", hint: "unpack it first")
         }
-        guard image.path.hasSuffix(".safetensors") || image.path == StandardInput.name else {
+        guard image.path.lowercased().hasSuffix(".safetensors") || image.path == StandardInput.name else {
             throw CheckpointError(
                 file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF nor PyTorch",
                 hint: "a model is an HF folder, a .safetensors file, a .gguf file or a PyTorch file")

@@ -49,7 +49,10 @@ public struct CheckpointWriter: Sendable {
                 file, at: plan.temporaryPath(of: file, in: output.path, for: path),
                 named: plan.path(of: file, in: path), syncs: syncs)
         }
-        for file in files { try file.reserve() }
+        for file in files {
+            file.writer.keepMode(isFinished: false)
+            try file.reserve()
+        }
         let journal = try write(files, plan, path: path, isResumed: output.isResumed)
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
@@ -57,6 +60,7 @@ public struct CheckpointWriter: Sendable {
         let manifest = try manifest.map { (manifest) throws(CheckpointError) in
             try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
         }
+        for file in files { file.writer.keepMode(isFinished: true) }
         if plan.placement == .shards {
             try output.finishAsFiles(
                 plan.files.map { file in

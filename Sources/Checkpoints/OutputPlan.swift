@@ -112,7 +112,7 @@ public struct OutputPlan: Sendable {
         switch placement {
         case .file: output
         case .folder: output + "/" + file.name
-        case .shards: (output.hasSuffix(".gguf") ? String(output.dropLast(5)) : output) + file.name
+        case .shards: (OutputPlan.form(ofPath: output) == .gguf ? String(output.dropLast(5)) : output) + file.name
         }
     }
 
@@ -129,18 +129,22 @@ public struct OutputPlan: Sendable {
         File(name: name, header: contents, tensors: [], byteCount: contents.count)
     }
 
-    /// The form that an output's name asks for: `x.gguf`, `x.safetensors`, anything else a folder.
+    /// The form that an output's name asks for: `x.gguf`, `x.safetensors`, in large or small letters; anything else a
+    /// folder.
     public static func form(ofPath path: String) -> Checkpoint.Form {
+        let path = path.lowercased()
         if path.hasSuffix(".gguf") { return .gguf }
         return path.hasSuffix(".safetensors") ? .safetensors : .folder
     }
 
-    /// Everything that the bytes of the output follow from, in words: the files, and where each tensor comes from.
-    var identity: String {
+    /// Everything that decides the bytes of the output, as text: the files, and where each tensor comes from.
+    package var identity: String {
         var text = "\(form)\n"
         for file in files {
             text += "\(file.name) \(file.byteCount) \(Digest(of: file.header))\n"
-            for (tensor, byteOffset) in file.tensors { text += "\(byteOffset) \(tensor.dtype) \(tensor.recipe)\n" }
+            for (tensor, byteOffset) in file.tensors {
+                text += "\(byteOffset) \(tensor.dtype) \(Fingerprint(of: tensor.recipe).text)\n"
+            }
         }
         for source in checkpoint.sources { text += "\(source.state)\n" }
         return text

@@ -85,11 +85,17 @@ public protocol RowSource: Sendable, CustomStringConvertible {
 
     /// How many rows are computed from the same part of the source: ranges of this many cost no work twice.
     var rowsTogether: Int { get }
+
+    /// Everything that decides the bytes, as text: two sources with the same text give the same bytes.
+    var fingerprint: String { get }
 }
 
 extension RowSource {
     /// Rows that do not depend on each other.
     public var rowsTogether: Int { 1 }
+
+    /// The type and the values of all stored properties.
+    public var fingerprint: String { Fingerprint.members(of: self) }
 }
 
 /// A range of bytes that is unpacked when it is asked for, from any thread.

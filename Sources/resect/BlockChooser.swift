@@ -50,12 +50,4 @@ struct BlockChooser {
         progress.finish()
         return similarity
     }
-
-    /// In words: `drops layers 21 to 28 (8 of 32)`.
-    static func words(_ layers: Range<Int>, of count: Int) -> String {
-        let which =
-            layers.count == 1
-            ? "layer \(layers.lowerBound)" : "layers \(layers.lowerBound) to \(layers.upperBound - 1)"
-        return "drops \(which) (\(layers.count) of \(count))"
-    }
 }

@@ -48,7 +48,7 @@ struct MixtureOptions: ParsableArguments {
 
     /// The form of the output, when the shards of a checkpoint can be kept in it, or need not be.
     func form(of output: OutputOptions, for checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint.Form {
-        let form = output.form(for: checkpoint)
+        let form = try output.form(for: checkpoint)
         let shards = checkpoint.shardTensorCounts.count
         if keepSplit, shards > 0, form != checkpoint.form {
             throw CheckpointError(

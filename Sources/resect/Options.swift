@@ -145,8 +145,11 @@ struct OutputOptions: ParsableArguments {
     var isStream: Bool { output == "-" }
 
     /// The form of the output; a stream has that of its input unless another one is asked for.
-    func form(for checkpoint: Checkpoint) -> Checkpoint.Form {
-        format?.form ?? (isStream ? checkpoint.form : OutputPlan.form(ofPath: output))
+    ///
+    /// - Throws: when the ending of the output's name is none that is written.
+    func form(for checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint.Form {
+        if let format { return format.form }
+        return isStream ? checkpoint.form : try OutputEnding.form(of: output)
     }
 
     func validate() throws {
@@ -215,17 +218,6 @@ enum PrecisionArgument: String, ExpressibleByArgument, CaseIterable {
 /// The tokens over which distances are averaged.
 enum TokenChoice: String, ExpressibleByArgument, CaseIterable {
     case last, all
-}
-
-/// A range of layers, `21:29`.
-struct LayerRange: ExpressibleByArgument {
-    let range: Range<Int>
-
-    init?(argument: String) {
-        let parts = argument.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
-        guard parts.count == 2, let start = parts[0], let end = parts[1], start >= 0, start <= end else { return nil }
-        range = start..<end
-    }
 }
 
 /// How many layers to drop: a number, or a share such as `25%`.

@@ -83,7 +83,7 @@ struct PackedQuantization {
 
     func run(_ checkpoint: Checkpoint) throws {
         try options.check(for: type)
-        guard output.form(for: checkpoint) == .folder else {
+        guard try output.form(for: checkpoint) == .folder else {
             throw CheckpointError(
                 file: output.output, "\(type.rawValue) is stored in a folder with a configuration",
                 hint: "name a folder as the output")

@@ -34,7 +34,7 @@ struct QuantizeInputs: ParsableArguments {
     }
 
     /// Sets what these options say.
-    func apply(to settings: inout Quantize.Settings, matrix: ImportanceMatrix?, dropped: Range<Int> = 0..<0) {
+    func apply(to settings: inout Quantize.Settings, matrix: ImportanceMatrix?, dropped: LayerRuns = LayerRuns()) {
         settings.importance = matrix.map { Importance($0, dropped: dropped) }
         settings.allowsRequantize = allowRequantize
         settings.allowsNonfinite = allowNonfinite

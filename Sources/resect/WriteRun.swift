@@ -8,7 +8,7 @@ struct WriteRun {
     let output: OutputOptions
     let common: CommonOptions
     /// The layers that were cut; `nil` when none were.
-    var dropped: Range<Int>?
+    var dropped: LayerRuns?
     /// Members that a command adds to the JSON answer.
     var extra: [(String, JSON)] = []
     /// Whether the output has the shards of the input.
@@ -61,7 +61,8 @@ struct WriteRun {
             Output.json(answer)
         } else {
             common.note(
-                "wrote \(name(of: plan)): \(counted(written.layerCount, "layer")), \(counted(written.tensors.count, "tensor")), "
+                "wrote \(plan.placement == .folder ? "the folder " : "")\(name(of: plan)): "
+                    + "\(counted(written.layerCount, "layer")), \(counted(written.tensors.count, "tensor")), "
                     + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
             )
         }
@@ -108,7 +109,7 @@ struct WriteRun {
             ("layers", .int(plan.checkpoint.layerCount)),
         ])
         result["manifest"] = output.manifestPath.map(JSON.string)
-        result["dropped"] = dropped.map { .string($0.text) }
+        result["dropped"] = dropped.map { .array($0.texts.map(JSON.string)) }
         result["parameters"] = .int(plan.checkpoint.modelParameterCount)
         result["tensors"] = .int(plan.checkpoint.tensors.count)
         if plan.shardCount > 1 { result["shards"] = .int(plan.shardCount) }

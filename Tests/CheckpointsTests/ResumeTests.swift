@@ -13,6 +13,8 @@ private final class InterruptedRows: RowSource {
     init(failing: Int?) { self.failing = failing }
 
     var description: String { "rows of a test" }
+    /// Where they fail does not decide their bytes.
+    var fingerprint: String { description }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         for (place, row) in rows.enumerated() {

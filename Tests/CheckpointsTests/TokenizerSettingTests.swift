@@ -91,6 +91,18 @@ struct TokenizerSettingTests {
         #expect(other.beginningID == 2 && other.addsBeginning == true && other.endID == 3 && other.addsEnd == true)
     }
 
+    @Test("where tokenizer_config.json contradicts the post-processor, the latter counts, with a note")
+    func contradiction() throws {
+        let vocabulary = try Vocabulary(
+            checkpoint: TokenizerSettingTests.folder(
+                processor: TokenizerSettingTests.around(["<s>"], []), settings: #"{"add_bos_token":false}"#))
+        #expect(vocabulary.addsBeginning == true)
+        #expect(
+            vocabulary.notes.first?.hasSuffix(
+                "tokenizer_config.json says that add_bos_token is false; tokenizer.json does otherwise, and counts")
+                == true)
+    }
+
     @Test("another end token in the template than in the settings ends texts; theirs ends a turn")
     func twoEnds() throws {
         let vocabulary = try Vocabulary(

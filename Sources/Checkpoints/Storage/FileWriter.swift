@@ -48,6 +48,9 @@ final class FileWriter: Sendable {
         return result
     }
 
+    /// Gives the file the mode of the one that it is going to replace.
+    func keepMode(isFinished: Bool) { FileMode.keep(of: name, on: descriptor, isFinished: isFinished) }
+
     private func noSpace(_ byteCount: Int, _ why: String) -> CheckpointError {
         CheckpointError(
             file: name, "no space for \(byteCount.grouped) bytes: \(why)",

@@ -26,9 +26,14 @@ final class TemporaryOutput: Sendable {
 
     private static let unfinished = Mutex<[String]>([])
 
-    /// The name of a hidden sibling of a path.
+    /// A name has at most 255 bytes; a sibling's has up to 20 more than the output's.
+    private static let longestName = 235
+
+    /// The name of a hidden sibling of a path; a hash stands for a long name.
     static func sibling(of path: String, _ suffix: String) -> String {
-        "\(path.deletingLastPathComponent)/.\(path.lastPathComponent).resect-\(suffix)"
+        var name = path.lastPathComponent
+        if name.utf8.count > longestName { name = "\(Digest(of: Array(name.utf8)))" }
+        return "\(path.deletingLastPathComponent)/.\(name).resect-\(suffix)"
     }
 
     /// Makes an empty temporary file or folder beside `target`.
@@ -59,6 +64,7 @@ final class TemporaryOutput: Sendable {
             finished.withLock { $0 = true }
             throw error
         }
+        FileMode.keep(of: target, on: descriptor, isFinished: false)
     }
 
     deinit {
@@ -129,6 +135,7 @@ final class TemporaryOutput: Sendable {
 
     /// Puts the output in place of whatever has its name, and syncs the folder that holds it.
     func finish() throws(CheckpointError) {
+        FileMode.keep(of: target, on: descriptor, isFinished: true)
         // Under the lock, so that after a signal the old output has its name, or the new one.
         let failure = TemporaryOutput.unfinished.withLock { paths -> CheckpointError? in
             if isFolder {

@@ -33,9 +33,19 @@ extension Vocabulary {
             settings, config: checkpoint.config ?? JSONObject(), generation: try object("generation_config.json"))
         try readPostProcessor(tokenizer["post_processor"], file: path)
         addsSpacePrefix = settings["add_prefix_space"]?.bool
-        addsBeginning = addsBeginning ?? settings["add_bos_token"]?.bool
-        addsEnd = addsEnd ?? settings["add_eos_token"]?.bool
-        addsSeparator = addsSeparator ?? settings["add_sep_token"]?.bool
+        /// What tokenizer.json does counts, as for the tokenizers library and llama.cpp's converter.
+        func flag(_ name: String, _ found: Bool?) -> Bool? {
+            let stated = settings[name]?.bool
+            if let stated, let found, stated != found {
+                notes.append(
+                    "\(checkpoint.path): tokenizer_config.json says that \(name) is \(stated); tokenizer.json does otherwise, "
+                        + "and counts")
+            }
+            return found ?? stated
+        }
+        addsBeginning = flag("add_bos_token", addsBeginning)
+        addsEnd = flag("add_eos_token", addsEnd)
+        addsSeparator = flag("add_sep_token", addsSeparator)
         // Without such a token nothing is added, whatever the flags say.
         if beginningID == nil, addsBeginning == true { addsBeginning = false }
         if endID == nil, addsEnd == true { addsEnd = false }

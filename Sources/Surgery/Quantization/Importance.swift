@@ -6,13 +6,16 @@ public struct Importance: Sendable {
     /// What was measured.
     public let matrix: ImportanceMatrix
     /// The layers of the measured model that the checkpoint has lost.
-    public let dropped: Range<Int>
+    public let dropped: LayerRuns
 
     /// An importance matrix of the whole model, for what is left of it without some layers.
-    public init(_ matrix: ImportanceMatrix, dropped: Range<Int> = 0..<0) {
+    public init(_ matrix: ImportanceMatrix, dropped: LayerRuns = LayerRuns()) {
         self.matrix = matrix
         self.dropped = dropped
     }
+
+    /// An importance matrix of the whole model, for what is left of it without one run of layers.
+    public init(_ matrix: ImportanceMatrix, dropped: Range<Int>) { self.init(matrix, dropped: LayerRuns([dropped])) }
 
     /// Holds the layers that were measured against those of the checkpoint.
     ///
@@ -23,7 +26,7 @@ public struct Importance: Sendable {
         }
         guard dropped.upperBound <= matrix.layerCount else {
             throw wrong(
-                "has \(matrix.layerCount) layers, so \(dropped.lowerBound):\(dropped.upperBound) cannot have been cut",
+                "has \(matrix.layerCount) layers, so \(dropped.texts.joined(separator: ",")) cannot have been cut",
                 hint: "layers are counted from 0 in the model that was measured, the last one not included")
         }
         let layers = checkpoint.tensors.compactMap { LayerPattern.layer(ofGGUF: $0.name) }.max().map { $0 + 1 } ?? 0
@@ -35,7 +38,7 @@ public struct Importance: Sendable {
             throw wrong(
                 "was measured on a model of \(matrix.layerCount) layers\(less); \(checkpoint.path) has \(layers)",
                 hint: left > layers && dropped.isEmpty
-                    ? "if layers of that model were cut, say which: --imatrix-dropped A:B"
+                    ? "if layers of that model were cut, say which: --imatrix-dropped LIST"
                     : "measure one on the model that is quantized")
         }
     }
@@ -58,11 +61,9 @@ public struct Importance: Sendable {
 
     /// The name that a tensor had before the cut.
     private func measuredName(of name: String) -> String {
-        guard let layer = LayerPattern.layer(ofGGUF: name), layer >= dropped.lowerBound, !dropped.isEmpty else {
-            return name
-        }
+        guard let layer = LayerPattern.layer(ofGGUF: name) else { return name }
         let rest = name.dropFirst("blk.\(layer)".count)
-        return "blk.\(layer + dropped.count)\(rest)"
+        return "blk.\(dropped.original(of: layer))\(rest)"
     }
 
     /// Writes what llama-quantize writes about it; of the path only the name, so that the bytes depend on nothing else.

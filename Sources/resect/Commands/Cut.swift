@@ -7,9 +7,9 @@ internal import Surgery
 /// Deletes layers.
 struct Cut: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Delete a block of layers and renumber the rest.",
+        abstract: "Delete layers and renumber the rest.",
         discussion: """
-            Say which layers (--layers 21:29), or how many: by an analysis (--drop 8 --analysis A.json), or without \
+            Say which layers (--layers 21:29, or --layers 3,7,9:12), or how many: by an analysis (--drop 8 --analysis A.json), or without \
             any data the deepest but the last (--drop 25% --simple). With --analysis and --corpus, the five nearest \
             blocks are run as if they were cut, and the one of least loss is taken.
             """)
@@ -17,8 +17,12 @@ struct Cut: ParsableCommand {
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
 
-    @Option(name: .long, help: ArgumentHelp("The layers to delete, from 0, half-open.", valueName: "a:b"))
-    var layers: LayerRange?
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "The layers to delete, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var layers: [LayerList] = []
 
     @Option(name: .long, help: ArgumentHelp("How many layers to delete.", valueName: "n|p%"))
     var drop: DropCount?
@@ -38,13 +42,13 @@ struct Cut: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if (layers == nil) == (drop == nil) {
-            throw ValidationError("say either --layers A:B, or --drop N with --analysis FILE or --simple")
+        if layers.isEmpty == (drop == nil) {
+            throw ValidationError("say either --layers LIST, or --drop N with --analysis FILE or --simple")
         }
         if drop != nil, (analysis == nil) != simple {
             throw ValidationError("--drop needs either --analysis FILE or --simple")
         }
-        if layers != nil, analysis != nil || simple || corpus != nil {
+        if !layers.isEmpty, analysis != nil || simple || corpus != nil {
             throw ValidationError("--layers already says which layers; --analysis, --simple and --corpus choose them")
         }
         if simple, corpus != nil { throw ValidationError("--simple looks at no text; --corpus goes with --analysis") }
@@ -53,17 +57,21 @@ struct Cut: ParsableCommand {
     func run() throws {
         let checkpoint = try stack.choosing(in: model.open())
         var write = WriteRun(output: output, common: common)
-        let range = try block(checkpoint, &write)
-        let edits = predictors.mtp.edits + [CutLayers(layers: range), Convert(to: output.form(for: checkpoint))]
+        let runs = try runs(checkpoint, &write)
+        let edits = predictors.mtp.edits + runs.cuts + [Convert(to: output.form(for: checkpoint))]
         let result = try checkpoint.applying(edits)
-        write.dropped = range
+        write.dropped = runs
         try write.check(result)
-        common.note(BlockChooser.words(range, of: checkpoint.layerCount))
+        common.note("drops \(runs.words) (\(runs.count) of \(checkpoint.layerCount))")
         try write.write(result)
     }
 
+    private func runs(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> LayerRuns {
+        if !layers.isEmpty { return try layers.union(file: model.path) }
+        return LayerRuns([try block(checkpoint, &write)])
+    }
+
     private func block(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> Range<Int> {
-        if let layers { return layers.range }
         guard let drop else { preconditionFailure("validated before") }
         _ = try checkpoint.layers()
         let count = checkpoint.layerCount

@@ -32,16 +32,17 @@ struct QuantizeCommand: ParsableCommand {
     @OptionGroup var inputs: QuantizeInputs
 
     @Option(
-        name: .customLong("imatrix-dropped"),
+        name: .customLong("imatrix-dropped"), parsing: .singleValue,
         help: ArgumentHelp(
-            "Which layers of the model that the importance matrix was measured on were cut since.", valueName: "a:b"))
-    var imatrixDropped: LayerRange?
+            "Layers that were cut after the importance matrix was measured, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var imatrixDropped: [LayerList] = []
 
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
         try mixture.validate(with: output)
-        if imatrixDropped != nil, inputs.imatrix == nil {
+        if !imatrixDropped.isEmpty, inputs.imatrix == nil {
             throw ValidationError("--imatrix-dropped says what --imatrix was measured on; name that too")
         }
     }
@@ -64,7 +65,7 @@ struct QuantizeCommand: ParsableCommand {
         }
         var settings = try mixture.settings(Mixture.asked(type))
         let matrix = try inputs.matrix()
-        inputs.apply(to: &settings, matrix: matrix, dropped: imatrixDropped?.range ?? 0..<0)
+        inputs.apply(to: &settings, matrix: matrix, dropped: try imatrixDropped.union(file: model.path))
         let checkpoint = try model.openPlain()
         let form = try mixture.form(of: output, for: checkpoint)
         let converted = try Convert.beforeQuantization(of: checkpoint, to: form).apply(to: checkpoint)

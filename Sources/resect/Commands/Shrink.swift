@@ -75,9 +75,10 @@ struct Shrink: ParsableCommand {
         let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
         let result = try edited(model, best.layers, goal)
-        common.note(BlockChooser.words(best.layers, of: count))
+        let dropped = LayerRuns([best.layers])
+        common.note("drops \(dropped.words) (\(dropped.count) of \(count))")
         if !common.json { BlockReport.print(loss) }
-        write.dropped = best.layers
+        write.dropped = dropped
         let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, run, common, "before")
         if common.json {
             try writeJSON(write, result, model, judged, run, before, loss, best)
@@ -112,8 +113,10 @@ struct Shrink: ParsableCommand {
     }
 
     /// What is done to a checkpoint on the way to its goal, and then for it.
-    private func edits(_ goal: Goal, for checkpoint: Checkpoint) -> (before: [any Edit], last: (any Edit)?) {
-        let form = output.form(for: checkpoint)
+    private func edits(
+        _ goal: Goal, for checkpoint: Checkpoint
+    ) throws -> (before: [any Edit], last: (any Edit)?) {
+        let form = try output.form(for: checkpoint)
         switch goal {
         case .theirs: return ([Convert(to: form)], nil)
         case .packed(let packing): return ([Convert(to: form)], packing)
@@ -133,7 +136,7 @@ struct Shrink: ParsableCommand {
             settings.importance = Importance(matrix, dropped: layers)
             goal = .quantized(Quantize(settings))
         }
-        let (before, last) = edits(goal, for: checkpoint)
+        let (before, last) = try edits(goal, for: checkpoint)
         return try checkpoint.applying(
             predictors.mtp.edits + [CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
     }
@@ -142,12 +145,12 @@ struct Shrink: ParsableCommand {
     private func checkOutput(
         _ checkpoint: Checkpoint, _ size: Int, _ goal: Goal, _ write: WriteRun
     ) throws {
-        guard output.form(for: checkpoint) != .safetensors else {
+        guard try output.form(for: checkpoint) != .safetensors else {
             throw CheckpointError(
                 file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
                 hint: "name a folder or x.gguf")
         }
-        let converted = try checkpoint.applying(edits(goal, for: checkpoint).before)
+        let converted = try checkpoint.applying(try edits(goal, for: checkpoint).before)
         switch goal {
         case .theirs: break
         case .packed(let packing):

@@ -1,0 +1,46 @@
+/// Layers as runs that lie apart from each other, in order: the union of ranges such as 3:4 and 9:12.
+public struct LayerRuns: Sendable, Equatable {
+    /// The runs, none of them empty, each beginning behind the end of the one before.
+    public let runs: [Range<Int>]
+
+    /// The union of some ranges, which may overlap and come in any order.
+    public init(_ ranges: [Range<Int>] = []) {
+        var runs: [Range<Int>] = []
+        for range in ranges.filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = runs.last, range.lowerBound <= last.upperBound {
+                runs[runs.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                runs.append(range)
+            }
+        }
+        self.runs = runs
+    }
+
+    /// How many layers there are in all runs.
+    public var count: Int { runs.reduce(0) { $0 + $1.count } }
+
+    /// Whether there is no layer.
+    public var isEmpty: Bool { runs.isEmpty }
+
+    /// The end of the last run.
+    public var upperBound: Int { runs.last?.upperBound ?? 0 }
+
+    /// The runs as text: `3:4`, `9:12`.
+    public var texts: [String] { runs.map { "\($0.lowerBound):\($0.upperBound)" } }
+
+    /// In words: `layer 3`, `layers 21 to 28`, `layers 3, 7 and 9 to 11`.
+    public var words: String {
+        let parts = runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound) to \($0.upperBound - 1)" }
+        let head = parts.dropLast().joined(separator: ", ")
+        let text = head.isEmpty ? parts.last ?? "" : "\(head) and \(parts.last ?? "")"
+        return (count == 1 ? "layer " : "layers ") + text
+    }
+
+    /// A cut for each run, the last run first: the numbers of the others are then still those of the whole model.
+    public var cuts: [any Edit] { runs.reversed().map { CutLayers(layers: $0) } }
+
+    /// The number that a layer had before the runs were cut.
+    func original(of layer: Int) -> Int {
+        runs.reduce(layer) { layer, run in layer < run.lowerBound ? layer : layer + run.count }
+    }
+}

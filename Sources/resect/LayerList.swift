@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Surgery
+
+/// Layers and ranges of layers, `3,7,9:12`.
+struct LayerList: ExpressibleByArgument {
+    let ranges: [Range<Int>]
+
+    init?(argument: String) {
+        var ranges: [Range<Int>] = []
+        for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+            guard ends.count <= 2, let start = ends[0], start >= 0, start < Int.max else { return nil }
+            guard ends.count == 2 else {
+                ranges.append(start..<start + 1)
+                continue
+            }
+            guard let end = ends[1], start <= end else { return nil }
+            ranges.append(start..<end)
+        }
+        self.ranges = ranges
+    }
+}
+
+extension [LayerList] {
+    /// The union of all lists.
+    ///
+    /// - Throws: when one of the ranges holds no layer.
+    func union(file: String) throws(CheckpointError) -> LayerRuns {
+        let ranges = flatMap(\.ranges)
+        if let empty = ranges.first(where: \.isEmpty) {
+            throw CheckpointError(file: file, "the range \(empty.lowerBound):\(empty.upperBound) holds no layer")
+        }
+        return LayerRuns(ranges)
+    }
+}

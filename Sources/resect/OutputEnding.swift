@@ -1,0 +1,58 @@
+internal import Checkpoints
+
+/// What the ending of an output's name asks for.
+enum OutputEnding {
+    /// Endings of files that hold something else than a checkpoint that is written here, and what is meant by them.
+    private static let others: [String: Set<String>] = [
+        "gguf": ["ggml", "ggjt", "ggla", "resect"],
+        "safetensors": [
+            "bin", "pt", "pth", "ckpt", "pkl", "pickle", "st", "h5", "msgpack", "npz", "npy", "onnx", "pb", "tflite",
+            "mlmodel", "zip", "tar", "gz", "tgz", "zst", "json", "txt",
+        ],
+    ]
+
+    /// The form that a name asks for: `x.gguf` and `x.safetensors` in large or small letters; anything else is a folder.
+    ///
+    /// - Throws: when the ending is another file's, or nearly one of the two.
+    static func form(of path: String) throws(CheckpointError) -> Checkpoint.Form {
+        let form = OutputPlan.form(ofPath: path)
+        guard form == .folder, !path.hasSuffix("/"), let near = nearEnding(of: path) else { return form }
+        let ending = ending(of: path)
+        let stem = path.dropLast(ending.count)
+        let meaning = ending.lowercased() == "resect" ? "; resect pack makes archives" : ""
+        throw CheckpointError(
+            file: path, "'.\(ending)' is not an ending of an output: x.gguf, x.safetensors, or a folder\(meaning)",
+            hint: "name it \(stem)\(near), or say --format folder, safetensors or gguf")
+    }
+
+    /// The text behind the last dot of a name; empty when there is none.
+    private static func ending(of path: String) -> String {
+        let name = path.split(separator: "/").last ?? ""
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return "" }
+        return String(name[name.index(after: dot)...])
+    }
+
+    /// The ending that is meant by one that is not written; `nil` for the name of a folder, such as `llama-3.2-1b`.
+    private static func nearEnding(of path: String) -> String? {
+        let ending = ending(of: path).lowercased()
+        return [("gguf", 1), ("safetensors", 3)].first { known, limit in
+            others[known]?.contains(ending) == true || distance(Array(ending.utf8), Array(known.utf8)) <= limit
+        }?.0
+    }
+
+    /// How many letters have to be put in, left out, changed or swapped with their neighbour.
+    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        guard a.count <= 2 * b.count else { return a.count }
+        var table = Array(repeating: Array(repeating: 0, count: b.count + 1), count: a.count + 1)
+        for i in 0...a.count { table[i][0] = i }
+        for j in 0...b.count { table[0][j] = j }
+        for i in 0..<a.count {
+            for j in 0..<b.count {
+                var best = min(table[i][j + 1] + 1, table[i + 1][j] + 1, table[i][j] + (a[i] == b[j] ? 0 : 1))
+                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, table[i - 1][j - 1] + 1) }
+                table[i + 1][j + 1] = best
+            }
+        }
+        return table[a.count][b.count]
+    }
+}
