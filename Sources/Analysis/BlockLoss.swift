@@ -22,7 +22,7 @@ public struct BlockLoss: Sendable {
     ) throws(CheckpointError) -> BlockLoss {
         try Evaluation.checkScored(corpus)
         let model = try DecoderModel(checkpoint)
-        let layers = model.configuration.layers
+        let layers = model.plan.layers.count
         let targets = Evaluation.targets(contexts: corpus.contexts)
         let total = layers + blocks.reduce(0) { $0 + layers - $1.layers.upperBound }
         var done = 0

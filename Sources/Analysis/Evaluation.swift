@@ -32,7 +32,7 @@ public struct Evaluation: Sendable {
     ) throws(CheckpointError) -> Evaluation {
         try checkScored(corpus)
         let model = try DecoderModel(checkpoint)
-        let layers = model.configuration.layers
+        let layers = model.plan.layers.count
         let contexts = corpus.inputs
         let groups = (contexts.count + contextsAtOnce - 1) / contextsAtOnce
         var sum = 0.0

@@ -41,7 +41,7 @@ public struct Similarity: Sendable, Equatable {
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Similarity {
         let model = try DecoderModel(checkpoint)
-        let (layers, hidden) = (model.configuration.layers, model.configuration.hidden)
+        let (layers, hidden) = (model.plan.layers.count, model.plan.hidden)
         let contexts = corpus.contexts
         var lastSums = PairSums(layers: layers)
         var allSums = PairSums(layers: layers)

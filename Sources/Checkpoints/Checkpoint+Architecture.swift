@@ -10,7 +10,7 @@ extension Checkpoint {
         let start = hint.map { $0 + "; " } ?? ""
         // A class with another head than the one that makes the logits of the next token.
         if let type = config?["model_type"]?.string, let name = config?["architectures"]?.array?.first?.string,
-            let known = Architecture.all.first(where: { $0.modelType == type })
+            let known = Architecture.named(modelType: type)
         {
             return CheckpointError(
                 file: path, "the class '\(name)' is not a causal language model that resect knows, \(consequence)",

@@ -2,12 +2,17 @@ package import Formats
 
 extension Checkpoint {
     /// Holds the tensors against the configuration: no layer is missing, every number of layers is theirs, and so is the
-    /// length of every list with one entry per layer.
+    /// length of every list with one entry per layer; of described models, all tensors are there.
     ///
     /// - Throws: when they disagree; a runtime would refuse such a file, or load it and be wrong.
     public func checkConsistency() throws(CheckpointError) {
         // An encoder of images or sound has counts of its own, and no edit changes its layers.
         guard content == .model else { return }
+        try checkLayerCounts()
+        try checkCompleteness()
+    }
+
+    private func checkLayerCounts() throws(CheckpointError) {
         let choice = LayerChoice(self)
         switch try choice.outcome() {
         case .none, .ambiguous: return

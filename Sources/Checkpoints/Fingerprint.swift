@@ -20,10 +20,16 @@ struct Fingerprint {
     private mutating func add(_ recipe: Recipe) {
         switch recipe {
         case .mapped(let range): add(range)
-        case .packed(let source): text += "\(source.fileName) \(source)"
-        case .reordered(let source, let order):
-            text += "\(order) "
+        case .archived(let source): text += "\(source.fileName) \(source)"
+        case .rows(let source, let map):
+            text += children(of: map) + " "
             add(source)
+        case .joined(let join):
+            text += "\(join.turns) turns "
+            for part in join.parts {
+                text += "\(part.run) "
+                add(part.recipe)
+            }
         case .computed(let source): text += source.fingerprint
         }
     }

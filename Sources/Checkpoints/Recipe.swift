@@ -2,10 +2,12 @@
 public enum Recipe: Sendable, CustomStringConvertible {
     /// A range of a mapped file: what most tensors have, so that it lies in the value itself.
     case mapped(MappedRange)
-    /// Bytes that have to be unpacked.
-    case packed(any PackedBytes)
-    /// The rows of another recipe in another order: output row `r` is source row `order.source(of: r)`.
-    indirect case reordered(Recipe, RowOrder)
+    /// Bytes that lie compressed in an archive.
+    case archived(any ArchivedBytes)
+    /// Rows of another recipe: output row `r` is source row `map.source(of: r)`.
+    indirect case rows(Recipe, RowMap)
+    /// Rows of several recipes in turn.
+    indirect case joined(RowJoin)
     /// Rows that are computed from others: a cast, a quantization, a delta.
     indirect case computed(any RowSource)
 
@@ -14,8 +16,9 @@ public enum Recipe: Sendable, CustomStringConvertible {
         switch self {
         case .mapped(let range):
             "bytes \(range.byteOffset)..<\(range.byteEnd) of \(range.file.name)"
-        case .packed(let source): source.description
-        case .reordered(let source, let order): "\(order) of \(source)"
+        case .archived(let source): source.description
+        case .rows(let source, let map): "\(map) of \(source)"
+        case .joined(let join): join.description
         case .computed(let source): source.description
         }
     }
@@ -30,7 +33,16 @@ public enum Recipe: Sendable, CustomStringConvertible {
 
     /// The name of the file that holds exactly these bytes, also when it lies in an archive; `nil` when they have to be made.
     package var fileName: String? {
-        if case .packed(let source) = self { source.fileName } else { mappedRange?.file.name }
+        if case .archived(let source) = self { source.fileName } else { mappedRange?.file.name }
+    }
+
+    /// Some rows in another order; a range of the same file where they lie together in one, so that they still move
+    /// without passing through memory.
+    package func taking(_ map: RowMap, rowByteCount: Int) -> Recipe {
+        guard case .mapped(let range) = self, let rows = map.contiguous else { return .rows(self, map) }
+        let start = rows.lowerBound * rowByteCount  // fits: the rows lie in the range
+        let byteCount = rows.count * rowByteCount  // fits: the rows lie in the range
+        return .mapped(range.part(start..<start + byteCount))  // fits: the rows lie in the range
     }
 
     /// Calls `body` with the bytes of some rows.
@@ -57,16 +69,24 @@ public enum Recipe: Sendable, CustomStringConvertible {
         case .mapped(let range):
             defer { withExtendedLifetime(range.file) {} }
             output.copyMemory(from: range.rows(rows, rowByteCount))
-        case .packed(let source):
+        case .archived(let source):
             let start = rows.lowerBound * rowByteCount  // fits: a place in the tensor
             let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
             try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
-        case .reordered(let source, let order):
+        case .rows(let source, let map):
             for (place, row) in rows.enumerated() {
-                let from = order.source(of: row)
+                let from = map.source(of: row)
                 let start = place * rowByteCount  // fits: a place in the output
                 let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(rowByteCount))
                 try source.write(rows: Range(from...from), rowByteCount: rowByteCount, into: target)
+            }
+        case .joined(let join):
+            var start = 0
+            for (part, rows) in join.runs(rows) {
+                let byteCount = rows.count * rowByteCount  // fits: a part of the output
+                let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(byteCount))
+                try part.recipe.write(rows: rows, rowByteCount: rowByteCount, into: target)
+                start += byteCount  // fits: a place in the output
             }
         case .computed(let source):
             try source.write(rows: rows, into: output)
@@ -98,38 +118,10 @@ extension RowSource {
     public var fingerprint: String { Fingerprint.members(of: self) }
 }
 
-/// A range of bytes that is unpacked when it is asked for, from any thread.
-public protocol PackedBytes: Sendable, CustomStringConvertible {
+/// A range of bytes in an archive that is unpacked when it is asked for, from any thread.
+public protocol ArchivedBytes: Sendable, CustomStringConvertible {
     /// The name of the file that the bytes are of.
     var fileName: String { get }
     /// Fills `output` with the bytes from an offset in the range.
     func read(from start: Int, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError)
-}
-
-/// The two row orders of rotary embeddings: HF keeps the halves of a head apart, GGUF interleaves them.
-public enum RowOrder: Sendable, Equatable, CustomStringConvertible {
-    /// From halves to interleaved pairs, in heads of `headSize` rows.
-    case interleave(headSize: Int)
-    /// From interleaved pairs to halves.
-    case deinterleave(headSize: Int)
-
-    /// The row of the source that becomes output row `row`.
-    public func source(of row: Int) -> Int {
-        switch self {
-        case .interleave(let size):
-            let inner = row % size
-            return row - inner + (inner % 2) * (size / 2) + inner / 2  // fits: another row of the same head
-        case .deinterleave(let size):
-            let inner = row % size
-            return row - inner + (inner % (size / 2)) * 2 + inner / (size / 2)  // fits: another row of the same head
-        }
-    }
-
-    /// The order in words.
-    public var description: String {
-        switch self {
-        case .interleave: "rows interleaved"
-        case .deinterleave: "rows taken apart"
-        }
-    }
 }

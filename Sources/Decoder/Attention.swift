@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Checkpoints
 internal import Kernels
 internal import Parallel
 
@@ -19,6 +20,15 @@ struct AttentionShape: Sendable, Equatable {
     var queryWidth: Int { heads * headSize }
     /// Columns of the keys and of the values.
     var keyWidth: Int { keyHeads * headSize }
+
+    /// The sizes of a plan, with scores divided by the root of a head's size.
+    init(_ plan: AttentionPlan) {
+        heads = plan.heads
+        keyHeads = plan.keyHeads
+        headSize = plan.headSize
+        window = plan.window
+        scale = 1 / Float(plan.headSize).squareRoot()
+    }
 }
 
 /// What attention needs on each thread.
@@ -26,9 +36,9 @@ struct AttentionBuffers: Sendable {
     /// Keys of one head transposed to [head size, context], and the scores of a block of queries.
     let transposedKeys, scores: [Scratch]
 
-    init(_ shape: AttentionShape, contextLength: Int, threads: Int) {
+    init(headSize: Int, contextLength: Int, threads: Int) {
         let padded = Attention.padded(contextLength)
-        transposedKeys = (0..<max(1, threads)).map { _ in Scratch(floats: shape.headSize * padded) }
+        transposedKeys = (0..<max(1, threads)).map { _ in Scratch(floats: headSize * padded) }
         scores = (0..<max(1, threads)).map { _ in Scratch(floats: Attention.block * padded) }
     }
 }

@@ -3,12 +3,12 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// A checkpoint that can be run: its numbers, and its tensors by role.
+/// A checkpoint that can be run: its plan, and its tensors by role.
 package struct DecoderModel: Sendable {
     /// The checkpoint, which may be virtual: a planned cut that nobody has written.
     package let checkpoint: Checkpoint
-    /// Its numbers.
-    package let configuration: ModelConfiguration
+    /// What it computes.
+    package let plan: ModelPlan
     /// Rows of the embedding.
     package let vocabularyCount: Int
     let embedding: Tensor
@@ -16,7 +16,7 @@ package struct DecoderModel: Sendable {
     /// What makes logits: a matrix of its own, or the embedding.
     let output: Linear
     let layers: [Layer]
-    /// The sizes of every layer.
+    /// The sizes of the largest layer.
     let shape: LayerShape
     let rotary: Rotary
 
@@ -24,6 +24,7 @@ package struct DecoderModel: Sendable {
     struct Layer: Sendable {
         let attentionNorm: Norm
         let query, key, value, attentionOutput: Linear
+        let attention: AttentionShape
         let feedForwardNorm: Norm
         let feedForward: FeedForward
     }
@@ -42,125 +43,79 @@ package struct DecoderModel: Sendable {
             throw checkpoint.unknownArchitecture(
                 "so it cannot be run", hint: "inspect, cut --layers and quantize work all the same")
         }
-        let numbers = try ModelConfiguration(checkpoint, architecture: architecture)
-        guard numbers.layers > 0 else { throw CheckpointError(file: checkpoint.path, "has no layers") }
-        let finder = TensorFinder(checkpoint, architecture)
-        let embedding = try finder.required("token_embedding", columns: numbers.hidden)
+        let plan = try ModelPlan(checkpoint)
+        guard !plan.layers.isEmpty else { throw CheckpointError(file: checkpoint.path, "has no layers") }
+        let finder = DecoderTensors(checkpoint, Settings(checkpoint, architecture))
+        func norm(_ role: String, _ layer: Int?, _ plan: NormPlan) throws(CheckpointError) -> Norm {
+            Norm(weight: try finder.required(role, layer), epsilon: plan.epsilon)
+        }
+        embedding = try finder.required("token_embedding")
         vocabularyCount = embedding.rowCount
-        let epsilon = numbers.epsilon
-        outputNorm = Norm(weight: try finder.required("output_norm", shape: [numbers.hidden]), epsilon: epsilon)
-        // What config.json says decides, so that a lost tensor is not taken for one that was never there.
-        let config = checkpoint.form == .folder ? checkpoint.config : nil
-        let isTied = config?["tie_word_embeddings"]?.bool
-        let head =
-            isTied == true
-            ? nil
-            : try finder.optional("output", shape: [embedding.rowCount, numbers.hidden], isNeeded: isTied == false)
-        output = Linear(head ?? embedding)
-        let (attends, feeds) = (config?["attention_bias"]?.bool == true, config?["mlp_bias"]?.bool == true)
-        self.embedding = embedding
-        shape = LayerShape(numbers)
-        let (queries, keys) = (shape.attention.queryWidth, shape.attention.keyWidth)
-        let (hidden, ffn) = (numbers.hidden, numbers.ffn)
+        outputNorm = try norm("output_norm", nil, plan.outputNorm)
+        // A matrix in the file counts, whatever the configuration says of tied embeddings: so do transformers and llama.cpp.
+        output = Linear(try finder.optional("output") ?? embedding)
         var layers: [Layer] = []
-        for layer in 0..<numbers.layers {
-            func norm(_ role: String) throws(CheckpointError) -> Norm {
-                Norm(weight: try finder.required(role, layer, shape: [hidden]), epsilon: epsilon)
-            }
+        for (number, layer) in plan.layers.enumerated() {
             layers.append(
                 Layer(
-                    attentionNorm: try norm("attention_norm"),
-                    query: try finder.linear(.query, layer, [queries, hidden], hasBias: attends),
-                    key: try finder.linear(.key, layer, [keys, hidden], hasBias: attends),
-                    value: try finder.linear(.value, layer, [keys, hidden], hasBias: attends),
-                    attentionOutput: try finder.linear(.attentionOutput, layer, [hidden, queries], hasBias: attends),
-                    feedForwardNorm: try norm("ffn_norm"),
+                    attentionNorm: try norm("attention_norm", number, layer.norm),
+                    query: try finder.linear(.query, number), key: try finder.linear(.key, number),
+                    value: try finder.linear(.value, number),
+                    attentionOutput: try finder.linear(.attentionOutput, number),
+                    attention: AttentionShape(layer.attention),
+                    feedForwardNorm: try norm("ffn_norm", number, layer.norm),
                     feedForward: FeedForward(
-                        gate: try finder.linear(.gate, layer, [ffn, hidden], hasBias: feeds),
-                        up: try finder.linear(.up, layer, [ffn, hidden], hasBias: feeds),
-                        down: try finder.linear(.down, layer, [hidden, ffn], hasBias: feeds))))
+                        gate: try finder.linear(.gate, number), up: try finder.linear(.up, number),
+                        down: try finder.linear(.down, number))))
         }
         self.layers = layers
         self.checkpoint = checkpoint
-        configuration = numbers
+        self.plan = plan
+        shape = LayerShape(plan)
         rotary = Rotary(
-            frequencies: try numbers.frequencies(file: checkpoint.path), interleaves: numbers.interleaves)
+            frequencies: try plan.rotary.frequencies(file: checkpoint.path),
+            interleaves: plan.rotary.pairs == .neighbours)
     }
 }
 
-extension LayerShape {
-    /// The sizes that every layer of a configuration has.
-    fileprivate init(_ configuration: ModelConfiguration) {
-        hidden = configuration.hidden
-        attention = AttentionShape(
-            heads: configuration.heads, keyHeads: configuration.keyValueHeads, headSize: configuration.headSize,
-            window: configuration.window, scale: 1 / Float(configuration.headSize).squareRoot())
-        feedForward = configuration.ffn
-    }
-}
-
-/// Finds tensors by role and holds them to the shape that the numbers ask for.
-private struct TensorFinder {
+/// Finds the tensors of a model by role, in the shapes that its settings ask for and of types that can be decoded.
+private struct DecoderTensors {
     private let checkpoint: Checkpoint
+    private let settings: Settings
     private let architecture: Architecture
-    private let tensors: [ExactString: Tensor]
+    private let finder: RoleFinder
 
-    init(_ checkpoint: Checkpoint, _ architecture: Architecture) {
+    init(_ checkpoint: Checkpoint, _ settings: Settings) {
         self.checkpoint = checkpoint
-        self.architecture = architecture
-        tensors = Dictionary(checkpoint.tensors.map { (ExactString($0.name), $0) }) { first, _ in first }
+        self.settings = settings
+        architecture = settings.architecture
+        finder = RoleFinder(checkpoint, settings)
     }
 
-    private func find(_ role: String, _ layer: Int?) -> (name: String, tensor: Tensor?) {
-        let names = architecture.tensor(role: role)
-        guard let template = checkpoint.form == .gguf ? names?.gguf : names?.huggingFace else { return (role, nil) }
-        let name = template.name(layer: layer)
-        return (name, tensors[ExactString(name)])
-    }
-
-    private func check(_ tensor: Tensor, _ shape: [Int]) throws(CheckpointError) {
-        guard tensor.shape == shape else {
+    func required(_ role: String, _ layer: Int? = nil) throws(CheckpointError) -> Tensor {
+        guard let tensor = try optional(role, layer) else {
+            let part = architecture.tensor(role: role).flatMap(checkpoint.part)
             throw CheckpointError(
-                file: checkpoint.path, tensor: tensor.name,
-                "has the shape \(tensor.shape); the configuration asks for \(shape)")
+                file: checkpoint.path, tensor: part?.name(layer: layer) ?? role, "is missing as a plain weight")
         }
+        return tensor
+    }
+
+    func optional(_ role: String, _ layer: Int? = nil) throws(CheckpointError) -> Tensor? {
+        guard let role = architecture.tensor(role: role), let part = checkpoint.part(of: role),
+            let stored = try finder.find(role, layer: layer)
+        else { return nil }
+        // Rotary pairs stay as they are stored: the plan says how they are rotated.
+        let tensor = part.dims.isEmpty ? stored : try settings.role(part, of: stored, file: checkpoint.path)
         guard Codec.decodes(tensor.dtype) else {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name, "has the type \(tensor.dtype), which cannot be decoded")
         }
-    }
-
-    func required(_ role: String, _ layer: Int? = nil, shape: [Int]) throws(CheckpointError) -> Tensor {
-        let (name, tensor) = find(role, layer)
-        guard let tensor else { throw CheckpointError(file: checkpoint.path, tensor: name, "is missing") }
-        try check(tensor, shape)
         return tensor
     }
 
-    func required(_ role: String, columns: Int) throws(CheckpointError) -> Tensor {
-        let (name, tensor) = find(role, nil)
-        guard let tensor else { throw CheckpointError(file: checkpoint.path, tensor: name, "is missing") }
-        try check(tensor, [tensor.rowCount, columns])
-        return tensor
-    }
-
-    func optional(
-        _ role: String, _ layer: Int? = nil, shape: [Int], isNeeded: Bool
-    ) throws(CheckpointError) -> Tensor? {
-        if isNeeded { return try required(role, layer, shape: shape) }
-        guard let tensor = find(role, layer).tensor else { return nil }
-        try check(tensor, shape)
-        return tensor
-    }
-
-    /// A matrix, and its bias where the file has one.
-    ///
-    /// - Parameter hasBias: whether a missing bias is an error.
-    func linear(
-        _ role: ProductRole, _ layer: Int, _ shape: [Int], hasBias: Bool
-    ) throws(CheckpointError) -> Linear {
-        Linear(
-            try required(role.rawValue, layer, shape: shape),
-            bias: try optional(role.rawValue + "_bias", layer, shape: Array(shape.prefix(1)), isNeeded: hasBias))
+    /// A matrix, and its bias where the model has one.
+    func linear(_ role: ProductRole, _ layer: Int) throws(CheckpointError) -> Linear {
+        Linear(try required(role.rawValue, layer), bias: try optional(role.rawValue + "_bias", layer))
     }
 }

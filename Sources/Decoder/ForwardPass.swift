@@ -48,7 +48,7 @@ package final class ForwardPass {
         let length = contexts.first?.count ?? 0
         precondition(contexts.allSatisfy { $0.count == length }, "contexts of different lengths")
         contextLength = length
-        let hidden = model.configuration.hidden
+        let hidden = model.plan.hidden
         stateMemory = Scratch(floats: contextCount * contextLength * hidden)
         batch = LayerBatch(
             model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)

@@ -54,7 +54,7 @@ struct LayerBatch {
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
-        let (tokens, sizes) = (contexts * contextLength, shape.attention)
+        let (tokens, sizes) = (contexts * contextLength, layer.attention)
         let (query, key) = (buffers.query.floats, buffers.key.floats)
         let normed = try norm(layer.attentionNorm, states, tokens, buffers)
         try observation.operand(normed, of: [.query, .key, .value])

@@ -1,20 +1,36 @@
+internal import Checkpoints
 internal import Kernels
 internal import Weights
 
-/// The sizes that the memory of a layer depends on.
+/// The sizes that the memory of a layer depends on, each the largest of all layers.
 struct LayerShape: Sendable, Equatable {
     /// Columns of the stream.
     let hidden: Int
-    let attention: AttentionShape
+    /// Columns of the queries.
+    let queryWidth: Int
+    /// Columns of the keys and of the values.
+    let keyWidth: Int
+    /// Elements of a head.
+    let headSize: Int
     /// Columns inside the MLP.
     let feedForward: Int
 
+    /// The largest sizes of a plan.
+    init(_ plan: ModelPlan) {
+        func largest(_ size: (LayerPlan) -> Int) -> Int { plan.layers.reduce(0) { max($0, size($1)) } }
+        hidden = plan.hidden
+        queryWidth = largest(\.attention.queryWidth)
+        keyWidth = largest(\.attention.keyWidth)
+        headSize = largest(\.attention.headSize)
+        feedForward = largest(\.feedForward.width)
+    }
+
     /// Columns of the widest operand of a product.
-    var widest: Int { max(hidden, attention.queryWidth, feedForward) }
+    var widest: Int { max(hidden, queryWidth, feedForward) }
 
     /// Bytes of activations for one token.
     var tokenByteCount: Int {
-        4 * (hidden + 2 * attention.queryWidth + 2 * attention.keyWidth + 2 * feedForward) + 2 * widest
+        4 * (hidden + 2 * queryWidth + 2 * keyWidth + 2 * feedForward) + 2 * widest
     }
 }
 
@@ -34,14 +50,15 @@ struct LayerBuffers: Sendable {
     init(_ shape: LayerShape, contexts: Int, contextLength: Int, usesBF16: Bool, threads: Int) {
         let tokens = contexts * contextLength
         normed = Scratch(floats: tokens * shape.hidden)
-        query = Scratch(floats: tokens * shape.attention.queryWidth)
-        key = Scratch(floats: tokens * shape.attention.keyWidth)
-        value = Scratch(floats: tokens * shape.attention.keyWidth)
-        mixed = Scratch(floats: tokens * shape.attention.queryWidth)
+        query = Scratch(floats: tokens * shape.queryWidth)
+        key = Scratch(floats: tokens * shape.keyWidth)
+        value = Scratch(floats: tokens * shape.keyWidth)
+        mixed = Scratch(floats: tokens * shape.queryWidth)
         gate = Scratch(floats: tokens * shape.feedForward)
         up = Scratch(floats: tokens * shape.feedForward)
         bf16 = usesBF16 ? Scratch(byteCount: tokens * shape.widest * 2) : nil
-        attention = AttentionBuffers(shape.attention, contextLength: contextLength, threads: threads)
+        attention = AttentionBuffers(
+            headSize: shape.headSize, contextLength: contextLength, threads: threads)
         linear = LinearBuffers(threads: threads)
     }
 

@@ -26,8 +26,8 @@ extension ForwardPass {
     package func losses(
         of targets: [(place: Int, token: Int32)], threads: Int
     ) throws(CheckpointError) -> [Double] {
-        precondition(layer == model.configuration.layers, "layers are left to run")
-        let hidden = model.configuration.hidden
+        precondition(layer == model.plan.layers.count, "layers are left to run")
+        let hidden = model.plan.hidden
         let tileCount = (model.output.outputs + Self.tile - 1) / Self.tile
         let normed = Scratch(floats: Self.rowsAtOnce * hidden)
         let workers = max(1, min(threads, tileCount))

@@ -2,99 +2,111 @@
 public struct Architecture: Sendable {
     /// The name of the file, and of the family.
     public let name: String
-    /// The classes that `config.json` may name under `architectures`.
+    /// The classes that `config.json` may name under `architectures`; the first is written.
     public let classes: [String]
-    /// `model_type` in `config.json`.
-    public let modelType: String
+    /// What `model_type` in `config.json` may be; the first is written.
+    package let modelTypes: [String]
+    /// Where the language model's settings lie in `config.json`: paths of members, `[]` for the top.
+    package let configPaths: [[String]]
+    /// Tensors of older checkpoints that nobody reads.
+    package let unused: [NameTemplate]
+    /// Members of `config.json` that say nothing of the model's numbers, and are written as they stand here.
+    package let constants: [(key: String, value: JSON)]
     /// `general.architecture` in GGUF.
     public let gguf: String
-    /// The settings that both containers hold, with their keys.
-    public let keys: [SettingKey]
+    /// The settings, in the order in which GGUF metadata holds them.
+    package let settings: [Setting]
     /// The tensors, by role.
-    public let tensors: [TensorNames]
-    /// The roles whose rows GGUF stores in another order, for interleaved rotary embeddings.
-    public let permuted: Set<String>
-    /// The switches of the decoder layer.
-    public let decoder: JSONObject
+    package let tensors: [TensorRole]
+    /// How a layer computes; `nil` when it is not run.
+    package let layer: LayerDescription?
 
-    /// One setting with its key in either container.
-    public struct SettingKey: Sendable {
-        /// What the setting is: `hidden`, `heads`, …
-        public let role: String
-        /// Its key in `config.json`.
-        public let huggingFace: String
-        /// Its GGUF key without the architecture's prefix.
-        public let gguf: String
-        /// The GGUF type, `u32` or `f32`.
-        public let type: String
-    }
-
-    /// One tensor with its name in either container.
-    public struct TensorNames: Sendable {
-        /// What the tensor is: `attention_q`, `ffn_down`, …
-        public let role: String
-        /// Its name in an HF checkpoint; `nil` where it has none.
-        public let huggingFace: NameTemplate?
-        /// Its name in GGUF; `nil` where it has none.
-        public let gguf: NameTemplate?
-    }
-
-    /// Every described architecture, in the order of the registry.
-    public static let all: [Architecture] = {
-        var known: [String: JSONObject] = [:]
-        return EmbeddedFiles.parsed(under: "architectures/").map { file in
-            var object = file.value.object ?? JSONObject()
-            // "like" takes over what another file says and this one does not.
-            if let base = object["like"]?.string.flatMap({ known[$0] }) {
-                for (key, value) in base.members where object[key] == nil { object[key] = value }
-            }
-            if let name = object["name"]?.string { known[name] = object }
-            guard let architecture = Architecture(object) else {
-                preconditionFailure("formats/\(file.name): a member is missing or of the wrong kind")
-            }
-            return architecture
+    /// Reads a description whose `like` is resolved.
+    ///
+    /// - Throws: when a member is missing, misspelt, of the wrong kind, or asks for a setting that is not there.
+    package init(_ value: JSON) throws(DataFileError) {
+        var reader = try MemberReader(value, "")
+        name = try reader.string("name")
+        var hf = try MemberReader(try reader.required("hf"), "hf")
+        classes = try hf.strings("classes")
+        modelTypes = try hf.strings("model_types")
+        configPaths = try hf.strings("config").map { $0.split(separator: ".").map(String.init) }
+        let prefixes = try hf.strings("prefixes")
+        unused = try hf.strings("unused").map(NameTemplate.init)
+        constants = try hf.members("constants").map { (key: $0, value: $1) }
+        try hf.finish()
+        var gguf = try MemberReader(try reader.required("gguf"), "gguf")
+        self.gguf = try gguf.string("architecture")
+        try gguf.finish()
+        settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
+            try Setting(role, value)
         }
-    }()
-
-    /// The architecture of a class named in `config.json`.
-    public static func named(class name: String) -> Architecture? {
-        all.first { $0.classes.contains(name) }
-    }
-
-    /// The architecture of a `general.architecture`.
-    public static func named(gguf name: String) -> Architecture? {
-        all.first { $0.gguf == name }
-    }
-
-    private init?(_ object: JSONObject) {
-        guard let name = object["name"]?.string, let classes = object["classes"]?.array,
-            let modelType = object["model_type"]?.string, let gguf = object["gguf"]?.string,
-            let decoder = object["decoder"]?.object,
-            let keys = object["keys"]?.array, let tensors = object["tensors"]?.array
-        else { return nil }
-        self.name = name
-        self.classes = classes.compactMap(\.string)
-        self.modelType = modelType
-        self.gguf = gguf
-        self.decoder = decoder
-        self.permuted = Set((object["permuted"]?.array ?? []).compactMap(\.string))
-        self.keys = keys.compactMap { row in
-            guard let row = row.array?.map(\.string), row.count == 4, let role = row[0],
-                let huggingFace = row[1], let gguf = row[2], let type = row[3]
-            else { return nil }
-            return SettingKey(role: role, huggingFace: huggingFace, gguf: gguf, type: type)
+        tensors = try reader.members("tensors").map { (role, value) throws(DataFileError) in
+            try TensorRole(role, value, prefixes: prefixes)
         }
-        self.tensors = tensors.compactMap { row in
-            guard let row = row.array?.map(\.string), row.count == 3, let role = row[0] else {
-                return nil
+        layer = try reader.optional("layer").map { (value) throws(DataFileError) in try LayerDescription(value) }
+        try reader.finish()
+        guard !classes.isEmpty, !modelTypes.isEmpty, !configPaths.isEmpty, !prefixes.isEmpty else {
+            throw DataFileError("hf", "names no class, no model type, no place of the settings, or no prefix")
+        }
+        try checkRoles()
+    }
+
+    /// Every role that is asked for is there, and every role that is there is asked for.
+    private func checkRoles() throws(DataFileError) {
+        let known = Set(settings.map(\.role)), tensorRoles = Set(tensors.map(\.role))
+        var asked = Set(SettingRole.allCases.map(\.rawValue))
+        for setting in settings {
+            asked.formUnion(setting.absent.roles)
+            if let role = setting.absent.tensorRole, !tensorRoles.contains(role) {
+                throw DataFileError("settings.\(setting.role)", "asks for the tensor '\(role)', which is not there")
             }
-            return TensorNames(
-                role: role, huggingFace: row[1].map(NameTemplate.init),
-                gguf: row[2].map(NameTemplate.init))
         }
-        guard self.keys.count == keys.count, self.tensors.count == tensors.count else { return nil }
+        let fromTensors = tensors.flatMap(\.roles), fromLayer = layer?.roles ?? []
+        for role in fromTensors + fromLayer + settings.flatMap(\.absent.roles) where !known.contains(role) {
+            throw DataFileError("settings.\(role)", "is asked for, and is not there")
+        }
+        asked.formUnion(fromTensors + fromLayer)
+        for role in known where !asked.contains(role) {
+            throw DataFileError("settings.\(role)", "is asked for by nobody")
+        }
     }
 
-    /// The names of a role.
-    public func tensor(role: String) -> TensorNames? { tensors.first { $0.role == role } }
+    /// The tensor of a role.
+    package func tensor(role: String) -> TensorRole? { tensors.first { $0.role == role } }
+
+    /// The setting of a role.
+    package func setting(_ role: String) -> Setting? { settings.first { $0.role == role } }
+}
+
+/// The settings that code asks for by name; all others are asked for by other members of an architecture file.
+package enum SettingRole: String, CaseIterable, Sendable {
+    /// How many layers there are.
+    case layers
+    /// The longest context, in tokens.
+    case context
+    /// The width of the residual stream.
+    case hidden
+    /// The width of the MLP.
+    case feedForward = "ffn"
+    /// Query heads.
+    case heads
+    /// Key and value heads.
+    case keyHeads = "kv_heads"
+    /// Elements of a query or key head.
+    case keySize = "key_size"
+    /// Elements of a value head.
+    case valueSize = "value_size"
+    /// Elements of a head that are rotated.
+    case rotarySize = "rotary_size"
+    /// The object of config.json that scales positions.
+    case rope
+    /// The base of the rotary frequencies.
+    case ropeTheta = "rope_theta"
+    /// What is added to the mean square before a norm divides by its root.
+    case normEpsilon = "norm_epsilon"
+    /// Rows of the embedding.
+    case vocabulary
+    /// Whether the embedding makes the logits too.
+    case tied
 }

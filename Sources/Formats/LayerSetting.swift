@@ -1,5 +1,5 @@
 /// How a setting that depends on the layer number follows a cut.
-public enum LayerSetting: String, Sendable {
+public enum LayerSetting: String, CaseIterable, Sendable {
     /// One value a layer: the slice is deleted.
     case list
     /// For each layer the number of one whose keys and values it uses, often its own.

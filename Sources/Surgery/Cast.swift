@@ -8,8 +8,14 @@ public struct Cast: Edit {
     /// The type of the weights.
     public let dtype: DType
 
+    /// Whether finite values may become infinite in the type.
+    public let allowsNonfinite: Bool
+
     /// A cast to a plain type.
-    public init(to dtype: DType) { self.dtype = dtype }
+    public init(to dtype: DType, allowsNonfinite: Bool = false) {
+        self.dtype = dtype
+        self.allowsNonfinite = allowsNonfinite
+    }
 
     /// The checkpoint with recoded weights.
     ///
@@ -24,7 +30,8 @@ public struct Cast: Edit {
         var result = checkpoint
         for (place, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
             let keepsF32 = checkpoint.form == .gguf && Cast.staysF32(tensor)
-            result.tensors[place] = try tensor.recoded(as: keepsF32 ? .f32 : dtype, file: checkpoint.path)
+            result.tensors[place] = try tensor.recoded(
+                as: keepsF32 ? .f32 : dtype, file: checkpoint.path, refusesNonfinite: !allowsNonfinite)
         }
         if let mixture = Mixture.named(dtype.name), checkpoint.form == .gguf {
             result.metadata["general.file_type"] = .u32(mixture.fileType)

@@ -10,12 +10,17 @@ public struct Convert: Edit {
     /// Whether weights of a folder whose codes and scales GGUF has blocks for, NVFP4 and MXFP4, become these. Who goes on
     /// computing wants values.
     public let keepsBlocks: Bool
+    /// Whether finite values may become infinite in the type.
+    public let allowsNonfinite: Bool
 
     /// A conversion.
-    public init(to form: Checkpoint.Form, dtype: DType? = nil, keepsBlocks: Bool = false) {
+    public init(
+        to form: Checkpoint.Form, dtype: DType? = nil, keepsBlocks: Bool = false, allowsNonfinite: Bool = false
+    ) {
         self.form = form
         self.dtype = dtype
         self.keepsBlocks = keepsBlocks
+        self.allowsNonfinite = allowsNonfinite
     }
 
     /// The conversion that goes before a quantization: on the way to GGUF values are shown in f32, so that none is rounded twice.
@@ -62,7 +67,7 @@ public struct Convert: Edit {
             result.layerPrefix = nil
         }
         guard let dtype else { return result }
-        return try Cast(to: dtype).apply(to: result)
+        return try Cast(to: dtype, allowsNonfinite: allowsNonfinite).apply(to: result)
     }
 
     /// The plain type that most weights have; BF16 where they are quantized.
@@ -81,52 +86,5 @@ public struct Convert: Edit {
             throw checkpoint.unknownArchitecture("so its tensors cannot be renamed")
         }
         return architecture
-    }
-}
-
-/// The elements of a vector in another order: a bias that follows its matrix.
-struct ReorderedElements: RowSource {
-    let source: Tensor
-    let order: RowOrder
-
-    var description: String { "elements: \(order) of \(source.recipe)" }
-
-    func write(
-        rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
-    ) throws(CheckpointError) {
-        // A vector is one row.
-        let count = source.count, size = source.dtype.blockByteCount
-        try source.withBytes(rows: rows) { bytes in
-            for place in 0..<rows.count * count {
-                let from = order.source(of: place) * size
-                UnsafeMutableRawBufferPointer(rebasing: output[place * size..<(place + 1) * size])
-                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + size]))
-            }
-        }
-    }
-}
-
-extension Tensor {
-    /// The tensor with its rows in another order, in heads of equal size.
-    ///
-    /// - Throws: when the rows do not divide into the heads.
-    func reordered(
-        heads: Int, file: String, _ order: (Int) -> RowOrder
-    ) throws(CheckpointError) -> Tensor {
-        let rows = shape.first ?? 0
-        guard heads > 0, rows >= heads, rows % heads == 0, rows / heads % 2 == 0 else {
-            throw CheckpointError(
-                file: file, tensor: name, "has \(rows) rows, which do not divide into \(heads) heads")
-        }
-        guard shape.count == 2 || (shape.count == 1 && dtype.blockCount == 1) else {
-            throw CheckpointError(
-                file: file, tensor: name, "of type \(dtype) and shape \(shape) has no rows to reorder")
-        }
-        var result = self
-        let order = order(rows / heads)
-        result.recipe =
-            shape.count == 1
-            ? .computed(ReorderedElements(source: self, order: order)) : .reordered(recipe, order)
-        return result
     }
 }

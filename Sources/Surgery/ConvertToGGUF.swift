@@ -4,25 +4,21 @@ internal import Formats
 /// From an HF folder to GGUF, with the metadata that llama.cpp's own converter writes.
 struct ConvertToGGUF {
     private let source: Checkpoint
-    private let architecture: Architecture
-    private let config: JSONObject
+    private let settings: Settings
+    private let plan: ModelPlan
 
+    /// Asks every question that a forward pass asks, and whether all tensors are there.
     init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         source = checkpoint
-        architecture = try Convert.architecture(of: checkpoint)
-        guard let config = checkpoint.config else {
+        guard checkpoint.config != nil else {
             throw CheckpointError(file: checkpoint.path, "the folder holds no config.json")
         }
-        self.config = config
+        settings = Settings(checkpoint, try Convert.architecture(of: checkpoint))
+        plan = try ModelPlan(checkpoint)
+        try checkpoint.checkCompleteness()
     }
 
-    private func number(_ key: String) throws(CheckpointError) -> Int {
-        guard let value = config[key]?.int, value > 0, value <= UInt32.max else {
-            throw CheckpointError(
-                file: source.path + "/config.json", "'\(key)' is missing or no positive whole number")
-        }
-        return value
-    }
+    private var prefix: String { settings.architecture.gguf }
 
     func result() throws(CheckpointError) -> Checkpoint {
         var result = source
@@ -30,134 +26,79 @@ struct ConvertToGGUF {
         result.config = nil
         result.companions = []
         result.headerMetadata = nil
-        result.tensors = try tensors()
+        result.tensors = try TensorTranslation(source, settings, toGGUF: true).result()
         let vocabulary = try Vocabulary(checkpoint: source)
         result.metadata = try metadata(vocabulary, parameterCount: result.parameterCount)
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
+        noteWindows(in: &result)
         return result
     }
 
-    // MARK: tensors
-
-    /// The tensors under their GGUF names, in GGUF's row orders.
-    func tensors() throws(CheckpointError) -> [Tensor] {
-        var result: [Tensor] = []
-        if let frequencies = try RopeScaling(config: config, file: source.path)?
-            .frequencyFactors(config, file: source.path)
-        {
-            result.append(frequencies)
-        }
-        for tensor in source.tensors where !tensor.name.hasSuffix(".rotary_emb.inv_freq") {
-            result.append(try renamed(tensor))
-        }
-        return result
-    }
-
-    private func renamed(_ tensor: Tensor) throws(CheckpointError) -> Tensor {
-        for names in architecture.tensors {
-            guard let template = names.huggingFace, let gguf = names.gguf else { continue }
-            let layer: Int?
-            switch template.match(tensor.name) {
-            case .none: continue
-            case .whole: layer = nil
-            case .layer(let number): layer = number
-            }
-            var result = tensor
-            if let role = RotaryRole(names.role, architecture) {
-                let heads = try number(
-                    role == .key && config["num_key_value_heads"] != nil
-                        ? "num_key_value_heads" : "num_attention_heads")
-                result = try tensor.reordered(heads: heads, file: source.path) { .interleave(headSize: $0) }
-            }
-            result.name = gguf.name(layer: layer)
-            return result
-        }
-        throw CheckpointError(
-            file: source.path, tensor: tensor.name, "has no GGUF name in the architecture '\(architecture.name)'",
-            hint: "resect formats --json lists the names that it has")
+    /// Says what GGUF's architecture has no key for: windows.
+    private func noteWindows(in result: inout Checkpoint) {
+        guard let role = settings.architecture.layer?.window, settings.architecture.setting(role)?.gguf.isEmpty == true,
+            let window = plan.layers.lazy.compactMap(\.attention.window).first,
+            window < source.longestContext ?? Int.max
+        else { return }
+        result.note(
+            "GGUF's \(prefix) has no sliding window, and '\(settings.key(role))' is \(window.grouped): "
+                + "what is computed differs for texts beyond \(window.grouped) tokens")
     }
 
     // MARK: metadata
 
     private func metadata(_ vocabulary: Vocabulary, parameterCount: Int) throws(CheckpointError) -> GGUFMetadata {
         var result = GGUFMetadata()
-        result["general.architecture"] = .string(architecture.gguf)
+        result["general.architecture"] = .string(prefix)
         result["general.type"] = .string("model")
         try addSampling(to: &result)
         result["general.name"] = .string(name)
         result["general.size_label"] = .string(SizeLabel.text(parameterCount))
-        try addSettings(to: &result)
+        for setting in settings.architecture.settings { try add(setting, to: &result) }
         result["general.quantization_version"] = .u32(2)
         let pairs = try vocabulary.ggufPairs(
-            vocabularySize: try vocabularySize(), architecture: architecture.gguf, file: source.path)
+            vocabularySize: try settings.int(.vocabulary), architecture: prefix, file: source.path)
         for pair in pairs { result[pair.key] = pair.value }
         return result
     }
 
-    /// `vocab_size`, which has to be the rows of the embedding: a placeholder is made for each without a token.
-    private func vocabularySize() throws(CheckpointError) -> Int {
-        let size = try number("vocab_size")
-        let name = architecture.tensor(role: "token_embedding")?.huggingFace?.name(layer: nil)
-        let rows = name.flatMap { source.tensor(named: $0)?.rowCount }
-        guard rows == size else {
-            throw CheckpointError(
-                file: source.path + "/config.json",
-                "'vocab_size' is \(size.grouped); the embedding has \(rows?.grouped ?? "no") rows")
-        }
-        return size
-    }
-
     /// A name for the model: what the configuration calls it, else the folder's.
     private var name: String {
-        let stated = config["_name_or_path"]?.string ?? ""
+        let stated = source.config?["_name_or_path"]?.string ?? ""
         return (stated.isEmpty ? source.path : stated).lastPathComponent
     }
 
-    private func addSettings(to result: inout GGUFMetadata) throws(CheckpointError) {
-        let rope = config["rope_parameters"]?.object ?? config["rope_scaling"]?.object
-        var theta = config["rope_theta"]?.double ?? rope?["rope_theta"]?.double
-        for key in architecture.keys {
-            let ggufKey = "\(architecture.gguf).\(key.gguf)"
-            switch (key.role, key.type) {
-            case ("vocabulary", _), ("key_size", _), ("value_size", _): continue
-            case ("rope_theta", _):
-                try addScaling(to: &result)
-                result[ggufKey] = try theta.map { (value) throws(CheckpointError) in try float(value, "rope_theta") }
-                theta = nil
-            case (_, "f32"):
-                result[ggufKey] = try config[key.huggingFace]?.double.map { (value) throws(CheckpointError) in
-                    try float(value, key.huggingFace)
-                }
-            case ("kv_heads", _) where config[key.huggingFace] == nil: continue
-            default: result[ggufKey] = .u32(UInt32(try number(key.huggingFace)))
+    /// Adds a setting that the file states, or that GGUF alone has.
+    private func add(_ setting: Setting, to result: inout GGUFMetadata) throws(CheckpointError) {
+        switch SettingRole(rawValue: setting.role) {
+        case .rope:
+            for pair in try plan.rotary.scaling?.ggufPairs(prefix: prefix, file: settings.file) ?? [] {
+                result[pair.key] = pair.value
             }
+        // llama.cpp's converter has the type of the file between the settings that all models have and the others.
+        case .vocabulary: result["general.file_type"] = .u32(0)
+        default: break
         }
-        let prefix = architecture.gguf
-        let stated = config["head_dim"]?.int
-        if stated != nil {
-            let size = UInt32(try number("head_dim"))
-            result["\(prefix).attention.key_length"] = .u32(size)
-            result["\(prefix).attention.value_length"] = .u32(size)
+        guard let key = setting.gguf.first, settings.isStated(setting.role) || setting.huggingFace.isEmpty else {
+            return
         }
-        result["general.file_type"] = .u32(0)
-        result["\(prefix).vocab_size"] = .u32(UInt32(try number("vocab_size")))
-        var headSize = try number("hidden_size") / number("num_attention_heads")
-        if let stated { headSize = stated }
-        result["\(prefix).rope.dimension_count"] = .u32(UInt32(headSize))
+        result["\(prefix).\(key.key)"] = try value(of: setting, key.type)
     }
 
-    /// A number as GGUF stores it.
-    private func float(_ value: Double, _ key: String) throws(CheckpointError) -> GGUFValue {
-        guard Float(value).isFinite else {
+    private func value(_ number: Double, _ role: String) throws(CheckpointError) -> GGUFValue {
+        guard Float(number).isFinite else {
             throw CheckpointError(
-                file: source.path + "/config.json", "'\(key)' is \(value), more than the 32 bits of a GGUF file hold")
+                file: settings.file, "'\(settings.key(role))' is \(number), more than the 32 bits of a GGUF file hold")
         }
-        return .f32(Float(value))
+        return .f32(Float(number))
     }
 
-    private func addScaling(to result: inout GGUFMetadata) throws(CheckpointError) {
-        guard let scaling = try RopeScaling(config: config, file: source.path) else { return }
-        for pair in scaling.ggufPairs(prefix: architecture.gguf) { result[pair.key] = pair.value }
+    private func value(of setting: Setting, _ type: Setting.ValueType) throws(CheckpointError) -> GGUFValue? {
+        let role = setting.role
+        switch type {
+        case .u32: return .u32(UInt32(try settings.int(role, limit: Int(UInt32.max))))
+        case .f32: return try settings.double(role).map { (number) throws(CheckpointError) in try value(number, role) }
+        }
     }
 
     /// The sampling defaults of generation_config.json.
@@ -170,17 +111,5 @@ struct ConvertToGGUF {
         }
         let penalty = generation["penalty_repeat"] ?? generation["repetition_penalty"]
         result["general.sampling.penalty_repeat"] = penalty?.double.map { .f32(Float($0)) }
-    }
-}
-
-/// A projection whose rows are rotated, and which heads it has.
-enum RotaryRole {
-    case query
-    case key
-
-    init?(_ role: String, _ architecture: Architecture) {
-        let matrix = role.hasSuffix("_bias") ? String(role.dropLast(5)) : role
-        guard architecture.permuted.contains(matrix) else { return nil }
-        self = matrix == "attention_k" ? .key : .query
     }
 }

@@ -90,7 +90,9 @@ extension Tensor {
                 file: file, tensor: name, "cannot be encoded as \(dtype)",
                 hint: "types that can: \(DType.all.filter(Codec.encodes).map(\.name).joined(separator: " "))")
         }
-        let check = refusesNonfinite && dtype.isQuantized ? FiniteCheck(source: self, dtype: dtype, file: file) : nil
+        let check =
+            refusesNonfinite && (dtype.isQuantized || dtype == .f16 || dtype == .bf16)
+            ? FiniteCheck(source: self, dtype: dtype, file: file) : nil
         let weights = Codec.usesImportance(dtype) ? importance : nil
         let rows = RecodedRows(source: self, dtype: dtype, importance: weights, finiteCheck: check)
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(rows))

@@ -21,7 +21,7 @@ extension Tensor {
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
         switch recipe {
-        case .reordered(let recipe, let order) where columns != 0..<rowLength:
+        case .rows(let recipe, let order) where columns != 0..<rowLength:
             var source = self
             source.recipe = recipe
             for (index, row) in rows.enumerated() {

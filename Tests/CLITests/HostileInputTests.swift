@@ -98,7 +98,7 @@ struct HostileInputTests {
         let safetensors = SafetensorsBytes(
             header: #"{"m.0.w":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]}}"#, data: [])
         let gguf = GGUFBytes(
-            [("general.architecture", .text("llama"))],
+            [("general.architecture", .text("toy"))],
             [.init("blk.0.w", shape: [UInt64(count) / 4096, 1024], data: [])])
         let path = folder.write(name, name.hasSuffix("gguf") ? gguf.bytes : safetensors.bytes)
         Files.truncate(path, count + (name.hasSuffix("gguf") ? gguf.bytes.count : safetensors.bytes.count))

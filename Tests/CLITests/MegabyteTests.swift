@@ -42,7 +42,7 @@ struct MegabyteTests {
     private static func array(_ type: UInt32, unit: Int) -> [UInt8] {
         let count = (size - 200) / unit
         let bytes = littleEndian(type) + littleEndian(UInt64(count)) + Array(repeating: 0, count: count * unit)
-        return GGUFBytes([("general.architecture", .text("llama")), ("k", .init(type: 9, bytes: bytes))]).bytes
+        return GGUFBytes([("general.architecture", .text("toy")), ("k", .init(type: 9, bytes: bytes))]).bytes
     }
 
     private static let tokenizerStart =
@@ -77,7 +77,7 @@ struct MegabyteTests {
         },
         Part("tensors without bytes", "x.gguf") {
             GGUFBytes(
-                [("general.architecture", .text("llama"))],
+                [("general.architecture", .text("toy"))],
                 (0..<size / 46).map { .init("blk.\($0).w", shape: [0], data: []) }
             ).bytes
         },
@@ -139,7 +139,7 @@ struct MegabyteTests {
             let folder = TemporaryFolder()
             let count = 6_000_000
             let value = GGUFBytes.Value(type: 9, bytes: littleEndian(UInt32(12)) + littleEndian(UInt64(count)))
-            let file = GGUFBytes([("general.architecture", .text("llama")), ("k", value)])
+            let file = GGUFBytes([("general.architecture", .text("toy")), ("k", value)])
             // A file of this size may take as much in memory, but none of the others here.
             let path = folder.write("x.gguf", file.bytes)
             Files.truncate(path, file.header.count + count * 8 + (64 << 20))

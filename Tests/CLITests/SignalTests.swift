@@ -8,7 +8,7 @@ struct SignalTests {
     private static func sparseModel(_ folder: TemporaryFolder, layerByteCount: Int) -> String {
         let shape = [UInt64(layerByteCount / 4096), 1024]
         let file = GGUFBytes(
-            [("general.architecture", .text("llama")), ("llama.block_count", .u32(2))],
+            [("general.architecture", .text("toy")), ("toy.block_count", .u32(2))],
             [
                 .init("blk.0.ffn_up.weight", shape: shape, data: []),
                 .init("blk.1.ffn_up.weight", shape: shape, data: [], claimedOffset: UInt64(layerByteCount)),

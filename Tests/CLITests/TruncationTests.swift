@@ -7,7 +7,7 @@ struct TruncationTests {
     /// A model of one tensor of zeros that takes no room on the disk, and seconds to compute with.
     private static func model(_ folder: TemporaryFolder) -> String {
         let file = GGUFBytes(
-            [("general.architecture", .text("llama")), ("llama.block_count", .u32(1))],
+            [("general.architecture", .text("toy")), ("toy.block_count", .u32(1))],
             [.init("blk.0.ffn_up.weight", shape: [1 << 19, 1024], data: [])])
         let path = folder.write("big.gguf", file.bytes)
         Files.truncate(path, file.bytes.count + (2 << 30))

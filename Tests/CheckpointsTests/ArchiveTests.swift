@@ -80,7 +80,7 @@ struct ArchiveTests {
                 data: ArchiveTests.bytes(blocks * dtype.blockByteCount, bits: bits, &generator))
         }
         let folder = TemporaryFolder()
-        let file = GGUFBytes([("general.architecture", .text("llama"))], tensors)
+        let file = GGUFBytes([("general.architecture", .text("toy"))], tensors)
         try ArchiveTests.expectRoundTrip(folder.write("all.gguf", file.bytes))
     }
 
@@ -160,7 +160,7 @@ struct ArchiveTests {
     func shards() throws {
         let folder = TemporaryFolder()
         for shard in 0..<2 {
-            var pairs: [(key: String, value: GGUFBytes.Value)] = [("general.architecture", .text("llama"))]
+            var pairs: [(key: String, value: GGUFBytes.Value)] = [("general.architecture", .text("toy"))]
             pairs += [
                 ("split.no", .init(type: 2, bytes: littleEndian(UInt16(shard)))),
                 ("split.count", .init(type: 2, bytes: littleEndian(UInt16(2)))),

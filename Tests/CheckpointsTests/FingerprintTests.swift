@@ -31,7 +31,7 @@ struct FingerprintTests {
             return other.fingerprint != rows.fingerprint
         }
         #expect(differs { $0 = Rows(source: tensors[1].recipe) })
-        #expect(differs { $0 = Rows(source: .reordered(tensors[0].recipe, .interleave(headSize: 2))) })
+        #expect(differs { $0 = Rows(source: .rows(tensors[0].recipe, .neighbours(heads: 1, headSize: 2))) })
         #expect(differs { $0 = Rows(source: .computed($0)) })
         #expect(differs { $0.settings.name = "b" })
         #expect(differs { $0.settings.weights[1] = 3 })

@@ -10,7 +10,7 @@ struct GGUFSplitTests {
         let split: [(key: String, value: GGUFBytes.Value)] = [
             ("split.no", .u32(number)), ("split.count", .u32(count)), ("split.tensors.count", .u32(total)),
         ]
-        let first = number == 0 ? [GGUFTests.architecture, ("llama.block_count", .u32(2))] : []
+        let first = number == 0 ? [GGUFTests.architecture, ("toy.block_count", .u32(2))] : []
         return GGUFBytes(first + split, tensors).bytes
     }
 
@@ -24,7 +24,7 @@ struct GGUFSplitTests {
         folder.write("m-00002-of-00002.gguf", GGUFSplitTests.second)
         let checkpoint = try Checkpoint.open(folder(name))
         #expect(checkpoint.tensors.map(\.name) == ["blk.0.w", "blk.1.w"])
-        #expect(checkpoint.metadata.pairs.map(\.key) == ["general.architecture", "llama.block_count"])
+        #expect(checkpoint.metadata.pairs.map(\.key) == ["general.architecture", "toy.block_count"])
         #expect(checkpoint.sources.count == 2)
         try checkpoint.checkConsistency()
         try CheckpointWriter(threads: 1).write(OutputPlan(checkpoint), to: folder("whole.gguf"))

@@ -103,7 +103,7 @@ struct HashingTests {
             var tensor = Tensor(
                 name: "made.\(number)", dtype: .f16, shape: shape,
                 recipe: .computed(CountedRows(rowByteCount: 2 * shape[1])))
-            if number > 0 { tensor.recipe = .reordered(tensor.recipe, .interleave(headSize: 16)) }
+            if number > 0 { tensor.recipe = .rows(tensor.recipe, .neighbours(heads: heads, headSize: 16)) }
             checkpoint.tensors.append(tensor)
         }
         let written = try CheckpointWriter(threads: 2).write(OutputPlan(checkpoint), to: folder("out.gguf"))

@@ -152,12 +152,12 @@ struct WriterTests {
     func inconsistent() throws {
         let folder = TemporaryFolder()
         var checkpoint = try WriterTests.source(folder)
-        checkpoint.metadata["llama.block_count"] = .u32(3)
+        checkpoint.metadata["toy.block_count"] = .u32(3)
         WriterTests.expectFailure(
-            checkpoint, to: folder("out.gguf"), "llama.block_count is 3; the tensors have 2 layers")
-        checkpoint.metadata["llama.block_count"] = .u32(2)
-        checkpoint.metadata["llama.attention.head_count"] = .array(elementType: 4, [.u32(1)])
-        WriterTests.expectFailure(checkpoint, to: folder("out.gguf"), "the length of llama.attention.head_count is 1")
+            checkpoint, to: folder("out.gguf"), "toy.block_count is 3; the tensors have 2 layers")
+        checkpoint.metadata["toy.block_count"] = .u32(2)
+        checkpoint.metadata["toy.attention.head_count"] = .array(elementType: 4, [.u32(1)])
+        WriterTests.expectFailure(checkpoint, to: folder("out.gguf"), "the length of toy.attention.head_count is 1")
         #expect(folder.names == ["in.gguf"])
     }
 

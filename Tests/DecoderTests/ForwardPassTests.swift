@@ -20,7 +20,7 @@ struct ForwardPassTests {
         var first: (states: [Float], losses: [Double])?
         for threads in 1...3 {
             let pass = try ForwardPass(model, contexts: contexts, precision: precision, threads: threads)
-            while pass.layer < model.configuration.layers { try pass.advance() }
+            while pass.layer < model.plan.layers.count { try pass.advance() }
             let found = (states: pass.copiedStates, losses: try pass.allLosses(threads: threads, contexts))
             #expect(found.states == first?.states ?? found.states)
             #expect(found.losses == first?.losses ?? found.losses)
@@ -75,7 +75,7 @@ struct ForwardPassTests {
         func states(from layer: Int, _ other: Checkpoint) throws -> [Float] {
             let model = try DecoderModel(other)
             let fork = pass.fork(continuingAt: layer, with: model)
-            while fork.layer < model.configuration.layers { try fork.advance() }
+            while fork.layer < model.plan.layers.count { try fork.advance() }
             return fork.copiedStates
         }
         // Another base of the rotary embedding, from the first layer on.

@@ -37,7 +37,7 @@ struct KnownStateTests {
         let known = try KnownStates(name)
         let model = try DecoderModel(KnownStates.checkpoint(name))
         let pass = try ForwardPass(model, contexts: known.contexts, precision: .f32, threads: 2)
-        while pass.layer < model.configuration.layers { try pass.advance() }
+        while pass.layer < model.plan.layers.count { try pass.advance() }
         let found = try pass.allLosses(known.contexts)
         let expected = known.losses.flatMap { $0 }
         try #require(found.count == expected.count)

@@ -58,7 +58,7 @@ func allStates(
 ) throws -> [[Float]] {
     let pass = try ForwardPass(DecoderModel(checkpoint), contexts: contexts, precision: precision, threads: threads)
     var states = [pass.copiedStates]
-    while pass.layer < pass.model.configuration.layers {
+    while pass.layer < pass.model.plan.layers.count {
         try pass.advance()
         states.append(pass.copiedStates)
     }
@@ -67,7 +67,7 @@ func allStates(
 
 extension ForwardPass {
     var copiedStates: [Float] {
-        Array(UnsafeBufferPointer(start: states, count: contextCount * contextLength * model.configuration.hidden))
+        Array(UnsafeBufferPointer(start: states, count: contextCount * contextLength * model.plan.hidden))
     }
 
     /// The loss of every token but the first of each context.

@@ -47,7 +47,7 @@ struct PassObserverTests {
         let pass = try ForwardPass(
             DecoderModel(KnownStates.checkpoint(name)), contexts: contexts, precision: .f32, threads: 2,
             observer: recorder)
-        while pass.layer < pass.model.configuration.layers { try pass.advance() }
+        while pass.layer < pass.model.plan.layers.count { try pass.advance() }
         return (pass, recorder)
     }
 
@@ -97,7 +97,7 @@ struct PassObserverTests {
                 }
             }
         }
-        let (layers, epsilon) = (pass.model.configuration.layers, Double(pass.model.configuration.epsilon))
+        let (layers, epsilon) = (pass.model.plan.layers.count, Double(pass.model.plan.outputNorm.epsilon))
         for layer in 0..<layers {
             let (before, after) = (try #require(streams[layer]), try #require(streams[layer + 1]))
             let normed = try rows(.query, layer)
@@ -124,7 +124,7 @@ struct PassObserverTests {
         _ = try pass.losses(of: [(place: 2, token: 1), (place: 5, token: 4)], threads: 1)
         let scored = try #require(
             recorder.operands.withLock { $0[Recorder.Product(role: .output, layer: nil)] })
-        #expect(scored.tokens == [2, 5] && scored.values.count == 2 * pass.model.configuration.hidden)
+        #expect(scored.tokens == [2, 5] && scored.values.count == 2 * pass.model.plan.hidden)
     }
 
     @Test("an error of the observer ends the pass")

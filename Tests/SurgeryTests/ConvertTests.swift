@@ -82,11 +82,21 @@ struct ConvertTests {
     @Test(
         "a configuration that lies is refused",
         arguments: [
-            ("vocab_size", "4294967295", "'vocab_size' is 4,294,967,295; the embedding has 2,048 rows"),
+            ("vocab_size", "4294967295", "'vocab_size' is missing or no positive whole number below 2,147,483,648"),
+            (
+                "vocab_size", "4096",
+                "'model.embed_tokens.weight' has the shape [2048, 256]; the configuration asks for [4096, 256]"
+            ),
+            ("tie_word_embeddings", "false", "tensor 'lm_head.weight' is missing"),
+            ("attention_bias", "true", "tensor 'model.layers.0.self_attn.q_proj.bias' is missing"),
+            ("hidden_act", "\"relu\"", "'hidden_act' is 'relu', which is not known for llama"),
             ("vocab_size", "-1", "'vocab_size' is missing or no positive whole number"),
             ("hidden_size", "0", "'hidden_size' is missing or no positive whole number"),
-            ("num_attention_heads", "3", "has 256 rows, which do not divide into 3 heads"),
-            ("num_attention_heads", "256", "has 256 rows, which do not divide into 256 heads"),
+            ("num_attention_heads", "3", "has 3 heads of 64 over 2 key heads, which do not fit"),
+            (
+                "num_attention_heads", "256",
+                "'model.layers.0.self_attn.q_proj.weight' has the shape [256, 256]; the configuration asks for [16384, 256]"
+            ),
             ("num_attention_heads", "99999999999", "'num_attention_heads' is missing"),
             ("num_key_value_heads", "\"2\"", "'num_key_value_heads' is missing"),
             ("max_position_embeddings", "1e30", "'max_position_embeddings' is missing"),
@@ -98,6 +108,21 @@ struct ConvertTests {
             (
                 "rope_scaling", #"{"rope_type":"linear","factor":1e999}"#,
                 "the rope scaling 'linear' has no positive 'factor'"
+            ),
+            ("rope_scaling", #"{"factor":2.0}"#, "'rope_scaling' has 'factor' and no type"),
+            (
+                "rope_scaling",
+                #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64,"mscale":1.0,"mscale_all_dim":0.5}"#,
+                "the rope scaling 'yarn' has 'mscale', which GGUF's llama does not hold"
+            ),
+            (
+                "rope_scaling",
+                #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64,"truncate":false}"#,
+                "the rope scaling 'yarn' has 'truncate'"
+            ),
+            (
+                "rope_parameters", #"{"full_attention":{"rope_type":"default"}}"#,
+                "'rope_parameters' has an embedding of its own for 'full_attention' layers"
             ),
             ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
             ("quantization_config", #"{"quant_method":"eetq"}"#, "is quantized with eetq"),
@@ -115,7 +140,8 @@ struct ConvertTests {
         let scaling = try JSON.parse(
             #"{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":8192}"#
         )
-        expectRefusal("has heads of the size") {
+        let message = value == "65538" ? "has heads of the size" : "'head_dim' is missing or no positive whole number"
+        expectRefusal(message) {
             try ConvertTests.plan(.gguf) {
                 $0.config?["head_dim"] = size
                 $0.config?["rope_scaling"] = scaling
@@ -123,7 +149,9 @@ struct ConvertTests {
         }
         var gguf = try ConvertTests.plan(.gguf)
         gguf.metadata["llama.attention.key_length"] = .u64(UInt64(value) ?? 0)
-        expectRefusal("has heads of the size") { try Convert(to: .folder).apply(to: gguf) }
+        expectRefusal(value == "65538" ? "has 4 heads of 65538" : "'llama.attention.key_length' is missing or no") {
+            try Convert(to: .folder).apply(to: gguf)
+        }
     }
 
     @Test("tensors that nobody has named, or without rows to reorder, are refused")
@@ -159,7 +187,7 @@ struct ConvertTests {
         model.tensors.append(bias)
         let gguf = try Convert(to: .gguf).apply(to: model)
         let interleaved = try Models.bytes(gguf.tensor(named: "blk.0.attn_q.bias"))
-        let order = (0..<256).map { RowOrder.interleave(headSize: 64).source(of: $0) }
+        let order = (0..<256).map { RowMap.neighbours(heads: 4, headSize: 64).source(of: $0) }
         #expect(interleaved == littleEndian(order.map { Float($0) }))
         let back = try Convert(to: .folder, dtype: .f32).apply(to: gguf)
         #expect(try Models.bytes(back.tensor(named: bias.name)) == littleEndian(values))
@@ -197,11 +225,51 @@ struct RopeScalingTests {
         #expect(back.tensor(named: "rope_freqs.weight") == nil)
     }
 
-    @Test("factors that no configuration can express are refused on the way back")
+    @Test(
+        "factors of other numbers than Llama 3's come back as numbers that give them",
+        arguments: [("8192", "1024", "4.0", "4.0"), ("8192", "3000", "4.0", "2.5"), ("8192", "8192", "4.0", "16.0")])
+    func otherNumbers(context: String, to other: String, high: String, to otherHigh: String) throws {
+        let scaling = RopeScalingTests.llama31.replacing(context, with: other)
+            .replacing("\"high_freq_factor\":\(high)", with: "\"high_freq_factor\":\(otherHigh)")
+        let gguf = try RopeScalingTests.gguf(scaling, theta: 10_000)
+        let back = try Convert(to: .folder).apply(to: gguf)
+        let again = try Convert(to: .gguf).apply(to: back)
+        let (before, after) = (gguf.tensor(named: "rope_freqs.weight"), again.tensor(named: "rope_freqs.weight"))
+        for (a, b) in zip(try Models.floats(before), try Models.floats(after)) { #expect(abs(a - b) <= 1e-4 * a) }
+        #expect(back.config?["rope_scaling"]?["factor"]?.double == 8)
+    }
+
+    @Test("factors that no numbers of Llama 3's scaling give are refused on the way back")
     func inexpressible() throws {
-        let other = RopeScalingTests.llama31.replacing("8192", with: "1024")
-        let gguf = try RopeScalingTests.gguf(other, theta: 500_000)
-        expectRefusal("holds factors that no config.json can express") { try Convert(to: .folder).apply(to: gguf) }
+        var gguf = try RopeScalingTests.gguf(RopeScalingTests.llama31, theta: 500_000)
+        let folder = TemporaryFolder()
+        let values = (0..<32).map { 1 + Float($0 % 5) }
+        let file = SafetensorsBytes([(name: "f", dtype: "F32", shape: [32], data: littleEndian(values))])
+        let other = try #require(try Checkpoint.open(folder.write("f.safetensors", file.bytes)).tensors.first)
+        let index = try #require(gguf.tensors.firstIndex { $0.name == "rope_freqs.weight" })
+        gguf.tensors[index].recipe = other.recipe
+        expectRefusal("holds factors that no numbers of Llama 3's scaling give") {
+            try Convert(to: .folder).apply(to: gguf)
+        }
+    }
+
+    @Test("a factor without a type scales linearly, also under the key of 2023")
+    func linearByDefault() throws {
+        for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+            var gguf = try Convert(to: .gguf).apply(to: Models.fixture())
+            gguf.metadata[key] = .f32(4)
+            let back = try Convert(to: .folder).apply(to: gguf)
+            #expect(back.config?["rope_scaling"]?.compact == #"{"rope_type":"linear","factor":4.0}"#)
+            // llama.cpp reads a factor of 0 as none.
+            gguf.metadata[key] = .f32(0)
+            #expect(try Convert(to: .folder).apply(to: gguf).config?["rope_scaling"] == .null)
+        }
+    }
+
+    @Test("YaRN's original context is the model's when nothing else is said, as in transformers")
+    func yarnContext() throws {
+        let gguf = try RopeScalingTests.gguf(#"{"type":"yarn","factor":4.0}"#, theta: 10_000)
+        #expect(gguf.metadata["llama.rope.scaling.original_context_length"] == .u32(1024))
     }
 
     @Test(

@@ -23,9 +23,7 @@ struct HostileSettingsTests {
         }
         tolerate { _ = try Vocabulary(checkpoint: checkpoint) }
         tolerate {
-            let architecture = try #require(checkpoint.architecture)
-            let numbers = try ModelConfiguration(checkpoint, architecture: architecture)
-            _ = try numbers.frequencies(file: checkpoint.path)
+            _ = try ModelPlan(checkpoint).rotary.frequencies(file: checkpoint.path)
         }
     }
 

@@ -44,6 +44,32 @@ struct UnfitWeightsTests {
         }
     }
 
+    @Test("finite values that F16 or BF16 would make infinite are counted, with the largest")
+    func overflow() throws {
+        // 65,519 still rounds to the largest number of F16; 65,520 does not.
+        let model = try UnfitWeightsTests.model(
+            [512, 256], [5: 65519, 3 * 256 + 7: 65520, 200 * 256 + 255: -1e5, 400 * 256: .infinity])
+        let tensor = try UnfitWeightsTests.quantized(model, "F16")
+        for rows in [0..<512, 3..<4, 200..<201] {
+            #expect(
+                UnfitWeightsTests.error(tensor, rows)
+                    == "has 2 values too large for F16: -100000.0 in row 200, column 255; F16 ends at 65,504")
+        }
+        #expect(UnfitWeightsTests.error(tensor, 4..<200) == nil && UnfitWeightsTests.error(tensor, 0..<1) == nil)
+        // What is infinite in the source stays so.
+        #expect(UnfitWeightsTests.error(tensor, 400..<401) == nil)
+        #expect(UnfitWeightsTests.error(try UnfitWeightsTests.quantized(model, "F16", allows: true), 0..<512) == nil)
+        let wide = try UnfitWeightsTests.model([2, 256], [9: 3.4e38, 11: 3.38e38])
+        let tooWide = UnfitWeightsTests.error(try UnfitWeightsTests.quantized(wide, "BF16"), 0..<1)
+        #expect(
+            tooWide
+                == "has one value too large for BF16: 3.4e+38 in row 0, column 9; BF16 ends at 3.39e38")
+        for allows in [false, true] {
+            let cast = try Cast(to: .f16, allowsNonfinite: allows).apply(to: model)
+            #expect((UnfitWeightsTests.error(try #require(cast.tensors.first), 0..<512) == nil) == allows)
+        }
+    }
+
     @Test("NaN and infinity are counted in the whole tensor, whichever rows are asked for")
     func nonfinite() throws {
         // More rows than are decoded at once to count.

@@ -66,7 +66,7 @@ struct TensorValuesTests {
     func reordered() throws {
         let values = (0..<16).map(Float.init)
         var tensor = Tensor("w", [8, 2], values)
-        tensor.recipe = .reordered(tensor.recipe, .interleave(headSize: 4))
+        tensor.recipe = .rows(tensor.recipe, .neighbours(heads: tensor.shape[0] / 4, headSize: 4))
         // Rows 0 1 2 3 of a head become 0 2 1 3; the second column of row r is 2r + 1.
         let found = try TensorValuesTests.filled(8) { try tensor.writeValues(rows: 0..<8, columns: 1..<2, into: $0) }
         #expect(found == [1, 5, 3, 7, 9, 13, 11, 15])

@@ -25,12 +25,12 @@ final class ArchiveMember: FileImage {
     var mappedFile: MappedFile { archive.file }
 
     func recipe(checked byteOffset: Int, _ byteCount: Int) -> Recipe {
-        .packed(ArchiveRange(archive: archive, file: file, byteOffset: byteOffset, byteCount: byteCount))
+        .archived(ArchiveRange(archive: archive, file: file, byteOffset: byteOffset, byteCount: byteCount))
     }
 }
 
 /// Bytes of a file in an archive; the range was checked to lie in the file.
-struct ArchiveRange: PackedBytes {
+struct ArchiveRange: ArchivedBytes {
     let archive: Archive
     let file: ArchiveIndex.File
     let byteOffset: Int

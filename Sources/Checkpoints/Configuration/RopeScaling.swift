@@ -7,51 +7,74 @@ package import Formats
 #endif
 
 /// The scaling of rotary embeddings, in the forms that both containers can hold.
-package enum RopeScaling: Sendable {
+package enum RopeScaling: Sendable, Equatable {
     /// Positions divided by a factor.
     case linear(factor: Double)
-    /// YaRN, with its optional numbers by the names of config.json.
-    case yarn(factor: Double, originalContext: Int, others: [(key: String, value: Double)])
+    /// YaRN.
+    case yarn(YaRN)
     /// The frequencies of Llama 3.1, which GGUF stores as a tensor of factors.
     case llama3(Llama3)
 
-    /// The numbers of Llama 3.1's scaling, with their usual values.
-    package struct Llama3: Equatable, Sendable {
-        var factor = 8.0
-        var lowFactor = 1.0
-        var highFactor = 4.0
-        var originalContext = 8192.0
+    /// YaRN's numbers.
+    package struct YaRN: Equatable, Sendable {
+        let factor: Double
+        let originalContext: Int
+        /// The optional numbers that both containers have, by their names in config.json.
+        let others: JSONObject
+        /// The optional numbers that GGUF has no key for, or computes otherwise.
+        let inexpressible: [String]
     }
 
-    private static let yarnKeys = [
+    static let yarnKeys = [
         ("extrapolation_factor", "rope.scaling.yarn_ext_factor"),
         ("attention_factor", "rope.scaling.yarn_attn_factor"),
         ("beta_fast", "rope.scaling.yarn_beta_fast"), ("beta_slow", "rope.scaling.yarn_beta_slow"),
     ]
 
-    /// Reads `rope_parameters` (transformers 5) or `rope_scaling` (4); `nil` where positions are not scaled.
-    package init?(config: JSONObject, file: String) throws(CheckpointError) {
-        let object = config["rope_parameters"]?.object ?? config["rope_scaling"]?.object
-        guard let object, let type = (object["rope_type"] ?? object["type"])?.string,
-            type != "default"
-        else { return nil }
-        func number(_ key: String) throws(CheckpointError) -> Double {
-            guard let value = object[key]?.double, value.isFinite, value > 0 else {
-                throw CheckpointError(
-                    file: file + "/config.json", "the rope scaling '\(type)' has no positive '\(key)'")
+    /// Reads the object that scales positions: `rope_scaling`, or `rope_parameters` of transformers 5; `nil` where
+    /// positions are not scaled.
+    package init?(_ settings: Settings) throws(CheckpointError) {
+        let role = SettingRole.rope.rawValue, name = settings.key(role)
+        guard let object = try settings.value(role)?.object else { return nil }
+        func wrong(_ problem: String, hint: String? = nil) -> CheckpointError {
+            CheckpointError(file: settings.file, problem, hint: hint)
+        }
+        if let (kind, _) = object.members.first(where: { $0.1.object != nil }) {
+            throw wrong(
+                "'\(name)' has an embedding of its own for '\(kind)' layers, which is not known for \(settings.architecture.name)"
+            )
+        }
+        guard let type = (object["rope_type"] ?? object["type"])?.string else {
+            guard let key = object.keys.first(where: { $0 != "rope_theta" && $0 != "partial_rotary_factor" }) else {
+                return nil
+            }
+            throw wrong("'\(name)' has '\(key)' and no type", hint: "say which scaling with \"rope_type\"")
+        }
+        if type == "default" { return nil }
+        func number(_ key: String, or standard: Double? = nil) throws(CheckpointError) -> Double {
+            guard let value = object[key]?.double ?? standard, value.isFinite, value > 0 else {
+                throw wrong("the rope scaling '\(type)' has no positive '\(key)'")
             }
             return value
+        }
+        if let share = object["partial_rotary_factor"]?.double, share != 1 {
+            throw wrong("the rope scaling '\(type)' with 'partial_rotary_factor' \(share) is not known")
         }
         switch type {
         case "linear": self = .linear(factor: try number("factor"))
         case "yarn":
-            let others = RopeScaling.yarnKeys.compactMap { key, _ in
-                object[key]?.double.map { (key, $0) }
-            }
+            // As transformers has it when the object does not say.
+            let context = (try? settings.int(.context)).map(Double.init)
+            var others = JSONObject()
+            for (key, _) in RopeScaling.yarnKeys { others[key] = object[key]?.double.map(JSON.double) }
+            var inexpressible = ["mscale", "mscale_all_dim"].filter { object[$0]?.double != nil }
+            if object["truncate"] == .bool(false) { inexpressible.append("truncate") }
             self = .yarn(
-                factor: try number("factor"),
-                originalContext: Int(clampingFinite: try number("original_max_position_embeddings")),
-                others: others)
+                YaRN(
+                    factor: try number("factor"),
+                    originalContext: Int(
+                        clampingFinite: try number("original_max_position_embeddings", or: context)),
+                    others: others, inexpressible: inexpressible))
         case "llama3":
             self = .llama3(
                 Llama3(
@@ -59,66 +82,7 @@ package enum RopeScaling: Sendable {
                     highFactor: try number("high_freq_factor"),
                     originalContext: try number("original_max_position_embeddings")))
         default:
-            throw CheckpointError(
-                file: file + "/config.json", "the rope scaling '\(type)' cannot be converted",
-                hint: "linear, yarn and llama3 can")
-        }
-    }
-
-    /// Reads the scaling from GGUF metadata and the tensor of frequency factors.
-    package init?(
-        metadata: GGUFMetadata, factors: [Float]?, frequencies: [Double], file: String
-    ) throws(CheckpointError) {
-        if let factors {
-            let guess = Llama3(factor: Double(factors.max() ?? 1))
-            let expected = guess.factors(frequencies)
-            guard expected.count == factors.count,
-                zip(expected, factors).allSatisfy({ abs($0 - $1) <= 1e-5 * abs($1) })
-            else {
-                throw CheckpointError(
-                    file: file, tensor: "rope_freqs.weight", "holds factors that no config.json can express")
-            }
-            self = .llama3(guess)
-            return
-        }
-        guard let type = metadata.setting("rope.scaling.type")?.string, type != "none",
-            let factor = metadata.setting("rope.scaling.factor")?.double
-        else { return nil }
-        switch type {
-        case "linear": self = .linear(factor: factor)
-        case "yarn":
-            let others = RopeScaling.yarnKeys.compactMap { key, gguf in
-                metadata.setting(gguf)?.double.map { (key, $0) }
-            }
-            self = .yarn(
-                factor: factor,
-                originalContext: metadata.setting("rope.scaling.original_context_length")?.int ?? 0,
-                others: others)
-        default: throw CheckpointError(file: file, "the rope scaling '\(type)' cannot be converted")
-        }
-    }
-
-    /// The GGUF keys; none for Llama 3, whose factors are a tensor.
-    package func ggufPairs(prefix: String) -> [GGUFMetadata.Pair] {
-        func pair(_ key: String, _ value: GGUFValue) -> GGUFMetadata.Pair {
-            GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
-        }
-        switch self {
-        case .llama3: return []
-        case .linear(let factor):
-            return [
-                pair("rope.scaling.type", .string("linear")),
-                pair("rope.scaling.factor", .f32(Float(factor))),
-            ]
-        case .yarn(let factor, let context, let others):
-            return [
-                pair("rope.scaling.type", .string("yarn")),
-                pair("rope.scaling.factor", .f32(Float(factor))),
-                pair("rope.scaling.original_context_length", .u32(UInt32(clamping: context))),
-            ]
-                + RopeScaling.yarnKeys.compactMap { key, gguf in
-                    others.first { $0.key == key }.map { pair(gguf, .f32(Float($0.value))) }
-                }
+            throw wrong("the rope scaling '\(type)' cannot be converted", hint: "linear, yarn and llama3 can")
         }
     }
 
@@ -128,12 +92,12 @@ package enum RopeScaling: Sendable {
         switch self {
         case .linear(let factor):
             members = [("rope_type", .string("linear")), ("factor", .double(factor))]
-        case .yarn(let factor, let context, let others):
+        case .yarn(let numbers):
             members = [
-                ("rope_type", .string("yarn")), ("factor", .double(factor)),
-                ("original_max_position_embeddings", .int(context)),
+                ("rope_type", .string("yarn")), ("factor", .double(numbers.factor)),
+                ("original_max_position_embeddings", .int(numbers.originalContext)),
             ]
-            members += others.map { ($0.key, .double($0.value)) }
+            members += numbers.others.members.map { ($0, $1) }
         case .llama3(let numbers):
             members = [
                 ("rope_type", .string("llama3")), ("factor", .double(numbers.factor)),
@@ -145,58 +109,11 @@ package enum RopeScaling: Sendable {
         return .object(JSONObject(members))
     }
 
-    /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
-    package func frequencyFactors(_ config: JSONObject, file: String) throws(CheckpointError) -> Tensor? {
-        guard case .llama3(let numbers) = self else { return nil }
-        let heads = config["num_attention_heads"]?.int ?? 0
-        let size = config["head_dim"]?.int ?? (heads > 0 ? (config["hidden_size"]?.int ?? 0) / heads : 0)
-        let theta =
-            config["rope_theta"]?.double ?? config["rope_parameters"]?["rope_theta"]?.double ?? 10000
-        try RopeScaling.check(headSize: size, file: file)
-        let factors = numbers.factors(RopeScaling.frequencies(headSize: size, theta: theta))
-        return Tensor(
-            name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
-            recipe: .computed(Constants(values: factors)))
-    }
-
-    /// Refuses a head size that no model has, before a table of that length is made.
-    package static func check(headSize: Int, file: String) throws(CheckpointError) {
-        guard 1...65_536 ~= headSize else {
-            throw CheckpointError(file: file, "has heads of the size \(headSize.grouped)")
-        }
-    }
-
     /// The rotary frequencies of a head, in f32 as torch computes them.
     package static func frequencies(headSize: Int, theta: Double) -> [Double] {
         stride(from: 0, to: max(0, headSize), by: 2).map { index in
             Double(1 / powf(Float(theta), Float(index) / Float(headSize)))
         }
-    }
-}
-
-extension RopeScaling.Llama3 {
-    /// The factor by which each frequency is divided.
-    package func factors(_ frequencies: [Double]) -> [Float] {
-        frequencies.map { frequency in
-            let wavelength = 2 * Double.pi / frequency
-            if wavelength < originalContext / highFactor { return 1 }
-            if wavelength > originalContext / lowFactor { return Float(factor) }
-            let smooth = (originalContext / wavelength - lowFactor) / (highFactor - lowFactor)
-            return Float(1 / ((1 - smooth) / factor + smooth))
-        }
-    }
-}
-
-/// A tensor of a few known values.
-private struct Constants: RowSource {
-    let values: [Float]
-
-    var description: String { "\(values.count) computed values" }
-
-    func write(
-        rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
-    ) throws(CheckpointError) {
-        values.withUnsafeBytes { output.copyMemory(from: $0) }
     }
 }
 

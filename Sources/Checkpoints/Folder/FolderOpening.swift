@@ -42,7 +42,7 @@ enum HuggingFaceFolder {
         let classes = config?["architectures"]?.array?.compactMap(\.string) ?? []
         if let found = classes.lazy.compactMap(Architecture.named(class:)).first { return found }
         guard classes.isEmpty, let type = config?["model_type"]?.string else { return nil }
-        return Architecture.all.first { $0.modelType == type }
+        return Architecture.named(modelType: type)
     }
 }
 

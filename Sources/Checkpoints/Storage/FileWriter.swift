@@ -49,7 +49,10 @@ final class FileWriter: Sendable {
     }
 
     /// Gives the file the mode of the one that it is going to replace.
-    func keepMode(isFinished: Bool) { FileMode.keep(of: name, on: descriptor, isFinished: isFinished) }
+    func keepMode(isFinished: Bool) {
+        // A file that was moved meanwhile is found out by the next write.
+        _ = try? use { FileMode.keep(of: name, on: $0, isFinished: isFinished) }
+    }
 
     private func noSpace(_ byteCount: Int, _ why: String) -> CheckpointError {
         CheckpointError(

@@ -9,8 +9,8 @@ enum CommonNames {
     /// - Throws: when a GGUF's names cannot be translated.
     static func tensors(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> (a: [Tensor], b: [Tensor]) {
         switch (a.form == .gguf, b.form == .gguf) {
-        case (true, false): (try ConvertToFolder(a, form: .safetensors).result().tensors, b.tensors)
-        case (false, true): (a.tensors, try ConvertToFolder(b, form: .safetensors).result().tensors)
+        case (true, false): (try TensorTranslation(a).result(), b.tensors)
+        case (false, true): (a.tensors, try TensorTranslation(b).result())
         default: (a.tensors, b.tensors)
         }
     }
@@ -25,12 +25,8 @@ enum CommonNames {
         func shared(_ tensors: [Tensor]) -> Int { tensors.count { known.contains(ExactString($0.name)) } }
         let own = shared(checkpoint.tensors)
         do throws(CheckpointError) {
-            let translated: [Tensor]
-            switch checkpoint.form {
-            case .gguf: translated = try ConvertToFolder(checkpoint, form: .safetensors).result().tensors
-            case .folder: translated = try ConvertToGGUF(checkpoint).tensors()
-            case .safetensors: return (checkpoint.tensors, nil)
-            }
+            if checkpoint.form == .safetensors { return (checkpoint.tensors, nil) }
+            let translated = try TensorTranslation(checkpoint).result()
             return (shared(translated) > own ? translated : checkpoint.tensors, nil)
         } catch {
             return (checkpoint.tensors, own == 0 ? error : nil)

@@ -14,6 +14,8 @@ public struct CutLayers: Edit {
     /// - Throws: when the range is empty, out of range or everything, or when a setting or a tensor cannot follow.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel()
+        // Before layers get other numbers, so that a missing tensor has the name that it should have.
+        try checkpoint.checkCompleteness()
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]

@@ -3,7 +3,8 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// Looks for NaN and infinity in the weights of a tensor that is quantized: one such value spoils its whole block.
+/// Looks for values that the new type of a tensor cannot hold: NaN and infinity in weights that are quantized, where one
+/// spoils its whole block, and finite values that F16 or BF16 would store as infinity.
 ///
 /// Found while rows are computed, so that nothing is read twice unless something is wrong.
 struct FiniteCheck: Sendable {
@@ -24,7 +25,14 @@ struct FiniteCheck: Sendable {
         _ values: UnsafePointer<Float>, rows: Range<Int>, encoded: UnsafeRawBufferPointer
     ) throws(CheckpointError) {
         let count = rows.count * source.rowLength
-        guard let large = Codec.firstBeyond(FiniteCheck.limit, in: values, count: count) else { return }
+        guard let large = Codec.firstBeyond(dtype == .bf16 ? 3.3e38 : FiniteCheck.limit, in: values, count: count)
+        else {
+            return
+        }
+        guard dtype.isQuantized else {
+            if (large..<count).contains(where: { overflows(values[$0]) }) { throw try overflow() }
+            return
+        }
         let infinity = Float.greatestFiniteMagnitude
         if Codec.firstBeyond(infinity, in: values + large, count: count - large) != nil { throw try nonfinite() }
         let decoded = UnsafeMutablePointer<Float>.allocate(capacity: count)
@@ -38,22 +46,37 @@ struct FiniteCheck: Sendable {
             hint: "--allow-nonfinite writes infinite scales")
     }
 
+    /// Whether a finite value is rounded to infinity in F16 or BF16.
+    private func overflows(_ value: Float) -> Bool {
+        // Half a step above the largest number: 65,504 + 16, and 0x7F7F with one more half bit.
+        value.isFinite && value.magnitude >= (dtype == .bf16 ? Float(bitPattern: 0x7F7F_8000) : 65520)
+    }
+
+    /// Counts the values of the whole tensor that its type would store as infinity.
+    private func overflow() throws(CheckpointError) -> CheckpointError {
+        var largest: (place: Int, value: Float) = (0, 0)
+        var total = 0
+        try forEachValue { place, value in
+            guard overflows(value) else { return }
+            total += 1
+            if value.magnitude > largest.value.magnitude { largest = (place, value) }
+        }
+        let number = total == 1 ? "one value too large" : "\(total.grouped) values too large"
+        return CheckpointError(
+            file: file, tensor: source.name,
+            "has \(number) for \(dtype): \(largest.value) in \(place(largest.place)); \(dtype) ends at "
+                + (dtype == .bf16 ? "3.39e38" : "65,504"),
+            hint: "bf16 and f32 hold more; --allow-nonfinite writes infinity")
+    }
+
     /// Counts the values of the whole tensor that are not finite.
     private func nonfinite() throws(CheckpointError) -> CheckpointError {
-        let length = source.rowLength
-        let step = max(1, FiniteCheck.slabElementCount / max(1, length))
-        let values = UnsafeMutablePointer<Float>.allocate(capacity: step * length)
-        defer { values.deallocate() }
         var first: (place: Int, value: Float)?
         var total = 0
-        for start in stride(from: 0, to: source.rowCount, by: step) {
-            let rows = start..<min(start + step, source.rowCount)
-            let count = rows.count * length
-            try source.writeValues(rows: rows, into: values)
-            for place in 0..<count where !values[place].isFinite {
-                if first == nil { first = (start * length + place, values[place]) }
-                total += 1
-            }
+        try forEachValue { place, value in
+            guard !value.isFinite else { return }
+            if first == nil { first = (place, value) }
+            total += 1
         }
         guard let first else { preconditionFailure("\(source.name): a value was not finite, and is") }
         let number =
@@ -62,6 +85,19 @@ struct FiniteCheck: Sendable {
         return CheckpointError(
             file: file, tensor: source.name, "has \(number)\(value) in \(place(first.place))",
             hint: "the model is damaged; --allow-nonfinite quantizes it all the same")
+    }
+
+    /// Looks at all values of the tensor, in order.
+    private func forEachValue(_ body: (_ place: Int, _ value: Float) -> Void) throws(CheckpointError) {
+        let length = source.rowLength
+        let step = max(1, FiniteCheck.slabElementCount / max(1, length))
+        let values = UnsafeMutablePointer<Float>.allocate(capacity: step * length)
+        defer { values.deallocate() }
+        for start in stride(from: 0, to: source.rowCount, by: step) {
+            let rows = start..<min(start + step, source.rowCount)
+            try source.writeValues(rows: rows, into: values)
+            for place in 0..<rows.count * length { body(start * length + place, values[place]) }
+        }
     }
 
     /// The place of an element in words, counted from 0.

@@ -51,7 +51,7 @@ public struct Quantize: Edit {
                         file: checkpoint.path, "types of single tensors are chosen in GGUF only",
                         hint: "name the output x.gguf")
                 }
-                let result = try Cast(to: mixture.base).apply(to: checkpoint)
+                let result = try Cast(to: mixture.base, allowsNonfinite: settings.allowsNonfinite).apply(to: checkpoint)
                 _ = try unmeasured(from: checkpoint, to: result)
                 return result
             }

@@ -10,8 +10,9 @@ extension Recipe {
     /// The quantization behind casts, unpacking and orders of rows.
     fileprivate var quantizedSource: String? {
         switch self {
-        case .mapped, .packed: nil
-        case .reordered(let recipe, _): recipe.quantizedSource
+        case .mapped, .archived: nil
+        case .rows(let recipe, _): recipe.quantizedSource
+        case .joined(let join): join.parts.lazy.compactMap(\.recipe.quantizedSource).first
         case .computed(let source):
             switch source {
             case let rows as RecodedRows: rows.source.quantizedSource

@@ -25,6 +25,9 @@ struct ConvertCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
     var dtype: String?
 
+    @Flag(name: .long, help: "Write infinity for values that are too large for --dtype f16 or bf16.")
+    var allowNonfinite = false
+
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp("Set metadata of the output.", valueName: "key=value"))
@@ -56,7 +59,7 @@ struct ConvertCommand: ParsableCommand {
         }
         let checkpoint = try model.open()
         let result = try checkpoint.applying([
-            Convert(to: output.form(for: checkpoint), dtype: type, keepsBlocks: true),
+            Convert(to: output.form(for: checkpoint), dtype: type, keepsBlocks: true, allowsNonfinite: allowNonfinite),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
         let exact = result.exactBlockCount

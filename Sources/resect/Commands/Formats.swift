@@ -42,14 +42,14 @@ struct FormatsCommand: ParsableCommand {
         Output.line("pre-tokenizers        \(tokenizers.joined(separator: " "))")
         Output.line()
         var settings = Table(["setting of layers", "in", "rule"])
-        for (key, rule) in LayerSettings.known.config { settings.add([key, "config.json", "\(rule)"]) }
-        for (key, rule) in LayerSettings.known.gguf { settings.add([key, "GGUF", "\(rule)"]) }
+        for (key, rule) in LayerSettings.known.config { settings.add([key, "config.json", rule.rawValue]) }
+        for (key, rule) in LayerSettings.known.gguf { settings.add([key, "GGUF", rule.rawValue]) }
         settings.print()
     }
 
     private var json: JSONObject {
         func rules(_ rules: [(key: String, rule: LayerSetting)]) -> JSON {
-            .object(JSONObject(rules.map { ($0.key, .string("\($0.rule)")) }))
+            .object(JSONObject(rules.map { ($0.key, .string($0.rule.rawValue)) }))
         }
         func names(_ names: [String]) -> JSON { .array(names.map(JSON.string)) }
         return JSONObject([
@@ -74,7 +74,7 @@ struct FormatsCommand: ParsableCommand {
     }
 
     private func json(_ architecture: Architecture) -> JSONObject {
-        func name(_ template: NameTemplate?) -> JSON { template.map { .string($0.text) } ?? .null }
+        func name(_ part: TensorPart?) -> JSON { part?.names.first.map { .string($0.text) } ?? .null }
         return JSONObject([
             ("name", .string(architecture.name)), ("classes", .array(architecture.classes.map(JSON.string))),
             ("gguf", .string(architecture.gguf)),

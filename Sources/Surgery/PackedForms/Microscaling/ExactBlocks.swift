@@ -4,10 +4,10 @@ internal import Kernels
 
 extension Recipe {
     /// The weight in small groups that the rows are computed from, and the order of its rows; `nil` for other rows.
-    var microscaled: (weight: any MicroscaledWeight, order: RowOrder?)? {
+    var microscaled: (weight: any MicroscaledWeight, order: RowMap?)? {
         switch self {
-        case .mapped, .packed: return nil
-        case .reordered(let source, let order):
+        case .mapped, .archived, .joined: return nil
+        case .rows(let source, let order):
             guard let found = source.microscaled, found.order == nil else { return nil }
             return (found.weight, order)
         case .computed(let source):
@@ -19,7 +19,7 @@ extension Recipe {
     }
 
     /// Rows in an order, where there is one.
-    func ordered(_ order: RowOrder?) -> Recipe { order.map { .reordered(self, $0) } ?? self }
+    func ordered(_ order: RowMap?) -> Recipe { order.map { .rows(self, $0) } ?? self }
 }
 
 extension MicroscaledWeight {
@@ -57,7 +57,7 @@ extension Tensor {
     /// Whether it holds another form's codes and scales, bit for bit.
     var isExactBlocks: Bool {
         switch recipe {
-        case .computed(let source), .reordered(.computed(let source), _): source is BlockRows
+        case .computed(let source), .rows(.computed(let source), _): source is BlockRows
         default: false
         }
     }

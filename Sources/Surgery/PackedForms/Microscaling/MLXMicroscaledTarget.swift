@@ -26,7 +26,7 @@ struct MLXMicroscaledTarget: PackedTarget {
         return parts(of: rounded, module: String(weight.name.dropLast(".weight".count)), order: nil)
     }
 
-    private func parts(of weight: any MicroscaledWeight, module: String, order: RowOrder?) -> [Tensor] {
+    private func parts(of weight: any MicroscaledWeight, module: String, order: RowMap?) -> [Tensor] {
         let shape = weight.shape
         func part(_ name: String, _ dtype: DType, _ columns: Int, _ part: MicroscaleRows.Part) -> Tensor {
             Tensor(

@@ -32,7 +32,7 @@ struct MicroscaledTarget: PackedTarget {
     }
 
     /// The parts of a weight whose codes and scales are as they will be stored.
-    private func parts(of weight: any MicroscaledWeight, module: String, order: RowOrder?) -> [Tensor] {
+    private func parts(of weight: any MicroscaledWeight, module: String, order: RowMap?) -> [Tensor] {
         let shape = weight.shape
         var parts = [
             Tensor(

@@ -1,0 +1,103 @@
+package import Formats
+
+extension Checkpoint {
+    /// Holds the tensors of a described model against its settings: each that it needs is there, in its shape.
+    ///
+    /// A packed weight counts as there when a part of it is; its parts are checked when it is unpacked.
+    ///
+    /// - Throws: for the first tensor that is missing or has another shape.
+    package func checkCompleteness() throws(CheckpointError) {
+        // A file without tensors is a vocabulary.
+        guard form != .safetensors, !tensors.isEmpty, let settings else { return }
+        let finder = RoleFinder(self, settings)
+        let layers = try settings.int(.layers)
+        for role in settings.architecture.tensors where part(of: role) != nil {
+            guard role.isPerLayer else {
+                _ = try finder.find(role, layer: nil)
+                continue
+            }
+            for layer in 0..<layers { _ = try finder.find(role, layer: layer) }
+        }
+        try checkTokens(settings)
+    }
+
+    /// A token needs a row of the embedding; rows without a token are room to spare.
+    private func checkTokens(_ settings: Settings) throws(CheckpointError) {
+        guard form == .gguf, let tokens = metadata["tokenizer.ggml.tokens"]?.array?.count else { return }
+        let rows = try settings.int(.vocabulary)
+        guard tokens <= rows else {
+            throw CheckpointError(
+                file: path, "has \(tokens.grouped) tokens in its vocabulary; the embedding has \(rows.grouped) rows")
+        }
+    }
+}
+
+/// Finds the tensors of a described model by role, and holds them to the shape that the settings ask for.
+package struct RoleFinder {
+    private let checkpoint: Checkpoint
+    private let settings: Settings
+    private let tensors: [ExactString: Int]
+    /// The modules of which some part is there: what stands before the last dot of each name.
+    private let modules: Set<ExactString>
+
+    /// Looks through the tensors of a checkpoint once.
+    package init(_ checkpoint: Checkpoint, _ settings: Settings) {
+        self.checkpoint = checkpoint
+        self.settings = settings
+        var tensors: [ExactString: Int] = [:]
+        var modules: Set<ExactString> = []
+        for (index, tensor) in checkpoint.tensors.enumerated() {
+            tensors[ExactString(tensor.name)] = index
+            guard let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: ".")) else { continue }
+            modules.insert(ExactString(String(tensor.name[..<dot])))
+        }
+        (self.tensors, self.modules) = (tensors, modules)
+    }
+
+    /// The stored tensor that holds a role; `nil` where the model does without, or where it lies packed.
+    ///
+    /// - Throws: when it is needed and missing, or has another shape.
+    package func find(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Tensor? {
+        guard let part = checkpoint.part(of: role) else { return nil }
+        let index = part.names.lazy.compactMap { tensors[ExactString($0.name(layer: layer))] }.first
+        guard let index else {
+            let name = part.name(layer: layer)
+            guard try isNeeded(role), !isPacked(name) else { return nil }
+            throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
+        }
+        let tensor = checkpoint.tensors[index]
+        guard !role.shape.isEmpty, isPlain(tensor) else { return tensor }
+        var shape = try role.shape.map { (extent) throws(CheckpointError) in try settings.length(extent) }
+        // A stored tensor that holds other roles too has the rows of all.
+        if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.checkedProduct ?? -1 }
+        guard tensor.shape == shape else {
+            throw CheckpointError(
+                file: checkpoint.path, tensor: tensor.name,
+                "has the shape \(tensor.shape); the configuration asks for \(shape)")
+        }
+        return tensor
+    }
+
+    private func isNeeded(_ role: TensorRole) throws(CheckpointError) -> Bool {
+        switch role.need {
+        case .always: true
+        case .optional: false
+        // What GGUF has no key for follows from the tensors.
+        case .setting(let name): settings.isStated(name) ? try settings.bool(name) : false
+        case .unless(let name): checkpoint.form == .gguf ? false : try !settings.bool(name)
+        }
+    }
+
+    /// Whether a tensor holds the values of a weight as they are, and no codes.
+    private func isPlain(_ tensor: Tensor) -> Bool {
+        let isFloat = ["F64", "F32", "F16", "BF16"].contains(tensor.dtype.name)
+        // bitsandbytes keeps its codes in floats too, with `X.weight.absmax` beside them.
+        return tensor.dtype.isQuantized || (isFloat && !modules.contains(ExactString(tensor.name)))
+    }
+
+    /// Whether some other part of the module is there: `X.qweight` for `X.weight`.
+    private func isPacked(_ name: String) -> Bool {
+        checkpoint.form == .folder && name.hasSuffix(".weight")
+            && modules.contains(ExactString(String(name.dropLast(".weight".count))))
+    }
+}

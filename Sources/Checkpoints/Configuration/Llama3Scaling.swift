@@ -1,0 +1,65 @@
+extension RopeScaling {
+    /// The numbers of Llama 3.1's scaling, with their usual values.
+    package struct Llama3: Equatable, Sendable {
+        var factor = 8.0
+        var lowFactor = 1.0
+        var highFactor = 4.0
+        var originalContext = 8192.0
+    }
+}
+
+extension RopeScaling.Llama3 {
+    /// The factor by which each frequency is divided.
+    package func factors(_ frequencies: [Double]) -> [Float] {
+        frequencies.map { frequency in
+            let wavelength = 2 * Double.pi / frequency
+            if wavelength < originalContext / highFactor { return 1 }
+            if wavelength > originalContext / lowFactor { return Float(factor) }
+            let smooth = (originalContext / wavelength - lowFactor) / (highFactor - lowFactor)
+            return Float(1 / ((1 - smooth) / factor + smooth))
+        }
+    }
+
+    /// Finds the numbers that give the factors of a GGUF file.
+    ///
+    /// Where the factors do not tell all of them, the usual ones are taken; the frequencies are the same then.
+    ///
+    /// - Throws: when no numbers give these factors.
+    package init(factors: [Float], frequencies: [Double], file: String) throws(CheckpointError) {
+        let factor = Double(factors.max() ?? 1)
+        // The original contexts of published models come first; all are powers of two.
+        var candidates = ([8192.0] + (7...20).map { Double(1 << $0) }).map {
+            RopeScaling.Llama3(factor: factor, originalContext: $0)
+        }
+        if let solved = RopeScaling.Llama3.solved(factors, frequencies, factor: factor) { candidates.append(solved) }
+        for candidate in candidates where candidate.gives(factors, frequencies) {
+            self = candidate
+            return
+        }
+        throw CheckpointError(
+            file: file, tensor: "rope_freqs.weight", "holds factors that no numbers of Llama 3's scaling give",
+            hint: "keep the model in GGUF")
+    }
+
+    private func gives(_ factors: [Float], _ frequencies: [Double]) -> Bool {
+        let expected = self.factors(frequencies)
+        return expected.count == factors.count && zip(expected, factors).allSatisfy { abs($0 - $1) <= 1e-5 * abs($1) }
+    }
+
+    /// Between the two ends, the share that is not scaled is a line over the inverse wavelength: two of its points give
+    /// both ends. They are known but for a common factor, so the low one is taken to be 1.
+    private static func solved(_ factors: [Float], _ frequencies: [Double], factor: Double) -> Self? {
+        guard factor > 1, factors.count == frequencies.count else { return nil }
+        let points = zip(frequencies, factors).compactMap { frequency, value -> (x: Double, y: Double)? in
+            guard value > 1, Double(value) < factor else { return nil }
+            return (frequency / (2 * Double.pi), (1 / Double(value) - 1 / factor) / (1 - 1 / factor))
+        }
+        guard let first = points.first, let last = points.last, first.x != last.x else { return nil }
+        let slope = (first.y - last.y) / (first.x - last.x), start = first.y - slope * first.x
+        guard slope > 0, start < 0 else { return nil }
+        let context = (slope / -start).rounded()
+        let high = ((1 - start) / slope * context * 1e4).rounded() / 1e4
+        guard context.isFinite, context >= 1, high.isFinite, high > 1 else { return nil }
+        return RopeScaling.Llama3(factor: factor, lowFactor: 1, highFactor: high, originalContext: context)
+    }
+}

@@ -1,0 +1,62 @@
+internal import Formats
+
+extension RopeScaling {
+    /// Reads the scaling from GGUF metadata; `nil` where positions are not scaled.
+    ///
+    /// llama.cpp takes a factor without a type for linear scaling, and `rope.scale_linear` of files from 2023 for a factor.
+    package init?(metadata: GGUFMetadata, file: String) throws(CheckpointError) {
+        let type = metadata.setting("rope.scaling.type")?.string ?? "linear"
+        let value = metadata.setting("rope.scaling.factor") ?? metadata.setting("rope.scale_linear")
+        guard type != "none", let value else { return nil }
+        guard let factor = value.json.double, factor >= 0 else {
+            throw CheckpointError(file: file, "the rope scaling '\(type)' has a factor that is no positive number")
+        }
+        switch type {
+        // llama.cpp reads 0 as no scaling.
+        case "linear" where factor == 0 || factor == 1: return nil
+        case "linear": self = .linear(factor: factor)
+        case "yarn":
+            var others = JSONObject()
+            for (key, gguf) in RopeScaling.yarnKeys {
+                others[key] = metadata.setting(gguf)?.json.double.map(JSON.double)
+            }
+            self = .yarn(
+                YaRN(
+                    factor: factor,
+                    originalContext: metadata.setting("rope.scaling.original_context_length")?.int ?? 0,
+                    others: others, inexpressible: []))
+        default: throw CheckpointError(file: file, "the rope scaling '\(type)' cannot be converted")
+        }
+    }
+
+    /// The GGUF keys; none for Llama 3, whose factors are a tensor.
+    ///
+    /// - Throws: for numbers that GGUF has no key for.
+    package func ggufPairs(prefix: String, file: String) throws(CheckpointError) -> [GGUFMetadata.Pair] {
+        func pair(_ key: String, _ value: GGUFValue) -> GGUFMetadata.Pair {
+            GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
+        }
+        switch self {
+        case .llama3: return []
+        case .linear(let factor):
+            return [
+                pair("rope.scaling.type", .string("linear")),
+                pair("rope.scaling.factor", .f32(Float(factor))),
+            ]
+        case .yarn(let numbers):
+            if let key = numbers.inexpressible.first {
+                throw CheckpointError(
+                    file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) does not hold",
+                    hint: "keep the model in a folder")
+            }
+            return [
+                pair("rope.scaling.type", .string("yarn")),
+                pair("rope.scaling.factor", .f32(Float(numbers.factor))),
+                pair("rope.scaling.original_context_length", .u32(UInt32(clamping: numbers.originalContext))),
+            ]
+                + RopeScaling.yarnKeys.compactMap { key, gguf in
+                    numbers.others[key]?.double.map { pair(gguf, .f32(Float($0))) }
+                }
+        }
+    }
+}

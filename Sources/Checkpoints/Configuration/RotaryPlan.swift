@@ -1,0 +1,104 @@
+package import Formats
+
+/// The rotary embedding of a model: the base of its frequencies and how they are scaled.
+package struct RotaryPlan: Sendable, Equatable {
+    /// Elements of a head that are rotated.
+    package let size: Int
+    /// Which elements of a head are rotated together.
+    package let pairs: LayerDescription.Pairs
+    /// The base of the frequencies.
+    package let theta: Double
+    /// How positions are scaled; `nil` when they are not.
+    package let scaling: RopeScaling?
+    /// What each frequency is divided by, where a GGUF file lists it in place of Llama 3's numbers.
+    package let factors: [Float]?
+
+    /// Reads the rotary embedding of a model.
+    package init(
+        _ checkpoint: Checkpoint, _ settings: Settings, _ rope: LayerDescription.Rope
+    ) throws(CheckpointError) {
+        pairs = checkpoint.form == .gguf ? rope.ggufPairs : rope.pairs
+        size = try settings.int(.rotarySize)
+        try RotaryPlan.check(size: size, file: checkpoint.path)
+        theta = try settings.double(SettingRole.ropeTheta.rawValue) ?? 10000
+        guard theta.isFinite, theta > 1 else {
+            throw CheckpointError(
+                file: settings.file,
+                "'\(settings.key(SettingRole.ropeTheta.rawValue))' is \(theta), no base of frequencies")
+        }
+        factors = checkpoint.form == .gguf ? try checkpoint.ropeFactors() : nil
+        if checkpoint.form == .gguf {
+            scaling = factors == nil ? try RopeScaling(metadata: checkpoint.metadata, file: checkpoint.path) : nil
+        } else {
+            scaling = try RopeScaling(settings)
+        }
+    }
+
+    /// Refuses a head size that no model has, before a table of that length is made.
+    package static func check(size: Int, file: String) throws(CheckpointError) {
+        guard 1...65_536 ~= size else {
+            throw CheckpointError(file: file, "has heads of the size \(size.grouped)")
+        }
+    }
+
+    /// The frequencies in radians for each position; half as many as elements are rotated.
+    ///
+    /// - Throws: for a scaling that is not computed.
+    package func frequencies(file: String) throws(CheckpointError) -> [Double] {
+        let plain = RopeScaling.frequencies(headSize: size, theta: theta)
+        if let factors {
+            guard factors.count == plain.count else {
+                throw CheckpointError(
+                    file: file, tensor: "rope_freqs.weight",
+                    "has \(factors.count) factors for \(plain.count) frequencies")
+            }
+            return zip(plain, factors).map { $0 / Double($1) }
+        }
+        switch scaling {
+        case nil: return plain
+        case .linear(let factor): return plain.map { $0 / factor }
+        case .llama3(let numbers): return zip(plain, numbers.factors(plain)).map { $0 / Double($1) }
+        case .yarn:
+            throw CheckpointError(
+                file: file, "scales its positions by YaRN, which the forward pass does not compute",
+                hint: "inspect, cut --layers, convert and quantize work on it")
+        }
+    }
+
+    /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
+    package var frequencyFactors: Tensor? {
+        guard case .llama3(let numbers) = scaling else { return nil }
+        let factors = numbers.factors(RopeScaling.frequencies(headSize: size, theta: theta))
+        return Tensor(
+            name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
+            recipe: .computed(Constants(values: factors)))
+    }
+}
+
+extension Checkpoint {
+    /// The factors of `rope_freqs.weight`; `nil` when the file has no such tensor.
+    package func ropeFactors() throws(CheckpointError) -> [Float]? {
+        guard let tensor = tensor(named: "rope_freqs.weight") else { return nil }
+        guard tensor.shape.count == 1, tensor.dtype == .f32 else {
+            throw CheckpointError(
+                file: path, tensor: tensor.name,
+                "of type \(tensor.dtype) and shape \(tensor.shape) is no list of factors")
+        }
+        return try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
+            (0..<tensor.count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+        }
+    }
+}
+
+/// A tensor of a few known values.
+private struct Constants: RowSource {
+    let values: [Float]
+
+    var description: String { "\(values.count) computed values" }
+
+    func write(
+        rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
+    ) throws(CheckpointError) {
+        values.withUnsafeBytes { output.copyMemory(from: $0) }
+    }
+}

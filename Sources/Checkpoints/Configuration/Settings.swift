@@ -1,0 +1,218 @@
+package import Formats
+
+/// The settings of a model by role, from `config.json` or GGUF metadata: the only code that knows their keys.
+package struct Settings: Sendable {
+    /// The description that names the keys.
+    package let architecture: Architecture
+    /// The file that states the settings, for messages.
+    package let file: String
+    private let form: Checkpoint.Form
+    /// What the file states, by role; `null` where config.json says so.
+    private let stated: [String: (key: String, value: JSON)]
+    /// What follows from the tensors for settings that the file cannot or does not state.
+    private let derived: [String: JSON]
+
+    /// Reads what a checkpoint states.
+    package init(_ checkpoint: Checkpoint, _ architecture: Architecture) {
+        self.architecture = architecture
+        form = checkpoint.form
+        file = checkpoint.form == .folder ? checkpoint.path + "/config.json" : checkpoint.path
+        var stated: [String: (key: String, value: JSON)] = [:]
+        let config = Settings.languageModel(checkpoint.config, architecture)
+        for setting in architecture.settings {
+            if checkpoint.form == .gguf {
+                for key in setting.gguf {
+                    guard let value = checkpoint.metadata.setting(key.key) else { continue }
+                    stated[setting.role] = ("\(architecture.gguf).\(key.key)", value.json)
+                    break
+                }
+                continue
+            }
+            for path in setting.huggingFace {
+                guard let value = config.value(at: path), value.object?.count != 0 else { continue }
+                // An older spelling may stand beside a newer one that is null.
+                if value == .null, stated[setting.role] != nil { continue }
+                stated[setting.role] = (path.joined(separator: "."), value)
+                if value != .null { break }
+            }
+        }
+        self.stated = stated
+        derived = checkpoint.derivedSettings(architecture)
+    }
+
+    /// The object of config.json that holds the language model's settings: the first place that has its layer count.
+    private static func languageModel(_ config: JSONObject?, _ architecture: Architecture) -> JSONObject {
+        let config = config ?? JSONObject()
+        let objects = architecture.configPaths.compactMap { path in
+            path.isEmpty ? config : config.value(at: path)?.object
+        }
+        let count = architecture.setting(SettingRole.layers.rawValue)?.huggingFace ?? []
+        return objects.first { object in count.contains { object.value(at: $0) != nil } } ?? config
+    }
+
+    /// The key of a role, as messages name it.
+    package func key(_ role: String) -> String {
+        if let stated = stated[role] { return stated.key }
+        guard let setting = architecture.setting(role) else { return role }
+        if form == .gguf { return setting.gguf.first.map { "\(architecture.gguf).\($0.key)" } ?? role }
+        return setting.writtenKey?.joined(separator: ".") ?? role
+    }
+
+    /// Whether the file has the key, also when it says null.
+    package func isStated(_ role: String) -> Bool { stated[role] != nil }
+
+    /// The value of a role: what the file states, else what holds then; `nil` when there is none.
+    ///
+    /// - Throws: for a required setting that is missing, and for a value that nobody has described.
+    package func value(_ role: String) throws(CheckpointError) -> JSON? {
+        guard let setting = architecture.setting(role) else { return nil }
+        if let value = stated[role]?.value, value != .null { return try meaning(of: value, setting) }
+        if stated[role] != nil, setting.isNullable { return nil }
+        if let value = derived[role] { return value }
+        switch setting.absent {
+        case .required: throw missing(role, "")
+        case .optional, .tensor, .rows: return nil
+        case .value(let value): return value
+        case .role(let other): return try value(other)
+        case .quotient(let a, let b): return .int(try int(a) / int(b))
+        }
+    }
+
+    private func meaning(of value: JSON, _ setting: Setting) throws(CheckpointError) -> JSON {
+        guard !setting.values.isEmpty, form != .gguf else { return value }
+        let text = value.string ?? value.compact
+        guard let found = setting.values.first(where: { $0.from == .string(text) }) else {
+            let known = setting.values.compactMap(\.from.string).joined(separator: " ")
+            throw CheckpointError(
+                file: file, "'\(key(setting.role))' is '\(text)', which is not known for \(architecture.name)",
+                hint: "known: \(known)")
+        }
+        return found.to
+    }
+
+    private func missing(_ role: String, _ kind: String) -> CheckpointError {
+        CheckpointError(file: file, "'\(key(role))' is missing\(kind)")
+    }
+
+    /// A whole number above zero. A list with one value for each layer counts when all are equal.
+    ///
+    /// - Parameter limit: the greatest; no dimension reaches 2^31, and a product of two such numbers still fits.
+    package func int(_ role: String, limit: Int = Int(Int32.max)) throws(CheckpointError) -> Int {
+        // A role that takes another one's value is named by that one's key.
+        if stated[role] == nil, case .role(let other)? = architecture.setting(role)?.absent {
+            return try int(other, limit: limit)
+        }
+        let value = try value(role)
+        var number = value?.int
+        if let list = value?.array, let first = list.first {
+            guard list.allSatisfy({ $0 == first }) else {
+                throw CheckpointError(
+                    file: file,
+                    "'\(key(role))' differs from layer to layer, which is not known for \(architecture.name)")
+            }
+            number = first.int
+        }
+        guard let number, number > 0, number <= limit else {
+            throw missing(role, " or no positive whole number below \((limit + 1).grouped)")
+        }
+        return number
+    }
+
+    /// A number; `nil` when there is none.
+    package func double(_ role: String) throws(CheckpointError) -> Double? {
+        guard let value = try value(role) else { return nil }
+        guard let number = value.double else { throw missing(role, " or no number") }
+        return number
+    }
+
+    /// A truth value; false when there is none.
+    package func bool(_ role: String) throws(CheckpointError) -> Bool {
+        guard let value = try value(role) else { return false }
+        guard let flag = value.bool else { throw missing(role, " or neither true nor false") }
+        return flag
+    }
+
+    /// A whole number above zero for a role that code asks for by name.
+    package func int(_ role: SettingRole) throws(CheckpointError) -> Int { try int(role.rawValue) }
+
+    /// A length, multiplied out.
+    package func length(_ extent: Extent) throws(CheckpointError) -> Int {
+        var factors: [Int] = []
+        for factor in extent.factors {
+            switch factor {
+            case .number(let number): factors.append(number)
+            case .setting(let role): factors.append(try int(role))
+            }
+        }
+        guard let product = factors.checkedProduct else {
+            throw CheckpointError(file: file, "the lengths \(factors) multiply to more than any tensor has")
+        }
+        return product
+    }
+}
+
+extension JSONObject {
+    /// The value at a path of members; the object itself has the empty path.
+    package func value(at path: [String]) -> JSON? {
+        var value = JSON.object(self)
+        for key in path {
+            guard let next = value[key] else { return nil }
+            value = next
+        }
+        return value
+    }
+}
+
+extension GGUFValue {
+    /// The value as JSON; a float of 32 bits in its shortest text, `null` where it is not finite.
+    package var json: JSON {
+        switch self {
+        case .bool(let value): .bool(value)
+        case .string(let text): .string(text)
+        case .array(_, let values): .array(values.map(\.json))
+        case .f32(let value): value.isFinite ? .number("\(value)") : .null
+        case .f64(let value): .double(value)
+        case .u64(let value): .number(String(value))
+        default: .int(int ?? 0)
+        }
+    }
+}
+
+extension Checkpoint {
+    /// Where the tensor of a role lies in this checkpoint's form.
+    package func part(of role: TensorRole) -> TensorPart? { form == .gguf ? role.gguf : role.huggingFace }
+
+    /// The first tensor of a role.
+    private func first(_ role: TensorRole?) -> Tensor? {
+        guard let part = role.flatMap(part) else { return nil }
+        return tensors.first { part.match($0.name) != .none }
+    }
+
+    /// Settings that follow from the tensors: which there are, and how many rows they have. What GGUF has no key for
+    /// and decides whether there is a tensor, follows from that tensor.
+    fileprivate func derivedSettings(_ architecture: Architecture) -> [String: JSON] {
+        var result: [String: JSON] = [:]
+        for setting in architecture.settings {
+            let tensor = setting.absent.tensorRole.map { first(architecture.tensor(role: $0)) }
+            switch setting.absent {
+            case .tensor: result[setting.role] = .bool(tensor.flatMap(\.self) != nil)
+            case .rows: result[setting.role] = tensor.flatMap(\.self).map { .int($0.rowCount) }
+            default: break
+            }
+        }
+        guard form == .gguf else { return result }
+        for tensor in architecture.tensors {
+            guard case .unless(let role) = tensor.need, architecture.setting(role)?.gguf.isEmpty == true else {
+                continue
+            }
+            result[role] = .bool(first(tensor) == nil)
+        }
+        return result
+    }
+
+    /// The settings of a described model; `nil` when nobody has described it.
+    package var settings: Settings? { architecture.map { Settings(self, $0) } }
+
+    /// The longest context that the model was made for, in tokens; `nil` when the file does not say.
+    package var longestContext: Int? { try? settings?.int(.context) }
+}

@@ -1,0 +1,54 @@
+package import Formats
+
+extension Tensor {
+    /// The tensor with its rows as the outermost axis of a matrix: a vector has rows of one element.
+    ///
+    /// - Throws: for a tensor that has no rows to move.
+    package func asMatrix(file: String) throws(CheckpointError) -> Tensor {
+        if shape.count == 2 { return self }
+        guard shape.count == 1, dtype.blockCount == 1 else {
+            throw CheckpointError(
+                file: file, tensor: name, "of type \(dtype) and shape \(shape) has no rows to reorder")
+        }
+        return Tensor(name: name, dtype: dtype, shape: [count, 1], recipe: .computed(Reshaped(source: self)))
+    }
+
+    /// Some rows of a matrix in another order.
+    package func taking(_ rows: RowMap) -> Tensor {
+        Tensor(
+            name: name, dtype: dtype, shape: [rows.count] + shape.dropFirst(),
+            recipe: recipe.taking(rows, rowByteCount: rowByteCount))
+    }
+
+    /// A matrix of one column as a vector, when another tensor is one.
+    package func likeVector(_ other: Tensor) -> Tensor {
+        guard other.shape.count == 1 else { return self }
+        return Tensor(name: name, dtype: dtype, shape: [count], recipe: .computed(Reshaped(source: self)))
+    }
+}
+
+extension Settings {
+    /// A role out of the stored tensor that holds it, in the role's order of rows.
+    package func role(_ part: TensorPart, of tensor: Tensor, file: String) throws(CheckpointError) -> Tensor {
+        guard part.pairedHeads != nil || !part.dims.isEmpty else { return tensor }
+        let matrix = try tensor.asMatrix(file: file)
+        let rows = try rows(of: part, rowCount: matrix.shape[0], tensor: tensor.name, file: file)
+        return rows.map(matrix.taking)?.likeVector(tensor) ?? tensor
+    }
+}
+
+/// The same bytes in rows of another length.
+struct Reshaped: RowSource {
+    let source: Tensor
+
+    var description: String { "\(source.recipe)" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        // Vectors are small: all of it is read for any part.
+        let size = output.count / max(1, rows.count)
+        try source.withBytes(rows: 0..<source.rowCount) { bytes in
+            let start = rows.lowerBound * size
+            output.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + rows.count * size]))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+extension Architecture {
+    /// Every described architecture, in the order of the registry.
+    public static let all: [Architecture] = {
+        var known: [String: JSON] = [:]
+        return EmbeddedFiles.parsed(under: "architectures/").map { file in
+            do throws(DataFileError) {
+                let value = try resolved(file.value, known)
+                if let name = value["name"]?.string { known[name] = value }
+                return try Architecture(value)
+            } catch {
+                preconditionFailure("formats/\(file.name): \(error)")
+            }
+        }
+    }()
+
+    /// A description with what it takes over from another one: `like` names it, and members merge one by one.
+    package static func resolved(_ value: JSON, _ known: [String: JSON]) throws(DataFileError) -> JSON {
+        guard let like = value["like"] else { return value }
+        guard let name = like.string, let base = known[name] else {
+            throw DataFileError("like", "names no architecture that stands before this one")
+        }
+        var own = value.object ?? JSONObject()
+        own["like"] = nil
+        return merged(base, .object(own))
+    }
+
+    /// Members of both, deeply: one that both have is merged when both are objects, else the second's counts. `null`
+    /// takes a member away.
+    private static func merged(_ base: JSON, _ own: JSON) -> JSON {
+        guard let own = own.object else { return own }
+        var result = base.object ?? JSONObject()
+        for (key, value) in own.members {
+            result[key] = value == .null ? nil : merged(result[key] ?? .null, value)
+        }
+        return .object(result)
+    }
+
+    /// The architecture of a class named in `config.json`.
+    public static func named(class name: String) -> Architecture? {
+        all.first { $0.classes.contains(name) }
+    }
+
+    /// The architecture of a `model_type` in `config.json`.
+    public static func named(modelType name: String) -> Architecture? {
+        all.first { $0.modelTypes.contains(name) }
+    }
+
+    /// The architecture of a `general.architecture`.
+    public static func named(gguf name: String) -> Architecture? {
+        all.first { $0.gguf == name }
+    }
+}

@@ -1,0 +1,126 @@
+/// One setting of a family: where `config.json` and GGUF hold it, and what holds when they do not.
+package struct Setting: Sendable, Equatable {
+    /// What the setting is: `hidden`, `heads`, …
+    package let role: String
+    /// Its keys in `config.json`, below the language model's object; the first that is there counts.
+    package let huggingFace: [[String]]
+    /// Its GGUF keys without the architecture's prefix; the first that is there counts, the first is written.
+    package let gguf: [GGUFKey]
+    /// How a value for each layer follows a cut; `nil` for settings of the whole model.
+    package let layers: LayerSetting?
+    /// What the values of a file mean; empty when they mean themselves.
+    package let values: [(from: JSON, to: JSON)]
+    /// What holds when no file states it.
+    package let absent: Absent
+    /// Whether `null` in `config.json` means that there is no value, and not that it is absent.
+    package let isNullable: Bool
+
+    /// A GGUF key with the type of its value.
+    package struct GGUFKey: Sendable, Equatable {
+        /// The key without the architecture's prefix.
+        package let key: String
+        /// The type of the value.
+        package let type: ValueType
+    }
+
+    /// The types of GGUF values that settings have.
+    package enum ValueType: String, CaseIterable, Sendable {
+        /// An unsigned integer of 32 bits.
+        case u32
+        /// A float of 32 bits.
+        case f32
+    }
+
+    /// What holds for a setting that no file states.
+    package enum Absent: Sendable, Equatable {
+        /// The file is refused.
+        case required
+        /// There is no value.
+        case optional
+        /// This value, which the model's class takes too.
+        case value(JSON)
+        /// The value of another role.
+        case role(String)
+        /// The whole part of one role divided by another.
+        case quotient(String, String)
+        /// Whether the model has the tensor of a role.
+        case tensor(String)
+        /// The number of rows of the tensor of a role.
+        case rows(String)
+
+        /// The tensor role that it asks for.
+        package var tensorRole: String? {
+            switch self {
+            case .tensor(let role), .rows(let role): role
+            case .required, .optional, .value, .role, .quotient: nil
+            }
+        }
+
+        /// The setting roles that it asks for.
+        package var roles: [String] {
+            switch self {
+            case .required, .optional, .value, .tensor, .rows: []
+            case .role(let role): [role]
+            case .quotient(let a, let b): [a, b]
+            }
+        }
+    }
+
+    /// Reads the setting of a role.
+    init(_ role: String, _ value: JSON) throws(DataFileError) {
+        var reader = try MemberReader(value, "settings.\(role)")
+        self.role = role
+        huggingFace = try reader.strings("hf").map { $0.split(separator: ".").map(String.init) }
+        gguf = try reader.strings("gguf").map { (text) throws(DataFileError) in
+            let parts = text.split(separator: ":").map(String.init)
+            guard parts.count == 2, let type = ValueType(rawValue: parts[1]) else {
+                throw reader.wrong("gguf", "is '\(text)'; a key is written 'attention.head_count:u32'")
+            }
+            return GGUFKey(key: parts[0], type: type)
+        }
+        layers = reader.optional("layers") == nil ? nil : try reader.choice("layers", LayerSetting.self)
+        values = try reader.members("values").map { (.string($0), $1) }
+        isNullable = try reader.flag("optional")
+        absent = try Absent(&reader, isOptional: isNullable)
+        guard !huggingFace.isEmpty || !gguf.isEmpty else { throw reader.wrong("hf", "and 'gguf' are both missing") }
+        try reader.finish()
+    }
+
+    /// Whether both say the same.
+    package static func == (a: Setting, b: Setting) -> Bool {
+        a.role == b.role && a.huggingFace == b.huggingFace && a.gguf == b.gguf && a.layers == b.layers
+            && a.absent == b.absent && a.isNullable == b.isNullable && a.values.elementsEqual(b.values) { $0 == $1 }
+    }
+
+    /// The key that is written to `config.json`: the first outside `rope_parameters`, which only transformers 5 reads.
+    package var writtenKey: [String]? {
+        huggingFace.first { $0.first != "rope_parameters" } ?? huggingFace.first
+    }
+}
+
+extension Setting.Absent {
+    fileprivate init(_ reader: inout MemberReader, isOptional: Bool) throws(DataFileError) {
+        guard let value = reader.optional("default") else {
+            self = isOptional ? .optional : .required
+            return
+        }
+        guard value.object != nil else {
+            self = .value(value)
+            return
+        }
+        var inner = try MemberReader(value, reader.path("default"))
+        let roles = try inner.strings("quotient")
+        if let role = try inner.optionalString("role") {
+            self = .role(role)
+        } else if let role = try inner.optionalString("tensor") {
+            self = .tensor(role)
+        } else if let role = try inner.optionalString("rows") {
+            self = .rows(role)
+        } else if roles.count == 2 {
+            self = .quotient(roles[0], roles[1])
+        } else {
+            throw inner.wrong("quotient", "has \(roles.count) roles; it takes two")
+        }
+        try inner.finish()
+    }
+}

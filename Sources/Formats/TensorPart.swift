@@ -1,0 +1,132 @@
+/// Where the tensor of a role lies inside a stored tensor: its name, and which of its rows in which order.
+///
+/// The rows of the stored tensor are seen as a grid of `dims`. Of one axis a part may be taken, and the axes that are
+/// left may be put in another order: `[heads, 3, head_size]` with index 0 of axis 1 taken gives the queries of a fused
+/// weight. A stored tensor is the join of all roles that name it.
+package struct TensorPart: Sendable, Equatable {
+    /// The names that the stored tensor may have; the first is written.
+    package let names: [NameTemplate]
+    /// The grid of rows; empty when the part is the whole tensor.
+    package let dims: [Axis]
+    /// What is taken of one axis; `nil` when all of it is.
+    package let taken: (axis: Int, part: Taken)?
+    /// The axes that are left, in the order of the role; empty when it is theirs.
+    package let order: [Int]
+    /// The role of the number of heads whose rotary pairs are stored as neighbours; `nil` when a head's halves lie apart.
+    package let pairedHeads: String?
+
+    /// An axis of the grid: a number of rows, or several named runs of them.
+    package enum Axis: Sendable, Equatable {
+        /// So many.
+        case extent(Extent)
+        /// Runs behind each other.
+        case runs([Extent])
+    }
+
+    /// What is taken of an axis.
+    package enum Taken: Sendable, Equatable {
+        /// One index; the axis is gone.
+        case index(Int)
+        /// One of the runs; the axis stays.
+        case run(Int)
+    }
+
+    /// Reads a part; a text is the name of a tensor that is the role as a whole.
+    init(_ value: JSON, _ name: String, prefixes: [String]) throws(DataFileError) {
+        if let text = value.string {
+            names = TensorPart.names(text, prefixes)
+            (dims, taken, order, pairedHeads) = ([], nil, [], nil)
+            return
+        }
+        var reader = try MemberReader(value, name)
+        names = TensorPart.names(try reader.string("of"), prefixes)
+        let axes = reader.optional("dims")?.array ?? []
+        dims = try axes.map { (axis) throws(DataFileError) in
+            if let runs = axis.array {
+                return .runs(try runs.map { (run) throws(DataFileError) in try Extent(run, reader.path("dims")) })
+            }
+            return .extent(try Extent(axis, reader.path("dims")))
+        }
+        taken = try TensorPart.taken(try reader.members("take"), dims, reader)
+        let order = reader.optional("order")?.array ?? []
+        self.order = order.compactMap(\.int)
+        var left = dims.count
+        if case .index = taken?.part { left -= 1 }
+        guard self.order.count == order.count, order.isEmpty || self.order.sorted() == Array(0..<left) else {
+            throw reader.wrong("order", "is not an order of the \(left) axes that are left")
+        }
+        pairedHeads = try reader.optionalString("paired_heads")
+        guard pairedHeads == nil || dims.isEmpty else {
+            throw reader.wrong("paired_heads", "and 'dims' are two ways to say the same")
+        }
+        try reader.finish()
+    }
+
+    private static func names(_ text: String, _ prefixes: [String]) -> [NameTemplate] {
+        guard text.hasPrefix("{p}") else { return [NameTemplate(text)] }
+        return prefixes.map { NameTemplate($0 + text.dropFirst(3)) }
+    }
+
+    private static func taken(
+        _ members: [(String, JSON)], _ dims: [Axis], _ reader: MemberReader
+    ) throws(DataFileError) -> (axis: Int, part: Taken)? {
+        guard let (key, value) = members.first else { return nil }
+        guard members.count == 1, let axis = Int(key), dims.indices.contains(axis) else {
+            throw reader.wrong("take", "names no axis of \(dims.count), or several")
+        }
+        if let index = value.int { return (axis, .index(index)) }
+        let wanted = try Extent(value, reader.path("take"))
+        guard case .runs(let runs) = dims[axis], let run = runs.firstIndex(of: wanted) else {
+            throw reader.wrong("take", "is neither an index nor one of the runs of the axis")
+        }
+        return (axis, .run(run))
+    }
+
+    /// Whether both say the same.
+    package static func == (a: TensorPart, b: TensorPart) -> Bool {
+        a.names == b.names && a.dims == b.dims && a.order == b.order && a.pairedHeads == b.pairedHeads
+            && a.taken?.axis == b.taken?.axis && a.taken?.part == b.taken?.part
+    }
+
+    /// The setting roles that it asks for.
+    package var roles: [String] {
+        let extents = dims.flatMap { axis in
+            switch axis {
+            case .extent(let extent): [extent]
+            case .runs(let runs): runs
+            }
+        }
+        return extents.flatMap(\.roles) + (pairedHeads.map { [$0] } ?? [])
+    }
+}
+
+/// A length: a number, a setting, or a product of these, `heads*key_size`.
+package struct Extent: Sendable, Equatable {
+    /// A factor of the product.
+    package enum Factor: Sendable, Equatable {
+        /// A number.
+        case number(Int)
+        /// The value of a setting.
+        case setting(String)
+    }
+
+    /// The factors.
+    package let factors: [Factor]
+
+    /// Reads a number, a role, or a product.
+    init(_ value: JSON, _ name: String) throws(DataFileError) {
+        if let number = value.int, number > 0 {
+            factors = [.number(number)]
+            return
+        }
+        guard let text = value.string, !text.isEmpty else { throw DataFileError(name, "is no length") }
+        factors = text.split(separator: "*").map { part in
+            Int(part).map(Factor.number) ?? .setting(String(part))
+        }
+    }
+
+    /// The setting roles that it asks for.
+    package var roles: [String] {
+        factors.compactMap { if case .setting(let role) = $0 { role } else { nil } }
+    }
+}

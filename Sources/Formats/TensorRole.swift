@@ -1,0 +1,80 @@
+/// A tensor by what it is in the model, with its place in either container.
+package struct TensorRole: Sendable, Equatable {
+    /// What the tensor is: `attention_q`, `ffn_down`, …
+    package let role: String
+    /// The shape of the role, row-major, outermost first.
+    package let shape: [Extent]
+    /// When a model has it.
+    package let need: Need
+    /// Where an HF checkpoint has it; `nil` where it is a setting there.
+    package let huggingFace: TensorPart?
+    /// Where a GGUF file has it; `nil` where it has none.
+    package let gguf: TensorPart?
+
+    /// When a model has a tensor.
+    package enum Need: Sendable, Equatable {
+        /// Always.
+        case always
+        /// When a setting is true; else it may be there all the same.
+        case setting(String)
+        /// When a setting is false; else it may be there all the same.
+        case unless(String)
+        /// It may be there.
+        case optional
+    }
+
+    /// Reads the entry of a role.
+    init(_ role: String, _ value: JSON, prefixes: [String]) throws(DataFileError) {
+        var reader = try MemberReader(value, "tensors.\(role)")
+        self.role = role
+        guard let shape = try reader.required("shape").array else { throw reader.wrong("shape", "is not a list") }
+        self.shape = try shape.map { (extent) throws(DataFileError) in try Extent(extent, reader.path("shape")) }
+        huggingFace = try reader.optional("hf").map { (part) throws(DataFileError) in
+            try TensorPart(part, reader.path("hf"), prefixes: prefixes)
+        }
+        gguf = try reader.optional("gguf").map { (part) throws(DataFileError) in
+            try TensorPart(part, reader.path("gguf"), prefixes: [])
+        }
+        let (when, unless) = (try reader.optionalString("if"), try reader.optionalString("unless"))
+        switch (try reader.flag("optional"), when, unless) {
+        case (true, nil, nil): need = .optional
+        case (false, let setting?, nil): need = .setting(setting)
+        case (false, nil, let setting?): need = .unless(setting)
+        case (false, nil, nil): need = .always
+        default: throw reader.wrong("optional", "'if' and 'unless' exclude each other")
+        }
+        try reader.finish()
+        let parts = [huggingFace, gguf].compactMap { $0 }
+        guard let first = parts.first, parts.allSatisfy({ $0.isPerLayer == first.isPerLayer }) else {
+            throw DataFileError("tensors.\(role)", "has no name, or a layer in one of two names only")
+        }
+    }
+
+    /// Whether every layer has its own.
+    package var isPerLayer: Bool { (huggingFace ?? gguf)?.isPerLayer ?? false }
+
+    /// The setting roles that it asks for.
+    package var roles: [String] {
+        var result = shape.flatMap(\.roles) + (huggingFace?.roles ?? []) + (gguf?.roles ?? [])
+        if case .setting(let role) = need { result.append(role) }
+        if case .unless(let role) = need { result.append(role) }
+        return result
+    }
+}
+
+extension TensorPart {
+    /// Whether the name has a place for the layer.
+    package var isPerLayer: Bool { names.first?.isPerLayer ?? false }
+
+    /// The name that is written.
+    package func name(layer: Int?) -> String { names.first?.name(layer: layer) ?? "" }
+
+    /// What a whole name says: another's, this one's, or this one's in a layer.
+    package func match(_ name: String) -> NameTemplate.Match {
+        for template in names {
+            let match = template.match(name)
+            if match != .none { return match }
+        }
+        return .none
+    }
+}

@@ -1,0 +1,167 @@
+internal import Checkpoints
+internal import Formats
+
+/// The tensors of a described model under the names and in the row orders of the other container.
+///
+/// A stored tensor is taken apart into the roles that lie in it, and one of the other container is put together from the
+/// roles that lie there: names, orders and fusions all follow from the description.
+struct TensorTranslation {
+    private let source: Checkpoint
+    private let settings: Settings
+    /// Whether the result is GGUF.
+    private let toGGUF: Bool
+    private let tensors: [ExactString: Tensor]
+
+    init(_ source: Checkpoint, _ settings: Settings, toGGUF: Bool) {
+        self.source = source
+        self.settings = settings
+        self.toGGUF = toGGUF
+        tensors = Dictionary(source.tensors.map { (ExactString($0.name), $0) }) { first, _ in first }
+    }
+
+    /// A translation of a folder to GGUF, or of GGUF to a folder, whether all tensors are there or not.
+    ///
+    /// - Throws: when nobody has described the architecture.
+    init(_ source: Checkpoint) throws(CheckpointError) {
+        let settings = Settings(source, try Convert.architecture(of: source))
+        self.init(source, settings, toGGUF: source.form != .gguf)
+    }
+
+    /// All tensors, in the order of the source.
+    ///
+    /// - Throws: for a tensor that the description does not name, and for rows that do not divide as it says.
+    func result() throws(CheckpointError) -> [Tensor] {
+        var result: [Tensor] = []
+        if toGGUF, let rope = settings.architecture.layer?.rope,
+            let factors = try RotaryPlan(source, settings, rope).frequencyFactors
+        {
+            result.append(factors)
+        }
+        var written: Set<ExactString> = []
+        for tensor in source.tensors {
+            if toGGUF, settings.architecture.unused.contains(where: { $0.match(tensor.name) != .none }) { continue }
+            let (roles, layer) = try roles(in: tensor)
+            for role in roles {
+                guard let target = part(role, inTarget: true) else { continue }
+                let name = target.name(layer: layer)
+                guard written.insert(ExactString(name)).inserted else { continue }
+                result.append(try stored(name, role, target, layer))
+            }
+        }
+        return result
+    }
+
+    private func part(_ role: TensorRole, inTarget: Bool) -> TensorPart? {
+        toGGUF == inTarget ? role.gguf : role.huggingFace
+    }
+
+    /// The roles that lie in a tensor of the source.
+    private func roles(in tensor: Tensor) throws(CheckpointError) -> (roles: [TensorRole], layer: Int?) {
+        var found: [TensorRole] = [], layer: Int?
+        for role in settings.architecture.tensors {
+            guard let part = part(role, inTarget: false) else { continue }
+            switch part.match(tensor.name) {
+            case .none: continue
+            case .whole: break
+            case .layer(let number): layer = number
+            }
+            found.append(role)
+        }
+        guard !found.isEmpty else {
+            throw CheckpointError(
+                file: source.path, tensor: tensor.name,
+                "has no \(toGGUF ? "GGUF" : "HF") name in the architecture '\(settings.architecture.name)'",
+                hint: "resect formats --json lists the names that it has")
+        }
+        return (found, layer)
+    }
+
+    /// A role by itself, in the order of rows that HF has.
+    private func plain(_ role: TensorRole, _ layer: Int?) throws(CheckpointError) -> Tensor? {
+        guard let part = part(role, inTarget: false),
+            let tensor = part.names.lazy.compactMap({ tensors[ExactString($0.name(layer: layer))] }).first
+        else { return nil }
+        return try settings.role(part, of: tensor, file: source.path)
+    }
+
+    /// A tensor of the result: all roles that lie in it, put together.
+    private func stored(
+        _ name: String, _ role: TensorRole, _ target: TensorPart, _ layer: Int?
+    ) throws(CheckpointError) -> Tensor {
+        var tensor: Tensor
+        if target.taken == nil {
+            guard let plain = try plain(role, layer) else { throw missing(role, layer, name) }
+            tensor = try ordered(plain, target)
+        } else {
+            tensor = try joined(name, target, layer)
+        }
+        tensor.name = name
+        return tensor
+    }
+
+    /// A role in the order of rows that the target stores.
+    private func ordered(_ tensor: Tensor, _ target: TensorPart) throws(CheckpointError) -> Tensor {
+        if let role = target.pairedHeads {
+            let matrix = try tensor.asMatrix(file: source.path)
+            // Checks that the rows divide; the order is the other way round.
+            _ = try settings.rows(of: target, rowCount: matrix.shape[0], tensor: tensor.name, file: source.path)
+            let heads = try settings.int(role)
+            return matrix.taking(.neighbours(heads: heads, headSize: matrix.shape[0] / heads)).likeVector(tensor)
+        }
+        guard !target.order.isEmpty else { return tensor }
+        var sizes = try settings.grid(of: target).sizes
+        if let taken = target.taken {
+            if case .index = taken.part {
+                sizes.remove(at: taken.axis)
+            } else {
+                sizes[taken.axis] = try settings.grid(of: target).taken
+            }
+        }
+        let matrix = try tensor.asMatrix(file: source.path)
+        guard sizes.checkedProduct == matrix.shape[0] else {
+            throw CheckpointError(
+                file: source.path, tensor: tensor.name,
+                "has \(matrix.shape[0]) rows; the configuration asks for a grid of \(sizes)")
+        }
+        // Axis n of the role is axis order[n] of what is stored; the inverse leads back.
+        let inverse = sizes.indices.map { axis in target.order.firstIndex(of: axis) ?? axis }
+        return matrix.taking(.permuting(target.order.map { sizes[$0] }, order: inverse)).likeVector(tensor)
+    }
+
+    /// The join of all roles that name a stored tensor.
+    private func joined(_ name: String, _ target: TensorPart, _ layer: Int?) throws(CheckpointError) -> Tensor {
+        var members: [(start: Int, tensor: Tensor)] = []
+        for role in settings.architecture.tensors {
+            guard let part = part(role, inTarget: true), part.name(layer: layer) == name else { continue }
+            guard let plain = try plain(role, layer) else { throw missing(role, layer, name) }
+            members.append((try settings.grid(of: part).start, try ordered(plain, part)))
+        }
+        members.sort { $0.start < $1.start }
+        let sizes = try settings.grid(of: target).sizes
+        let turns = sizes[..<(target.taken?.axis ?? 0)].reduce(1, *)  // fits: a part of the rows
+        let matrices = try members.map { (member) throws(CheckpointError) in
+            try member.tensor.asMatrix(file: source.path)
+        }
+        let rows = matrices.reduce(0) { $0 + $1.shape[0] }
+        guard let first = matrices.first, sizes.checkedProduct == rows, rows % turns == 0,
+            matrices.allSatisfy({
+                $0.dtype == first.dtype && $0.shape.dropFirst() == first.shape.dropFirst() && $0.shape[0] % turns == 0
+            })
+        else {
+            throw CheckpointError(
+                file: source.path, tensor: name,
+                "is made of parts with the shapes \(matrices.map(\.shape)), which do not fill the grid \(sizes)")
+        }
+        let parts = matrices.map { RowJoin.Part(recipe: $0.recipe, run: $0.shape[0] / turns) }
+        let whole = Tensor(
+            name: name, dtype: first.dtype, shape: [rows] + first.shape.dropFirst(),
+            recipe: .joined(RowJoin(parts, turns: turns)))
+        return members.first.map { whole.likeVector($0.tensor) } ?? whole
+    }
+
+    private func missing(_ role: TensorRole, _ layer: Int?, _ name: String) -> CheckpointError {
+        CheckpointError(
+            file: source.path, tensor: part(role, inTarget: false)?.name(layer: layer) ?? role.role,
+            "is missing, a part of \(name)")
+    }
+}

@@ -1,0 +1,99 @@
+import Checkpoints
+import Formats
+import Surgery
+import Testing
+
+/// What has to hold for every described architecture; a new file is held to it without a new test.
+@Suite("laws of descriptions")
+struct DescriptionLawTests {
+    private static func models(_ name: String) throws -> (folder: Checkpoint, gguf: Checkpoint) {
+        let architecture = try #require(Architecture.all.first { $0.name == name })
+        let folder = try DescribedModels.folder(architecture)
+        return (folder, try Convert(to: .gguf).apply(to: folder))
+    }
+
+    @Test(
+        "the plans of a cut model are those of the model without these layers, in a folder and in GGUF",
+        arguments: Architecture.all.map(\.name))
+    func cut(name: String) throws {
+        let (folder, gguf) = try DescriptionLawTests.models(name)
+        for model in [folder, gguf] {
+            let whole = try ModelPlan(model)
+            #expect(whole.layers.count == DescribedModels.layers)
+            for start in 0..<DescribedModels.layers {
+                for end in start + 1...DescribedModels.layers where end - start < DescribedModels.layers {
+                    let cut = try CutLayers(layers: start..<end).apply(to: model)
+                    try cut.checkConsistency()
+                    let plan = try ModelPlan(cut)
+                    #expect(plan.layers == Array(whole.layers[..<start] + whole.layers[end...]))
+                    #expect(plan.rotary == whole.rotary && plan.hidden == whole.hidden)
+                }
+            }
+        }
+    }
+
+    @Test(
+        "the plans of a folder and of its GGUF are equal but for the order of rotary pairs",
+        arguments: Architecture.all.map(\.name))
+    func containers(name: String) throws {
+        let (folder, gguf) = try DescriptionLawTests.models(name)
+        let (a, b) = (try ModelPlan(folder), try ModelPlan(gguf))
+        #expect(a.hidden == b.hidden && a.vocabulary == b.vocabulary)
+        #expect(a.rotary.size == b.rotary.size && a.rotary.theta == b.rotary.theta)
+        #expect(a.rotary.scaling == b.rotary.scaling)
+        #expect(a.outputNorm == b.outputNorm)
+        if a.layers.contains(where: { $0.attention.window != nil }) {
+            // What GGUF's architecture cannot say is said to the user.
+            #expect(gguf.notes.contains { $0.contains("sliding window") })
+        } else {
+            #expect(a.layers == b.layers)
+        }
+    }
+
+    @Test("settings through the other container and back are equal", arguments: Architecture.all.map(\.name))
+    func thereAndBack(name: String) throws {
+        let (folder, gguf) = try DescriptionLawTests.models(name)
+        let back = try Convert(to: .folder).apply(to: gguf)
+        let (a, b) = (
+            Settings(folder, try #require(folder.architecture)), Settings(back, try #require(back.architecture))
+        )
+        for setting in b.architecture.settings where setting.role != "window" {
+            let (before, after) = (try a.value(setting.role), try b.value(setting.role))
+            #expect(before == after || before?.double == after?.double, "\(setting.role)")
+        }
+        #expect(Set(back.tensors.map(\.name)) == Set(folder.tensors.map(\.name)))
+    }
+
+    @Test("the newest spelling of a setting says the same", arguments: Architecture.all.map(\.name))
+    func spellings(name: String) throws {
+        let architecture = try #require(Architecture.all.first { $0.name == name })
+        let newest = try DescribedModels.folder(architecture, newest: true)
+        #expect(try ModelPlan(newest) == ModelPlan(DescribedModels.folder(architecture)))
+    }
+
+    @Test(
+        "a model without one of its tensors is refused by the name of the tensor, in any form",
+        arguments: Architecture.all.map(\.name))
+    func complete(name: String) throws {
+        let (folder, gguf) = try DescriptionLawTests.models(name)
+        for model in [folder, gguf] {
+            try model.checkConsistency()
+            for (index, tensor) in model.tensors.enumerated() {
+                var changed = model
+                changed.tensors.remove(at: index)
+                // A GGUF without an output matrix is one that has its embedding in its place.
+                if model.form == .gguf, tensor.name == "output.weight" { continue }
+                expectRefusal("'\(tensor.name)'") {
+                    try changed.checkConsistency()
+                    return changed
+                }
+                changed = model
+                changed.tensors[index] = Models.zeros(tensor.name, tensor.shape.map { 2 * $0 }, .bf16)
+                expectRefusal("'\(tensor.name)'") {
+                    try changed.checkConsistency()
+                    return changed
+                }
+            }
+        }
+    }
+}
