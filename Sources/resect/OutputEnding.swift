@@ -18,11 +18,12 @@ enum OutputEnding {
         let form = OutputPlan.form(ofPath: path)
         guard form == .folder, !path.hasSuffix("/"), let near = nearEnding(of: path) else { return form }
         let ending = ending(of: path)
-        let stem = path.dropLast(ending.count)
+        let stem = String(path.dropLast(ending.count + 1))
+        let name = OutputPlan.form(ofPath: stem) == .folder ? "\(stem).\(near)" : stem
         let meaning = ending.lowercased() == "resect" ? "; resect pack makes archives" : ""
         throw CheckpointError(
             file: path, "'.\(ending)' is not an ending of an output: x.gguf, x.safetensors, or a folder\(meaning)",
-            hint: "name it \(stem)\(near), or say --format folder, safetensors or gguf")
+            hint: "name it \(name), or say --format folder, safetensors or gguf")
     }
 
     /// The text behind the last dot of a name; empty when there is none.

@@ -67,7 +67,7 @@ def shrink(checks, model, work):
     small = ("--context", 64, "--samples", 2, "--evaluation-samples", 2)
     answer = resect_json("shrink", model, "-o", ours, "--corpus", CALIBRATION, "--evaluation", EVALUATION, "--drop", 8,
                          "--type", "Q4_K_M", "--imatrix", imatrix(), *small)
-    start, end = map(int, answer["dropped"].split(":"))
+    start, end = map(int, answer["dropped"][0].split(":"))
     resect("cut", model, "-o", short, "--layers", f"{start}:{end}")
     renumbered(matrix, start, end)
     llama("llama-quantize", "--imatrix", matrix, short, theirs, "Q4_K_M", THREADS)

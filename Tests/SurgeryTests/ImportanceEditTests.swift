@@ -100,7 +100,7 @@ struct ImportanceEditTests {
         let whole = try refusal(cut, 0..<0)
         #expect(whole?.problem.hasPrefix("was measured on a model of 12 layers; ") == true)
         #expect(whole?.problem.hasSuffix(" has 9") == true)
-        #expect(whole?.hint == "if layers of that model were cut, say which: --imatrix-dropped A:B")
+        #expect(whole?.hint == "if layers of that model were cut, say which: --imatrix-dropped LIST")
         #expect(try refusal(cut, 3..<5)?.problem.contains("of 12 layers less the 2 that were cut; ") == true)
         #expect(try refusal(cut, 3..<7)?.problem.contains("of 12 layers less the 4 that were cut; ") == true)
         #expect(

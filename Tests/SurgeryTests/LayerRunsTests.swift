@@ -60,7 +60,9 @@ struct LayerRunsTests {
         var settings = Quantize.Settings(try #require(Mixture.named("Q4_K_S")))
         func bytes(_ model: Checkpoint, _ dropped: LayerRuns, _ name: String) throws -> [UInt8] {
             settings.importance = Importance(matrix, dropped: dropped)
-            return try Models.bytes(try #require(Quantize(settings).apply(to: model).tensor(named: name)))
+            let result = try Quantize(settings).apply(to: model)
+            let tensor = try #require(result.tensor(named: name))
+            return try Models.bytes(tensor)
         }
         let whole = try Convert(to: .gguf).apply(to: Models.fixture())
         // Layers 0 to 7 of the cut model are 0 1 3 4 8 9 10 11 of the whole one. Nothing before the attention's query
