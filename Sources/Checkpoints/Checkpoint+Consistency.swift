@@ -34,8 +34,8 @@ extension Checkpoint {
         try expect("\(prefix).\(key)", count, pattern.count, pattern)
         guard pattern.prefix == "blk." else { return }
         for (key, rule) in known.gguf where rule == .list {
-            guard let list = metadata.setting(key)?.array else { continue }
-            try expectLength(of: "\(prefix).\(key)", list.count, pattern)
+            guard let list = (metadata.setting(key) ?? metadata[key])?.array else { continue }
+            try expectLength(of: metadata.setting(key) == nil ? key : "\(prefix).\(key)", list.count, pattern)
         }
     }
 

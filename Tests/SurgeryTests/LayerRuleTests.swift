@@ -39,7 +39,7 @@ struct LayerRuleTests {
             SettingsCase(
                 #"{"model_type":"llama4_text","no_rope_layers":[],"no_rope_layer_interval":4,"interleave_moe_layer_step":2}"#,
                 4..<5,
-                #"{"model_type":"llama4_text","no_rope_layers":[1,1,1,0,1],"no_rope_layer_interval":4,"interleave_moe_layer_step":2,"moe_layers":[1,3,4]}"#
+                #"{"model_type":"llama4_text","no_rope_layers":[],"no_rope_layer_interval":4,"interleave_moe_layer_step":2,"moe_layers":[1,3,4]}"#
             ),
             // Every second layer has experts: those that have none are named.
             SettingsCase(

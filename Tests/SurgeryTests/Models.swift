@@ -32,7 +32,9 @@ enum Models {
     /// The same with the number of layers in the configuration, unless it counts them already.
     static func counted(layers: Int, config: String) throws -> Checkpoint {
         var checkpoint = try folder(layers: layers, config: config)
-        if !["num_hidden_layers", "n_layer", "num_layers"].contains(where: config.contains) {
+        let keys = LayerSettings.known.counts.keys
+        let text = checkpoint.config?["text_config"]
+        if !keys.contains(where: { checkpoint.config?[$0] != nil || text?[$0] != nil }) {
             checkpoint.config?["num_hidden_layers"] = .int(layers)
         }
         return checkpoint

@@ -201,6 +201,19 @@ struct SettingsCutTests {
         #expect(result.metadata.pairs.map(\.key) == model.metadata.pairs.map(\.key))
     }
 
+    @Test("a list whose key has no architecture before it follows too")
+    func withoutArchitecture() throws {
+        var model = try Models.gguf("apertus", layers: 4)
+        model.metadata["xielu.beta"] = .array(elementType: 4, (0..<4).map { .u32($0) })
+        model.metadata["tokenizer.ggml.scores"] = .array(elementType: 4, (0..<4).map { .u32($0) })
+        let result = try CutLayers(layers: 1..<3).apply(to: model)
+        #expect(result.metadata["xielu.beta"]?.array == [.u32(0), .u32(3)])
+        #expect(result.metadata["tokenizer.ggml.scores"]?.array?.count == 4)
+        try result.checkConsistency()
+        model.metadata["other.beta"] = .array(elementType: 4, (0..<4).map { .u32($0) })
+        expectRefusal("'other.beta' has 4 entries") { try CutLayers(layers: 1..<3).apply(to: model) }
+    }
+
     @Test("GGUF settings that cannot follow stop the cut")
     func refused() throws {
         let six = GGUFValue.array(elementType: 4, (0..<6).map { .u32($0) })

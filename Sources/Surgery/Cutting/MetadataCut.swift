@@ -25,13 +25,14 @@ struct MetadataCut {
         try writeWindows(metadata, &result)
         try writeRecurrent(metadata, &result)
         for (name, rule) in known.gguf {
-            let key = key(name)
+            // A few keys have no architecture before them.
+            let key = metadata[key(name)] == nil && metadata[name] != nil ? name : key(name)
             guard !explained.contains(key), let value = metadata[key] else { continue }
             explained.insert(key)
             if rule == .period, isDecided(name, metadata) { continue }
             result[key] = try follow(rule, key, value)
         }
-        for pair in metadata.pairs where pair.key.hasPrefix(architecture + ".") && !explained.contains(pair.key) {
+        for pair in metadata.pairs where !explained.contains(pair.key) && !MetadataCut.isGeneral(pair.key) {
             guard let list = pair.value.array, layers.count > 1,
                 list.count == layers.count || list.count == layers.pattern.count
             else { continue }
@@ -40,6 +41,11 @@ struct MetadataCut {
                 hint: "resect formats lists the settings whose rules are known")
         }
         return result
+    }
+
+    /// Whether a key says nothing about layers, whatever the length of its array.
+    private static func isGeneral(_ key: String) -> Bool {
+        ["general.", "tokenizer.", "split.", "quantize.", "imatrix."].contains(where: key.hasPrefix)
     }
 
     /// The numbers of blocks.

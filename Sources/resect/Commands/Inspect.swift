@@ -51,7 +51,7 @@ struct Inspect: ParsableCommand {
         let name = checkpoint.architectureName ?? "not stated"
         Output.line("format        \(format(checkpoint)), \(counted(checkpoint.sources.count, "file"))")
         Output.line("architecture  \(name)\(remark(on: checkpoint))".escapingControls)
-        Output.line("layers        \(checkpoint.layerCount)")
+        Output.line("layers        \(layers(checkpoint))".escapingControls)
         Output.line(
             "parameters    \(checkpoint.modelParameterCount.countText) in \(counted(checkpoint.tensors.count, "tensor"))"
         )
@@ -79,16 +79,32 @@ struct Inspect: ParsableCommand {
         return checkpoint.architecture == nil ? " (unknown to resect: it can be cut, not run)" : ""
     }
 
+    /// How many layers there are, or why that cannot be told.
+    private func layers(_ checkpoint: Checkpoint) -> String {
+        do {
+            guard let pattern = try checkpoint.layers() else { return "0" }
+            let extra = pattern.predictorCount > 0 ? ", and \(pattern.predictorCount) for multi-token prediction" : ""
+            return "\(pattern.decoderCount)\(extra)"
+        } catch {
+            return error.problem
+        }
+    }
+
     /// The form by name; a PyTorch file alone is read like a safetensors file, and is none.
     private func format(_ checkpoint: Checkpoint) -> String {
         checkpoint.isPyTorch && checkpoint.form == .safetensors ? "pytorch" : checkpoint.form.rawValue
+    }
+
+    /// The number of layers; `null` when it cannot be told.
+    private func layerCount(_ checkpoint: Checkpoint) -> JSON {
+        do { return .int(try checkpoint.layers()?.decoderCount ?? 0) } catch { return .null }
     }
 
     private func json(_ checkpoint: Checkpoint) -> JSONObject {
         JSONObject([
             ("format", .string(format(checkpoint))),
             ("architecture", checkpoint.architectureName.map(JSON.string) ?? .null),
-            ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.modelParameterCount)),
+            ("layers", layerCount(checkpoint)), ("parameters", .int(checkpoint.modelParameterCount)),
             ("byteCount", .int(checkpoint.byteCount)), ("metadata", .object(pairs(checkpoint))),
             (
                 "tensors",
