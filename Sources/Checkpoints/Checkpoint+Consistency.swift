@@ -9,7 +9,7 @@ extension Checkpoint {
         // An encoder of images or sound has counts of its own, and no edit changes its layers.
         guard content == .model else { return }
         try checkLayerCounts()
-        try checkCompleteness()
+        if hasKnownNames { try checkCompleteness() }
     }
 
     private func checkLayerCounts() throws(CheckpointError) {

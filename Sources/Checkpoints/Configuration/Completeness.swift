@@ -21,6 +21,17 @@ extension Checkpoint {
         try checkTokens(settings)
     }
 
+    /// Whether any layer has a tensor where the description of the architecture looks for one. A folder of another naming can
+    /// be cut and copied; nothing is known to be missing from it.
+    package var hasKnownNames: Bool {
+        guard form == .folder, let settings else { return true }
+        let names = Set(tensors.map { ExactString($0.name) })
+        let parts = settings.architecture.tensors.filter(\.isPerLayer).compactMap { part(of: $0) }
+        return (0..<layerCount).contains { layer in
+            parts.contains { $0.names.contains { names.contains(ExactString($0.name(layer: layer))) } }
+        }
+    }
+
     /// A token needs a row of the embedding; rows without a token are room to spare.
     private func checkTokens(_ settings: Settings) throws(CheckpointError) {
         guard form == .gguf, let tokens = metadata["tokenizer.ggml.tokens"]?.array?.count else { return }

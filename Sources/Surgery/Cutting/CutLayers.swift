@@ -15,7 +15,7 @@ public struct CutLayers: Edit {
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel()
         // Before layers get other numbers, so that a missing tensor has the name that it should have.
-        try checkpoint.checkCompleteness()
+        if checkpoint.hasKnownNames { try checkpoint.checkCompleteness() }
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]
