@@ -70,6 +70,13 @@ struct WrongFolderTests {
         folder.write("m.resect", "x")
         WrongFolderTests.expect(folder, "holds 1 archive, and no safetensors file", hint: "name DIR/m.resect")
         folder = TemporaryFolder()
+        folder.write("optimizer.safetensors", WrongFolderTests.weights)
+        let hint = "such a name is that of an optimizer's state or an embedding; name the file if it is a model"
+        WrongFolderTests.expect(folder, "the folder holds no model, only optimizer.safetensors", hint: hint)
+        folder.write("rng_state.pth", "x")
+        WrongFolderTests.expect(
+            folder, "the folder holds no model, only optimizer.safetensors and 1 other file", hint: hint)
+        folder = TemporaryFolder()
         folder.makeFolder("checkpoint-500")
         folder.write("checkpoint-500/config.json", "{}")
         folder.write("checkpoint-500/model.safetensors", WrongFolderTests.weights)

@@ -13,6 +13,7 @@ struct CompanionFiles {
     private static let maximumDepth = 4
     private static let maximumCount = 4096
     private static let endings = [".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".py"]
+    private static let neededNames = ["tokenizer.json", "tokenizer_config.json", "tokenizer.model"]
     private static let knownNames = ["LICENSE", "NOTICE", "USE_POLICY"]
     /// The endings of weights, in whatever form.
     private static let weightEndings =
@@ -66,8 +67,8 @@ struct CompanionFiles {
     /// Decides about a file of the folder itself.
     private mutating func take(_ name: String) throws(CheckpointError) {
         guard CompanionFiles.travels(name), folder.isFile(name) else { return leftOut.append(name) }
-        // Without a tokenizer the output is no model, so that it is never left out.
-        let isNeeded = name.hasPrefix("tokenizer")
+        // Without its tokenizer the output would be another model.
+        let isNeeded = CompanionFiles.neededNames.contains(name)
         let byteCount = try folder.byteCount(of: name)
         guard isNeeded || byteCount <= min(CompanionFiles.maximumByteCount, left) else { return leftOut.append(name) }
         left -= min(left, byteCount)

@@ -42,6 +42,13 @@ enum WrongFolder {
             return error(
                 "the folder holds no safetensors file; \(counted(inner.count, "sub-folder")) of it may", name: inner)
         }
+        let others = names.filter(WeightFiles.areWeights)
+        if let first = others.first {
+            let rest = others.count > 1 ? " and \(counted(others.count - 1, "other file"))" : ""
+            return CheckpointError(
+                file: path, "the folder holds no model, only \(first)\(rest)",
+                hint: "such a name is that of an optimizer's state or an embedding; name the file if it is a model")
+        }
         return CheckpointError(file: path, "the folder holds no safetensors file")
     }
 
