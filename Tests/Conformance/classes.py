@@ -24,7 +24,7 @@ import skipping
 import smallmodels
 from tools import RESECT, folder
 
-BLOCKS = {"1:2": range(1, 2), "2:4": range(2, 4), "3:6": range(3, 6)}
+BLOCKS = {"0:1": range(1), "1:2": range(1, 2), "2:4": range(2, 4), "3:6": range(3, 6), "7:8": range(7, 8)}
 # In standard deviations of the logits: what may differ, and how much the skipped layers have to matter.
 LIMIT, EFFECT = 1e-4, 1e-2
 TOKENS = torch.randint(2, 60, (2, 24), generator=torch.Generator().manual_seed(3))

@@ -116,4 +116,5 @@ NOT_BUILT = {
 UNDEFINED = {
     "Gemma3nForCausalLM": dict.fromkeys(("2:4", "3:6"), "later layers read the keys of one of these layers"),
     "Gemma4ForCausalLM": {"3:6": "later layers read the keys of one of these layers"},
+    "GlmMoeDsaForCausalLM, shared indexers": {"0:1": "the next layer uses the indices of this one"},
 }
