@@ -41,6 +41,7 @@ public struct CutLayers: Edit {
         }
         result.tensors = try tensors(checkpoint, cut, LayerSlices(layers: cut, widths: widths))
         SizeLabel.update(&result, was: checkpoint)
+        try result.checkPlans(of: checkpoint, cut)
         return result
     }
 
