@@ -14,6 +14,8 @@ public struct Architecture: Sendable {
     package let constants: [(key: String, value: JSON)]
     /// `general.architecture` in GGUF.
     public let gguf: String
+    /// GGUF tensors that only other families have which share the architecture.
+    package let foreignTensors: [NameTemplate]
     /// The settings, in the order in which GGUF metadata holds them.
     package let settings: [Setting]
     /// The tensors, by role.
@@ -37,6 +39,7 @@ public struct Architecture: Sendable {
         try hf.finish()
         var gguf = try MemberReader(try reader.required("gguf"), "gguf")
         self.gguf = try gguf.string("architecture")
+        foreignTensors = try gguf.strings("unless").map(NameTemplate.init)
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
             try Setting(role, value)

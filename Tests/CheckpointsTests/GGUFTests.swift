@@ -63,6 +63,20 @@ struct GGUFTests {
         #expect(Files.read(folder("b.gguf")) == file.bytes)
     }
 
+    @Test("a llama with a router of experts is not the family that has none, whatever its keys say")
+    func experts() throws {
+        let folder = TemporaryFolder()
+        let pairs: [(key: String, value: GGUFBytes.Value)] = [
+            ("general.architecture", .text("llama")), ("llama.expert_count", .u32(8)),
+        ]
+        func name(_ tensor: String) throws -> String? {
+            let file = GGUFBytes(pairs, [.init(tensor, shape: [1], data: [0, 0, 0, 0])])
+            return try Checkpoint.open(folder.write("a.gguf", file.bytes)).architecture?.name
+        }
+        #expect(try name("blk.0.ffn_gate.weight") == "llama")
+        #expect(try name("blk.11.ffn_gate_inp.weight") == nil)
+    }
+
     @Test("files without pairs, without tensors and with empty tensors are read")
     func empty() throws {
         let folder = TemporaryFolder()

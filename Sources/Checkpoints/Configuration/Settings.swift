@@ -216,3 +216,16 @@ extension Checkpoint {
     /// The longest context that the model was made for, in tokens; `nil` when the file does not say.
     package var longestContext: Int? { try? settings?.int(.context) }
 }
+
+extension Architecture {
+    /// The description of a GGUF file: that of its architecture, unless it has tensors of another family that shares it.
+    /// Mixtral's files say llama.
+    package static func describing(_ checkpoint: Checkpoint) -> Architecture? {
+        all.first { known in
+            known.gguf == checkpoint.metadata.architecture
+                && !known.foreignTensors.contains { foreign in
+                    checkpoint.tensors.contains { foreign.match($0.name) != .none }
+                }
+        }
+    }
+}

@@ -19,7 +19,7 @@ extension GGUF {
             try join(&checkpoint, shards: count, opened: file, in: folder)
         }
         checkpoint.content = Checkpoint.Content(checkpoint.metadata)
-        checkpoint.architecture = checkpoint.metadata.architecture.flatMap(Architecture.named(gguf:))
+        checkpoint.architecture = Architecture.describing(checkpoint)
         return checkpoint
     }
 

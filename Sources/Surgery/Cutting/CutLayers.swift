@@ -14,8 +14,6 @@ public struct CutLayers: Edit {
     /// - Throws: when the range is empty, out of range or everything, or when a setting or a tensor cannot follow.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel()
-        // Before layers get other numbers, so that a missing tensor has the name that it should have.
-        if checkpoint.hasKnownNames { try checkpoint.checkCompleteness() }
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]
@@ -39,6 +37,8 @@ public struct CutLayers: Edit {
         if !cut.decoderCut.isEmpty, !goesByTensors {
             try LayerSignatures(checkpoint, cut.pattern).check(kinds: kinds)
         }
+        // Before layers get other numbers, so that a missing tensor has the name that it should have.
+        if checkpoint.hasKnownNames { try checkpoint.checkCompleteness() }
         result.tensors = try tensors(checkpoint, cut, LayerSlices(layers: cut, widths: widths))
         SizeLabel.update(&result, was: checkpoint)
         try result.checkPlans(of: checkpoint, cut)
