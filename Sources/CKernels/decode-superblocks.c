@@ -21,9 +21,9 @@ BODY void decode_q3_k(const void *restrict source, float *restrict output, size_
     const uint8_t *block = source;
     for (; count; count -= 256, block += 110) {
         const float d = half_at(block + 108);
-        const uint8_t *packed = block + 96;
+        const uint8_t *fields = block + 96;
         for (int s = 0; s < 16; s++, output += 16) {
-            const int low = packed[s % 8] >> (s / 8 * 4) & 15, high = packed[8 + s % 4] >> (s / 4 * 2) & 3;
+            const int low = fields[s % 8] >> (s / 8 * 4) & 15, high = fields[8 + s % 4] >> (s / 4 * 2) & 3;
             const float scale = d * (float)((low | high << 4) - 32);
             const uint8_t *values = block + 32 + s / 8 * 32 + s % 2 * 16, *bits = block + s % 2 * 16;
             const int shift = s / 2 % 4 * 2, bit = s / 2;
@@ -41,7 +41,7 @@ BODY void decode_q4_k(const void *restrict source, float *restrict output, size_
         const float d = half_at(block), m = half_at(block + 2);
         for (int s = 0; s < 8; s++, output += 32) {
             uint8_t scale, minimum;
-            unpack_scale_and_minimum(block + 4, s, &scale, &minimum);
+            load_scale_and_minimum(block + 4, s, &scale, &minimum);
             const float step = d * (float)scale, least = m * (float)minimum;
             const uint8_t *values = block + 16 + s / 2 * 32;
             const int shift = s % 2 * 4;
@@ -58,7 +58,7 @@ BODY void decode_q5_k(const void *restrict source, float *restrict output, size_
         const float d = half_at(block), m = half_at(block + 2);
         for (int s = 0; s < 8; s++, output += 32) {
             uint8_t scale, minimum;
-            unpack_scale_and_minimum(block + 4, s, &scale, &minimum);
+            load_scale_and_minimum(block + 4, s, &scale, &minimum);
             const float step = d * (float)scale, least = m * (float)minimum;
             const uint8_t *high = block + 16, *values = block + 48 + s / 2 * 32;
             const int shift = s % 2 * 4;

@@ -111,7 +111,7 @@ BODY void affine_codes(const float *x, const found_affine *found, size_t place, 
     }
 }
 
-BODY void pack_q2_k(const float *x, const found_affine *found, size_t place, const affine_scales *scales,
+BODY void store_q2_k(const float *x, const found_affine *found, size_t place, const affine_scales *scales,
                     const affine_plan plan, uint8_t *block) {
     uint8_t codes[256];
     set_scale(block + 80, scales->scale_step);
@@ -130,16 +130,16 @@ BODY void pack_q2_k(const float *x, const found_affine *found, size_t place, con
 }
 
 // Q4_K and Q5_K differ by the fifth bits.
-BODY void pack_q45_k(const float *x, const found_affine *found, size_t place, const affine_scales *scales,
+BODY void store_q45_k(const float *x, const found_affine *found, size_t place, const affine_scales *scales,
                      const affine_plan plan, const int bits, uint8_t *block) {
     uint8_t codes[256];
     set_scale(block, scales->scale_step);
     set_scale(block + 2, scales->minimum_step);
-    pack_scales_and_minimums(scales->scales, scales->minimums, block + 4);
+    store_scales_and_minimums(scales->scales, scales->minimums, block + 4);
     const float d = half_at(block), m = half_at(block + 2);
     for (int j = 0; j < 8; j++) {
         uint8_t scale, minimum;
-        unpack_scale_and_minimum(block + 4, j, &scale, &minimum);
+        load_scale_and_minimum(block + 4, j, &scale, &minimum);
         affine_codes(x + 32 * j, found, place + (size_t)j, d * (float)scale, m * (float)minimum, plan, codes + 32 * j);
     }
     if (bits == 5)
@@ -165,8 +165,8 @@ BODY void encode_affine(const float *x, const float *importance, uint8_t *block,
         search_chunk(x, importance, first, chunk, per_row, bits, plan, &found);
         scales_of_chunk(&found, chunk, (int)subs, bits, importance != NULL, scales);
         for (size_t k = 0; k < chunk; k++, x += 256, block += bytes) {
-            if (bits == 2) pack_q2_k(x, &found, k * subs, &scales[k], plan, block);
-            else pack_q45_k(x, &found, k * subs, &scales[k], plan, bits, block);
+            if (bits == 2) store_q2_k(x, &found, k * subs, &scales[k], plan, block);
+            else store_q45_k(x, &found, k * subs, &scales[k], plan, bits, block);
         }
     }
 }

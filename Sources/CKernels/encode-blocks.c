@@ -54,7 +54,7 @@ BODY uint8_t code(float value, int greatest) {
     return (uint8_t)(cut < greatest ? cut : greatest);
 }
 
-BODY void pack_fifth_bits(const uint8_t *codes, uint8_t *bytes) {
+BODY void store_fifth_bits(const uint8_t *codes, uint8_t *bytes) {
     uint32_t high = 0;
     for (int j = 0; j < 32; j++) high |= (uint32_t)(codes[j] >> 4 & 1) << j;
     memcpy(bytes, &high, 4);
@@ -107,10 +107,10 @@ BODY void write_weighted(const float *x, const float *importance, uint8_t *block
                 set_scale(block, ((const float *)&scale)[j]);
                 if (is_affine) set_scale(block + 2, ((const float *)&minimum)[j]);
                 if (bits == 5) {
-                    pack_fifth_bits(codes[j], block + fields);
+                    store_fifth_bits(codes[j], block + fields);
                     block += 4;
                 }
-                pack_nibbles(codes[j], block + fields);
+                store_nibbles(codes[j], block + fields);
             }
         }
         x += band * row_length;
@@ -131,7 +131,7 @@ BODY void write_q4_0(const float *restrict x, void *restrict output, size_t coun
         const float d = extreme(x) / -8;
         set_scale(block, d);
         symmetric_codes(x, d, 8.5f, 15, codes);
-        pack_nibbles(codes, block + 2);
+        store_nibbles(codes, block + 2);
     }
 }
 BLOCK_ENCODER(encode_q4_0, write_q4_0, 4, 0)
@@ -145,7 +145,7 @@ BODY void write_q4_1(const float *restrict x, void *restrict output, size_t coun
         set_scale(block, d);
         set_scale(block + 2, least);
         affine_codes(x, d, least, 15, codes);
-        pack_nibbles(codes, block + 4);
+        store_nibbles(codes, block + 4);
     }
 }
 BLOCK_ENCODER(encode_q4_1, write_q4_1, 4, 1)
@@ -156,8 +156,8 @@ BODY void write_q5_0(const float *restrict x, void *restrict output, size_t coun
         const float d = extreme(x) / -16;
         set_scale(block, d);
         symmetric_codes(x, d, 16.5f, 31, codes);
-        pack_fifth_bits(codes, block + 2);
-        pack_nibbles(codes, block + 6);
+        store_fifth_bits(codes, block + 2);
+        store_nibbles(codes, block + 6);
     }
 }
 BLOCK_ENCODER(encode_q5_0, write_q5_0, 5, 0)
@@ -171,8 +171,8 @@ BODY void write_q5_1(const float *restrict x, void *restrict output, size_t coun
         set_scale(block, d);
         set_scale(block + 2, least);
         affine_codes(x, d, least, 31, codes);
-        pack_fifth_bits(codes, block + 4);
-        pack_nibbles(codes, block + 8);
+        store_fifth_bits(codes, block + 4);
+        store_nibbles(codes, block + 8);
     }
 }
 BLOCK_ENCODER(encode_q5_1, write_q5_1, 5, 1)

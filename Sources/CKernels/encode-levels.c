@@ -33,14 +33,14 @@ BODY void encode_iq4_nl(const float *restrict x, const float *restrict importanc
         level_numbers(lanes, inverses, codes[0]);
         for (size_t j = 0; j < blocks; j++, block += 18) {
             set_scale(block, scales[j]);
-            pack_nibbles(codes[j], block + 2);
+            store_nibbles(codes[j], block + 2);
         }
     }
 }
 ENCODER(encode_iq4_nl)
 
 // The scales of a super-block from those of its eight blocks, into its first eight bytes, and what undoes each.
-BODY void pack_scales(const float *scales, uint8_t *block, float *inverses) {
+BODY void store_scales(const float *scales, uint8_t *block, float *inverses) {
     const float d = -extreme_of(scales, 8) / 32, inverse = d != 0 ? 1 / d : 0;
     set_scale(block, d);
     uint16_t high = 0;
@@ -68,10 +68,10 @@ BODY void encode_iq4_xs(const float *restrict x, const float *restrict importanc
         for (size_t j = 0; j < 16; j++) sigmas[j] = sums[first % 16 + j / 8] * (2.0f / 256);
         load_lanes(x, pair * 8, 32, lanes);
         scales_of_lanes(lanes, importance, first * 8, per_row * 8, sigmas, scales);
-        for (size_t p = 0; p < pair; p++) pack_scales(scales + 8 * p, block + 136 * p, inverses + 8 * p);
+        for (size_t p = 0; p < pair; p++) store_scales(scales + 8 * p, block + 136 * p, inverses + 8 * p);
         level_numbers(lanes, inverses, codes[0]);
         for (size_t p = 0; p < pair; p++, block += 136)
-            for (size_t s = 0; s < 8; s++) pack_nibbles(codes[8 * p + s], block + 8 + 16 * s);
+            for (size_t s = 0; s < 8; s++) store_nibbles(codes[8 * p + s], block + 8 + 16 * s);
     }
 }
 ENCODER(encode_iq4_xs)

@@ -7,7 +7,7 @@ BODY void codes_by_scale(const float *x, float step, const int reach, uint8_t *c
     for (int i = 0; i < 16; i++) codes[i] = (uint8_t)(bounded(nearest(plain(x[i]) / step), -reach, reach - 1) + reach);
 }
 
-BODY void pack_q6_k(const uint8_t *codes, uint8_t *block) {
+BODY void store_q6_k(const uint8_t *codes, uint8_t *block) {
     for (int half = 0; half < 2; half++) {
         const uint8_t *from = codes + 128 * half;
         uint8_t *low = block + 64 * half, *high = block + 128 + 32 * half;
@@ -56,18 +56,18 @@ BODY void encode_q6_k(const float *restrict x, const float *restrict importance,
             const float step = d * (float)(int8_t)block[192 + s];
             if (step != 0) codes_by_scale(x + 16 * s, step, 32, codes + 16 * s);
         }
-        pack_q6_k(codes, block);
+        store_q6_k(codes, block);
     }
 }
 ENCODER(encode_q6_k)
 
-// Codes of a super-block of Q3_K under its packed scales, and the bits where they belong.
+// Codes of a super-block of Q3_K under its stored scales, and the bits where they belong.
 BODY void finish_q3_k(const float *x, const uint8_t *scales, float d_exact, uint8_t *codes, uint8_t *block) {
-    uint8_t *packed = block + 96;
-    memset(packed, 0, 12);
+    uint8_t *fields = block + 96;
+    memset(fields, 0, 12);
     for (int s = 0; s < 16; s++) {
-        packed[s % 8] |= (uint8_t)((scales[s] & 15) << s / 8 * 4);
-        packed[8 + s % 4] |= (uint8_t)(scales[s] >> 4 << s / 4 * 2);
+        fields[s % 8] |= (uint8_t)((scales[s] & 15) << s / 8 * 4);
+        fields[8 + s % 4] |= (uint8_t)(scales[s] >> 4 << s / 4 * 2);
     }
     set_scale(block + 108, d_exact);
     const float d = half_at(block + 108);

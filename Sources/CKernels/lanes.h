@@ -147,7 +147,7 @@ BODY void store_codes(const f32x16 *lanes, const int size, uint8_t *codes) {
 }
 
 // The low four bits of the codes of a block of 32: the first half in the low nibbles.
-BODY void pack_nibbles(const uint8_t *codes, uint8_t *nibbles) {
+BODY void store_nibbles(const uint8_t *codes, uint8_t *nibbles) {
     for (int i = 0; i < 16; i++) nibbles[i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
 }
 

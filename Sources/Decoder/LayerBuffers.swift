@@ -64,6 +64,6 @@ struct LayerBuffers: Sendable {
 
     /// Rows of one of the buffers as an operand.
     func operand(_ values: Scratch, rows: Int, columns: Int) -> MatrixOperand {
-        MatrixOperand(values.floats, rows: rows, columns: columns, packing: bf16, threads: linear.threads)
+        MatrixOperand(values.floats, rows: rows, columns: columns, bf16: bf16, threads: linear.threads)
     }
 }

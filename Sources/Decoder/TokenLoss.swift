@@ -44,7 +44,7 @@ extension ForwardPass {
                 rows: some.count, of: { UnsafePointer(states + some[$0].place * hidden) }, into: normed.floats,
                 threads: threads)
             let operand = MatrixOperand(
-                normed.floats, rows: some.count, columns: hidden, packing: nil, threads: threads)
+                normed.floats, rows: some.count, columns: hidden, bf16: nil, threads: threads)
             try observer?.operand(
                 ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.place)), of: [.output],
                 layer: nil)

@@ -9,34 +9,34 @@ package struct MatrixOperand: Sendable {
     package let columns: Int
     /// The f32 values.
     package nonisolated(unsafe) let values: UnsafePointer<Float>
-    private let packed: Scratch?
+    private let bf16: Scratch?
 
     /// An operand of f32 values.
     ///
     /// - Parameters:
     ///   - values: [rows, columns], contiguous; they must stay as they are as long as the operand is used.
-    ///   - packing: room for the same in bf16, where products by the CPU's bf16 instructions are wanted.
+    ///   - bf16: room for the same in bf16, where products by the CPU's bf16 instructions are wanted.
     package init(
-        _ values: UnsafePointer<Float>, rows: Int, columns: Int, packing: Scratch?, threads: Int
+        _ values: UnsafePointer<Float>, rows: Int, columns: Int, bf16: Scratch?, threads: Int
     ) {
         self.rows = rows
         self.columns = columns
         self.values = values
-        packed = packing
-        guard let packing, columns % 2 == 0 else { return }
-        precondition(packing.byteCount >= rows * columns * 2, "no room for the operand")
+        self.bf16 = bf16
+        guard let bf16, columns % 2 == 0 else { return }
+        precondition(bf16.byteCount >= rows * columns * 2, "no room for the operand")
         nonisolated(unsafe) let source = values
         let step = 64
         Parallel.forEach((rows + step - 1) / step, workers: threads) { index, _ in
             let first = index * step * columns
             let count = min(step, rows - index * step) * columns
-            resect_to_bf16(source + first, packing.halves + first, count)
+            resect_to_bf16(source + first, bf16.halves + first, count)
         }
     }
 
     /// Pairs of bf16, neighbours in a row; `nil` where there are none.
     var pairs: UnsafePointer<UInt32>? {
-        columns % 2 == 0 ? packed.map { UnsafePointer($0.words) } : nil
+        columns % 2 == 0 ? bf16.map { UnsafePointer($0.words) } : nil
     }
 
     /// Whether this machine multiplies bf16.

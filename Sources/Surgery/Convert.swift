@@ -40,7 +40,7 @@ public struct Convert: Edit {
         var checkpoint = checkpoint
         // Packed parts stay as they are where the form stays, and blocks in a GGUF file; a plain type is of plain weights.
         if dtype != nil || (checkpoint.form == .gguf) != (form == .gguf) {
-            checkpoint = try UnpackWeights(to: dtype ?? (form == .gguf ? nil : .f32)).apply(to: checkpoint)
+            checkpoint = try DequantizeFolder(to: dtype ?? (form == .gguf ? nil : .f32)).apply(to: checkpoint)
         }
         var result = checkpoint
         var dtype = dtype

@@ -26,7 +26,7 @@ package struct LinearProduct: Sendable {
         }
         let memory = try adapter.reduce(operand, buffers: buffers)
         let rows = MatrixOperand(
-            memory.floats, rows: operand.rows, columns: adapter.rank, packing: nil, threads: buffers.threads)
+            memory.floats, rows: operand.rows, columns: adapter.rank, bf16: nil, threads: buffers.threads)
         reduced = (memory, rows)
     }
 

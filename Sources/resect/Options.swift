@@ -15,7 +15,7 @@ struct ModelArgument: ParsableArguments {
     func open() throws -> Checkpoint { try Checkpoint.open(path) }
 
     /// The model with plain weights, for those who compute with them.
-    func openPlain() throws -> Checkpoint { try UnpackWeights(to: .f32).apply(to: open()) }
+    func openPlain() throws -> Checkpoint { try DequantizeFolder(to: .f32).apply(to: open()) }
 }
 
 /// Which numbered tensors are the layers, where a model has several stacks of them.
@@ -253,7 +253,7 @@ extension Mixture {
         guard let mixture = named(name) else {
             throw CheckpointError(
                 "the type '\(name)' is not known",
-                hint: "known: " + all.map(\.name).joined(separator: " ") + "; for folders: " + PackedType.names)
+                hint: "known: " + all.map(\.name).joined(separator: " ") + "; for folders: " + FolderType.names)
         }
         return mixture
     }

@@ -6,9 +6,9 @@ import pathlib
 
 import numpy as np
 
-import packedvision
+import quantizedvision
 from models import SMOLLM2_HF
-from packedforms import floats, tensors, unpacked
+from folderparts import decoded, floats, tensors
 from tools import EVALUATION, FIXTURE, folder, generate, resect, resect_json
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
@@ -24,37 +24,37 @@ def check(checks):
     for name, source, group in MODELS:
         with folder() as work:
             work = pathlib.Path(work)
-            packed = {}
+            quantized = {}
             few = ("W4A16", "GPTQ v2", "AWQ", "MLX4")
             types = TYPES if name == "fixture" else {title: TYPES[title] for title in few}
             for title, options in types.items():
-                packed[title] = work / title.replace(" ", "-")
-                resect("quantize", source, "-o", packed[title], "--type", title.split()[0], "--group-size", group,
+                quantized[title] = work / title.replace(" ", "-")
+                resect("quantize", source, "-o", quantized[title], "--type", title.split()[0], "--group-size", group,
                        "--no-sync", *options)
-            plain, codes = tensors(source), {title: unpacked(path) for title, path in packed.items()}
+            plain, codes = tensors(source), {title: decoded(path) for title, path in quantized.items()}
             with checks.section(f"forms {name}: values"):
-                values(checks, name, plain, packed, codes, work)
+                values(checks, name, plain, quantized, codes, work)
             with checks.section(f"forms {name}: compressed-tensors"):
                 for title in types:
                     if title.startswith("W4A16"):
-                        compressed(checks, f"forms {name} {title}", plain, packed[title], int(group))
+                        compressed(checks, f"forms {name} {title}", plain, quantized[title], int(group))
             with checks.section(f"forms {name}: MLX"):
-                mlx(checks, f"forms {name} MLX4", plain, packed["MLX4"], int(group))
-            with checks.section(f"forms {name}: repacks"):
-                repacks(checks, name, packed, codes, work)
+                mlx(checks, f"forms {name} MLX4", plain, quantized["MLX4"], int(group))
+            with checks.section(f"forms {name}: transfers"):
+                transfers(checks, name, quantized, codes, work)
             if name == "fixture":
                 with checks.section(f"forms {name}: cut"):
-                    cut(checks, name, packed, work)
+                    cut(checks, name, quantized, work)
             if name == "smollm2":
                 with checks.section("forms smollm2: loaded"):
-                    loaded(checks, source, packed, work)
+                    loaded(checks, source, quantized, work)
     with checks.section("forms llava: loaded"):
-        packedvision.check(checks)
+        quantizedvision.check(checks)
 
 
-def values(checks, name, plain, packed, codes, work):
+def values(checks, name, plain, quantized, codes, work):
     """What resect unpacks is what an independent unpacking finds, and it is within a step of the plain weights."""
-    for title, path in packed.items():
+    for title, path in quantized.items():
         output = work / "plain"
         resect("convert", path, "-o", output, "--dtype", "f32", "--force", "--no-sync")
         found = tensors(output)
@@ -112,18 +112,18 @@ def mlx(checks, label, plain, path, group):
     checks.equal(f"{label}: {3 * len(modules)} parts are equal to mx.quantize's", differing)
 
 
-def repacks(checks, name, packed, codes, work):
+def transfers(checks, name, quantized, codes, work):
     """Codes and values are the same in the other form, and resect says that they are."""
     # Each form to each on the small model, each to the next on the larger one.
     ways = {title: FORMS for title in ("W4A16", "GPTQ v2", "AWQ", "MLX4")} if name == "fixture" else \
         {"W4A16": ("AWQ",), "AWQ": ("MLX4",), "GPTQ v2": ("W4A16",), "MLX4": ("GPTQ",)}
     for title, targets in ways.items():
         for target in targets:
-            output = work / "repacked"
+            output = work / "transferred"
             version = ("--checkpoint-format", "gptq_v2") if target == "GPTQ" else ()
-            said = resect_json("quantize", packed[title], "-o", output, "--type", target, "--force",
+            said = resect_json("quantize", quantized[title], "-o", output, "--type", target, "--force",
                                "--no-sync", "--allow-requantize", *version)
-            found = unpacked(output)
+            found = decoded(output)
             same = [module for module, (was, _, _, value) in codes[title].items() if module in found
                     and np.array_equal(found[module][0], was) and np.array_equal(found[module][3], value)]
             label = f"forms {name} {title} to {target}"
@@ -139,13 +139,13 @@ def repacks(checks, name, packed, codes, work):
                 checks.below(f"{label}: the error that it says, beside the one found", abs(worst / ours - 1), 1e-3)
 
 
-def cut(checks, name, packed, work):
+def cut(checks, name, quantized, work):
     """A cut of the parts is the cut of the weights that they stand for."""
     for title in ("W4A16", "GPTQ", "AWQ", "MLX4"):
         parts, plain = work / "cut-parts", work / "cut-plain"
-        resect("cut", packed[title], "-o", parts, "--layers", "3:6", "--force", "--no-sync")
+        resect("cut", quantized[title], "-o", parts, "--layers", "3:6", "--force", "--no-sync")
         resect("convert", parts, "-o", work / "first", "--dtype", "f32", "--force", "--no-sync")
-        resect("convert", packed[title], "-o", plain, "--dtype", "f32", "--force", "--no-sync")
+        resect("convert", quantized[title], "-o", plain, "--dtype", "f32", "--force", "--no-sync")
         resect("cut", plain, "-o", work / "second", "--layers", "3:6", "--force", "--no-sync")
         first, second = tensors(work / "first"), tensors(work / "second")
         checks.equal(f"forms {name} {title}: cut and unpacked is unpacked and cut", (
@@ -153,22 +153,22 @@ def cut(checks, name, packed, work):
             if tensor not in first or tensor not in second or not first[tensor].equal(second[tensor])))
 
 
-def loaded(checks, source, packed, work):
+def loaded(checks, source, quantized, work):
     """transformers, mlx-lm and llama.cpp load what was written, and compute what resect computes."""
     import torch
     import forward
     ids = forward.chunks(source, EVALUATION, SAMPLES, CONTEXT)
-    model = forward.load(packed["W4A16"])
+    model = forward.load(quantized["W4A16"])
     found = forward.logits(model, ids)
     half = CONTEXT // 2
     loss = torch.nn.functional.cross_entropy(
         found[:, half:-1].flatten(0, 1).double(), ids[:, half + 1:].flatten()).exp().item()
     ours = resect_json(
-        "evaluate", packed["W4A16"], "--corpus", EVALUATION, "--context", CONTEXT, "--samples", SAMPLES)["perplexity"]
+        "evaluate", quantized["W4A16"], "--corpus", EVALUATION, "--context", CONTEXT, "--samples", SAMPLES)["perplexity"]
     checks.check("forms smollm2 W4A16: perplexity", abs(ours / loss - 1) < 0.005,
                  f"{ours:.4f}, transformers {loss:.4f} (within 0.5 %)")
     state = {name: tensor for name, tensor in model.state_dict().items() if name.endswith("_proj.weight")}
-    resect("convert", packed["W4A16"], "-o", work / "plain", "--dtype", "f32", "--force", "--no-sync")
+    resect("convert", quantized["W4A16"], "-o", work / "plain", "--dtype", "f32", "--force", "--no-sync")
     plain = tensors(work / "plain")
     checks.equal(f"forms smollm2 W4A16: {len(state)} weights are those that transformers unpacks", (
         name for name, tensor in state.items() if not torch.equal(tensor.float(), plain[name])))
@@ -177,18 +177,18 @@ def loaded(checks, source, packed, work):
     import mlx.core as mx
     from mlx_lm import generate as mlx_generate, load as mlx_load
     mx.set_default_device(mx.cpu)
-    network, tokenizer = mlx_load(str(packed["MLX4"]))
+    network, tokenizer = mlx_load(str(quantized["MLX4"]))
     said = mlx_generate(network, tokenizer, prompt="The capital of France is", max_tokens=8, verbose=False)
     checks.check("forms smollm2 MLX4: mlx-lm loads it and answers", "Paris" in said, repr(said))
     exact = work / "mlx-exact"
-    resect("quantize", packed["AWQ"], "-o", exact, "--type", "MLX4")
+    resect("quantize", quantized["AWQ"], "-o", exact, "--type", "MLX4")
     network, tokenizer = mlx_load(str(exact))
     said = mlx_generate(network, tokenizer, prompt="The capital of France is", max_tokens=8, verbose=False)
     checks.check("forms smollm2 AWQ to MLX4: mlx-lm loads it and answers", "Paris" in said, repr(said))
 
     for title, kind in (("AWQ", "Q4_0"), ("W4A16", "Q8_0")):
         output = work / "model.gguf"
-        resect("quantize", packed[title], "-o", output, "--type", kind, "--force", "--allow-requantize")
+        resect("quantize", quantized[title], "-o", output, "--type", kind, "--force", "--allow-requantize")
         said = generate(output, "The capital of France is", 8)
         checks.check(
             f"forms smollm2 {title} to GGUF {kind}: llama.cpp loads it and answers", "Paris" in said, repr(said))

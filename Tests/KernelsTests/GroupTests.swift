@@ -11,20 +11,20 @@ struct GroupTests {
         for count in [1, 7, 33] {
             let codes = random.bytes(8 * count).map { $0 & 15 }
             var words = [UInt32](repeating: 0, count: count), back = [UInt8](repeating: 0, count: 8 * count)
-            Nibbles.pack(codes, into: &words, count: count, by: instructions)
+            Nibbles.join(codes, into: &words, count: count, by: instructions)
             #expect(
                 words == (0..<count).map { word in (0..<8).reduce(0) { $0 | UInt32(codes[8 * word + $1]) << (4 * $1) } }
             )
-            Nibbles.unpack(words, into: &back, count: count, by: instructions)
+            Nibbles.split(words, into: &back, count: count, by: instructions)
             #expect(back == codes)
             let order: [UInt8] = [0, 2, 4, 6, 1, 3, 5, 7]
-            Nibbles.packRows(codes, order: order, into: &words, count: count, by: instructions)
+            Nibbles.joinRows(codes, order: order, into: &words, count: count, by: instructions)
             #expect(
                 words
                     == (0..<count).map { column in
                         (0..<8).reduce(0) { $0 | UInt32(codes[Int(order[$1]) * count + column]) << (4 * $1) }
                     })
-            Nibbles.unpackRows(words, order: order, into: &back, count: count, by: instructions)
+            Nibbles.splitRows(words, order: order, into: &back, count: count, by: instructions)
             #expect(back == codes)
         }
     }

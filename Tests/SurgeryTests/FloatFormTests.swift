@@ -8,7 +8,7 @@ import Testing
 struct FloatForm: Sendable, CustomStringConvertible {
     let name: String
     /// How it is written; `nil` for what is read only.
-    var type: PackedType?
+    var type: FolderType?
     var blockSize: Int?
     var isDouble = false
 
@@ -30,8 +30,8 @@ struct FloatForm: Sendable, CustomStringConvertible {
 
     static func plain() throws -> Checkpoint { try Checkpoint.open(Fixture.path("floats/plain")) }
 
-    var settings: PackSettings {
-        var settings = PackSettings()
+    var settings: FolderQuantizationSettings {
+        var settings = FolderQuantizationSettings()
         settings.blockSize = blockSize
         settings.isDouble = isDouble
         return settings
@@ -43,7 +43,7 @@ struct FloatFormTests {
     @Test("weights are packed as the peer packs them, to the byte", arguments: FloatForm.written)
     func packed(form: FloatForm) throws {
         let known = try form.folder()
-        let found = try PackWeights(try #require(form.type), settings: form.settings).apply(to: FloatForm.plain())
+        let found = try QuantizeFolder(try #require(form.type), settings: form.settings).apply(to: FloatForm.plain())
         #expect(Set(found.tensors.map(\.name)) == Set(known.tensors.map(\.name)))
         for part in known.tensors {
             let tensor = try #require(found.tensor(named: part.name))
@@ -63,7 +63,7 @@ struct FloatFormTests {
     @Test("packed weights are read as the peer reads them, in f32", arguments: FloatForm.all)
     func unpacked(form: FloatForm) throws {
         let answers = try Checkpoint.open(Fixture.path("floats/\(form.name).safetensors"))
-        let found = try UnpackWeights(to: .f32).apply(to: form.folder())
+        let found = try DequantizeFolder(to: .f32).apply(to: form.folder())
         #expect(answers.tensors.count >= 2)
         for answer in answers.tensors {
             let tensor = try #require(found.tensor(named: answer.name))
@@ -77,7 +77,7 @@ struct FloatFormTests {
 
     @Test("some rows and columns of a packed weight are those of the whole", arguments: FloatForm.all)
     func parts(form: FloatForm) throws {
-        let found = try UnpackWeights(to: .f32).apply(to: form.folder())
+        let found = try DequantizeFolder(to: .f32).apply(to: form.folder())
         for tensor in found.tensors.filter({ $0.shape.count == 2 && $0.name.contains(".layers.") }) {
             let whole = try Models.bytes(tensor), row = tensor.rowByteCount
             for rows in [0..<1, 3..<7, tensor.rowCount - 1..<tensor.rowCount] {
@@ -93,20 +93,20 @@ struct FloatFormTests {
         }
     }
 
-    @Test("codes and scales go to GGUF's blocks and back bit for bit", arguments: [PackedType.nvfp4, .mxfp4])
-    func exactBlocks(type: PackedType) throws {
-        let packed = try PackWeights(type).apply(to: Models.fixture())
+    @Test("codes and scales go to GGUF's blocks and back bit for bit", arguments: [FolderType.nvfp4, .mxfp4])
+    func exactBlocks(type: FolderType) throws {
+        let packed = try QuantizeFolder(type).apply(to: Models.fixture())
         let gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
         let dtype = try #require(DType(named: type.rawValue))
         let blocks = gguf.tensors.filter { $0.dtype == dtype }
         #expect(blocks.count == 7 * 12)
         #expect(gguf.tensors.count { $0.name.hasSuffix(".scale") } == (type == .nvfp4 ? blocks.count : 0))
-        let back = try PackWeights(type).apply(to: Convert(to: .folder).apply(to: gguf))
+        let back = try QuantizeFolder(type).apply(to: Convert(to: .folder).apply(to: gguf))
         for part in packed.tensors where part.name.hasSuffix(".weight_packed") || part.name.hasSuffix(".weight_scale") {
             #expect(try Models.bytes(back.tensor(named: part.name)) == Models.bytes(part), "\(part.name)")
         }
         // The values too, up to the inverse of a global scale.
-        let before = try UnpackWeights(to: .f32).apply(to: packed)
+        let before = try DequantizeFolder(to: .f32).apply(to: packed)
         let after = try Convert(to: .folder, dtype: .f32).apply(to: gguf)
         for tensor in before.tensors where tensor.dtype == .f32 {
             let (a, b) = (try values(tensor), try values(try #require(after.tensor(named: tensor.name))))
@@ -116,14 +116,14 @@ struct FloatFormTests {
 
     @Test("codes and scales go from one form to another bit for bit, where that has no less to say")
     func exactForms() throws {
-        func plan(_ form: String, _ type: PackedType) throws -> PackPlan {
-            try PackWeights(type).plan(FloatForm(name: form).folder())
+        func plan(_ form: String, _ type: FolderType) throws -> FolderPlan {
+            try QuantizeFolder(type).plan(FloatForm(name: form).folder())
         }
         let fromMLX = try plan("mlx-mxfp4", .mxfp4)
-        #expect(fromMLX.exactCount == 7 && fromMLX.packedCount == 7)
+        #expect(fromMLX.exactCount == 7 && fromMLX.quantizedCount == 7)
         let toMLX = try plan("mxfp4", .mlxMXFP4)
         // Embeddings and the output matrix were plain.
-        #expect(toMLX.exactCount == 7 && toMLX.packedCount == 9)
+        #expect(toMLX.exactCount == 7 && toMLX.quantizedCount == 9)
         #expect(try plan("mlx-nvfp4", .nvfp4).exactCount == 7)
         #expect(try plan("nvfp4", .mlxNVFP4).exactCount == 0)
         #expect(try plan("modelopt", .nvfp4).exactCount == 7)
@@ -133,13 +133,13 @@ struct FloatFormTests {
         #expect(try Models.bytes(found) == Models.bytes(codes))
     }
 
-    @Test("what rounding again changes is what the two folders differ by", arguments: [PackedType.nf4, .nvfp4, .gptq])
-    func differences(type: PackedType) throws {
-        let packed = try PackWeights(.mxfp4).apply(to: Models.fixture())
-        let plan = try PackWeights(type).plan(packed)
+    @Test("what rounding again changes is what the two folders differ by", arguments: [FolderType.nf4, .nvfp4, .gptq])
+    func differences(type: FolderType) throws {
+        let packed = try QuantizeFolder(.mxfp4).apply(to: Models.fixture())
+        let plan = try QuantizeFolder(type).plan(packed)
         #expect(plan.exactCount == 0 && plan.roundedCount == 7 * 12)
         let (before, after) = (
-            try UnpackWeights(to: .f32).apply(to: packed), try UnpackWeights(to: .f32).apply(to: plan.checkpoint)
+            try DequantizeFolder(to: .f32).apply(to: packed), try DequantizeFolder(to: .f32).apply(to: plan.checkpoint)
         )
         let found = try plan.differences(threads: 2)
         #expect(found.count == plan.roundedCount)
@@ -161,19 +161,19 @@ struct FloatFormTests {
         model.tensors = packed.tensors.filter { $0.name.hasPrefix(name) }
         model.config?["quantization_config"] = packed.config?["quantization_config"]
         model.architecture = packed.architecture
-        let tensors = try UnpackWeights(to: .bf16).apply(to: model).tensors
+        let tensors = try DequantizeFolder(to: .bf16).apply(to: model).tensors
         #expect(tensors.map(\.dtype) == [.bf16] && tensors.map(\.shape) == [[64, 32]])
     }
 
-    @Test("a value that is no number has no code", arguments: [PackedType.nf4, .fp4, .nvfp4, .mxfp4])
-    func nonfinite(type: PackedType) throws {
+    @Test("a value that is no number has no code", arguments: [FolderType.nf4, .fp4, .nvfp4, .mxfp4])
+    func nonfinite(type: FolderType) throws {
         var model = try FloatForm.plain()
         let place = try #require(model.tensors.firstIndex { $0.name == "model.layers.0.self_attn.k_proj.weight" })
         let tensor = model.tensors[place]
         model.tensors[place] = Tensor(
             name: tensor.name, dtype: .bf16, shape: tensor.shape, recipe: .computed(OneInfinity(row: 3, source: tensor))
         )
-        let packed = try PackWeights(type).apply(to: model)
+        let packed = try QuantizeFolder(type).apply(to: model)
         let part = try #require(packed.tensors.first { $0.name.hasPrefix("model.layers.0.self_attn.k_proj.weight") })
         expectRefusal("has the value inf in row 3, column 1, which no code stands for") {
             _ = try Models.bytes(part)

@@ -198,7 +198,7 @@ struct HostileFloatFormTests {
     func refused(bad: BadFloatForm) throws {
         var checkpoint = try FloatForm(name: bad.form).folder()
         bad.spoil(&checkpoint)
-        expectRefusal(bad.message) { try UnpackWeights(to: .f32).apply(to: checkpoint) }
+        expectRefusal(bad.message) { try DequantizeFolder(to: .f32).apply(to: checkpoint) }
     }
 
     @Test("scales that are no numbers make values that are none, and no crash", arguments: FloatForm.all)
@@ -212,14 +212,14 @@ struct HostileFloatFormTests {
                 name: tensor.name, dtype: tensor.dtype, shape: tensor.shape,
                 recipe: .computed(BadFloatForm.Bytes(bytes: generator.bytes(tensor.byteCount))))
         }
-        for tensor in try UnpackWeights(to: .bf16).apply(to: checkpoint).tensors {
+        for tensor in try DequantizeFolder(to: .bf16).apply(to: checkpoint).tensors {
             #expect(try Models.bytes(tensor).count == tensor.byteCount)
         }
     }
 
     @Test("the scale beside a weight of GGUF is one positive number")
     func scaleBeside() throws {
-        let packed = try PackWeights(.nvfp4).apply(to: Models.small())
+        let packed = try QuantizeFolder(.nvfp4).apply(to: Models.small())
         var gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
         let place = try #require(gguf.tensors.firstIndex { $0.name == "blk.0.ffn_up.scale" })
         for (bytes, message) in [
@@ -229,7 +229,7 @@ struct HostileFloatFormTests {
             gguf.tensors[place] = Tensor(
                 name: "blk.0.ffn_up.scale", dtype: .f32, shape: [bytes.count / 4],
                 recipe: .computed(BadFloatForm.Bytes(bytes: bytes)))
-            expectRefusal(message) { try UnpackWeights().apply(to: gguf) }
+            expectRefusal(message) { try DequantizeFolder().apply(to: gguf) }
         }
     }
 }

@@ -8,7 +8,7 @@ import Testing
 @Suite("hostile parts")
 struct HostilePartTests {
     struct Case: Sendable, CustomStringConvertible {
-        let type: PackedType
+        let type: FolderType
         let what: String
         let message: String
         let change: @Sendable (inout Checkpoint) -> Void
@@ -137,20 +137,20 @@ struct HostilePartTests {
         let weight = try #require(
             KnownForm.all.first { $0.type == known.type && $0.weight?.shape == [16, 64] }?.weight
                 ?? KnownForm.all.first?.values)
-        var settings = PackSettings()
+        var settings = FolderQuantizationSettings()
         settings.groupSize = 32
         let rows = Models.zeros(weight.name, [16, 64], .f32)
-        var checkpoint = try PackWeights(known.type, settings: settings).apply(to: KnownForm.folder(rows))
+        var checkpoint = try QuantizeFolder(known.type, settings: settings).apply(to: KnownForm.folder(rows))
         known.change(&checkpoint)
         let changed = checkpoint
-        expectRefusal(known.message) { try UnpackWeights().apply(to: changed) }
+        expectRefusal(known.message) { try DequantizeFolder().apply(to: changed) }
     }
 
     @Test("a weight that is not finite is named when its rows are computed", arguments: KnownForm.types)
-    func notFinite(type: PackedType) throws {
+    func notFinite(type: FolderType) throws {
         var weight = Models.zeros("w", [16, 128], .f32)
         weight.recipe = .computed(OneNaN())
-        let packed = try PackWeights(type).apply(to: KnownForm.folder(weight))
+        let packed = try QuantizeFolder(type).apply(to: KnownForm.folder(weight))
         for tensor in packed.tensors where tensor.shape.count == 2 {
             do throws(CheckpointError) {
                 _ = try tensor.withBytes(rows: 0..<tensor.rowCount) { $0.count }
@@ -175,19 +175,19 @@ struct HostilePartTests {
 
     @Test("settings that are not possible are refused")
     func settings() throws {
-        var settings = PackSettings()
+        var settings = FolderQuantizationSettings()
         settings.groupSize = 48
         let chosen = settings
         expectRefusal("a group of 48 is not possible in W4A16") {
-            try PackWeights(.w4a16, settings: chosen).apply(to: Models.fixture())
+            try QuantizeFolder(.w4a16, settings: chosen).apply(to: Models.fixture())
         }
         expectRefusal("has no weight that AWQ can pack") {
-            try PackWeights(.awq).apply(to: KnownForm.folder(Models.zeros("w", [12, 128])))
+            try QuantizeFolder(.awq).apply(to: KnownForm.folder(Models.zeros("w", [12, 128])))
         }
         expectRefusal("would stay plain, which a configuration of GPTQ cannot say") {
             var checkpoint = try Models.fixture()
             checkpoint.tensors.append(Models.zeros("model.layers.0.mlp.gate.weight", [4, 256]))
-            return try PackWeights(.gptq).apply(to: checkpoint)
+            return try QuantizeFolder(.gptq).apply(to: checkpoint)
         }
     }
 }

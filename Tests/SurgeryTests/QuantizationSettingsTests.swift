@@ -8,13 +8,13 @@ import Testing
 @Suite("settings of packed weights")
 struct QuantizationSettingsTests {
     /// A packed weight of fixtures/forms in groups of 32.
-    private static func known(_ type: PackedType) throws -> KnownForm {
+    private static func known(_ type: FolderType) throws -> KnownForm {
         try #require(KnownForm.all.first { $0.type == type && $0.settings.groupSize == 32 && $0.weight != nil })
     }
 
     /// A packed folder whose settings lie at a path of keys in config.json, as `a.b.quantization_config`.
     private static func moved(_ known: KnownForm, to path: String) throws -> Checkpoint {
-        var folder = try known.packedFolder()
+        var folder = try known.quantizedFolder()
         var settings = try #require(folder.config?["quantization_config"] ?? folder.config?["quantization"])
         for key in path.split(separator: ".").reversed() {
             settings = .object(JSONObject([(String(key), settings)]))
@@ -35,7 +35,7 @@ struct QuantizationSettingsTests {
     }
 
     private func expectValues(_ folder: Checkpoint, _ values: Tensor) throws {
-        let plain = try UnpackWeights(to: .f32).apply(to: folder)
+        let plain = try DequantizeFolder(to: .f32).apply(to: folder)
         #expect(plain.tensors.map(\.name) == [KnownForm.module + ".weight"])
         #expect(try Models.bytes(plain.tensors.first) == Models.bytes(values))
         let text = JSON.object(plain.config ?? JSONObject()).compact
@@ -51,7 +51,7 @@ struct QuantizationSettingsTests {
             "thinker_config.text_config.quantization_config",
         ])
     func nested(path: String) throws {
-        for type in [PackedType.w4a16, .gptq, .awq] {
+        for type in [FolderType.w4a16, .gptq, .awq] {
             let known = try QuantizationSettingsTests.known(type)
             try expectValues(QuantizationSettingsTests.moved(known, to: path), known.values)
         }
@@ -74,7 +74,7 @@ struct QuantizationSettingsTests {
             (awq, "quant_config.json", #"{"quant_method": "awq", "bits": 4, "group_size": 32}"#),
         ]
         for (known, name, text) in files where known.type != .gptq || !known.settings.isSecondVersion {
-            try expectValues(QuantizationSettingsTests.beside(known.packedFolder(), name, text), known.values)
+            try expectValues(QuantizationSettingsTests.beside(known.quantizedFolder(), name, text), known.values)
         }
     }
 
@@ -84,7 +84,7 @@ struct QuantizationSettingsTests {
         let packed = try FloatForm(name: "modelopt").folder()
         let folder = QuantizationSettingsTests.beside(packed, "hf_quant_config.json", text)
         let answers = try Checkpoint.open(Fixture.path("floats/modelopt.safetensors"))
-        let plain = try UnpackWeights(to: .f32).apply(to: folder)
+        let plain = try DequantizeFolder(to: .f32).apply(to: folder)
         for answer in answers.tensors {
             #expect(try Models.floats(plain.tensor(named: answer.name)) == Models.floats(answer), "\(answer.name)")
         }
@@ -96,7 +96,7 @@ struct QuantizationSettingsTests {
         var folder = try FloatForm(name: "nf4").folder()
         folder.config?["quantization_config"] = .object(JSONObject([("load_in_4bit", .bool(true))]))
         let answers = try Checkpoint.open(Fixture.path("floats/nf4.safetensors"))
-        let plain = try UnpackWeights(to: .f32).apply(to: folder)
+        let plain = try DequantizeFolder(to: .f32).apply(to: folder)
         for answer in answers.tensors {
             #expect(try Models.floats(plain.tensor(named: answer.name)) == Models.floats(answer), "\(answer.name)")
         }
@@ -105,7 +105,7 @@ struct QuantizationSettingsTests {
     @Test("settings that differ are refused, and the same ones twice are read, whatever they ignore")
     func twice() throws {
         let known = try QuantizationSettingsTests.known(.awq)
-        var folder = try known.packedFolder()
+        var folder = try known.quantizedFolder()
         var settings = try #require(folder.config?["quantization_config"]?.object)
         settings["modules_to_not_convert"] = .array([.string("lm_head")])
         folder.config?["text_config"] = .object(JSONObject([("quantization_config", .object(settings))]))
@@ -114,15 +114,15 @@ struct QuantizationSettingsTests {
         folder.config?["text_config"] = .object(JSONObject([("quantization_config", .object(settings))]))
         let differing = folder
         expectRefusal("'quantization_config' and 'text_config.quantization_config' say different things") {
-            try UnpackWeights().apply(to: differing)
+            try DequantizeFolder().apply(to: differing)
         }
     }
 
-    @Test("what is packed again has its settings at the top of config.json alone", arguments: [PackedType.w4a16, .nf4])
-    func written(type: PackedType) throws {
+    @Test("what is packed again has its settings at the top of config.json alone", arguments: [FolderType.w4a16, .nf4])
+    func written(type: FolderType) throws {
         let folder = try QuantizationSettingsTests.moved(
             QuantizationSettingsTests.known(.awq), to: "text_config.quantization_config")
-        let packed = try PackWeights(type).apply(to: folder)
+        let packed = try QuantizeFolder(type).apply(to: folder)
         #expect(packed.config?["quantization_config"]?["quant_method"] != nil)
         #expect(packed.config?["text_config"]?["quantization_config"] == nil)
     }
@@ -131,7 +131,7 @@ struct QuantizationSettingsTests {
     func stale() throws {
         var model = try Models.fixture()
         model.config?["quantization_config"] = .object(JSONObject([("quant_method", .string("gptq"))]))
-        let plain = try UnpackWeights().apply(to: model)
+        let plain = try DequantizeFolder().apply(to: model)
         #expect(plain.config?["quantization_config"] == nil && plain.tensors.count == model.tensors.count)
         #expect(plain.notes == ["the settings of GPTQ are left out: no weight is packed so"])
     }

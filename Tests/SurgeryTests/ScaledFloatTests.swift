@@ -35,7 +35,7 @@ struct ScaledFloatTests {
     }
 
     private func expect(_ folder: Checkpoint, _ values: [Float]) throws {
-        let plain = try UnpackWeights(to: .f32).apply(to: folder)
+        let plain = try DequantizeFolder(to: .f32).apply(to: folder)
         #expect(plain.tensors.map(\.name) == [ScaledFloatTests.module + ".weight"])
         #expect(try Models.floats(plain.tensors.first) == values)
         #expect(plain.config?["quantization_config"] == nil)
@@ -91,7 +91,9 @@ struct ScaledFloatTests {
             ScaledFloatTests.folder(scale: scale, shape: [2, 2], [0.5, 2, 1, 4], method: "fp8", block),
             [0.5, 1, -0.5, 1, 4, -2, 0.25, 32])
         let folder = try ScaledFloatTests.folder(scale: scale, shape: [2, 2], [0.5, 2, 1, 4], method: "fp8")
-        expectRefusal("has the shape [2, 2], and the weight has 2 rows of 4") { try UnpackWeights().apply(to: folder) }
+        expectRefusal("has the shape [2, 2], and the weight has 2 rows of 4") {
+            try DequantizeFolder().apply(to: folder)
+        }
     }
 
     @Test("a weight of eight bits without its scale is refused")
@@ -99,7 +101,7 @@ struct ScaledFloatTests {
         var folder = try ScaledFloatTests.folder(scale: "weight_scale", shape: [], [0.5], method: "fp8")
         folder.tensors.removeLast()
         expectRefusal("is F8_E4M3 [2, 4], and the settings of FP8 do not say what values it stands for") {
-            try UnpackWeights().apply(to: folder)
+            try DequantizeFolder().apply(to: folder)
         }
     }
 
@@ -115,7 +117,7 @@ struct ScaledFloatTests {
             }
             folder.config?["quantization_config"] = .object(
                 JSONObject([("quant_method", .string("bitsandbytes")), ("load_in_4bit", .bool(true))]))
-            let plain = try UnpackWeights(to: .f32).apply(to: folder)
+            let plain = try DequantizeFolder(to: .f32).apply(to: folder)
             for answer in try Checkpoint.open(Fixture.path("floats/\(name).safetensors")).tensors {
                 let tensor = try #require(plain.tensor(named: answer.name))
                 let values = try Models.floats(tensor)

@@ -13,10 +13,10 @@ struct UnexplainedPartsTests {
         + FloatForm.all.map(\.name).filter { !$0.hasPrefix("nf4") && !$0.hasPrefix("fp4") }
 
     private static func packed(_ name: String) throws -> Checkpoint {
-        guard let type = PackedType(named: name), KnownForm.types.contains(type) else {
+        guard let type = FolderType(named: name), KnownForm.types.contains(type) else {
             return try FloatForm(name: name).folder()
         }
-        return try #require(KnownForm.all.first { $0.type == type }).packedFolder()
+        return try #require(KnownForm.all.first { $0.type == type }).quantizedFolder()
     }
 
     private static func withoutSettings(_ folder: Checkpoint) -> Checkpoint {
@@ -29,13 +29,13 @@ struct UnexplainedPartsTests {
 
     /// Every edit that needs the values of weights.
     private func expectRefusals(_ message: String, _ checkpoint: Checkpoint) {
-        expectRefusal(message) { try UnpackWeights(to: .f32).apply(to: checkpoint) }
+        expectRefusal(message) { try DequantizeFolder(to: .f32).apply(to: checkpoint) }
         expectRefusal(message) { try Cast(to: .bf16).apply(to: checkpoint) }
         expectRefusal(message) { try Convert(to: checkpoint.form, dtype: .bf16).apply(to: checkpoint) }
         guard checkpoint.form == .folder else { return }
         expectRefusal(message) { try Convert(to: .gguf).apply(to: checkpoint) }
-        expectRefusal(message) { try PackWeights(.mlx4).apply(to: checkpoint) }
-        expectRefusal(message) { try PackWeights(.nf4).apply(to: checkpoint) }
+        expectRefusal(message) { try QuantizeFolder(.mlx4).apply(to: checkpoint) }
+        expectRefusal(message) { try QuantizeFolder(.nf4).apply(to: checkpoint) }
     }
 
     @Test("weights are refused by folders and by lone files", arguments: stripped)
@@ -118,7 +118,7 @@ struct UnexplainedPartsTests {
         var folder = try FloatForm(name: "nf4").folder()
         folder.tensors.append(Models.zeros("model.layers.0.extra.qweight", [8, 16], try #require(DType(named: "I32"))))
         expectRefusal("and the settings of bitsandbytes do not say what values it stands for") {
-            try UnpackWeights().apply(to: folder)
+            try DequantizeFolder().apply(to: folder)
         }
     }
 

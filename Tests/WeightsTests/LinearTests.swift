@@ -52,7 +52,7 @@ struct LinearTests {
 
         func operand(threads: Int = 1) -> (memory: Scratch, operand: MatrixOperand) {
             let memory = Scratch(x)
-            return (memory, MatrixOperand(memory.floats, rows: rows, columns: inputs, packing: nil, threads: threads))
+            return (memory, MatrixOperand(memory.floats, rows: rows, columns: inputs, bf16: nil, threads: threads))
         }
 
         func applied(threads: Int = 1) throws -> [Float] {

@@ -33,10 +33,10 @@ size_t resect_first_beyond(const float *source, size_t count, float limit);
 
 // Codes of four bits. A word holds eight, the first in its lowest bits: neighbours of a row, or the eight rows of `codes`,
 // each `count` long, in an order. Counts are words.
-void resect_pack_nibbles(const uint8_t *codes, uint32_t *words, size_t count, int level);
-void resect_unpack_nibbles(const void *words, uint8_t *codes, size_t count, int level);
-void resect_pack_nibble_rows(const uint8_t *codes, const uint8_t *order, uint32_t *words, size_t count, int level);
-void resect_unpack_nibble_rows(const uint32_t *words, const uint8_t *order, uint8_t *codes, size_t count, int level);
+void resect_join_nibbles(const uint8_t *codes, uint32_t *words, size_t count, int level);
+void resect_split_nibbles(const void *words, uint8_t *codes, size_t count, int level);
+void resect_join_nibble_rows(const uint8_t *codes, const uint8_t *order, uint32_t *words, size_t count, int level);
+void resect_split_nibble_rows(const uint32_t *words, const uint8_t *order, uint8_t *codes, size_t count, int level);
 
 // How groups of neighbours become codes of four bits. A value is (code - offset) * scale, and code * scale + offset by
 // the rule of MLX. compressed-tensors adds the offset before it rounds, and rounds every step to the type of the

@@ -73,7 +73,7 @@ package struct RoleFinder {
         let index = part.names.lazy.compactMap { tensors[ExactString($0.name(layer: layer))] }.first
         guard let index else {
             let name = part.name(layer: layer)
-            guard try isNeeded(role), !isPacked(name) else { return nil }
+            guard try isNeeded(role), !isQuantized(name) else { return nil }
             throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
         }
         let tensor = checkpoint.tensors[index]
@@ -107,7 +107,7 @@ package struct RoleFinder {
     }
 
     /// Whether some other part of the module is there: `X.qweight` for `X.weight`.
-    private func isPacked(_ name: String) -> Bool {
+    private func isQuantized(_ name: String) -> Bool {
         checkpoint.form == .folder && name.hasSuffix(".weight")
             && modules.contains(ExactString(String(name.dropLast(".weight".count))))
     }

@@ -16,7 +16,7 @@ extension Recipe {
         case .computed(let source):
             switch source {
             case let rows as RecodedRows: rows.source.quantizedSource
-            case let rows as UnpackedRows: rows.weight.isRounded ? "packed codes" : nil
+            case let rows as DequantizedRows: rows.weight.isRounded ? "packed codes" : nil
             default: nil
             }
         }

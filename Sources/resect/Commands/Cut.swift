@@ -89,7 +89,7 @@ struct Cut: ParsableCommand {
                 file: analysis, "holds no distances over all tokens", hint: "make it with analyze --tokens all")
         }
         // Packed weights are measured by their values.
-        let measured = corpus == nil ? checkpoint : try UnpackWeights(to: .f32).apply(to: checkpoint)
+        let measured = corpus == nil ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
         let chooser = BlockChooser(checkpoint: measured, common: common)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)

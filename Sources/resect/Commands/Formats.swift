@@ -37,7 +37,7 @@ struct FormatsCommand: ParsableCommand {
         types.print()
         Output.line()
         Output.line("types of quantize     \(Mixture.all.map(\.name).joined(separator: " "))")
-        Output.line("types of folders      \(PackedType.names)")
+        Output.line("types of folders      \(FolderType.names)")
         let tokenizers = PreTokenizer.all.map { ([$0.name] + $0.aliases).joined(separator: "/") }
         Output.line("pre-tokenizers        \(tokenizers.joined(separator: " "))")
         Output.line()
@@ -55,7 +55,7 @@ struct FormatsCommand: ParsableCommand {
         return JSONObject([
             ("architectures", .array(Architecture.all.map { .object(json($0)) })),
             ("elementTypes", .array(DType.all.map { .object(json($0)) })),
-            ("types", names(Mixture.all.map(\.name))), ("folderTypes", names(PackedType.allCases.map(\.rawValue))),
+            ("types", names(Mixture.all.map(\.name))), ("folderTypes", names(FolderType.allCases.map(\.rawValue))),
             (
                 "preTokenizers",
                 .array(

@@ -14,7 +14,7 @@ struct QuantizeCommand: ParsableCommand {
             Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
             same fall-back. A folder is converted to GGUF in the same pass.
 
-            \(PackedOptions.discussion)
+            \(FolderFormatOptions.discussion)
 
             --tensor-type may be repeated, and goes before the choice for the tensors in whose names the pattern is \
             found; the first such pattern counts. A pattern is a regular expression in small letters, without what \
@@ -28,7 +28,7 @@ struct QuantizeCommand: ParsableCommand {
     var type: String
 
     @OptionGroup var mixture: MixtureOptions
-    @OptionGroup var packed: PackedOptions
+    @OptionGroup var folderFormat: FolderFormatOptions
     @OptionGroup var inputs: QuantizeInputs
 
     @Option(
@@ -48,20 +48,20 @@ struct QuantizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        if let type = PackedType(named: type) {
+        if let type = FolderType(named: type) {
             guard mixture.isEmpty, inputs.suitFolders else {
                 throw ValidationError(
                     "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
-                        + "--allow-nonfinite are not for the types of folders: \(PackedType.names)")
+                        + "--allow-nonfinite are not for the types of folders: \(FolderType.names)")
             }
-            return try PackedQuantization(
-                type: type, options: packed, output: output, inputs: inputs, common: common
+            return try FolderQuantization(
+                type: type, options: folderFormat, output: output, inputs: inputs, common: common
             ).run(model.open())
         }
-        if !packed.isEmpty || inputs.allowPlain {
+        if !folderFormat.isEmpty || inputs.allowPlain {
             throw ValidationError(
                 "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain are for "
-                    + "the types of folders: \(PackedType.names)")
+                    + "the types of folders: \(FolderType.names)")
         }
         var settings = try mixture.settings(Mixture.asked(type))
         let matrix = try inputs.matrix()

@@ -43,8 +43,8 @@ struct Shrink: ParsableCommand {
         if type == nil, inputs.imatrix != nil {
             throw ValidationError("--imatrix is of use for a quantization; say which with --type")
         }
-        if inputs.allowPlain, type.flatMap(PackedType.init(named:)) == nil {
-            throw ValidationError("--allow-plain is for the types of folders: \(PackedType.names)")
+        if inputs.allowPlain, type.flatMap(FolderType.init(named:)) == nil {
+            throw ValidationError("--allow-plain is for the types of folders: \(FolderType.names)")
         }
         if output.isStream {
             throw ValidationError(
@@ -57,7 +57,7 @@ struct Shrink: ParsableCommand {
         // What is measured has plain weights; what is written has those of the model.
         let model = try stack.choosing(in: model.open())
         _ = try model.layers()
-        let checkpoint = try UnpackWeights(to: .f32).apply(to: model)
+        let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         let count = checkpoint.layerCount
         let size = try drop.count(of: count, file: model.path)
         let text = try Corpus(
@@ -86,7 +86,7 @@ struct Shrink: ParsableCommand {
         }
         guard let written = try write.write(result), let before else { return }
         let after = try Evaluate.measure(
-            UnpackWeights(to: .f32).apply(to: written), judged, run, common, "after")
+            DequantizeFolder(to: .f32).apply(to: written), judged, run, common, "after")
         Output.line()
         report(model, before, written, after, judged)
     }
@@ -95,17 +95,17 @@ struct Shrink: ParsableCommand {
     private enum Goal {
         case theirs
         case quantized(Quantize)
-        case packed(PackWeights)
+        case folder(QuantizeFolder)
     }
 
     private func goal() throws -> Goal {
         guard let type else { return .theirs }
-        if let packed = PackedType(named: type) {
+        if let folderType = FolderType(named: type) {
             guard inputs.suitFolders else {
                 throw ValidationError(
-                    "--imatrix and --allow-nonfinite are not for the types of folders: \(PackedType.names)")
+                    "--imatrix and --allow-nonfinite are not for the types of folders: \(FolderType.names)")
             }
-            return .packed(PackWeights(packed))
+            return .folder(QuantizeFolder(folderType))
         }
         var settings = Quantize.Settings(try Mixture.asked(type))
         inputs.apply(to: &settings, matrix: try inputs.matrix())
@@ -119,10 +119,10 @@ struct Shrink: ParsableCommand {
         let form = try output.form(for: checkpoint)
         switch goal {
         case .theirs: return ([Convert(to: form)], nil)
-        case .packed(let packing): return ([Convert(to: form)], packing)
+        case .folder(let quantization): return ([Convert(to: form)], quantization)
         case .quantized(let quantize):
             let convert = Convert.beforeQuantization(of: checkpoint, to: form)
-            return ([UnpackWeights(to: .f32), convert], quantize)
+            return ([DequantizeFolder(to: .f32), convert], quantize)
         }
     }
 
@@ -153,9 +153,9 @@ struct Shrink: ParsableCommand {
         let converted = try checkpoint.applying(try edits(goal, for: checkpoint).before)
         switch goal {
         case .theirs: break
-        case .packed(let packing):
-            let plan = try packing.plan(converted, threads: common.threadCount)
-            try plan.check(packing.type, of: checkpoint, inputs)
+        case .folder(let quantization):
+            let plan = try quantization.plan(converted, threads: common.threadCount)
+            try plan.check(quantization.type, of: checkpoint, inputs)
             common.noteObstacles(plan)
         case .quantized(let quantize):
             let whole = try quantize.apply(to: converted)
@@ -197,7 +197,7 @@ struct Shrink: ParsableCommand {
         if let before {
             write.measure = { written in
                 let after = try Evaluate.measure(
-                    UnpackWeights(to: .f32).apply(to: written), judged, run, common, "after")
+                    DequantizeFolder(to: .f32).apply(to: written), judged, run, common, "after")
                 func side(_ checkpoint: Checkpoint, _ evaluation: Evaluation) -> JSON {
                     .object(
                         JSONObject([

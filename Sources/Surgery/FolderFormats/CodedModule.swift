@@ -1,0 +1,95 @@
+internal import Checkpoints
+package import Formats
+
+/// The tensors that together keep the weight of one module, by the ends of their names: `X.qweight` is the part `.qweight`.
+struct CodedModule: Sendable {
+    /// The name of the module: `model.layers.0.mlp.up_proj`.
+    let name: String
+    /// The checkpoint, as the user named it.
+    let file: String
+    /// The parts, each by the end of its name with the dot.
+    let parts: [String: Tensor]
+
+    /// A module with the parts that were found.
+    init(name: String, file: String, parts: [String: Tensor]) {
+        self.name = name
+        self.file = file
+        self.parts = parts
+    }
+
+    /// An error about one of the parts.
+    func refused(_ ending: String, _ problem: String, hint: String? = nil) -> CheckpointError {
+        CheckpointError(file: file, tensor: name + ending, problem, hint: hint)
+    }
+
+    /// A part that has to be there, of one of some types.
+    func part(_ ending: String, _ types: DType...) throws(CheckpointError) -> Tensor {
+        guard let tensor = parts[ending] else { throw refused(ending, "is missing, a part of a packed weight") }
+        guard types.contains(tensor.dtype) else {
+            let wanted = types.map(\.name).joined(separator: " or ")
+            throw refused(ending, "has the type \(tensor.dtype); this part of a packed weight has \(wanted)")
+        }
+        return tensor
+    }
+
+    /// A part that has to have a shape.
+    func part(
+        _ ending: String, _ types: DType..., shape: [Int]
+    ) throws(CheckpointError) -> Tensor {
+        guard let tensor = parts[ending] else { throw refused(ending, "is missing, a part of a packed weight") }
+        guard types.contains(tensor.dtype) else {
+            let wanted = types.map(\.name).joined(separator: " or ")
+            throw refused(ending, "has the type \(tensor.dtype); this part of a packed weight has \(wanted)")
+        }
+        guard tensor.shape == shape else {
+            throw refused(ending, "has the shape \(tensor.shape); the other parts of the weight ask for \(shape)")
+        }
+        return tensor
+    }
+
+    /// The rows and columns of a part that is a matrix and not empty.
+    func matrix(_ tensor: Tensor) throws(CheckpointError) -> (rows: Int, columns: Int) {
+        guard tensor.shape.count == 2, tensor.count > 0 else {
+            throw CheckpointError(
+                file: file, tensor: tensor.name, "has the shape \(tensor.shape); packed weights are read as matrices")
+        }
+        return (tensor.shape[0], tensor.shape[1])
+    }
+}
+
+extension CodedModule {
+    /// The whole numbers of a small part of type I32 or I64.
+    func integers(_ tensor: Tensor) throws(CheckpointError) -> [Int] {
+        try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
+            (0..<tensor.count).map { place in
+                tensor.dtype == .i64
+                    ? Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * place, as: Int64.self)))
+                    : Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * place, as: Int32.self)))
+            }
+        }
+    }
+}
+
+extension DType {
+    private static func known(_ name: String) -> DType {
+        guard let type = DType(named: name) else { preconditionFailure("formats/quants/types.json has no \(name)") }
+        return type
+    }
+
+    /// Signed 32-bit integers: words of codes, for all forms but MLX.
+    static let i32 = known("I32")
+    /// Unsigned 32-bit integers: words of codes for MLX.
+    static let u32 = known("U32")
+    /// Bytes: pairs of codes.
+    package static let u8 = known("U8")
+    /// Floats of eight bits: scales of NVFP4, and whole weights.
+    package static let e4m3 = known("F8_E4M3")
+    /// Powers of two in eight bits: scales of MXFP4.
+    package static let e8m0 = known("F8_E8M0")
+    /// ggml's blocks of MXFP4.
+    package static let mxfp4 = known("MXFP4")
+    /// ggml's blocks of NVFP4.
+    package static let nvfp4 = known("NVFP4")
+    /// Signed 64-bit integers.
+    static let i64 = known("I64")
+}

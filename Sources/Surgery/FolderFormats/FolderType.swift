@@ -1,0 +1,42 @@
+/// A form that the weights of a folder can be packed in, as `--type` names it.
+public enum FolderType: String, CaseIterable, Sendable {
+    /// compressed-tensors, four bits.
+    case w4a16 = "W4A16"
+    /// bitsandbytes, four bits, levels of a normal distribution.
+    case nf4 = "NF4"
+    /// bitsandbytes, four bits, floats.
+    case fp4 = "FP4"
+    /// compressed-tensors, E2M1 in groups of 16.
+    case nvfp4 = "NVFP4"
+    /// compressed-tensors, E2M1 in groups of 32.
+    case mxfp4 = "MXFP4"
+    /// GPTQ's layout, four bits.
+    case gptq = "GPTQ"
+    /// AWQ's layout for gemm, four bits.
+    case awq = "AWQ"
+    /// MLX's affine form, four bits.
+    case mlx4 = "MLX4"
+
+    /// MLX's mode mxfp4.
+    case mlxMXFP4 = "MLX-MXFP4"
+    /// MLX's mode nvfp4.
+    case mlxNVFP4 = "MLX-NVFP4"
+
+    /// The form of that name, in any case.
+    public init?(named name: String) {
+        guard let found = FolderType.allCases.first(where: { $0.rawValue == name.uppercased() }) else { return nil }
+        self = found
+    }
+
+    /// Whether embeddings and the output matrix are packed too.
+    var quantizesEmbeddings: Bool { [.mlx4, .mlxMXFP4, .mlxNVFP4].contains(self) }
+
+    /// The group size where a form has several and none is asked for; `nil` for a form that has one.
+    var usualGroupSize: Int? {
+        switch self {
+        case .w4a16, .gptq, .awq: 128
+        case .mlx4: 64
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+
+/// How the scales of small groups of E2M1 are kept, in one byte each.
+enum GroupScale: Sendable, Equatable {
+    /// E4M3, for groups of 16: NVFP4.
+    case e4m3
+    /// E8M0, a power of two, for groups of 32: MXFP4.
+    case e8m0
+
+    /// Weights that share a scale.
+    var groupSize: Int { self == .e4m3 ? 16 : 32 }
+
+    /// The element type of ggml whose blocks hold the same.
+    var blocks: DType { self == .e4m3 ? .nvfp4 : .mxfp4 }
+
+    /// Writes what the bytes of some scales mean.
+    func decode(_ bytes: UnsafePointer<UInt8>, count: Int, into output: UnsafeMutablePointer<Float>) {
+        switch self {
+        case .e4m3: FloatCodes.decodeE4M3(bytes, count: count, into: output)
+        case .e8m0: for place in 0..<count { output[place] = GroupScale.powerOfTwo(bytes[place]) }
+        }
+    }
+
+    /// The value of an E8M0 scale; the largest code is no number.
+    static func powerOfTwo(_ code: UInt8) -> Float {
+        switch code {
+        case 0: Float(bitPattern: 0x40_0000)
+        case 255: .nan
+        default: Float(bitPattern: UInt32(code) << 23)
+        }
+    }
+}
+
+/// The scale of a whole weight, beside those of its groups.
+enum WholeScale: Sendable, Equatable {
+    case none
+    /// Group scales are multiplied by it: ModelOpt, ggml.
+    case multiplier(Float)
+    /// Group scales are divided by it: compressed-tensors.
+    case divisor(Float)
+
+    /// What group scales are multiplied by, as runtimes that multiply have it.
+    var factor: Float {
+        switch self {
+        case .none: 1
+        case .multiplier(let factor): factor
+        case .divisor(let divisor): 1 / divisor
+        }
+    }
+
+    /// Applies it to group scales.
+    func apply(to scales: UnsafeMutablePointer<Float>, count: Int) {
+        switch self {
+        case .none: break
+        case .multiplier(let factor): for place in 0..<count { scales[place] *= factor }
+        case .divisor(let divisor): for place in 0..<count { scales[place] /= divisor }
+        }
+    }
+}
+
+/// A weight of E2M1 codes in small groups: NVFP4 or MXFP4, wherever its codes and scales lie.
+protocol MicroscaledWeight: CodedWeight {
+    var scale: GroupScale { get }
+    /// The scale of the whole weight.
+    func wholeScale() throws(CheckpointError) -> WholeScale
+    /// Writes the codes of some rows, two a byte, the first in the low half: half a row's columns for each row.
+    func writeCodes(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError)
+    /// Writes the scales of some rows as they are stored, one for each group.
+    func writeScales(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError)
+}
+
+extension MicroscaledWeight {
+    var valueType: DType { .bf16 }
+    var groups: Int { shape[1] / scale.groupSize }
+
+    func writeValues(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        let length = shape[1], whole = try wholeScale()
+        for part in rows.pieces(of: Tile.rows(columns: length)) {
+            let codes = Scratch(byteCount: part.count * length / 2), bytes = Scratch(byteCount: part.count * groups)
+            let scales = Scratch(floats: part.count * groups)
+            try writeCodes(rows: part, into: codes.bytes)
+            try writeScales(rows: part, into: bytes.bytes)
+            scale.decode(bytes.bytes, count: part.count * groups, into: scales.floats)
+            whole.apply(to: scales.floats, count: part.count * groups)
+            let target = output + (part.lowerBound - rows.lowerBound) * columns.count
+            let isWhole = columns == 0..<length
+            let wide = Scratch(floats: isWhole ? 0 : part.count * length)
+            FloatCodes.decode(
+                codes.bytes, count: part.count * length, block: scale.groupSize, values: FloatCodes.e2m1,
+                scales: scales.floats, order: .lowFirst, into: isWhole ? target : wide.floats)
+            guard !isWhole else { continue }
+            for row in 0..<part.count {
+                (target + row * columns.count).update(
+                    from: wide.floats + row * length + columns.lowerBound, count: columns.count)
+            }
+        }
+    }
+}
+
+/// Codes and scales in tensors of their own, row for row those of the weight.
+struct E2M1Weight: MicroscaledWeight {
+    /// [out, in/2] of bytes, or [out, in/8] of words.
+    let codes: Tensor
+    /// [out, in/group] of bytes.
+    let scales: Tensor
+    let scale: GroupScale
+    let whole: WholeScale
+
+    var shape: [Int] { [codes.rowCount, 2 * codes.rowByteCount] }
+    var description: String { "\(scale.blocks): \(codes.recipe)" }
+
+    func wholeScale() -> WholeScale { whole }
+
+    func writeCodes(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError) {
+        try copy(codes, rows, output)
+    }
+
+    func writeScales(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError) {
+        try copy(scales, rows, output)
+    }
+
+    private func copy(
+        _ tensor: Tensor, _ rows: Range<Int>, _ output: UnsafeMutablePointer<UInt8>
+    ) throws(CheckpointError) {
+        let target = UnsafeMutableRawBufferPointer(start: output, count: rows.count * tensor.rowByteCount)
+        try tensor.recipe.write(rows: rows, rowByteCount: tensor.rowByteCount, into: target)
+    }
+}

@@ -1,0 +1,152 @@
+public import Checkpoints
+internal import Formats
+
+/// What can be chosen of a form; `nil` for what is usual.
+public struct FolderQuantizationSettings: Sendable {
+    /// Elements that share a scale.
+    public var groupSize: Int?
+    /// Whether groups have no offset of their own.
+    public var isSymmetric: Bool?
+    /// Weights of a block of bitsandbytes.
+    public var blockSize: Int?
+    /// Whether bitsandbytes quantizes the scales too.
+    public var isDouble = false
+    /// Whether GPTQ's offsets are stored as they are: its second version. The first one stores them less one.
+    public var isSecondVersion = false
+
+    /// The usual settings.
+    public init() {}
+}
+
+/// Packs the weights of the Linears of a folder into one of the forms that runtimes read from safetensors.
+public struct QuantizeFolder: Edit {
+    /// The form.
+    public let type: FolderType
+    /// What was chosen of it.
+    public let settings: FolderQuantizationSettings
+
+    /// A packing.
+    public init(_ type: FolderType, settings: FolderQuantizationSettings = FolderQuantizationSettings()) {
+        self.type = type
+        self.settings = settings
+    }
+
+    /// The checkpoint with packed weights.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try plan(checkpoint).checkpoint
+    }
+
+    /// Plans what is packed; of packed sources all scales are read, and no code.
+    ///
+    /// - Throws: when the settings are not possible, or nothing can be packed.
+    public func plan(_ checkpoint: Checkpoint, threads: Int = 1) throws(CheckpointError) -> FolderPlan {
+        try checkpoint.requireModel()
+        guard checkpoint.form == .folder, checkpoint.config != nil else {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "\(type.rawValue) is stored in a folder with a config.json, which this output is not",
+                hint: "name a folder as the output")
+        }
+        let coded = try CodedSource(checkpoint, threads: threads)
+        let source = try DequantizeFolder().apply(to: checkpoint)
+        _ = try source.languageLayers()
+        let modules = LinearModules(source)
+        try modules.checkRows(of: source, for: type)
+        let wanted = source.tensors.filter { modules.isQuantized($0, withEmbeddings: type.quantizesEmbeddings) }
+        let target = try target(coded, wanted)
+        var plan = FolderPlan(checkpoint: source)
+        if let note = groupNote(target, coded, wanted) { plan.checkpoint.note(note) }
+        var plain: [String] = [], quantizedModules: [String] = []
+        plan.checkpoint.tensors = []
+        for tensor in source.tensors {
+            let isWanted = modules.isQuantized(tensor, withEmbeddings: type.quantizesEmbeddings)
+            let obstacle = isWanted ? target.obstacle(tensor.shape) : nil
+            if isWanted, obstacle == nil {
+                try quantize(tensor, coded, target, in: source, &plan)
+                quantizedModules.append(String(tensor.name.dropLast(".weight".count)))
+                continue
+            }
+            if modules.isStack(tensor) {
+                plan.addPlain(tensor, because: "it is a stack of \(tensor.shape[0]) matrices")
+            } else if let obstacle {
+                plan.addPlain(tensor, because: obstacle)
+            } else {
+                plan.checkpoint.tensors.append(tensor)
+            }
+            if let module = modules.plainModule(tensor) { plain.append(module) }
+        }
+        guard plan.quantizedCount > 0 else {
+            throw CheckpointError(
+                file: checkpoint.path, "has no weight that \(type.rawValue) can pack",
+                hint: plan.obstacles.first.map { "\($0.tensor): \($0.reason)" })
+        }
+        // A tied output matrix is a Linear too, though no tensor is stored for it.
+        if !type.quantizesEmbeddings, !plain.contains(modules.outputModule) { plain.append(modules.outputModule) }
+        try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))
+        return plan
+    }
+
+    /// Packs one weight: with the codes that it has, where the form can say what they mean, else by rounding.
+    private func quantize(
+        _ tensor: Tensor, _ coded: CodedSource, _ target: any QuantTarget, in source: Checkpoint,
+        _ plan: inout FolderPlan
+    ) throws(CheckpointError) {
+        let module = String(tensor.name.dropLast(".weight".count))
+        plan.addQuantized(tensor)
+        let weight = coded.weights[ExactString(tensor.name)]
+        // As the form defines the values, before they are rounded to the type of the model.
+        let values = weight.map { weight in
+            Tensor(
+                name: tensor.name, dtype: .f32, shape: tensor.shape,
+                recipe: .computed(DequantizedRows(weight: weight, dtype: .f32)))
+        }
+        let parts: [Tensor]
+        if let values, let target = target as? any GroupedTarget {
+            if let same = coded.regrouped(tensor.name, for: target, modelType: tensor.dtype) {
+                plan.checkpoint.tensors += target.parts(of: same, module: module)
+                plan.exactCount += 1
+                return
+            }
+            parts = try target.parts(of: values, as: tensor.dtype, in: source)
+        } else {
+            parts = try target.parts(of: tensor, in: source)
+        }
+        plan.checkpoint.tensors += parts
+        if try target.keepsCodes(of: tensor) {
+            plan.exactCount += 1
+        } else if tensor.quantizedSource != nil {
+            plan.addRounded(values ?? tensor, parts: parts)
+        }
+    }
+
+    /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.
+    private func target(
+        _ coded: CodedSource, _ wanted: [Tensor]
+    ) throws(CheckpointError) -> any QuantTarget {
+        switch type {
+        case .w4a16:
+            return CompressedTensorsTarget(
+                groupSize: try groupSize(among: [32, 64, 128, 256], coded, wanted),
+                isSymmetric: settings.isSymmetric ?? coded.isSymmetric ?? true)
+        case .gptq:
+            return GPTQTarget(
+                groupSize: try groupSize(among: [32, 64, 128, 256], coded, wanted),
+                isSymmetric: settings.isSymmetric ?? coded.isSymmetric ?? true,
+                isFirstVersion: !settings.isSecondVersion)
+        case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], coded, wanted))
+        case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], coded, wanted))
+        case .mlxMXFP4: return MLXMicroscaledTarget(scale: .e8m0)
+        case .mlxNVFP4: return MLXMicroscaledTarget(scale: .e4m3)
+        case .nvfp4: return MicroscaledTarget(.e4m3)
+        case .mxfp4: return MicroscaledTarget(.e8m0)
+        case .nf4, .fp4:
+            let block = settings.blockSize ?? 64
+            guard QuantState.blocks.contains(block) else {
+                throw CheckpointError(
+                    "a block of \(block) is not possible in \(type.rawValue)",
+                    hint: "--block-size takes " + QuantState.blocks.map(String.init).joined(separator: ", "))
+            }
+            return BitsAndBytesTarget(levels: type == .nf4 ? .nf4 : .fp4, block: block, isDouble: settings.isDouble)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+internal import Checkpoints
+internal import Formats
+internal import Kernels
+internal import Weights
+
+/// A matrix of words of which a part is read turned round: what is a row in the file becomes a column.
+struct TransposedWords: Sendable {
+    /// I32 or U32, [rows, columns].
+    let tensor: Tensor
+
+    /// So many bytes of rows are asked for at once, where they do not lie in a mapped file.
+    private static let chunkByteCount = 1 << 20
+
+    /// Writes `output[c][r] = word[r][c]` for a part: `columns.count` rows of `rows.count` words.
+    func write(
+        rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<UInt32>
+    ) throws(CheckpointError) {
+        let rowByteCount = tensor.rowByteCount
+        let chunk = max(16, TransposedWords.chunkByteCount / max(1, rowByteCount))
+        for part in rows.pieces(of: chunk) {
+            try tensor.withBytes(rows: part) { bytes in
+                guard let base = bytes.baseAddress else { return }
+                let target = output + (part.lowerBound - rows.lowerBound)
+                let start = base + 4 * columns.lowerBound
+                if UInt(bitPattern: start) % 4 == 0, rowByteCount % 4 == 0 {
+                    Nibbles.transpose(
+                        start.assumingMemoryBound(to: UInt32.self), rows: part.count, columns: columns.count,
+                        stride: rowByteCount / 4, into: target, outputStride: rows.count)
+                    return
+                }
+                // A file may place its tensors at any byte.
+                for row in 0..<part.count {
+                    for column in 0..<columns.count {
+                        target[column * rows.count + row] =
+                            (start + row * rowByteCount + 4 * column).loadUnaligned(as: UInt32.self)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Scales, or offsets in words, that lie group by group: [in/group, out].
+struct TransposedLevels: Sendable {
+    /// [in/group, out], in a plain type.
+    let scales: Tensor
+    /// [in/group, out/8], or out/4 for codes of 8 bits.
+    let zeros: Tensor
+    /// 4 or 8.
+    let bits: Int
+    /// Which of its outputs each nibble of a word is; only for 4 bits.
+    let order: [UInt8]
+    /// What the stored offsets lack.
+    let added: Int
+
+    func write(
+        rows: Range<Int>, groups: Range<Int>, scales output: UnsafeMutablePointer<Float>,
+        offsets: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        let line = Scratch(floats: rows.count)
+        let perWord = 32 / bits, mask = UInt32(1) << UInt32(bits) - 1
+        // Where in its word each output lies.
+        var shifts = [Int](repeating: 0, count: perWord)
+        for (place, output) in order.enumerated() { shifts[Int(output)] = place * bits }
+        for (place, group) in groups.enumerated() {
+            let one = Range(group...group)
+            try scales.writeValues(rows: one, columns: rows, into: line.floats)
+            for row in 0..<rows.count { output[row * groups.count + place] = line.floats[row] }
+            try zeros.withBytes(rows: one) { bytes in
+                for (index, row) in rows.enumerated() {
+                    let from = row / perWord * 4
+                    let word = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: from, as: UInt32.self))
+                    offsets[index * groups.count + place] = Float(Int(word >> shifts[row % perWord] & mask) + added)
+                }
+            }
+        }
+    }
+}
