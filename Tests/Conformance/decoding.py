@@ -51,7 +51,7 @@ def check(checks):
     with checks.section("decode"), folder() as work:
         source, output = f"{work}/in.gguf", f"{work}/out.gguf"
         expected = {}
-        writer = gguf.GGUFWriter(source, "llama")
+        writer = gguf.GGUFWriter(source, "toy")
         writer.add_block_count(1)
         for kind, data, values in plain(random):
             expected[f"blk.0.{kind.name.lower()}.weight"] = kind, values

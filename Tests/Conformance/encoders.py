@@ -57,7 +57,7 @@ def awkward(random):
 
 def write(path, matrices):
     """A GGUF file with a matrix in each layer: plain bf16 where nothing is lost, else f32."""
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "toy")
     writer.add_block_count(len(matrices))
     for name, values in matrices.items():
         kept = gguf.quants.quantize(values, Type.BF16)

@@ -30,8 +30,8 @@ def quantizable(folder):
     size = 2 * rows * columns
     def text(value):
         return struct.pack("<Q", len(value)) + value.encode()
-    pairs = text("general.architecture") + struct.pack("<I", 8) + text("llama")
-    pairs += text("llama.block_count") + struct.pack("<II", 4, layers)
+    pairs = text("general.architecture") + struct.pack("<I", 8) + text("toy")
+    pairs += text("toy.block_count") + struct.pack("<II", 4, layers)
     tensors = b""
     for layer in range(layers):
         tensors += text(f"blk.{layer}.ffn_up.weight") + struct.pack("<IQQIQ", 2, columns, rows, 30, layer * size)
