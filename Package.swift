@@ -35,7 +35,7 @@ let package = Package(
     targets: [
         .target(
             name: "CFormats", path: "formats",
-            exclude: ["README.md", "layer-settings.json", "architectures", "quants", "tokenizers"],
+            exclude: ["README.md", "layer-settings.json", "modules.json", "architectures", "quants", "tokenizers"],
             sources: ["formats.c"]),
         .target(name: "CKernels"),
         .target(name: "CStorage"),

@@ -10,6 +10,9 @@ static const unsigned char mistral[] = {
 static const unsigned char layer_settings[] = {
 #embed "layer-settings.json"
 };
+static const unsigned char modules[] = {
+#embed "modules.json"
+};
 static const unsigned char types[] = {
 #embed "quants/types.json"
 };
@@ -41,6 +44,7 @@ static const resect_format_file files[] = {
     ENTRY("architectures/llama.json", llama),
     ENTRY("architectures/mistral.json", mistral),
     ENTRY("layer-settings.json", layer_settings),
+    ENTRY("modules.json", modules),
     ENTRY("quants/types.json", types),
     ENTRY("quants/mixtures.json", mixtures),
     ENTRY("quants/exceptions.json", exceptions),

@@ -110,3 +110,31 @@ struct ArchitectureTests {
         #expect(mistral.layer?.window == "window" && llama.layer?.window == nil)
     }
 }
+
+@Suite("names of modules")
+struct ModuleKindsTests {
+    @Test("projections that runtimes fuse are found by the end of their names")
+    func together() {
+        let names = ModuleKinds.known
+        #expect(
+            names.together(with: "model.layers.3.self_attn.k_proj")
+                == ["q", "k", "v"].map {
+                    "model.layers.3.self_attn.\($0)_proj"
+                })
+        #expect(
+            names.together(with: "a.block_sparse_moe.experts.0.w3")
+                == ["w1", "w3"].map {
+                    "a.block_sparse_moe.experts.0.\($0)"
+                })
+        #expect(names.together(with: "a.down_proj") == ["a.down_proj"])
+        #expect(names.together(with: "a.xq_proj") == ["a.xq_proj"])
+    }
+
+    @Test("a name counts whole or behind a dot, and a member that is not known is refused")
+    func names() throws {
+        #expect(ModuleKinds.isNamed("mlp.gate", ["gate"]) && ModuleKinds.isNamed("gate", ["gate"]))
+        #expect(!ModuleKinds.isNamed("mlp.up_gate", ["gate"]))
+        let file = try JSON.parse(#"{"fused": [], "outputs": ["lm_head"], "router": ["gate"]}"#)
+        #expect(throws: DataFileError.self) { try ModuleKinds(file) }
+    }
+}

@@ -17,7 +17,7 @@ struct LinearModules {
     }
 
     /// The name of the module that makes logits.
-    var outputModule: String { output.map { String($0.dropLast(".weight".count)) } ?? "lm_head" }
+    var outputModule: String { output.map { String($0.dropLast(".weight".count)) } ?? ModuleKinds.known.outputs[0] }
 
     /// What a matrix is to the forms.
     enum Kind {
@@ -34,12 +34,11 @@ struct LinearModules {
     /// What a tensor is; `nil` for what is no matrix.
     func kind(of tensor: Tensor) -> Kind? {
         guard tensor.shape.count == 2, tensor.count > 0, tensor.name.hasSuffix(".weight") else { return nil }
-        if tensor.name == embedding || tensor.name.hasSuffix("embed_tokens.weight") { return .embedding }
-        if tensor.name == output || tensor.name == "lm_head.weight" { return .output }
-        guard isInLayers(tensor), !LinearModules.isSmall(tensor.name) else {
-            return .other
-        }
-        return .linear
+        let names = ModuleKinds.known, module = String(tensor.name.dropLast(".weight".count))
+        if tensor.name == embedding || ModuleKinds.isNamed(module, names.embeddings) { return .embedding }
+        if tensor.name == output || names.outputs.contains(module) { return .output }
+        let isLinear = !ModuleKinds.isNamed(module, names.routers) && !names.small.contains(where: module.containsBytes)
+        return isInLayers(tensor) && isLinear ? .linear : .other
     }
 
     /// Whether a form packs a tensor, if its rows fit.
@@ -68,16 +67,6 @@ struct LinearModules {
     func isStack(_ tensor: Tensor) -> Bool {
         tensor.shape.count == 3 && tensor.shape.allSatisfy { $0 > 1 } && Cast.isWeight(tensor)
             && isInLayers(tensor) && !tensor.name.containsBytes(of: "conv")
-    }
-
-    /// Routers, and the embeddings and norms of layers.
-    private static func isSmall(_ name: String) -> Bool {
-        let endings = [
-            ".gate.weight", ".router.weight", ".router.layer.weight", ".router.classifier.weight", ".wg.weight",
-            "shared_expert_gate.weight",
-        ]
-        return endings.contains(where: name.hasSuffix) || name.containsBytes(of: "norm")
-            || name.containsBytes(of: "embed")
     }
 
     /// Refuses weights whose rows are inputs, as in GPT-2's Conv1D: their biases show it, and the forms pack rows of

@@ -57,9 +57,6 @@ final class GlobalScale: Sendable {
 final class GlobalScales: Sendable {
     private let known = Mutex<[ExactString: GlobalScale]>([:])
 
-    /// Projections that runtimes fuse.
-    private static let fused = [["q_proj", "k_proj", "v_proj"], ["gate_proj", "up_proj"], ["w1", "w3"]]
-
     /// The scale of a weight, named X.weight.
     func scale(of weight: Tensor, in checkpoint: Checkpoint) -> GlobalScale {
         known.withLock { known in
@@ -75,12 +72,6 @@ final class GlobalScales: Sendable {
 
     /// The names of all weights that share a scale with one.
     private static func names(of weight: String) -> [String] {
-        for together in fused {
-            for name in together where weight.hasSuffix("." + name + ".weight") {
-                let prefix = weight.dropLast(name.count + ".weight".count)
-                return together.map { prefix + $0 + ".weight" }
-            }
-        }
-        return [weight]
+        ModuleKinds.known.together(with: String(weight.dropLast(".weight".count))).map { $0 + ".weight" }
     }
 }
