@@ -18,8 +18,12 @@ extension Checkpoint {
         case .none, .ambiguous: return
         case .torn(let stack): throw choice.torn(stack)
         case .found(let pattern):
-            if form == .gguf { return try check(metadata, pattern) }
-            if let config { try check(config, pattern, choice.counts(of: pattern)) }
+            switch container {
+            case .gguf(let metadata): try check(metadata, pattern)
+            case .folder(let folder):
+                if let config = folder.config { try check(config, pattern, choice.counts(of: pattern)) }
+            case .safetensors: return
+            }
         }
     }
 

@@ -46,9 +46,8 @@ extension Checkpoint {
         }
         let contents = try Safetensors.read(image)
         var checkpoint = Checkpoint(
-            path: image.path, form: .safetensors, tensors: contents.tensors, config: nil,
-            metadata: GGUFMetadata(), headerMetadata: contents.metadata, companions: [],
-            architecture: nil, sources: [image.mappedFile])
+            path: image.path, container: .safetensors(header: contents.metadata), tensors: contents.tensors,
+            sources: [image.mappedFile])
         checkpoint.content = Content(contents.tensors)
         return checkpoint
     }

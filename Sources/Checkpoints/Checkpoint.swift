@@ -6,52 +6,18 @@
 /// Opening a file gives one whose recipes are byte ranges of mapped files; an edit takes one and
 /// returns another. Nothing is read or computed until the writer, or a measurement, asks for rows.
 public struct Checkpoint: Sendable {
-    /// Which kind of file it came from, and so which names its tensors have.
-    public enum Form: String, Sendable {
-        /// A folder with config.json and safetensors files.
-        case folder
-        /// A single safetensors or PyTorch file without a configuration.
-        case safetensors
-        /// A GGUF file, or all shards of a split one.
-        case gguf
-    }
-
-    /// A file of an HF folder that travels with the tensors: a tokenizer, a licence.
-    public struct Companion: Sendable {
-        /// Its name in the folder; `1_Pooling/config.json` for a file of a sub-folder.
-        public var name: String
-        /// Its bytes.
-        public var contents: [UInt8]
-
-        /// A companion with the given bytes.
-        public init(name: String, contents: [UInt8]) {
-            self.name = name
-            self.contents = contents
-        }
-    }
-
     /// The path that was opened, as the user named it.
     public var path: String
-    /// The kind of file.
-    public var form: Form
+    /// What the tensors lie in: a folder, a safetensors file, or GGUF, with the configuration and metadata that each has.
+    public var container: Container
     /// The tensors, in file order.
     public var tensors: [Tensor]
-    /// `config.json`, when there is one.
-    public var config: JSONObject?
-    /// The metadata of a GGUF file; empty for other forms.
-    public var metadata: GGUFMetadata
-    /// `__metadata__` of a safetensors header.
-    public var headerMetadata: JSONObject?
-    /// The other files of an HF folder, by name.
-    public var companions: [Companion]
     /// The description of the architecture; `nil` when nobody has written one.
     public var architecture: Architecture?
     /// The prefix of the stack of layers that was chosen, where a model has several: `model.decoder.layers`.
     public var layerPrefix: String?
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
-    /// What lies in the folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
-    public internal(set) var leftOut: [String] = []
     /// What the tensors are: a model, or something that goes with one.
     public internal(set) var content = Content.model
     /// Whether the tensors come from PyTorch files.

@@ -56,7 +56,7 @@ public struct OutputPlan: Sendable {
         if let name = NameSet.firstRepeated(in: checkpoint.tensors) {
             throw CheckpointError(file: checkpoint.path, tensor: name, "would be in the output twice")
         }
-        switch checkpoint.form {
+        switch checkpoint.container {
         case .gguf:
             files = try GGUF.layout(
                 checkpoint, shards: kept ?? GGUF.split(checkpoint.tensors, limit: shardByteCount))
@@ -69,13 +69,13 @@ public struct OutputPlan: Sendable {
             }
             files = [try Safetensors.layout(checkpoint, tensors: checkpoint.tensors, name: "")]
             placement = .file
-        case .folder:
+        case .folder(let folder):
             var (files, index) = try Safetensors.shardedLayout(
                 checkpoint, shards: kept ?? Safetensors.split(checkpoint.tensors, limit: shardByteCount))
-            for companion in checkpoint.companions {
+            for companion in folder.companions {
                 files.append(OutputPlan.plain(companion.name, companion.contents))
             }
-            if var config = checkpoint.config {
+            if var config = folder.config {
                 // It names the file of the weights, which has the usual name now.
                 config["transformers_weights"] = nil
                 files.append(OutputPlan.plain("config.json", Array(JSON.object(config).pretty.utf8)))

@@ -53,9 +53,7 @@ public struct Convert: Edit {
                     "has packed weights, and a single safetensors file cannot hold the settings that explain them",
                     hint: "name a folder as the output, or say --dtype bf16 for plain weights")
             }
-            result.form = .safetensors
-            result.config = nil
-            result.companions = []
+            result.container = .safetensors(header: checkpoint.headerMetadata)
         case (.folder, .gguf):
             result = try ConvertToGGUF(checkpoint).result()
             result.layerPrefix = nil

@@ -19,17 +19,19 @@ struct ConvertToFolder {
 
     func result() throws(CheckpointError) -> Checkpoint {
         var result = source
-        result.form = form
-        result.metadata = GGUFMetadata()
-        result.headerMetadata = JSONObject([("format", .string("pt"))])
+        let header = JSONObject([("format", .string("pt"))])
         result.tensors = try TensorTranslation(source, settings, toGGUF: false).result()
-        guard form == .folder else { return result }
+        guard form == .folder else {
+            result.container = .safetensors(header: header)
+            return result
+        }
         var vocabulary = try Vocabulary(checkpoint: source)
         vocabulary.leaveOutUnknownMerges(of: source.path)
-        result.config = try config(vocabulary)
-        result.companions = try vocabulary.folderFiles(of: source.path)
+        result.container = .folder(
+            .init(
+                config: try config(vocabulary), headerMetadata: header,
+                companions: try vocabulary.folderFiles(of: source.path) + [generation(vocabulary)]))
         for text in vocabulary.notes { result.note(text) }
-        result.companions.append(generation(vocabulary))
         return result
     }
 

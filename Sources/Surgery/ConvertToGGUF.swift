@@ -22,13 +22,9 @@ struct ConvertToGGUF {
 
     func result() throws(CheckpointError) -> Checkpoint {
         var result = source
-        result.form = .gguf
-        result.config = nil
-        result.companions = []
-        result.headerMetadata = nil
         result.tensors = try TensorTranslation(source, settings, toGGUF: true).result()
         let vocabulary = try Vocabulary(checkpoint: source)
-        result.metadata = try metadata(vocabulary, parameterCount: result.parameterCount)
+        result.container = .gguf(try metadata(vocabulary, parameterCount: result.parameterCount))
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
         noteWindows(in: &result)
         return result

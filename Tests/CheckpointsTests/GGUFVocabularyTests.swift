@@ -8,7 +8,7 @@ struct GGUFVocabularyTests {
     private static func file(_ change: (inout GGUFMetadata) -> Void) throws -> Checkpoint {
         var checkpoint = try Checkpoint.open(Fixture.model)
         let pairs = try Vocabulary(checkpoint: checkpoint).ggufPairs(vocabularySize: 2048)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in pairs { checkpoint.metadata[pair.key] = pair.value }
         change(&checkpoint.metadata)
         return checkpoint

@@ -162,7 +162,7 @@ struct ShardTests {
         checkpoint.tensors[1].name = "t"
         checkpoint.metadata[""] = .u8(1)
         expectRefusal(checkpoint, limit: nil, "has metadata without a name")
-        checkpoint.form = .safetensors
+        checkpoint.container = .safetensors(header: nil)
         expectRefusal(checkpoint, limit: 1, "is written as one safetensors file, which has no shards")
     }
 }

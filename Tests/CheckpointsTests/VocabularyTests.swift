@@ -38,7 +38,7 @@ struct VocabularyTests {
     func gguf() throws {
         var checkpoint = try VocabularyTests.fixture()
         let vocabulary = try Vocabulary(checkpoint: checkpoint)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: 2048) { checkpoint.metadata[pair.key] = pair.value }
         let again = try Vocabulary(checkpoint: checkpoint)
         #expect(again == vocabulary)
@@ -48,7 +48,7 @@ struct VocabularyTests {
     func padding() throws {
         var checkpoint = try VocabularyTests.fixture()
         let vocabulary = try Vocabulary(checkpoint: checkpoint)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: 2050) { checkpoint.metadata[pair.key] = pair.value }
         let again = try Vocabulary(checkpoint: checkpoint)
         #expect(again.tokens.suffix(2) == ["[PAD2048]", "[PAD2049]"])
@@ -79,7 +79,7 @@ struct VocabularyTests {
             .init(text: "{{ messages }}\n"), .init(name: "rag", text: "R"), .init(name: "tool_use", text: "T"),
         ]
         var gguf = try VocabularyTests.fixture()
-        gguf.form = .gguf
+        gguf.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: 6) { gguf.metadata[pair.key] = pair.value }
         #expect(try Vocabulary(checkpoint: gguf) == vocabulary)
         var folder = try VocabularyTests.fixture()
@@ -154,7 +154,7 @@ struct VocabularyTests {
     func refusedGGUF(key: String, value: GGUFValue?, message: String) throws {
         var checkpoint = try VocabularyTests.fixture()
         let vocabulary = try Vocabulary(checkpoint: checkpoint)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: 2048) { checkpoint.metadata[pair.key] = pair.value }
         checkpoint.metadata[key] = value
         expect(#expect(throws: CheckpointError.self) { try Vocabulary(checkpoint: checkpoint) }, message)
@@ -230,7 +230,7 @@ struct VocabularyTests {
     func beyond() throws {
         var checkpoint = try VocabularyTests.fixture()
         let vocabulary = try Vocabulary(checkpoint: checkpoint)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: 2048) { checkpoint.metadata[pair.key] = pair.value }
         checkpoint.metadata["tokenizer.ggml.bos_token_id"] = .u32(.max)
         checkpoint.metadata["tokenizer.ggml.eos_token_id"] = .i32(-1)

@@ -112,7 +112,7 @@ struct WriterTests {
         var checkpoint = try Checkpoint.open(folder("m"))
         WriterTests.expectFailure(checkpoint, to: folder("m"), "is the input")
         WriterTests.expectFailure(checkpoint, to: folder("m/"), "is the input")
-        checkpoint.form = .safetensors
+        checkpoint.container = .safetensors(header: nil)
         WriterTests.expectFailure(checkpoint, to: folder("m/model.safetensors"), "is the input")
         #expect(Files.names(folder("m")) == ["config.json", "model.safetensors"])
     }
@@ -227,7 +227,7 @@ struct WriterTests {
         folder.makeFolder("sub")
         WriterTests.expectFailure(checkpoint, to: folder("sub"), "is a folder")
         var safetensors = checkpoint
-        safetensors.form = .safetensors
+        safetensors.container = .safetensors(header: nil)
         WriterTests.expectFailure(
             safetensors, to: folder("x.safetensors"),
             "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot hold")

@@ -26,7 +26,7 @@ struct RefusalTests {
         }
         try RefusalTests.expectRefusal("has no configuration beside its tensors") {
             $0.architecture = nil
-            $0.form = .safetensors
+            $0.container = .safetensors(header: nil)
         }
     }
 

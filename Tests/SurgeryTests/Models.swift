@@ -50,9 +50,7 @@ enum Models {
     /// A GGUF checkpoint with a tensor for each layer, and pairs under the architecture's prefix.
     static func gguf(_ architecture: String, layers: Int, _ pairs: [(String, GGUFValue)] = []) throws -> Checkpoint {
         var checkpoint = try fixture()
-        checkpoint.form = .gguf
-        checkpoint.config = nil
-        checkpoint.companions = []
+        checkpoint.container = .gguf(GGUFMetadata())
         checkpoint.architecture = Architecture.named(gguf: architecture)
         checkpoint.metadata["general.architecture"] = .string(architecture)
         checkpoint.metadata["\(architecture).block_count"] = .u32(UInt32(layers))

@@ -42,8 +42,7 @@ struct UnexplainedPartsTests {
     func refused(name: String) throws {
         var folder = UnexplainedPartsTests.withoutSettings(try UnexplainedPartsTests.packed(name))
         expectRefusals("and nothing says what values it stands for", folder)
-        folder.form = .safetensors
-        folder.config = nil
+        folder.container = .safetensors(header: folder.headerMetadata)
         expectRefusals("and nothing says what values it stands for", folder)
     }
 

@@ -24,7 +24,7 @@ struct KnownAnswerTests {
     func gguf(name: String) throws {
         var checkpoint = try KnownTokens.checkpoint(name)
         let vocabulary = try Vocabulary(checkpoint: checkpoint)
-        checkpoint.form = .gguf
+        checkpoint.container = .gguf(GGUFMetadata())
         for pair in try vocabulary.ggufPairs(vocabularySize: vocabulary.tokens.count) {
             checkpoint.metadata[pair.key] = pair.value
         }

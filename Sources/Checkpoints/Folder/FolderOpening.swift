@@ -14,18 +14,17 @@ enum HuggingFaceFolder {
     /// Opens a folder, wherever its files lie.
     static func open(_ folder: any FileFolder, index: String? = nil) throws(CheckpointError) -> Checkpoint {
         let names = try folder.names()
+        let config = try config(of: folder, names: names)
         var checkpoint = Checkpoint(
-            path: folder.path, form: .folder, tensors: [], config: nil, metadata: GGUFMetadata(),
-            headerMetadata: nil, companions: [], architecture: nil, sources: [])
-        checkpoint.config = try config(of: folder, names: names)
-        let weights = try WeightFiles(of: folder, names: names, config: checkpoint.config, index: index)
+            path: folder.path, container: .folder(.init(config: config)), tensors: [], sources: [])
+        let weights = try WeightFiles(of: folder, names: names, config: config, index: index)
         try checkpoint.read(weights, in: folder)
         let companions = try CompanionFiles(of: folder, names: names, weights: weights.names)
         checkpoint.companions = try companions.read()
         checkpoint.leftOut = companions.leftOut
         checkpoint.content = Checkpoint.Content(weights, checkpoint)
         checkpoint.dropTiedTensors()
-        checkpoint.architecture = architecture(of: checkpoint.config)
+        checkpoint.architecture = architecture(of: config)
         return checkpoint
     }
 

@@ -12,9 +12,7 @@ extension GGUF {
     ) throws(CheckpointError) -> Checkpoint {
         let contents = try read(file)
         var checkpoint = Checkpoint(
-            path: file.path, form: .gguf, tensors: contents.tensors, config: nil,
-            metadata: contents.metadata, headerMetadata: nil, companions: [], architecture: nil,
-            sources: [file.mappedFile])
+            path: file.path, container: .gguf(contents.metadata), tensors: contents.tensors, sources: [file.mappedFile])
         if let count = contents.metadata["split.count"]?.int, count > 1 {
             try join(&checkpoint, shards: count, opened: file, in: folder)
         }

@@ -14,8 +14,8 @@ package struct LayerChoice: Sendable {
     /// Looks at the tensors and the configuration of a checkpoint.
     package init(_ checkpoint: Checkpoint) {
         stacks = LayerStack.all(count: checkpoint.tensors.count) { checkpoint.tensors[$0].name }
-        config = checkpoint.form == .gguf ? nil : checkpoint.config
-        metadata = checkpoint.form == .gguf ? checkpoint.metadata : nil
+        config = checkpoint.config
+        if case .gguf(let metadata) = checkpoint.container { self.metadata = metadata } else { metadata = nil }
         counts = config.map(StatedCount.all) ?? []
         prefix = checkpoint.layerPrefix
         file = checkpoint.path

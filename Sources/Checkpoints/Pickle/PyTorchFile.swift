@@ -58,8 +58,7 @@ package enum PyTorch {
     static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
         let tensors = try read(file)
         var checkpoint = Checkpoint(
-            path: file.path, form: .safetensors, tensors: tensors, config: nil, metadata: GGUFMetadata(),
-            headerMetadata: headerMetadata, companions: [], architecture: nil, sources: [file])
+            path: file.path, container: .safetensors(header: headerMetadata), tensors: tensors, sources: [file])
         checkpoint.isPyTorch = true
         checkpoint.content = Checkpoint.Content(tensors)
         return checkpoint

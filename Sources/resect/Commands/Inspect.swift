@@ -124,11 +124,11 @@ struct Inspect: ParsableCommand {
 
     /// The metadata of whichever form: GGUF pairs, config.json, or a safetensors header.
     private func pairs(_ checkpoint: Checkpoint) -> JSONObject {
-        switch checkpoint.form {
-        case .gguf:
-            JSONObject(checkpoint.metadata.pairs.map { ($0.key, $0.value.json(longest: Inspect.longestArray)) })
-        case .folder: checkpoint.config ?? JSONObject()
-        case .safetensors: checkpoint.headerMetadata ?? JSONObject()
+        switch checkpoint.container {
+        case .gguf(let metadata):
+            JSONObject(metadata.pairs.map { ($0.key, $0.value.json(longest: Inspect.longestArray)) })
+        case .folder(let folder): folder.config ?? JSONObject()
+        case .safetensors(let header): header ?? JSONObject()
         }
     }
 }

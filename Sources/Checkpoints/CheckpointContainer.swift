@@ -1,0 +1,130 @@
+public import Formats
+
+extension Checkpoint {
+    /// What the tensors lie in, with what that holds beside them.
+    public enum Container: Sendable {
+        /// An HF folder: safetensors or PyTorch files with their configuration.
+        case folder(Folder)
+        /// A single safetensors or PyTorch file, with `__metadata__` of its header.
+        case safetensors(header: JSONObject?)
+        /// A GGUF file, or all shards of a split one.
+        case gguf(GGUFMetadata)
+    }
+
+    /// What an HF folder holds beside its tensors.
+    public struct Folder: Sendable {
+        /// `config.json`, when there is one.
+        public var config: JSONObject?
+        /// `__metadata__` of the first safetensors file.
+        public var headerMetadata: JSONObject?
+        /// The other files that travel with the tensors, in order of their names.
+        public var companions: [Companion]
+        /// What lies in the folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
+        public internal(set) var leftOut: [String] = []
+
+        /// A folder with these files.
+        public init(config: JSONObject? = nil, headerMetadata: JSONObject? = nil, companions: [Companion] = []) {
+            self.config = config
+            self.headerMetadata = headerMetadata
+            self.companions = companions
+        }
+    }
+
+    /// A file of an HF folder that travels with the tensors: a tokenizer, a licence.
+    public struct Companion: Sendable {
+        /// Its name in the folder; `1_Pooling/config.json` for a file of a sub-folder.
+        public var name: String
+        /// Its bytes.
+        public var contents: [UInt8]
+
+        /// A companion with the given bytes.
+        public init(name: String, contents: [UInt8]) {
+            self.name = name
+            self.contents = contents
+        }
+    }
+
+    /// Which kind of container it is, and so which names its tensors have.
+    public enum Form: String, Sendable {
+        /// An HF folder.
+        case folder
+        /// A single safetensors or PyTorch file without a configuration.
+        case safetensors
+        /// A GGUF file, or all shards of a split one.
+        case gguf
+    }
+
+    /// The kind of the container.
+    public var form: Form {
+        switch container {
+        case .folder: .folder
+        case .safetensors: .safetensors
+        case .gguf: .gguf
+        }
+    }
+
+    /// `config.json` of a folder that has one. Only a folder can be given one.
+    public var config: JSONObject? {
+        get { folder?.config }
+        set { change(isNothing: newValue == nil, "config.json") { $0.config = newValue } }
+    }
+
+    /// The other files of a folder; none in other containers. Only a folder can be given some.
+    public var companions: [Companion] {
+        get { folder?.companions ?? [] }
+        set { change(isNothing: newValue.isEmpty, "companions") { $0.companions = newValue } }
+    }
+
+    /// What lies in a folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
+    public internal(set) var leftOut: [String] {
+        get { folder?.leftOut ?? [] }
+        set { change(isNothing: newValue.isEmpty, "companions") { $0.leftOut = newValue } }
+    }
+
+    /// `__metadata__` of a safetensors header. A GGUF file cannot be given one.
+    public var headerMetadata: JSONObject? {
+        get {
+            switch container {
+            case .folder(let folder): folder.headerMetadata
+            case .safetensors(let header): header
+            case .gguf: nil
+            }
+        }
+        set {
+            if case .safetensors = container {
+                container = .safetensors(header: newValue)
+            } else {
+                change(isNothing: newValue == nil, "safetensors header") { $0.headerMetadata = newValue }
+            }
+        }
+    }
+
+    /// The metadata of a GGUF file; empty in other containers. Only a GGUF file can be given some.
+    public var metadata: GGUFMetadata {
+        get {
+            if case .gguf(let metadata) = container { return metadata }
+            return GGUFMetadata()
+        }
+        set {
+            if case .gguf = container {
+                container = .gguf(newValue)
+            } else {
+                precondition(newValue.pairs.isEmpty, "\(form.rawValue) has no GGUF metadata")
+            }
+        }
+    }
+
+    private var folder: Folder? {
+        if case .folder(let folder) = container { return folder }
+        return nil
+    }
+
+    /// Changes what a folder holds. Other containers hold nothing of it, and can only be told so.
+    private mutating func change(isNothing: Bool, _ what: String, _ change: (inout Folder) -> Void) {
+        guard case .folder(var folder) = container else {
+            return precondition(isNothing, "\(form.rawValue) has no \(what)")
+        }
+        change(&folder)
+        container = .folder(folder)
+    }
+}
