@@ -62,6 +62,13 @@ public struct LayerSettings: Sendable {
     public let shared: [SharedPart]
     /// Tensors outside the layers that hold a slice for each of them.
     public let slices: [LayerSlice]
+    /// Entries of lists that say that a layer uses what the last one before it with another entry computes, by the key of the
+    /// list; those of "" hold for every list.
+    public let sharingKinds: [String: [JSON]]
+    /// Lists of tensors outside the layers that have one for each.
+    public let listsOutside: [ListOutside]
+    /// Lists of tensors outside the layers that have nothing to do with them, whatever their length.
+    public let unrelatedLists: Set<String>
     /// GGUF architectures whose runtime derives sliding windows from the layer number.
     public let windowPeriod: [String: LayerPeriod]
     /// GGUF architectures whose runtime leaves out rotary embeddings in every n-th layer, with no key to say so.
@@ -70,6 +77,9 @@ public struct LayerSettings: Sendable {
     public let ropeWithWindow: Set<String>
     /// GGUF architectures whose runtime derives from the layer number which layers are recurrent: all but every n-th.
     public let recurrentPeriod: [String: Int]
+    /// GGUF architectures whose runtime reads the sizes of heads and rotations for each layer; others take those of the first
+    /// layer for some or all.
+    public let sizesByLayer: Set<String>
     /// GGUF architectures in which only so many first layers have keys and values of their own, with no key to say so.
     public let ownKeys: [String: Int]
     /// GGUF architectures whose runtime goes by which tensors a layer has.
@@ -119,11 +129,15 @@ public struct LayerSettings: Sendable {
         refusedTypes = table("refused_types", \.string)
         shared = (file?["shared"]?.array ?? []).map(SharedPart.init)
         slices = (file?["slices"]?.array ?? []).map(LayerSlice.init)
+        sharingKinds = table("sharing_kinds", \.array)
+        listsOutside = (file?["lists_outside"]?.array ?? []).map(ListOutside.init)
+        unrelatedLists = Set(LayerSettings.strings(file?["unrelated_lists"]))
         windowPeriod = table("gguf_window_period") { $0.int.map { LayerPeriod(count: $0, at: $0 - 1) } }
             .merging(table("gguf_window_period_dense_first") { $0.int.map { LayerPeriod(count: $0, at: 0) } }) { $1 }
         ropePeriod = table("gguf_rope_period", \.int)
         ropeWithWindow = Set(LayerSettings.strings(file?["gguf_rope_with_window"]))
         recurrentPeriod = table("gguf_recurrent_period", \.int)
+        sizesByLayer = Set(LayerSettings.strings(file?["gguf_sizes_by_layer"]))
         ownKeys = table("gguf_own_keys", \.int)
         tensorsDecide = Set(LayerSettings.strings(file?["gguf_tensors_decide"]))
         scaleOfCount = table("gguf_scale_of_count", \.string)

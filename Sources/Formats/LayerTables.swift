@@ -131,3 +131,16 @@ public struct LayerSlice: Sendable {
         width = row["columns"]?.string ?? row["rows"]?.string ?? ""
     }
 }
+
+/// A list of tensors outside the layers that has one for each layer, such as `attn_res.mlp_queries.3`.
+public struct ListOutside: Sendable {
+    /// The end of the prefix, without the last dot.
+    public let list: String
+    /// The layer that the tensor 0 is of.
+    public let first: Int
+
+    init(_ row: JSON) {
+        list = row["list"]?.string ?? ""
+        first = row["first"]?.int ?? 0
+    }
+}

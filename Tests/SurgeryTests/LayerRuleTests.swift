@@ -84,6 +84,16 @@ struct LayerRuleTests {
                 #"{"moe_layer_start_index":0,"moe_layer_end_index":2,"moe_layer_interval":1}"#),
             SettingsCase(#"{"moe_layer_end_index":-1}"#, 0..<2, #"{"moe_layer_end_index":-1}"#),
             SettingsCase(#"{"moe_layer_freq":[0,1,1,0,1,1]}"#, 0..<2, #"{"moe_layer_freq":[1,0,1,1]}"#),
+            // A layer goes with those that use it, and they go alone.
+            SettingsCase(
+                #"{"indexer_types":["full","shared","full","shared","full","shared"],"index_topk_freq":4}"#, 1..<4,
+                #"{"indexer_types":["full","full","shared"],"index_topk_freq":4}"#),
+            // Layers with a window have no indices, whatever their entry is.
+            SettingsCase(
+                #"{"layer_types":["indexed_attention","sliding_attention","indexed_attention",0,1,2],"indexer_types":["full","shared","full",0,1,2]}"#,
+                0..<1,
+                #"{"layer_types":["sliding_attention","indexed_attention",0,1,2],"indexer_types":["shared","full",0,1,2]}"#
+            ),
             SettingsCase(#"{"kv_source_layers":[0,1,1,3,3,3]}"#, 2..<3, #"{"kv_source_layers":[0,1,2,2,2]}"#),
             // The last layers may go without a loss of phase.
             SettingsCase(
@@ -108,6 +118,20 @@ struct LayerRuleTests {
                 #"{"kv_source_layers":[0,1,1,3,3,3]}"#, 1..<2,
                 "'kv_source_layers' says that layer 2 uses the keys of layer 1"
             ),
+            // Layers that use the indices of the last one before them that selects some; the list of the whole model of HY V4.
+            (
+                #"{"indexer_types":["full","shared","full","shared","full","shared"]}"#, 0..<1,
+                "'indexer_types' says that layer 1 uses what layer 0 computes"
+            ),
+            (
+                #"{"indexer_types":["full","full","shared","shared","shared","full"]}"#, 0..<4,
+                "'indexer_types' says that layer 4 uses what layer 1 computes"
+            ),
+            (
+                #"{"index_topk_pattern":"FSSFSS"}"#, 2..<4,
+                "'index_topk_pattern' says that layer 4 uses what layer 3 computes"
+            ),
+            (#"{"index_topk_freq":2}"#, 0..<1, "'index_topk_freq' is 2, every 2nd layer"),
             (#"{"moe_layer_end_index":1}"#, 0..<2, "'moe_layer_end_index' is 1, and no layer up to it is left"),
             (#"{"model_type":"gemma4_text"}"#, 1..<2, "'layer_types' is missing, and gemma4_text derives it"),
             (

@@ -100,6 +100,50 @@ struct LayerTensorTests {
         }
     }
 
+    /// Inkling 2 keeps the queries of its layers in lists of their own; that of the attention begins with layer 1
+    /// (`Inkling2IndexOffsetWeightRename` in transformers 5.24).
+    @Test("lists outside the layers with a tensor for each follow")
+    func listsOutside() throws {
+        let layers = (0..<5).map { "model.layers.\($0).w" }
+        let queries =
+            (0..<4).map { "model.attn_res.attn_queries.\($0)" } + (0..<5).map { "model.attn_res.mlp_queries.\($0)" }
+        func marked(_ name: String) -> Tensor { Models.zeros(name, [1, 1 + Int(String(name.last ?? "0"))!]) }
+        var model = try Models.named(layers + queries, config: #"{"num_hidden_layers":5}"#)
+        model.tensors = model.tensors.map { $0.name.hasSuffix("w") ? $0 : marked($0.name) }
+        let result = try CutLayers(layers: 2..<4).apply(to: model)
+        let found = result.tensors.filter { !$0.name.hasSuffix("w") }.map { "\($0.name) \($0.shape[1] - 1)" }
+        #expect(
+            found == [
+                "model.attn_res.attn_queries.0 0", "model.attn_res.attn_queries.1 3", "model.attn_res.mlp_queries.0 0",
+                "model.attn_res.mlp_queries.1 1", "model.attn_res.mlp_queries.2 4",
+            ])
+        expectRefusal("'model.attn_res.attn_queries.1' is of layer 2, which would become layer 0, and that has none") {
+            try CutLayers(layers: 0..<2).apply(to: model)
+        }
+        model.tensors.removeAll { $0.name == "model.attn_res.mlp_queries.4" }
+        expectRefusal("'model.attn_res.mlp_queries.0' is of a list that has 4 tensors for 5 layers") {
+            try CutLayers(layers: 2..<3).apply(to: model)
+        }
+    }
+
+    @Test(
+        "a list outside the layers whose length depends on theirs stops the cut",
+        arguments: [
+            ("model.gates", 5, true), ("model.gates", 7, true), ("model.gates", 2, true),
+            ("model.gates", 4, false), ("model.altup_projections", 5, false), ("vision_tower.blocks", 6, false),
+        ])
+    func unknownList(prefix: String, length: Int, isRefused: Bool) throws {
+        let names = (0..<6).map { "model.layers.\($0).w" } + (0..<length).map { "\(prefix).\($0).weight" }
+        let config = #"{"num_hidden_layers":6,"n_layers_per_attn_res_block":3}"#
+        let model = try Models.named(names, config: config)
+        let edit = CutLayers(layers: 3..<6)
+        if isRefused {
+            expectRefusal("'\(prefix).0' is of a list that has \(length) tensors") { try edit.apply(to: model) }
+        } else {
+            #expect(try edit.apply(to: model).tensors.count == 3 + length)
+        }
+    }
+
     @Test("layers that are made otherwise need a setting that says which they are")
     func signatures() throws {
         let names = (0..<4).flatMap { layer in

@@ -192,10 +192,12 @@ struct SettingsCutTests {
             "any", layers: 6,
             [
                 ("attention.head_count", heads), ("attention.head_count_kv", .u32(2)),
+                ("attention.key_length", .u32(64)), ("attention.value_length", .u32(64)),
                 ("leading_dense_block_count", .u32(3)),
             ])
-        let result = try CutLayers(layers: 0..<2).apply(to: model)
-        #expect(result.metadata.setting("attention.head_count") == .array(elementType: 4, (2..<6).map { .u32($0) }))
+        let result = try CutLayers(layers: 1..<3).apply(to: model)
+        #expect(
+            result.metadata.setting("attention.head_count") == .array(elementType: 4, [0, 3, 4, 5].map(GGUFValue.u32)))
         #expect(result.metadata.setting("attention.head_count_kv") == .u32(2))
         #expect(result.metadata.setting("leading_dense_block_count") == .u32(1))
         #expect(result.metadata.pairs.map(\.key) == model.metadata.pairs.map(\.key))

@@ -103,6 +103,7 @@ struct ConfigCut {
                 if value == .null { continue }
                 if rule == .period, value.array == nil, isDecided(key, all, type: type) { continue }
                 result[key] = try layers.follow(rule, path + key, value)
+                if rule == .list { try checkSharing(key, path + key, value, all) }
                 if let kind = layers.values(rule, value, count: layers.count) { kinds.append(kind) }
             } else if let list = value.array {
                 guard list.count != layers.count && list.count != layers.pattern.count || layers.count < 2 else {
@@ -116,6 +117,18 @@ struct ConfigCut {
             }
         }
         return result
+    }
+
+    /// Refuses to cut a layer that a later one uses.
+    private func checkSharing(
+        _ name: String, _ key: String, _ value: JSON, _ config: JSONObject
+    ) throws(CheckpointError) {
+        let list = value.array ?? (value.string ?? "").map { .string(String($0)) }
+        // Of models with more than one kind of attention only one has indices.
+        let types = config["layer_types"]?.array ?? []
+        let indexed = JSON.string("indexed_attention")
+        let isMixed = name.hasPrefix("index") && types.contains(indexed)
+        try layers.checkSharing(key, name, list) { !isMixed || types.indices.contains($0) && types[$0] == indexed }
     }
 
     /// Whether an object is the configuration of another model.

@@ -72,11 +72,15 @@ public struct CutLayers: Edit {
     ) throws(CheckpointError) -> [Tensor] {
         let shared = SharedParts(checkpoint, cut)
         try shared.check()
+        let lists = try ListsOutside(checkpoint, cut)
         var result: [Tensor] = []
         result.reserveCapacity(checkpoint.tensors.count)
         for tensor in checkpoint.tensors {
             guard let layer = cut.pattern.layer(of: tensor.name) else {
-                result.append(try slices.apply(to: tensor))
+                guard let name = try lists.followed(tensor.name) else { continue }
+                var followed = try slices.apply(to: tensor)
+                if name != followed.name { followed.name = name }
+                result.append(followed)
                 continue
             }
             var kept = cut.renumbered(layer)

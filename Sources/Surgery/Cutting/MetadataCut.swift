@@ -9,11 +9,13 @@ struct MetadataCut {
     let architecture: String
     /// What the settings say of each layer of the decoder before the cut.
     private(set) var kinds: [[JSON]] = []
+    /// Whether each layer had a window, where the runtime would count from the new numbers.
+    private(set) var derivedWindows: [Bool] = []
     private var explained: Set<String> = []
 
     init(layers: LayerCut, architecture: String) { (self.layers, self.architecture) = (layers, architecture) }
 
-    private func key(_ name: String) -> String { "\(architecture).\(name)" }
+    func key(_ name: String) -> String { "\(architecture).\(name)" }
 
     /// The metadata after the cut.
     ///
@@ -32,6 +34,8 @@ struct MetadataCut {
             if rule == .period, isDecided(name, metadata) { continue }
             result[key] = try follow(rule, key, value)
         }
+        try checkSharing(metadata)
+        try checkFirstLayer(metadata)
         for pair in metadata.pairs where !explained.contains(pair.key) && !MetadataCut.isGeneral(pair.key) {
             guard let list = pair.value.array, layers.count > 1,
                 list.count == layers.count || list.count == layers.pattern.count
@@ -137,7 +141,8 @@ struct MetadataCut {
             period = LayerPeriod(count: count, at: table.at == 0 ? 0 : count - 1)
         }
         if metadata[self.key("attention.sliding_window")]?.int == 0 { return }
-        write((0..<layers.count).map { !period.holds($0) }, key, &result)
+        derivedWindows = (0..<layers.count).map { !period.holds($0) }
+        write(derivedWindows, key, &result)
     }
 
     /// Says for each layer whether it is recurrent.

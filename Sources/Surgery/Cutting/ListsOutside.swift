@@ -1,0 +1,81 @@
+internal import Checkpoints
+internal import Formats
+
+/// Numbered tensors outside the layers. Those that have one for each layer follow a cut, or stop it.
+struct ListsOutside {
+    private let layers: LayerCut
+    /// The lists that follow, and the layer that the tensor 0 of each is of.
+    private var lists: [(prefix: String, first: Int)] = []
+
+    /// Looks for lists among the tensors of a folder.
+    ///
+    /// - Throws: when one has as many tensors as there are layers, and no rule says how it follows.
+    init(_ checkpoint: Checkpoint, _ layers: LayerCut) throws(CheckpointError) {
+        self.layers = layers
+        guard checkpoint.form != .gguf, !layers.decoderCut.isEmpty, layers.count > 1 else { return }
+        let choice = LayerChoice(checkpoint)
+        let names = checkpoint.tensors.map(\.name).filter { layers.pattern.layer(of: $0) == nil }
+        // Parameters of a list have no name behind their number.
+        for stack in LayerStack.all(in: names.map { $0 + "." }) {
+            if let rule = LayerSettings.known.listsOutside.first(where: { stack.prefix.isEnd($0.list) }) {
+                guard stack.missing == nil, stack.count == layers.count - rule.first else {
+                    throw refused(stack, "has \(stack.layers.count) tensors for \(layers.count) layers")
+                }
+                lists.append((stack.prefix, rule.first))
+            } else if seemsByLayer(stack, choice, checkpoint.config ?? JSONObject()) {
+                throw refused(
+                    stack,
+                    "has \(stack.count) tensors, a function of the \(layers.count) layers as it seems, and no rule "
+                        + "says how it follows")
+            }
+        }
+    }
+
+    /// The name of a tensor outside the layers after the cut; `nil` when it goes with its layer.
+    ///
+    /// - Throws: when its layer becomes one that has no tensor in the list.
+    func followed(_ name: String) throws(CheckpointError) -> String? {
+        guard !lists.isEmpty, let (prefix, number) = LayerPattern.split(name + "."),
+            let list = lists.first(where: { $0.prefix.utf8.elementsEqual(prefix.utf8) })
+        else { return name }
+        guard let after = layers.renumbered(number + list.first) else { return nil }
+        guard after >= list.first else {
+            throw layers.refused(
+                name, "is of layer \(number + list.first), which would become layer \(after), and that has none")
+        }
+        let rest = name.utf8.dropFirst(prefix.utf8.count + String(number).utf8.count)
+        return prefix + String(after - list.first) + String(decoding: rest, as: UTF8.self)
+    }
+
+    private func refused(_ stack: LayerStack, _ why: String) -> CheckpointError {
+        layers.refused("\(stack.prefix)\(stack.layers.first ?? 0)", "is of a list that " + why)
+    }
+
+    /// Whether the length of a list is that of the layers, or depends on it, and nothing else explains it.
+    private func seemsByLayer(_ stack: LayerStack, _ choice: LayerChoice, _ config: JSONObject) -> Bool {
+        let ours = layers.pattern
+        guard stack.missing == nil, stack.count > 1, !choice.isOther(stack),
+            !LayerSettings.known.unrelatedLists.contains(where: { stack.prefix.isEnd($0) })
+        else { return false }
+        if let side = LayerChoice.side(of: stack.prefix), let own = LayerChoice.side(of: ours.prefix), side != own {
+            return false
+        }
+        let counts = choice.counts(of: ours).map(\.name)
+        let own = choice.counts(of: stack).filter { $0.value == stack.count }
+        // Layers of another part, which are counted for themselves.
+        if stack.components.last == ours.listName, !own.contains(where: { counts.contains($0.name) }) { return false }
+        var lengths: Set<Int> = [ours.count, layers.count - 1, layers.count, layers.count + 1]
+        for count in choice.counts(of: ours) {
+            for (key, value) in (config.object(at: count.path) ?? JSONObject()).members {
+                guard LayerSettings.known.rule(key) == .period, let period = value.int, period > 1 else { continue }
+                lengths.insert((layers.count - 1) / period + 1)
+            }
+        }
+        return lengths.contains(stack.count)
+    }
+}
+
+extension String {
+    /// Whether a prefix of a list ends with these components.
+    fileprivate func isEnd(_ components: String) -> Bool { ("." + self).hasSuffix("." + components + ".") }
+}
