@@ -40,6 +40,19 @@ struct QuantizedLayersTests {
         }
     }
 
+    @Test("of a model with two stacks the layers of the chosen one are packed")
+    func chosenStack() throws {
+        var folder = try Models.folder(layers: 0, config: #"{"num_hidden_layers": 2}"#)
+        let names = ["a.layers.0.q", "a.layers.1.q", "b.layers.0.q", "b.layers.1.q"]
+        folder.tensors = names.map { Models.zeros($0 + ".weight", [64, 64], .bf16) }
+        expectRefusal("has more than one stack of layers") { try QuantizeFolder(.w4a16).apply(to: folder) }
+        folder.layerPrefix = "b.layers"
+        let result = try QuantizeFolder(.w4a16).apply(to: folder)
+        let plain = result.tensors.map(\.name).filter { $0.hasSuffix("q.weight") }
+        #expect(plain == ["a.layers.0.q.weight", "a.layers.1.q.weight"])
+        #expect(result.tensor(named: "b.layers.1.q.weight_packed") != nil)
+    }
+
     @Test("the group that is asked for is taken, and the share that stays plain is counted")
     func asked() throws {
         var settings = FolderQuantizationSettings()

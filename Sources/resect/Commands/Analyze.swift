@@ -42,6 +42,7 @@ struct Analyze: ParsableCommand {
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
             path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
+        for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {
             common.note(

@@ -29,6 +29,7 @@ struct Evaluate: ParsableCommand {
     func run() throws {
         let checkpoint = try model.openPlain()
         let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
+        for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: context, for: checkpoint)
         let result = try Evaluate.measure(
             checkpoint, text, precision.run(threads: common.threadCount), common, "evaluate")

@@ -29,6 +29,7 @@ struct QuantizeCommand: ParsableCommand {
 
     @OptionGroup var mixture: MixtureOptions
     @OptionGroup var folderFormat: FolderFormatOptions
+    @OptionGroup var stack: LayerOptions
     @OptionGroup var inputs: QuantizeInputs
 
     @Option(
@@ -56,7 +57,10 @@ struct QuantizeCommand: ParsableCommand {
             }
             return try FolderQuantization(
                 type: type, options: folderFormat, output: output, inputs: inputs, common: common
-            ).run(model.open())
+            ).run(stack.choosing(in: model.open()))
+        }
+        if stack.layerPrefix != nil {
+            throw ValidationError("--layer-prefix is for the types of folders: \(FolderType.names)")
         }
         if !folderFormat.isEmpty || inputs.allowPlain {
             throw ValidationError(
