@@ -154,13 +154,6 @@ struct ZipTests {
         }
     }
 
-    @Test("the parts can be parsed alone")
-    func parts() throws {
-        let names = try ZipTests.archive().withUnsafeBytes { try PyTorch.parseZipDirectory($0) }
-        #expect(names == ["a/data.pkl", "a/data/0", "a/version"])
-        #expect(try ZipTests.pickle.withUnsafeBytes { try PyTorch.parsePickle($0) } > 10)
-    }
-
     @Test("an archive of 1 TiB is opened without reading it")
     func sparse() throws {
         let folder = TemporaryFolder()

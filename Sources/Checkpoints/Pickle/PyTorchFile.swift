@@ -24,7 +24,7 @@ internal import Formats
 // tensors may share. The older tar form and TorchScript archives are refused by name.
 
 /// Reading of the format.
-package enum PyTorch {
+enum PyTorch {
     /// The endings under which people keep such files.
     static let endings = [".bin", ".pt", ".pth", ".ckpt"]
     /// The most that is read of a pickle: it names tensors, their bytes lie outside.
@@ -69,18 +69,5 @@ package enum PyTorch {
 
     private static func isTar(_ bytes: UnsafeRawBufferPointer) -> Bool {
         bytes.count >= 512 && bytes[257..<262].elementsEqual("ustar".utf8)
-    }
-
-    // MARK: parts by themselves
-
-    /// Parses a pickle alone, and says how many values it builds.
-    package static func parsePickle(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) -> Int {
-        let cursor = PickleCursor(path: "pickle", bytes: bytes, start: 0)
-        return try Unpickler.run(cursor, storages: .allowed).pickle.values.count
-    }
-
-    /// Parses the directory of a zip archive alone, and gives the names of its records.
-    package static func parseZipDirectory(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) -> [String] {
-        try ZipDirectory(bytes: bytes, path: "archive").records.map(\.name)
     }
 }
