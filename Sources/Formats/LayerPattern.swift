@@ -27,45 +27,15 @@ public struct LayerPattern: Sendable, Hashable {
     package var listName: Substring { prefix.dropLast().split(separator: ".").last ?? "" }
 
     /// The layer that a name belongs to; `nil` outside the layers.
-    public func layer(of name: String) -> Int? {
-        guard name.utf8.starts(with: prefix.utf8) else { return nil }
-        let rest = name.utf8.dropFirst(prefix.utf8.count)
-        guard let dot = rest.firstIndex(of: UInt8(ascii: ".")) else { return nil }
-        return LayerPattern.number(rest[..<dot])
-    }
+    public func layer(of name: String) -> Int? { LayerName(name, prefix: prefix)?.layer }
 
     /// What stands behind the layer in a name: `mlp.up_proj.weight`; `nil` outside the layers.
     package func suffix(of name: String) -> Substring? {
-        guard layer(of: name) != nil else { return nil }
-        let rest = name.utf8.dropFirst(prefix.utf8.count)
-        guard let dot = rest.firstIndex(of: UInt8(ascii: ".")) else { return nil }
-        return Substring(rest[rest.index(after: dot)...])
+        LayerName(name, prefix: prefix).map { Substring($0.suffix.utf8.dropFirst()) }
     }
 
-    /// The same name for another layer.
+    /// The same name for another layer; a name outside the layers stays as it is.
     public func renumber(_ name: String, to layer: Int) -> String {
-        let rest = name.utf8.dropFirst(prefix.utf8.count)
-        guard let dot = rest.firstIndex(of: UInt8(ascii: ".")) else { return name }
-        return prefix + String(layer) + String(Substring(rest[dot...]))
-    }
-
-    /// Splits at the first component that is a number: `a.b.3.c` gives `a.b.` and 3.
-    package static func split(_ name: String) -> (prefix: String, layer: Int)? {
-        var start = name.utf8.startIndex
-        while let dot = name.utf8[start...].firstIndex(of: UInt8(ascii: ".")) {
-            if start > name.utf8.startIndex, let layer = number(name.utf8[start..<dot]) {
-                return (String(name[..<start]), layer)
-            }
-            start = name.utf8.index(after: dot)
-        }
-        return nil
-    }
-
-    /// A decimal number of ASCII digits without a leading zero.
-    static func number(_ digits: some Collection<UInt8>) -> Int? {
-        guard !digits.isEmpty, digits.count <= 9, digits.allSatisfy({ 0x30...0x39 ~= $0 }),
-            digits.count == 1 || digits.first != 0x30
-        else { return nil }
-        return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+        LayerName(name, prefix: prefix)?.renumbered(layer) ?? name
     }
 }

@@ -31,9 +31,9 @@ public struct LayerStack: Sendable, Hashable {
             let name = name(place)
             if !last.layers.isEmpty, let layer = layer(of: name, behind: last.bytes) {
                 if last.layers.last != layer { last.layers.append(layer) }
-            } else if let (prefix, layer) = LayerPattern.split(name) {
+            } else if let parts = LayerName(name) {
                 keep()
-                last = (prefix, Array(prefix.utf8), [layer])
+                last = (String(parts.prefix), Array(parts.prefix.utf8), [parts.layer])
             }
         }
         keep()
@@ -41,15 +41,15 @@ public struct LayerStack: Sendable, Hashable {
             .sorted { $0.prefix.utf8.lexicographicallyPrecedes($1.prefix.utf8) }
     }
 
-    /// The number that stands behind a prefix and before a dot; `nil` when none does.
+    /// What `LayerName` takes apart behind a prefix, on bytes alone: it is asked of every name of a file while it is opened.
     private static func layer(of name: String, behind prefix: [UInt8]) -> Int? {
         var name = name
         return name.withUTF8 { name in
             let count = prefix.count
             guard name.count > count, (0..<count).allSatisfy({ name[$0] == prefix[$0] }) else { return nil }
             var end = count
-            while end < name.count, name[end] != UInt8(ascii: ".") { end += 1 }
-            return end < name.count ? LayerPattern.number(name[count..<end]) : nil
+            while end < name.count, name[end] != LayerName.dot { end += 1 }
+            return end < name.count ? LayerName.number(name[count..<end]) : nil
         }
     }
 }

@@ -45,7 +45,7 @@ public struct NameTemplate: Sendable, Hashable {
             name.utf8.starts(with: prefix.utf8), name.hasSuffix(suffix)
         else { return .none }
         let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
-        guard let layer = LayerPattern.number(digits) else { return .none }
+        guard let layer = LayerName.number(digits) else { return .none }
         return .layer(layer)
     }
 }

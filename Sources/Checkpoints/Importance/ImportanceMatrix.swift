@@ -114,8 +114,5 @@ extension UnsafeRawBufferPointer {
 
 extension LayerPattern {
     /// The layer of a tensor by its GGUF name, `blk.3.attn_q.weight`; `nil` outside the layers.
-    package static func layer(ofGGUF name: String) -> Int? {
-        guard let (prefix, layer) = split(name), prefix == "blk." else { return nil }
-        return layer
-    }
+    package static func layer(ofGGUF name: String) -> Int? { LayerName(name, prefix: "blk.")?.layer }
 }

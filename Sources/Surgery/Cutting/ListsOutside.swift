@@ -35,16 +35,16 @@ struct ListsOutside {
     ///
     /// - Throws: when its layer becomes one that has no tensor in the list.
     func followed(_ name: String) throws(CheckpointError) -> String? {
-        guard !lists.isEmpty, let (prefix, number) = LayerPattern.split(name + "."),
-            let list = lists.first(where: { $0.prefix.utf8.elementsEqual(prefix.utf8) })
+        guard !lists.isEmpty, let parts = LayerName(name + "."),
+            let list = lists.first(where: { $0.prefix.utf8.elementsEqual(parts.prefix.utf8) })
         else { return name }
+        let number = parts.layer
         guard let after = layers.renumbered(number + list.first) else { return nil }
         guard after >= list.first else {
             throw layers.refused(
                 name, "is of layer \(number + list.first), which would become layer \(after), and that has none")
         }
-        let rest = name.utf8.dropFirst(prefix.utf8.count + String(number).utf8.count)
-        return prefix + String(after - list.first) + String(decoding: rest, as: UTF8.self)
+        return String(Substring(parts.renumbered(after - list.first).utf8.dropLast()))
     }
 
     private func refused(_ stack: LayerStack, _ why: String) -> CheckpointError {

@@ -52,10 +52,9 @@ struct ModuleNames {
     private func name(_ text: String) throws(CheckpointError) -> String? {
         if ModuleNames.isPattern(text) { return try pattern(text) }
         // Module names end with the layer or go on with a dot; a split wants the dot.
-        guard let (prefix, layer) = LayerPattern.split(text + ".") else { return text }
-        guard try isOurs(prefix, text) else { return text }
-        let rest = text.utf8.dropFirst(prefix.utf8.count + String(layer).utf8.count)
-        return layers.renumbered(layer).map { prefix + String($0) + String(decoding: rest, as: UTF8.self) }
+        guard let parts = LayerName(text + ".") else { return text }
+        guard try isOurs(String(parts.prefix), text) else { return text }
+        return layers.renumbered(parts.layer).map { String(Substring(parts.renumbered($0).utf8.dropLast())) }
     }
 
     /// Whether names with a prefix mean the layers that are cut.

@@ -61,9 +61,8 @@ public struct Importance: Sendable {
 
     /// The name that a tensor had before the cut.
     private func measuredName(of name: String) -> String {
-        guard let layer = LayerPattern.layer(ofGGUF: name) else { return name }
-        let rest = name.dropFirst("blk.\(layer)".count)
-        return "blk.\(dropped.original(of: layer))\(rest)"
+        guard let parts = LayerName(name, prefix: "blk.") else { return name }
+        return parts.renumbered(dropped.original(of: parts.layer))
     }
 
     /// Writes what llama-quantize writes about it; of the path only the name, so that the bytes depend on nothing else.

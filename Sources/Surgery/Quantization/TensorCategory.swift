@@ -29,7 +29,8 @@ enum TensorCategory: String, Sendable {
         ("ffn_up", .up), ("ffn_gate", .gate), ("ffn_down", .down),
     ]
 
-    /// The number after `blk.` at the start of a name; `nil` where there is none.
+    /// The number after `blk.` at the start of a name, as llama-quantize's sscanf("blk.%d.") reads it: unlike in `LayerName`
+    /// it may have leading zeros, and no dot behind it; `nil` where there is none.
     static func layer(of name: String) -> Int? {
         guard name.utf8.starts(with: "blk.".utf8) else { return nil }
         let digits = name.utf8.dropFirst(4).prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }

@@ -9,11 +9,8 @@ enum LayerNames {
         let suffix: String
 
         init(_ name: String) {
-            if let (prefix, layer) = LayerPattern.split(name) {
-                self.prefix = prefix
-                self.layer = layer
-                suffix = String(
-                    decoding: name.utf8.dropFirst(prefix.utf8.count + String(layer).utf8.count), as: UTF8.self)
+            if let parts = LayerName(name) {
+                (prefix, layer, suffix) = (String(parts.prefix), parts.layer, String(parts.suffix))
             } else {
                 (prefix, layer, suffix) = ("", nil, name)
             }
