@@ -40,9 +40,11 @@ def shapes(hidden, ffn, vocabulary, keys=None):
 
 def named(column, *sizes):
     """The same tensors with the names of a container: 1 for Hugging Face's, 2 for GGUF's."""
-    templates = {row[0]: row[column] for row in json.loads((FORMATS / "architectures/llama.json").read_text())["tensors"]}
+    llama = json.loads((FORMATS / "architectures/llama.json").read_text())
     for role, layer, shape in shapes(*sizes):
-        yield templates[role].replace("{layer}", str(layer)), shape
+        place = llama["tensors"][role]["hf" if column == 1 else "gguf"]
+        name = place if isinstance(place, str) else place["of"]
+        yield name.replace("{p}", llama["hf"]["prefixes"][0]).replace("{layer}", str(layer)), shape
 
 
 def count(shape):
@@ -157,7 +159,10 @@ def words():
              "9223372036854775807", "-9223372036854775808", "18446744073709551616", "1e400", "1e-400", "-0.0", "null",
              "true", "[[", "{\\\"", "\\\\u0000", "\\\\ud800", "\\\\u001b", "e\\xcc\\x81", "\\xc3\\xa9"}
     for path in FORMATS.glob("architectures/*.json"):
-        found |= {key for row in json.loads(path.read_text()).get("keys", []) for key in row[1:3]}
+        for setting in json.loads(path.read_text())["settings"].values():
+            for side in ("hf", "gguf"):
+                keys = setting.get(side, [])
+                found |= {key.split(":")[0] for key in ([keys] if isinstance(keys, str) else keys)}
     for key in ("config", "gguf"):
         found |= set(settings[key])
     found |= {row["name"] for row in json.loads((FORMATS / "quants/types.json").read_text())}
