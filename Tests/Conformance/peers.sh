@@ -8,7 +8,7 @@ mkdir -p "$cache"
 say() { echo "peers: $*" >&2; }
 
 llama_version=11434.0.0
-llama_tools="llama-quantize llama-imatrix llama-perplexity llama-completion llama-tokenize llama-gguf-split llama-gguf-hash"
+llama_tools="llama-quantize llama-imatrix llama-perplexity llama-completion llama-tokenize llama-gguf-split llama-gguf-hash llama-export-lora"
 llama_built=$cache/llama-built-$llama_version
 
 python=$cache/venv/bin/python
