@@ -68,7 +68,7 @@ struct PickleTests {
     }
 
     static let hostile: [Hostile] = [
-        named("nothing", [], "needs 1 bytes; it has 0 more"),
+        named("nothing", [], "an instruction needs 1 bytes; the pickle has 0 more"),
         named("no value", P.proto() + P.stop, "takes a value from an empty stack"),
         named("two values", P.proto() + P.none + P.none + P.stop, "ends with values that belong to nothing"),
         named("a mark that is left", P.proto() + Array("(N.".utf8), "ends with values that belong to nothing"),
@@ -99,10 +99,11 @@ struct PickleTests {
             "a storage in two sizes", P.pickle(P.tuple([P.storage(), P.storage(count: 3)])),
             "names the storage '0' twice, with different types or sizes"),
         named(
-            "a text that is cut off", P.proto() + [UInt8(ascii: "X"), 9, 0, 0, 0, 65], "needs 9 bytes; it has 1 more"),
+            "a text that is cut off", P.proto() + [UInt8(ascii: "X"), 9, 0, 0, 0, 65],
+            "a value needs 9 bytes; the pickle has 1 more"),
         named(
             "a text of 2^64 bytes", P.proto() + [0x8D] + littleEndian(UInt64.max),
-            "needs 18,446,744,073,709,551,615 bytes; it has 0 more"),
+            "needs 18,446,744,073,709,551,615 bytes; the pickle has 0 more"),
         named("a number of 2^31 bytes", P.proto() + [0x8B, 0, 0, 0, 0x80], "needs 2,147,483,648 bytes"),
         named(
             "a name without end", P.proto() + [UInt8(ascii: "c")] + Array(repeating: 65, count: 5000),

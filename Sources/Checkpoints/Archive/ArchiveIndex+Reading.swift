@@ -44,7 +44,7 @@ extension ArchiveIndex {
         guard Digest(of: index).bytes.elementsEqual(trailer[16..<32]) else {
             throw wrong("the index is damaged", at: offset)
         }
-        var cursor = ArchiveCursor(index, path: path, start: offset)
+        var cursor = ByteCursor(index: index, path: path, start: offset)
         try self.init(parsing: &cursor, end: offset)
         guard cursor.left == 0 else { throw cursor.error("\(cursor.left.grouped) bytes are left behind the index") }
         let end = pieceOffsets.last ?? 0
@@ -54,12 +54,12 @@ extension ArchiveIndex {
     }
 
     /// - Parameter end: where the index begins, and so where the pieces end.
-    private init(parsing cursor: inout ArchiveCursor, end: Int) throws(CheckpointError) {
+    private init(parsing cursor: inout ByteCursor, end: Int) throws(CheckpointError) {
         guard let kind = Kind(rawValue: try cursor.byte("the kind")) else {
             throw cursor.error("is of an unknown kind")
         }
         self.init(kind: kind, name: try cursor.fileName("the name of the model"), layouts: [])
-        for _ in 0..<(try cursor.count(of: 4, limit: ArchiveFormat.maximumLayouts, "the number of layouts")) {
+        for _ in 0..<(try cursor.number(of: 4, limit: ArchiveFormat.maximumLayouts, "the number of layouts")) {
             layouts.append(try cursor.layout())
         }
         switch try cursor.byte("whether it is a patch") {
@@ -75,8 +75,8 @@ extension ArchiveIndex {
     }
 
     /// - Returns: how many pieces the spans have.
-    private mutating func readFiles(_ cursor: inout ArchiveCursor) throws(CheckpointError) -> Int {
-        let count = try cursor.count(of: 4, limit: ArchiveFormat.maximumFiles, "the number of files")
+    private mutating func readFiles(_ cursor: inout ByteCursor) throws(CheckpointError) -> Int {
+        let count = try cursor.number(of: 4, limit: ArchiveFormat.maximumFiles, "the number of files")
         guard count > 0, kind != .file || count == 1 else { throw cursor.error("holds \(count.grouped) files") }
         var names: Set<ExactString> = []
         var (pieces, planes, total) = (0, 0, 0)
@@ -93,7 +93,7 @@ extension ArchiveIndex {
             let first = spans.count
             var offset = 0
             for _
-                in 0..<(try cursor.count(
+                in 0..<(try cursor.number(
                     of: 3, limit: ArchiveFormat.maximumSpans - spans.count, "the number of spans of '\(name)'"))
             {
                 let span = try cursor.span(at: offset, firstPiece: pieces, firstPlane: planes)
@@ -124,7 +124,7 @@ extension ArchiveIndex {
         return pieces
     }
 
-    private func check(_ span: Span, _ cursor: ArchiveCursor) throws(CheckpointError) {
+    private func check(_ span: Span, _ cursor: ByteCursor) throws(CheckpointError) {
         guard span.byteCount > 0 else { throw cursor.error("a span is empty") }
         guard span.layout <= layouts.count else {
             throw cursor.error("a span has the layout \(span.layout.grouped) of \(layouts.count)")
@@ -148,7 +148,7 @@ extension ArchiveIndex {
     }
 
     private mutating func readPieces(
-        of span: Span, _ cursor: inout ArchiveCursor, end limit: Int
+        of span: Span, _ cursor: inout ByteCursor, end limit: Int
     ) throws(CheckpointError) {
         let layout = layout(of: span)
         for piece in 0..<pieceCount(of: span) {

@@ -33,7 +33,7 @@ enum GGUF {
 
     /// Reads and checks the header of a file: after it, every tensor lies in the file.
     static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
-        var reader = ByteReader(file)
+        var reader = ByteCursor(file)
         guard try reader.take(4, "the magic number").elementsEqual(magic) else {
             throw CheckpointError(file: file.path, "is not a GGUF file")
         }
@@ -64,7 +64,7 @@ enum GGUF {
     }
 
     private static func readPairs(
-        _ count: Int, from reader: inout ByteReader
+        _ count: Int, from reader: inout ByteCursor
     ) throws(CheckpointError) -> GGUFMetadata {
         var metadata = GGUFMetadata()
         var seen = NameSet(capacity: count)
@@ -82,7 +82,7 @@ enum GGUF {
     }
 
     private static func string(
-        _ reader: inout ByteReader, _ what: @autoclosure () -> String
+        _ reader: inout ByteCursor, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> String {
         let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what())")
         let bytes = try reader.take(count, what())
@@ -95,7 +95,7 @@ enum GGUF {
     }
 
     private static func value(
-        _ type: UInt32, _ reader: inout ByteReader, key: String, nested: Bool
+        _ type: UInt32, _ reader: inout ByteCursor, key: String, nested: Bool
     ) throws(CheckpointError) -> GGUFValue {
         func what() -> String { "the value of '\(key)'" }
         switch type {
@@ -150,7 +150,7 @@ enum GGUF {
     }
 
     private static func readInfos(
-        _ count: Int, from reader: inout ByteReader
+        _ count: Int, from reader: inout ByteCursor
     ) throws(CheckpointError) -> [Info] {
         var infos: [Info] = []
         infos.reserveCapacity(count)
@@ -160,7 +160,7 @@ enum GGUF {
             try reader.spend(infoMemory, "a tensor's name")
             func wrong(_ problem: String) -> CheckpointError {
                 CheckpointError(
-                    file: reader.file.path, tensor: name, byteOffset: reader.position, problem)
+                    file: reader.path, tensor: name, byteOffset: reader.position, problem)
             }
             guard name.utf8.count <= maximumNameBytes else {
                 throw wrong("has a name of \(name.utf8.count) bytes; at most \(maximumNameBytes) are allowed")

@@ -14,7 +14,7 @@ extension ImportanceMatrix {
 
     /// Reads the older form. What is not one is recognized by its end: an entry, or the end of the file, is missed.
     static func readLegacy(_ file: MappedFile) throws(CheckpointError) -> Contents {
-        var reader = ByteReader(file)
+        var reader = ByteCursor(file)
         defer { withExtendedLifetime(file) {} }
         let count = try reader.integer(Int32.self, "the number of entries")
         guard count > 0, Int(count) <= reader.left / minimumEntry else {
@@ -52,7 +52,7 @@ extension ImportanceMatrix {
 
     /// The place of the values of an entry.
     private static func values(
-        _ reader: inout ByteReader, of name: String, file: MappedFile
+        _ reader: inout ByteCursor, of name: String, file: MappedFile
     ) throws(CheckpointError) -> MappedRange {
         let count = try reader.integer(Int32.self, "the number of values of '\(name)'")
         guard count > 0 else { throw reader.error("'\(name)' has \(count) values") }
@@ -63,7 +63,7 @@ extension ImportanceMatrix {
     }
 
     private static func text(
-        _ reader: inout ByteReader, _ what: @autoclosure () -> String
+        _ reader: inout ByteCursor, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> String {
         let count = try reader.integer(Int32.self, "the length of \(what())")
         guard count >= 0 else { throw reader.error("\(what()) has \(count) bytes") }

@@ -9,7 +9,7 @@ enum LegacyPyTorch {
     /// The tensors of a file.
     static func read(_ file: any FileImage) throws(CheckpointError) -> [Tensor] {
         let front = UnsafeRawBufferPointer(rebasing: file.bytes.prefix(PyTorch.maximumPickleBytes))
-        var cursor = PickleCursor(path: file.path, bytes: front, start: 0)
+        var cursor = ByteCursor(pickle: front, path: file.path, start: 0)
         try checkStart(&cursor)
         let (pickle, afterObject) = try Unpickler.run(cursor, storages: .allowed)
         cursor = afterObject
@@ -19,7 +19,7 @@ enum LegacyPyTorch {
     }
 
     /// The magic number, the protocol, and what the system was.
-    private static func checkStart(_ cursor: inout PickleCursor) throws(CheckpointError) {
+    private static func checkStart(_ cursor: inout ByteCursor) throws(CheckpointError) {
         let magic = try next(&cursor)
         guard case .long(let span) = magic.values[magic.root], cursor[span].elementsEqual(number) else {
             throw CheckpointError(
@@ -44,14 +44,14 @@ enum LegacyPyTorch {
         }
     }
 
-    private static func next(_ cursor: inout PickleCursor) throws(CheckpointError) -> Pickle {
+    private static func next(_ cursor: inout ByteCursor) throws(CheckpointError) -> Pickle {
         let (pickle, rest) = try Unpickler.run(cursor, storages: .forbidden)
         cursor = rest
         return pickle
     }
 
     /// The keys of the storages, in the order in which they follow.
-    private static func keys(_ cursor: inout PickleCursor) throws(CheckpointError) -> [String] {
+    private static func keys(_ cursor: inout ByteCursor) throws(CheckpointError) -> [String] {
         let pickle = try next(&cursor)
         guard case .list(let items) = pickle.values[pickle.root] else {
             throw CheckpointError(file: cursor.path, "has no list of its storages")

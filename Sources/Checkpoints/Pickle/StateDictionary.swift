@@ -9,14 +9,14 @@ struct StateDictionary {
     private static let shownKeys = 8
 
     private let pickle: Pickle
-    private let cursor: PickleCursor
+    private let cursor: ByteCursor
     /// Names and the places of their tensors, in order.
     private var members: [(name: String, tensor: Int)] = []
 
     /// Finds the dictionary of a file.
     ///
     /// - Throws: when there is none, or more than one that it could be.
-    init(_ pickle: Pickle, _ cursor: PickleCursor) throws(CheckpointError) {
+    init(_ pickle: Pickle, _ cursor: ByteCursor) throws(CheckpointError) {
         self.pickle = pickle
         self.cursor = cursor
         guard case .dictionary(let outermost) = pickle.values[pickle.root] else {

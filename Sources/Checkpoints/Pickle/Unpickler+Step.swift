@@ -7,9 +7,9 @@ extension Unpickler {
     mutating func step() throws(CheckpointError) -> Bool {
         switch try next() {
         case .proto:
-            let version = try cursor.integer(UInt8.self)
+            let version = try cursor.integer(UInt8.self, "an instruction")
             guard 2...5 ~= version else { throw error("has the protocol \(version); 2 to 5 are read") }
-        case .frame: _ = try cursor.integer(UInt64.self)
+        case .frame: _ = try cursor.integer(UInt64.self, "an instruction")
         case .stop:
             try finish()
             return false
@@ -22,13 +22,13 @@ extension Unpickler {
         case .none: try push(.none)
         case .newTrue: try push(.bool(true))
         case .newFalse: try push(.bool(false))
-        case .binInt: try push(.int(Int(try cursor.integer(Int32.self))))
-        case .binInt1: try push(.int(Int(try cursor.integer(UInt8.self))))
-        case .binInt2: try push(.int(Int(try cursor.integer(UInt16.self))))
+        case .binInt: try push(.int(Int(try cursor.integer(Int32.self, "an instruction"))))
+        case .binInt1: try push(.int(Int(try cursor.integer(UInt8.self, "an instruction"))))
+        case .binInt2: try push(.int(Int(try cursor.integer(UInt16.self, "an instruction"))))
         case .long1: try push(long(try take(UInt8.self)))
         case .long4: try push(long(try take(UInt32.self)))
         case .binFloat:
-            _ = try cursor.integer(UInt64.self)
+            _ = try cursor.integer(UInt64.self, "an instruction")
             try push(.float)
 
         case .shortBinString, .shortBinUnicode: try push(.text(try take(UInt8.self)))
@@ -50,10 +50,10 @@ extension Unpickler {
         case .setItem: try appendToDictionary(try pop(2))
         case .setItems: try appendToDictionary(try popToMark())
 
-        case .binGet: try recall(UInt32(try cursor.integer(UInt8.self)))
-        case .longBinGet: try recall(try cursor.integer(UInt32.self))
-        case .binPut: try remember(UInt32(try cursor.integer(UInt8.self)))
-        case .longBinPut: try remember(try cursor.integer(UInt32.self))
+        case .binGet: try recall(UInt32(try cursor.integer(UInt8.self, "an instruction")))
+        case .longBinGet: try recall(try cursor.integer(UInt32.self, "an instruction"))
+        case .binPut: try remember(UInt32(try cursor.integer(UInt8.self, "an instruction")))
+        case .longBinPut: try remember(try cursor.integer(UInt32.self, "an instruction"))
         case .memoize: try rememberNext()
 
         case .global: try push(.global(try global(module: try cursor.line(), name: try cursor.line())))
@@ -90,7 +90,7 @@ extension Unpickler {
     private mutating func take<Length: FixedWidthInteger & UnsignedInteger>(
         _ type: Length.Type
     ) throws(CheckpointError) -> PickleSpan {
-        try cursor.take(UInt64(try cursor.integer(Length.self)))
+        try cursor.span(try cursor.integer(Length.self, "an instruction"))
     }
 
     private mutating func pushBytes<Length: FixedWidthInteger & UnsignedInteger>(

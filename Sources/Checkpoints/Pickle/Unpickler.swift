@@ -12,7 +12,7 @@ struct Unpickler {
 
     private static let maximumMemo = 1 << 20
 
-    var cursor: PickleCursor
+    var cursor: ByteCursor
     let storages: Storages
     var pickle = Pickle()
     /// The place of a storage among the pickle's, by its key.
@@ -28,27 +28,27 @@ struct Unpickler {
     ///
     /// - Returns: what it held, and the cursor behind it.
     static func run(
-        _ cursor: PickleCursor, storages: Storages
-    ) throws(CheckpointError) -> (pickle: Pickle, cursor: PickleCursor) {
+        _ cursor: ByteCursor, storages: Storages
+    ) throws(CheckpointError) -> (pickle: Pickle, cursor: ByteCursor) {
         var machine = Unpickler(cursor: cursor, storages: storages)
         while try machine.step() {}
         return (machine.pickle, machine.cursor)
     }
 
-    private init(cursor: PickleCursor, storages: Storages) {
+    private init(cursor: ByteCursor, storages: Storages) {
         self.cursor = cursor
         self.storages = storages
     }
 
     /// An error at the instruction that runs.
     func error(_ problem: String, hint: String? = nil) -> CheckpointError {
-        cursor.error(problem, at: place, hint: hint)
+        cursor.error("the pickle " + problem, at: place, hint: hint)
     }
 
     /// The next instruction, which must be one that is understood.
     mutating func next() throws(CheckpointError) -> PickleOpcode {
         place = cursor.position
-        let code = try cursor.integer(UInt8.self)
+        let code = try cursor.integer(UInt8.self, "an instruction")
         guard let opcode = PickleOpcode(rawValue: code) else {
             let digits = String(code, radix: 16)
             throw error("has the instruction 0x\(digits.count < 2 ? "0" : "")\(digits), which is refused")

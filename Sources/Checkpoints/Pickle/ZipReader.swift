@@ -1,9 +1,6 @@
-/// A cursor over the headers of a zip archive; every read is checked against the file.
+/// The headers of a zip archive, read one after another.
 struct ZipReader {
-    private let bytes: UnsafeRawBufferPointer
-    let path: String
-    /// The next byte.
-    var position = 0
+    private var cursor: ByteCursor
 
     /// The directory as the end of the file describes it.
     struct End {
@@ -16,28 +13,26 @@ struct ZipReader {
     private static let wideLocatorByteCount = 20
     private static let wideEndByteCount = 56
 
-    init(bytes: UnsafeRawBufferPointer, path: String) {
-        self.bytes = bytes
-        self.path = path
+    init(bytes: UnsafeRawBufferPointer, path: String) { cursor = ByteCursor(bytes, called: "the file", path: path) }
+
+    /// The file, for messages.
+    var path: String { cursor.path }
+    /// The next byte.
+    var position: Int {
+        get { cursor.position }
+        set { cursor.move(to: newValue) }
     }
 
     /// An error at the cursor.
     func error(_ problem: String, hint: String? = nil) -> CheckpointError {
-        CheckpointError(file: path, byteOffset: position, "the archive " + problem, hint: hint)
+        cursor.error("the archive " + problem, hint: hint)
     }
 
     /// Goes on by so many bytes.
-    mutating func skip(_ count: Int) throws(CheckpointError) {
-        guard count >= 0, count <= bytes.count - position else {
-            throw error("needs \(count.grouped) bytes; the file has \((bytes.count - position).grouped) more")
-        }
-        position += count
-    }
+    mutating func skip(_ count: Int) throws(CheckpointError) { try cursor.take(count, "a header of the archive") }
 
     private mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws(CheckpointError) -> Value {
-        let start = position
-        try skip(MemoryLayout<Value>.size)
-        return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: Value.self))
+        try cursor.integer(type, "a header of the archive")
     }
 
     /// The next 16 bits.
@@ -49,9 +44,7 @@ struct ZipReader {
 
     /// The name of a record: a path inside the archive.
     mutating func name(_ count: Int) throws(CheckpointError) -> String {
-        let start = position
-        try skip(count)
-        let name = UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+        let name = try cursor.take(count, "the name of a record")
         let parts = name.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard let text = String(validating: name, as: UTF8.self), !name.contains(0), !name.contains(UInt8(ascii: "\\")),
             parts.first?.isEmpty == false, !parts.contains(where: { $0.elementsEqual("..".utf8) })
@@ -90,10 +83,10 @@ struct ZipReader {
     /// a search could find another directory than other readers do.
     mutating func directoryEnd() throws(CheckpointError) -> End {
         let incomplete = "the file is incomplete, or something was appended to it"
-        guard bytes.count >= ZipReader.endByteCount else {
+        guard cursor.bytes.count >= ZipReader.endByteCount else {
             throw CheckpointError(file: path, "is a zip archive without its end", hint: incomplete)
         }
-        let endOffset = bytes.count - ZipReader.endByteCount
+        let endOffset = cursor.bytes.count - ZipReader.endByteCount
         position = endOffset
         guard try u32() == 0x0605_4B50 else {
             throw CheckpointError(file: path, "is a zip archive without its end", hint: incomplete)

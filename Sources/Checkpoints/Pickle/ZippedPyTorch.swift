@@ -24,10 +24,10 @@ enum ZippedPyTorch {
             )
         }
         let isBig = try isBigEndian(directory, folder, file)
-        let cursor = PickleCursor(
-            path: file.path, bytes: try contents(object, of: directory, file), start: object.byteOffset)
+        let cursor = ByteCursor(
+            pickle: try contents(object, of: directory, file), path: file.path, start: object.byteOffset)
         let (pickle, rest) = try Unpickler.run(cursor, storages: .allowed)
-        guard rest.left == 0 else { throw rest.error("has \(rest.left.grouped) bytes after its end") }
+        guard rest.left == 0 else { throw rest.error("the pickle has \(rest.left.grouped) bytes after its end") }
         var places: [StoragePlace] = []
         for storage in pickle.storages {
             guard let record = directory[folder + "data/" + storage.key] else {

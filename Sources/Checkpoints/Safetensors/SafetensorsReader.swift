@@ -22,7 +22,7 @@ enum Safetensors {
     /// Reads and checks the header of a file: after it, the tensors cover the data exactly.
     static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
         if let problem = file.foreignContents { throw CheckpointError(file: file.path, problem) }
-        var reader = ByteReader(file)
+        var reader = ByteCursor(file)
         let length = try reader.integer(UInt64.self, "the header's length")
         guard let byteCount = Int(exactly: length), byteCount <= maximumHeaderBytes else {
             throw CheckpointError(

@@ -1,35 +1,12 @@
-/// A cursor over an index; every read is checked against what is left.
-struct ArchiveCursor {
-    private let bytes: UnsafeRawBufferPointer
-    private let path: String
-    private let start: Int
-    private var position = 0
-
-    /// A cursor over the index of the archive `path`, which begins at `start`.
-    init(_ bytes: UnsafeRawBufferPointer, path: String, start: Int) {
-        self.bytes = bytes
-        self.path = path
-        self.start = start
-    }
-
-    /// Bytes after the cursor.
-    var left: Int { bytes.count - position }
-
-    /// An error at the cursor.
-    func error(_ problem: String) -> CheckpointError {
-        CheckpointError(file: path, byteOffset: start + position, problem)
-    }
-
-    private mutating func take(_ count: Int, _ what: String) throws(CheckpointError) -> UnsafeRawBufferPointer {
-        guard count <= left else {
-            throw error("\(what) needs \(count.grouped) bytes; the index has \(left.grouped) more")
-        }
-        defer { position += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+/// What the index of an archive is made of.
+extension ByteCursor {
+    /// A cursor at the start of the index of the archive `path`, which begins at `start`.
+    init(index bytes: UnsafeRawBufferPointer, path: String, start: Int) {
+        self.init(bytes, called: "the index", path: path, start: start)
     }
 
     /// One byte.
-    mutating func byte(_ what: String) throws(CheckpointError) -> UInt8 { try take(1, what)[0] }
+    mutating func byte(_ what: String) throws(CheckpointError) -> UInt8 { try integer(what) }
 
     /// A number, written in as few bytes as it takes.
     mutating func number(_ what: String) throws(CheckpointError) -> Int {
@@ -45,18 +22,14 @@ struct ArchiveCursor {
         throw error("\(what) is not a number")
     }
 
-    /// How many things follow that take at least `unit` bytes each.
-    mutating func count(of unit: Int, limit: Int, _ what: String) throws(CheckpointError) -> Int {
+    /// How many things follow that take at least `unit` bytes each, written as a number is.
+    mutating func number(of unit: Int, limit: Int, _ what: String) throws(CheckpointError) -> Int {
         let count = try number(what)
-        guard count <= left / unit else { throw error("\(what) is \(count.grouped), more than the index can hold") }
-        guard count <= limit else { throw error("\(what) is \(count.grouped); at most \(limit.grouped) are read") }
-        return count
+        return try checked(count, of: unit, limit: limit, what)
     }
 
     /// XXH3-64.
-    mutating func hash(_ what: String) throws(CheckpointError) -> UInt64 {
-        UInt64(littleEndian: try take(8, what).loadUnaligned(as: UInt64.self))
-    }
+    mutating func hash(_ what: String) throws(CheckpointError) -> UInt64 { try integer(what) }
 
     private mutating func digest(_ what: String) throws(CheckpointError) -> Digest {
         Digest(high: try hash(what).byteSwapped, low: try hash(what).byteSwapped)
@@ -87,7 +60,7 @@ struct ArchiveCursor {
     /// What the blocks of a tensor are made of.
     mutating func layout() throws(CheckpointError) -> PlaneLayout {
         let what = "the fields of a layout"
-        let count = try count(of: 3, limit: PlaneLayout.maximumFields, what)
+        let count = try number(of: 3, limit: PlaneLayout.maximumFields, what)
         guard count > 0 else { throw error("a layout has no fields") }
         var fields: [PlaneLayout.Field] = []
         var total = 0
@@ -108,7 +81,7 @@ struct ArchiveCursor {
     mutating func base() throws(CheckpointError) -> ArchiveIndex.Base {
         let digest = try digest("the base")
         var tensors: [ArchiveIndex.BaseTensor] = []
-        for _ in 0..<(try count(of: 18, limit: ArchiveFormat.maximumSpans, "the number of tensors of the base")) {
+        for _ in 0..<(try number(of: 18, limit: ArchiveFormat.maximumSpans, "the number of tensors of the base")) {
             let name = try string("the name of a tensor of the base")
             let byteCount = try number("the size of a tensor of the base")
             tensors.append(
