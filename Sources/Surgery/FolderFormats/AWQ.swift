@@ -111,7 +111,8 @@ struct AWQTarget: GroupedTarget {
     }
 
     func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) {
-        let others = plain.names.filter { $0 != LinearModules(checkpoint).outputModule }
+        let output = checkpoint.outputModule
+        let others = plain.names.filter { $0 != output }
         let skipped = (plain.names + plain.prefixes).map(JSON.string)
         checkpoint.config?["quantization_config"] = .object(
             JSONObject([

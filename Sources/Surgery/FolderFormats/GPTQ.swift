@@ -139,7 +139,7 @@ struct GPTQTarget: GroupedTarget {
     }
 
     func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) throws(CheckpointError) {
-        let output = LinearModules(checkpoint).outputModule
+        let output = checkpoint.outputModule
         if let other = plain.names.first(where: { $0 != output }) {
             let tensor = checkpoint.tensors.first { $0.name.utf8.starts(with: (other + ".").utf8) }
             throw CheckpointError(

@@ -7,17 +7,17 @@ struct LinearModules {
     private let embedding: String?
     private let output: String?
 
-    init(_ checkpoint: Checkpoint) {
-        do { layers = try checkpoint.languageLayers() } catch { layers = [] }
-        func name(_ role: String) -> String? {
-            checkpoint.architecture?.tensor(role: role)?.huggingFace?.name(layer: nil)
-        }
-        embedding = name("token_embedding")
-        output = name("output")
+    /// Finds the layers of the language model.
+    ///
+    /// - Throws: when it cannot be told which numbered tensors are the layers, or a layer is missing.
+    init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        layers = try checkpoint.languageLayers()
+        embedding = checkpoint.name(ofRole: "token_embedding")
+        output = checkpoint.name(ofRole: "output")
     }
 
-    /// The name of the module that makes logits.
-    var outputModule: String { output.map { String($0.dropLast(".weight".count)) } ?? ModuleKinds.known.outputs[0] }
+    /// Whether no tensor is of a layer.
+    var hasNoLayers: Bool { layers.isEmpty }
 
     /// What a matrix is to the forms.
     enum Kind {
@@ -84,5 +84,17 @@ struct LinearModules {
                 "has \(tensor.shape[0].grouped) rows and a bias of \(bias.grouped): its rows are inputs (Conv1D), and "
                     + "\(type.rawValue) packs rows of outputs")
         }
+    }
+}
+
+extension Checkpoint {
+    /// The name of the module that makes logits.
+    var outputModule: String {
+        name(ofRole: "output").map { String($0.dropLast(".weight".count)) } ?? ModuleKinds.known.outputs[0]
+    }
+
+    /// The name that the tensor of a role outside the layers has in a folder.
+    fileprivate func name(ofRole role: String) -> String? {
+        architecture?.tensor(role: role)?.huggingFace?.name(layer: nil)
     }
 }

@@ -49,8 +49,7 @@ public struct QuantizeFolder: Edit {
         }
         let coded = try CodedSource(checkpoint, threads: threads)
         let source = try DequantizeFolder().apply(to: checkpoint)
-        _ = try source.languageLayers()
-        let modules = LinearModules(source)
+        let modules = try LinearModules(source)
         try modules.checkRows(of: source, for: type)
         let wanted = source.tensors.filter { modules.isQuantized($0, withEmbeddings: type.quantizesEmbeddings) }
         let target = try target(coded, wanted)
@@ -78,10 +77,11 @@ public struct QuantizeFolder: Edit {
         guard plan.quantizedCount > 0 else {
             throw CheckpointError(
                 file: checkpoint.path, "has no weight that \(type.rawValue) can pack",
-                hint: plan.obstacles.first.map { "\($0.tensor): \($0.reason)" })
+                hint: plan.obstacles.first.map { "\($0.tensor): \($0.reason)" }
+                    ?? (modules.hasNoLayers ? "no tensor is of a numbered layer, and those alone are packed" : nil))
         }
         // A tied output matrix is a Linear too, though no tensor is stored for it.
-        if !type.quantizesEmbeddings, !plain.contains(modules.outputModule) { plain.append(modules.outputModule) }
+        if !type.quantizesEmbeddings, !plain.contains(source.outputModule) { plain.append(source.outputModule) }
         try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))
         return plan
     }
