@@ -25,8 +25,23 @@ public struct LayerRuns: Sendable, Equatable {
     /// The end of the last run.
     public var upperBound: Int { runs.last?.upperBound ?? 0 }
 
+    /// Whether a layer is in one of the runs.
+    public func contains(_ layer: Int) -> Bool { runs.contains { $0.contains(layer) } }
+
+    /// How many layers of a range are in the runs.
+    func count(in range: Range<Int>) -> Int { runs.reduce(0) { $0 + $1.clamped(to: range).count } }
+
+    /// The layers of a range that are in no run, as runs.
+    func gaps(in range: Range<Int>) -> [Range<Int>] {
+        let starts = [range.lowerBound] + runs.map(\.upperBound), ends = runs.map(\.lowerBound) + [range.upperBound]
+        return zip(starts, ends).filter { $0 < $1 }.map { ($0..<$1).clamped(to: range) }.filter { !$0.isEmpty }
+    }
+
     /// The runs as text: `3:4`, `9:12`.
     public var texts: [String] { runs.map { "\($0.lowerBound):\($0.upperBound)" } }
+
+    /// All runs in one text: `3:4, 9:12`.
+    var text: String { texts.joined(separator: ", ") }
 
     /// In words: `layer 3`, `layers 21 to 28`, `layers 3, 7 and 9 to 11`.
     public var words: String {
@@ -35,9 +50,6 @@ public struct LayerRuns: Sendable, Equatable {
         let text = head.isEmpty ? parts.last ?? "" : "\(head) and \(parts.last ?? "")"
         return (count == 1 ? "layer " : "layers ") + text
     }
-
-    /// A cut for each run, the last run first: the numbers of the others are then still those of the whole model.
-    public var cuts: [any Edit] { runs.reversed().map { CutLayers(layers: $0) } }
 
     /// The number that a layer had before the runs were cut.
     func original(of layer: Int) -> Int {

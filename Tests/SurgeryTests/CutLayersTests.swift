@@ -60,7 +60,8 @@ struct CutLayersTests {
     @Test(
         "ranges that are empty, out of range or everything are refused",
         arguments: [
-            (3..<3, "the range 3:3 holds no layer"), (0..<13, "the layers 0:13 are out of range; there are 12 (0:12)"),
+            (3..<3, "no layer is named that could be cut"),
+            (0..<13, "the layers 0:13 are out of range; there are 12 (0:12)"),
             (-1..<2, "the layers -1:2 are out of range"), (12..<13, "out of range"),
             (Int.max - 1..<Int.max, "out of range"),
             (0..<12, "the range 0:12 is all 12 layers"), (Int.min..<Int.min + 1, "out of range"),

@@ -31,7 +31,7 @@ struct LayerRunsTests {
     func cut() throws {
         let model = try Models.fixture()
         let dropped: Set<Int> = [0, 3, 4, 9, 11]
-        let result = try model.applying(LayerRuns([3..<5, 0..<1, 11..<12, 9..<10]).cuts)
+        let result = try CutLayers(layers: LayerRuns([3..<5, 0..<1, 11..<12, 9..<10])).apply(to: model)
         let kept = (0..<12).filter { !dropped.contains($0) }
         #expect(result.config?["num_hidden_layers"]?.int == 7)
         #expect(result.tensors.count == model.tensors.count - 5 * 9)
@@ -47,7 +47,7 @@ struct LayerRunsTests {
     @Test("a run beyond the layers is refused, whichever it is")
     func beyond() throws {
         let error = #expect(throws: CheckpointError.self) {
-            try Models.fixture().applying(LayerRuns([1..<2, 11..<13]).cuts)
+            try CutLayers(layers: LayerRuns([1..<2, 11..<13])).apply(to: Models.fixture())
         }
         #expect(error?.description.contains("11:13 are out of range; there are 12") == true)
     }
@@ -56,7 +56,7 @@ struct LayerRunsTests {
     func importance() throws {
         let matrix = try ImportanceMatrix(path: Fixture.path("importance/matrix.gguf"))
         let runs = LayerRuns([2..<3, 5..<8])
-        let cut = try Models.fixture().applying(runs.cuts + [Convert(to: .gguf)])
+        let cut = try Models.fixture().applying([CutLayers(layers: runs), Convert(to: .gguf)])
         var settings = Quantize.Settings(try #require(Mixture.named("Q4_K_S")))
         func bytes(_ model: Checkpoint, _ dropped: LayerRuns, _ name: String) throws -> [UInt8] {
             settings.importance = Importance(matrix, dropped: dropped)

@@ -178,7 +178,7 @@ struct ConfigCut {
 
     /// A layer that is made otherwise than the rest stays.
     private mutating func hold(_ layer: Int, _ which: String, _ type: String) throws(CheckpointError) {
-        guard !layers.decoderCut.contains(layer) else {
+        guard !layers.cut.contains(layer) else {
             throw layers.refused("model_type", "is \(type), whose \(which) layer is made otherwise than the rest")
         }
         kinds.append((0..<layers.count).map { .bool($0 == layer) })
@@ -212,22 +212,8 @@ struct ConfigCut {
                 .map { "; the slices of \($0.tensor) follow" } ?? ""
             throw layers.refused(
                 "num_kv_shared_layers", "is \(shared), and layer \(layer) uses the keys and values of layer \(source)",
-                hint: free.isEmpty ? nil : "no other layer uses those of \(free.runs)\(slices)")
+                hint: free.isEmpty
+                    ? nil : "no other layer uses those of \(LayerRuns(free.map { $0..<$0 + 1 }).text)\(slices)")
         }
-    }
-}
-
-extension [Int] {
-    /// `0:2, 4:6` for 0, 1, 4, 5.
-    fileprivate var runs: String {
-        var runs: [Range<Int>] = []
-        for number in self {
-            if let last = runs.last, last.upperBound == number {
-                runs[runs.count - 1] = last.lowerBound..<number + 1
-            } else {
-                runs.append(number..<number + 1)
-            }
-        }
-        return runs.map { "\($0.lowerBound):\($0.upperBound)" }.joined(separator: ", ")
     }
 }

@@ -1,17 +1,22 @@
 public import Checkpoints
 internal import Formats
 
-/// Deletes a run of layers and renumbers the rest, with everything that depends on the layer number.
+/// Deletes layers and renumbers the rest, with everything that depends on the layer number.
+///
+/// Several runs are cut at once: what has to hold for the layers that stay need not hold after a part of the cut.
 public struct CutLayers: Edit {
-    /// The layers to delete, 0-based and half-open. Those behind the decoder's are modules for multi-token prediction.
-    public let layers: Range<Int>
+    /// The layers to delete, counted from 0. Those behind the decoder's are modules for multi-token prediction.
+    public let layers: LayerRuns
 
-    /// A cut of some layers.
-    public init(layers: Range<Int>) { self.layers = layers }
+    /// A cut of some runs of layers.
+    public init(layers: LayerRuns) { self.layers = layers }
+
+    /// A cut of one run of layers.
+    public init(layers: Range<Int>) { self.init(layers: LayerRuns([layers])) }
 
     /// The checkpoint without the layers.
     ///
-    /// - Throws: when the range is empty, out of range or everything, or when a setting or a tensor cannot follow.
+    /// - Throws: when there is no layer to cut, a run is out of range or everything, or when a setting or a tensor cannot follow.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel()
         let cut = try cut(of: checkpoint)
@@ -34,7 +39,7 @@ public struct CutLayers: Edit {
         let goesByTensors =
             checkpoint.form == .gguf
             && LayerSettings.known.tensorsDecide.contains(checkpoint.metadata.architecture ?? "")
-        if !cut.decoderCut.isEmpty, !goesByTensors {
+        if cut.decoderCut > 0, !goesByTensors {
             try LayerSignatures(checkpoint, cut.pattern).check(kinds: kinds)
         }
         // Before layers get other numbers, so that a missing tensor has the name that it should have.
@@ -45,24 +50,24 @@ public struct CutLayers: Edit {
         return result
     }
 
-    /// The cut, when the range fits the layers.
+    /// The cut, when the runs fit the layers.
     private func cut(of checkpoint: Checkpoint) throws(CheckpointError) -> LayerCut {
         guard let pattern = try checkpoint.layers() else {
             throw CheckpointError(
                 file: checkpoint.path, "has no tensors named <prefix>.<number>.<suffix>, so no layers to cut")
         }
         let count = pattern.count
-        let range = "\(layers.lowerBound):\(layers.upperBound)"
         guard !layers.isEmpty else {
-            throw CheckpointError(file: checkpoint.path, "the range \(range) holds no layer")
+            throw CheckpointError(file: checkpoint.path, "no layer is named that could be cut")
         }
-        guard layers.lowerBound >= 0, layers.upperBound <= count else {
+        if let run = layers.runs.first(where: { $0.lowerBound < 0 || $0.upperBound > count }) {
             throw CheckpointError(
-                file: checkpoint.path, "the layers \(range) are out of range; there are \(count) (0:\(count))")
+                file: checkpoint.path,
+                "the layers \(run.lowerBound):\(run.upperBound) are out of range; there are \(count) (0:\(count))")
         }
         let cut = LayerCut(pattern: pattern, cut: layers, file: checkpoint.path)
         guard cut.countAfter > 0 else {
-            throw CheckpointError(file: checkpoint.path, "the range \(range) is all \(cut.count) layers")
+            throw CheckpointError(file: checkpoint.path, "the range \(layers.text) is all \(cut.count) layers")
         }
         return cut
     }

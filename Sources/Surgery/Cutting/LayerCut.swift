@@ -6,29 +6,27 @@ struct LayerCut {
     /// The layers before the cut.
     let pattern: LayerPattern
     /// The layers that are cut.
-    let cut: Range<Int>
+    let cut: LayerRuns
     /// The file, for messages.
     let file: String
 
     /// How many layers the decoder had.
     var count: Int { pattern.decoderCount }
-    /// The layers of the decoder that are cut; the others are modules for multi-token prediction.
-    var decoderCut: Range<Int> { cut.clamped(to: 0..<count) }
+    /// How many layers of the decoder are cut; the others are modules for multi-token prediction.
+    var decoderCut: Int { cut.count(in: 0..<count) }
     /// How many modules for multi-token prediction are cut.
-    var predictorCut: Int { cut.count - decoderCut.count }
+    var predictorCut: Int { cut.count - decoderCut }
     /// How many layers of the decoder are left.
-    var countAfter: Int { count - decoderCut.count }
+    var countAfter: Int { count - decoderCut }
+    /// The layers of the decoder that are left, as runs of the numbers they had.
+    var keptRuns: [Range<Int>] { cut.gaps(in: 0..<count) }
     /// The layers of the decoder that are left, by the number they had.
-    var kept: [Int] { Array(0..<decoderCut.lowerBound) + Array(decoderCut.upperBound..<count) }
+    var kept: [Int] { keptRuns.flatMap { $0 } }
 
     /// The new number of a layer; `nil` when it is cut.
     func renumbered(_ layer: Int) -> Int? {
-        if cut.contains(layer) { return nil }
-        return layer < cut.lowerBound ? layer : layer - cut.count
+        cut.contains(layer) ? nil : layer - cut.count(in: 0..<max(0, layer))
     }
-
-    /// How many of the cut layers lie in a range.
-    func cutCount(in range: Range<Int>) -> Int { cut.clamped(to: range).count }
 
     /// A list with an entry for each layer, without those of the cut ones.
     ///
@@ -40,6 +38,6 @@ struct LayerCut {
     /// The error for a setting that cannot follow.
     func refused(_ key: String, _ why: String, hint: String? = nil) -> CheckpointError {
         CheckpointError(
-            file: file, "'\(key)' \(why), so the layers \(cut.lowerBound):\(cut.upperBound) cannot be cut", hint: hint)
+            file: file, "'\(key)' \(why), so the layers \(cut.text) cannot be cut", hint: hint)
     }
 }

@@ -43,17 +43,17 @@ extension LayerCut {
         case (.names, .object(let object)): return .object(try renumbered(object, key))
         case (.boundary, .number):
             guard let first = value.int else { break }
-            return .int(first - cutCount(in: 0..<max(0, first)))
+            return .int(first - cut.count(in: 0..<max(0, first)))
         case (.lastIndex, .number):
             guard let last = value.int, last < Int.max else { break }
             if last < 0 { return value }
-            let after = last - cutCount(in: 0..<last + 1)
+            let after = last - cut.count(in: 0..<last + 1)
             guard after >= 0 else { throw refused(key, "is \(last), and no layer up to it is left") }
             return .int(after)
         case (.count, .number):
             guard let last = value.int else { break }
             let known = min(max(0, last), count)
-            return .int(last - decoderCut.clamped(to: count - known..<count).count)
+            return .int(last - cut.count(in: count - known..<count))
         case (.cycle, .array(let list)):
             guard !list.isEmpty else { break }
             let after = without((0..<count).map { list[$0 % list.count] })
@@ -76,7 +76,7 @@ extension LayerCut {
             try keepFirst(first, key)
             return value
         case (.noneMoves, .number):
-            guard value.int == 0 || decoderCut.upperBound == count else {
+            guard value.int == 0 || keptRuns == [0..<countAfter] else {
                 throw refused(key, "is \(value.compact), and layers that follow would move")
             }
             return value
@@ -95,12 +95,10 @@ extension LayerCut {
     }
 
     /// Whether every layer that is left has the place in its period that it had.
-    func keepsPhase(_ period: Int) -> Bool {
-        decoderCut.count % period == 0 || decoderCut.upperBound == count
-    }
+    func keepsPhase(_ period: Int) -> Bool { keptRuns.allSatisfy { cut.count(in: 0..<$0.lowerBound) % period == 0 } }
 
     private func keepFirst(_ first: Int, _ key: String) throws(CheckpointError) {
-        guard decoderCut.isEmpty || decoderCut.lowerBound >= first else {
+        guard cut.count(in: 0..<min(max(0, first), count)) == 0 else {
             throw refused(key, "is for the first \(first) layers")
         }
     }

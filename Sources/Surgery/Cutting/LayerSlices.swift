@@ -12,7 +12,7 @@ struct LayerSlices {
     ///
     /// - Throws: when it has a slice for each layer that cannot be taken out.
     func apply(to tensor: Tensor) throws(CheckpointError) -> Tensor {
-        guard !layers.decoderCut.isEmpty else { return tensor }
+        guard layers.decoderCut > 0 else { return tensor }
         for slice in LayerSettings.known.slices {
             if ("." + tensor.name).hasSuffix("." + slice.tensor) { return try cut(tensor, slice) }
             let module = slice.tensor.dropLast(".weight".count)
@@ -32,7 +32,7 @@ struct LayerSlices {
     private func refused(_ tensor: Tensor, _ why: String) -> CheckpointError {
         CheckpointError(
             file: layers.file, tensor: tensor.name,
-            why + ", so the layers \(layers.cut.lowerBound):\(layers.cut.upperBound) cannot be cut")
+            why + ", so the layers \(layers.cut.text) cannot be cut")
     }
 
     private func cut(_ tensor: Tensor, _ slice: LayerSlice) throws(CheckpointError) -> Tensor {
@@ -45,8 +45,7 @@ struct LayerSlices {
         if let stated = widths[slice.width], stated != width {
             throw refused(tensor, "has slices of \(width) for each layer; '\(slice.width)' is \(stated)")
         }
-        let kept = [0..<layers.decoderCut.lowerBound, layers.decoderCut.upperBound..<layers.count]
-            .filter { !$0.isEmpty }.map { $0.lowerBound * width..<$0.upperBound * width }
+        let kept = layers.keptRuns.map { $0.lowerBound * width..<$0.upperBound * width }
         var shape = tensor.shape
         if slice.isColumns {
             let block = tensor.dtype.blockCount

@@ -12,7 +12,7 @@ struct ListsOutside {
     /// - Throws: when one has as many tensors as there are layers, and no rule says how it follows.
     init(_ checkpoint: Checkpoint, _ layers: LayerCut) throws(CheckpointError) {
         self.layers = layers
-        guard checkpoint.form != .gguf, !layers.decoderCut.isEmpty, layers.count > 1 else { return }
+        guard checkpoint.form != .gguf, layers.decoderCut > 0, layers.count > 1 else { return }
         let choice = LayerChoice(checkpoint)
         let names = checkpoint.tensors.map(\.name).filter { layers.pattern.layer(of: $0) == nil }
         // Parameters of a list have no name behind their number.

@@ -82,7 +82,7 @@ struct MetadataCut {
     private mutating func checkRuntime(_ metadata: GGUFMetadata) throws(CheckpointError) {
         let known = LayerSettings.known
         let name = "general.architecture"
-        guard !layers.decoderCut.isEmpty else { return }
+        guard layers.decoderCut > 0 else { return }
         for count in known.countMatters[architecture, default: []]
         where [layers.count, layers.countAfter].contains(count) {
             throw layers.refused(
@@ -98,7 +98,9 @@ struct MetadataCut {
                 name, "is \(architecture), which leaves out rotary embeddings in every \(period.ordinal) layer",
                 hint: "cut a multiple of \(period) layers, or write an HF folder, which has a list for it")
         }
-        if let own = known.ownKeys[architecture], layers.count > own, layers.decoderCut.lowerBound < own {
+        if let own = known.ownKeys[architecture], let last = layers.kept.last, last >= own,
+            layers.cut.count(in: 0..<own) > 0
+        {
             throw layers.refused(
                 name,
                 "is \(architecture), in which the layers from \(own) on use the keys and values of the two before it")
@@ -107,14 +109,15 @@ struct MetadataCut {
             throw layers.refused(key(scale), "is missing, and the runtime derives it from the number of layers")
         }
         if known.firstDiffers.contains(architecture) {
-            guard layers.decoderCut.lowerBound > 0 else {
+            guard !layers.cut.contains(0) else {
                 throw layers.refused(name, "is \(architecture), whose first layer is made otherwise than the rest")
             }
             kinds.append((0..<layers.count).map { .bool($0 == 0) })
         }
         if let shared = metadata[key("attention.shared_kv_layers")]?.int, shared > 0 {
             let first = layers.pattern.count - shared
-            guard first < 2 || layers.cut.clamped(to: first - 2..<first).isEmpty else {
+            let isUsed = first >= 2 && layers.cut.count(in: first..<layers.pattern.count) < shared
+            guard !isUsed || layers.cut.count(in: first - 2..<first) == 0 else {
                 throw layers.refused(
                     key("attention.shared_kv_layers"),
                     "is \(shared), and the last layers use the keys and values of the layers \(first - 2) and \(first - 1)"
@@ -131,7 +134,7 @@ struct MetadataCut {
     ) throws(CheckpointError) {
         let key = key("attention.sliding_window_pattern")
         let stated = metadata[key]
-        guard stated?.array == nil, !layers.decoderCut.isEmpty,
+        guard stated?.array == nil, layers.decoderCut > 0,
             let table = LayerSettings.known.windowPeriod[architecture]
         else { return }
         explained.insert(key)
@@ -150,7 +153,7 @@ struct MetadataCut {
         _ metadata: GGUFMetadata, _ result: inout GGUFMetadata
     ) throws(CheckpointError) {
         let key = key("attention.recurrent_layers")
-        guard metadata[key] == nil, !layers.decoderCut.isEmpty,
+        guard metadata[key] == nil, layers.decoderCut > 0,
             let standard = LayerSettings.known.recurrentPeriod[architecture]
         else { return }
         let stated = metadata[self.key("full_attention_interval")]

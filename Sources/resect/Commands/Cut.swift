@@ -58,7 +58,7 @@ struct Cut: ParsableCommand {
         let checkpoint = try stack.choosing(in: model.open())
         var write = WriteRun(output: output, common: common)
         let runs = try runs(checkpoint, &write)
-        let edits = try predictors.mtp.edits + runs.cuts + [Convert(to: output.form(for: checkpoint))]
+        let edits = try predictors.mtp.edits + [CutLayers(layers: runs), Convert(to: output.form(for: checkpoint))]
         let result = try checkpoint.applying(edits)
         write.dropped = runs
         try write.check(result)
