@@ -19,7 +19,7 @@ public struct Checkpoint: Sendable {
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
     /// What the tensors are: a model, or something that goes with one.
-    public internal(set) var content = Content.model
+    public package(set) var content = Content.model
     /// Whether the tensors come from PyTorch files.
     public internal(set) var isPyTorch = false
     /// How many tensors lay in each of the shards that it was opened from, in order; empty when it was one file.

@@ -21,6 +21,8 @@ extension Checkpoint {
         public var companions: [Companion]
         /// What lies in the folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
         public internal(set) var leftOut: [String] = []
+        /// The name of the file of weights without its ending, as its readers expect it.
+        package var weightsName = WeightFiles.modelName
 
         /// A folder with these files.
         public init(config: JSONObject? = nil, headerMetadata: JSONObject? = nil, companions: [Companion] = []) {
@@ -79,6 +81,12 @@ extension Checkpoint {
     public internal(set) var leftOut: [String] {
         get { folder?.leftOut ?? [] }
         set { change(isNothing: newValue.isEmpty, "companions") { $0.leftOut = newValue } }
+    }
+
+    /// The name of a folder's file of weights without its ending: `model`, or what an adapter's file is called.
+    package var weightsName: String {
+        get { folder?.weightsName ?? WeightFiles.modelName }
+        set { change(isNothing: newValue == WeightFiles.modelName, "file of weights") { $0.weightsName = newValue } }
     }
 
     /// `__metadata__` of a safetensors header. A GGUF file cannot be given one.

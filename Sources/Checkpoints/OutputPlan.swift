@@ -70,6 +70,11 @@ public struct OutputPlan: Sendable {
             files = [try Safetensors.layout(checkpoint, tensors: checkpoint.tensors, name: "")]
             placement = .file
         case .folder(let folder):
+            guard shardByteCount == nil || folder.weightsName == WeightFiles.modelName else {
+                throw CheckpointError(
+                    file: checkpoint.path, "is \(checkpoint.content.name), which is read from one file",
+                    hint: "leave --shard-size out")
+            }
             var (files, index) = try Safetensors.shardedLayout(
                 checkpoint, shards: kept ?? Safetensors.split(checkpoint.tensors, limit: shardByteCount))
             for companion in folder.companions {

@@ -38,11 +38,11 @@ struct CompanionFiles {
         // Beside the weights of another runtime lie its settings, which say another number of layers after a cut.
         let otherSettings =
             names.contains { $0.hasPrefix("consolidated.") && !weights.contains($0) } ? "params.json" : ""
-        let hasOwnWeights = !weights.contains { $0.hasPrefix("adapter_") }
+        let isAdapter = weights.contains(where: WeightFiles.areAdapter)
         for name in names where name != "config.json" && !weights.contains(name) && !WeightFiles.isIndex(name) {
             if folder.isFolder(name) {
                 walk(name, depth: 1)
-            } else if name == otherSettings || (hasOwnWeights && name.hasPrefix("adapter_")) {
+            } else if name == otherSettings || (!isAdapter && name.hasPrefix("adapter_")) {
                 leftOut.append(name)
             } else {
                 try take(name)

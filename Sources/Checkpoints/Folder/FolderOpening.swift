@@ -23,6 +23,9 @@ enum HuggingFaceFolder {
         checkpoint.companions = try companions.read()
         checkpoint.leftOut = companions.leftOut
         checkpoint.content = Checkpoint.Content(weights, checkpoint)
+        if checkpoint.content != .model, let name = weights.names.first {
+            checkpoint.weightsName = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
+        }
         checkpoint.dropTiedTensors()
         checkpoint.architecture = architecture(of: config)
         return checkpoint

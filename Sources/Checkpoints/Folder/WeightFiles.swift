@@ -14,10 +14,14 @@ struct WeightFiles {
     private static let standardNames = [
         "model.safetensors", HuggingFaceFolder.indexName, "pytorch_model.bin", PyTorchFolder.indexName,
     ]
-    private static let adapterPrefix = "adapter_model."
+    /// The name of the file of a model, without its ending.
+    static let modelName = "model"
+    /// The names of the files of adapters, without their endings: PEFT's and mlx-lm's.
+    private static let adapterNames = ["adapter_model", "adapters"]
     /// How the names of files begin that are weights of something else, or the state of a training run.
     private static let otherPrefixes = [
-        adapterPrefix, "optimizer", "scheduler", "training_args", "trainer_state", "scaler", "rng_state",
+        "adapter_model.", "adapters.", "optimizer", "scheduler", "training_args", "trainer_state", "scaler",
+        "rng_state",
         "random_states",
         "learned_embeds",
     ]
@@ -53,14 +57,18 @@ struct WeightFiles {
             (self.names, isAdapter) = ([only], false)
             return
         }
-        let adapters = names.filter { $0.hasPrefix(WeightFiles.adapterPrefix) && WeightFiles.areWeights($0) }
-        guard let adapter = adapters.last else { throw WrongFolder.error(folder, names: names) }
+        guard let adapter = names.last(where: WeightFiles.areAdapter) else {
+            throw WrongFolder.error(folder, names: names)
+        }
         (self.names, isAdapter) = ([adapter], true)
     }
 
     /// The one file of another name that may be the model; `nil` when there is none.
     private static func only(in folder: any FileFolder, names: [String]) throws(CheckpointError) -> String? {
-        let candidates = names.filter { name in !otherPrefixes.contains(where: name.hasPrefix) }
+        let candidates = names.filter { name in
+            // mlx-lm keeps adapters of earlier steps: 0000100_adapters.safetensors.
+            !otherPrefixes.contains(where: name.hasPrefix) && !name.hasSuffix("_adapters.safetensors")
+        }
         for (kind, index, ends) in [
             ("safetensors", HuggingFaceFolder.indexName, { $0.hasSuffix(".safetensors") }),
             ("PyTorch", PyTorchFolder.indexName, PyTorchFolder.holds),
@@ -79,6 +87,11 @@ struct WeightFiles {
 
     /// Whether a file holds weights by its name, in a form that is read.
     static func areWeights(_ name: String) -> Bool { name.hasSuffix(".safetensors") || PyTorchFolder.holds(name) }
+
+    /// Whether a file holds the weights of an adapter by its name.
+    static func areAdapter(_ name: String) -> Bool {
+        areWeights(name) && adapterNames.contains { name.hasPrefix($0 + ".") }
+    }
 
     /// Whether a file is an index of others: model.safetensors.index.json, pytorch_model.bin.index.fp16.json.
     static func isIndex(_ name: String) -> Bool {

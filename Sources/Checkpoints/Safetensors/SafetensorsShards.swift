@@ -14,9 +14,9 @@ extension Safetensors {
         _ checkpoint: Checkpoint, shards: [[Tensor]]
     ) throws(CheckpointError) -> (files: [OutputPlan.File], index: JSONObject?) {
         guard shards.count > 1 else {
-            let name = "model.safetensors"
-            // mlx-lm writes an index for one file too.
-            let isMLX = checkpoint.headerMetadata?["format"] == .string("mlx")
+            let name = checkpoint.weightsName + ".safetensors"
+            // mlx-lm writes an index for one file of a model too.
+            let isMLX = checkpoint.content == .model && checkpoint.headerMetadata?["format"] == .string("mlx")
             return (
                 [try layout(checkpoint, tensors: checkpoint.tensors, name: name)],
                 isMLX ? index(checkpoint, checkpoint.tensors.map { ($0.name, name) }) : nil
