@@ -65,6 +65,17 @@ struct NamePatternTests {
         #expect(time < .seconds(5))
     }
 
+    @Test("repetitions of nothing take no time")
+    func empty() throws {
+        let time = try ContinuousClock().measure {
+            for text in ["((((){255}){255}){255}){255}", "((((a{0}){255}){255}){255}){255}"] {
+                let pattern = try NamePattern(text)
+                #expect(pattern.matches("b"))
+            }
+        }
+        #expect(time < .seconds(5))
+    }
+
     @Test("any text is a pattern or refused, and searched or not, without a trap")
     func random() {
         var generator = SeededGenerator(seed: 1)

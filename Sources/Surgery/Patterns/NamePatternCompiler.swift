@@ -1,23 +1,23 @@
 internal import Checkpoints
 
-/// Turns a pattern into the steps of a search.
+/// Turns patterns into the steps of a search, which begins at the end of a name: what is last in a pattern comes first.
 struct NamePatternCompiler {
     /// The largest count of a repetition.
     static let maximumCount = 255
     /// Repetitions of repetitions multiply.
     private static let maximumSteps = 10_000
 
-    private var steps: [NamePattern.Instruction] = []
+    private(set) var steps: [NamePatternProgram.Instruction] = []
 
-    /// The steps of a pattern.
-    static func program(of node: NamePatternNode) throws(NamePatternError) -> [NamePattern.Instruction] {
-        var compiler = NamePatternCompiler()
-        try compiler.append(node)
-        try compiler.emit(.match)
-        return compiler.steps
+    /// Appends the steps of a whole pattern, and returns the index of the first.
+    mutating func append(program node: NamePatternNode) throws(NamePatternError) -> Int {
+        let first = steps.count
+        try append(node)
+        try emit(.match)
+        return first
     }
 
-    private mutating func emit(_ step: NamePattern.Instruction) throws(NamePatternError) {
+    private mutating func emit(_ step: NamePatternProgram.Instruction) throws(NamePatternError) {
         guard steps.count < NamePatternCompiler.maximumSteps else {
             throw NamePatternError(
                 "has more than \(NamePatternCompiler.maximumSteps.grouped) steps, repetitions counted")
@@ -28,9 +28,8 @@ struct NamePatternCompiler {
     private mutating func append(_ node: NamePatternNode) throws(NamePatternError) {
         switch node {
         case .bytes(let set): try emit(.bytes(set))
-        case .start: try emit(.start)
-        case .end: try emit(.end)
-        case .sequence(let nodes): for node in nodes { try append(node) }
+        case .assertion(let assertion): try emit(.check(assertion))
+        case .sequence(let nodes): for node in nodes.reversed() { try append(node) }
         case .choice(let nodes): try append(choice: nodes)
         case .repeated(let node, let atLeast, let atMost):
             for _ in 0..<atLeast { try append(node) }

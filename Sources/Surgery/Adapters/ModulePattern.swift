@@ -1,0 +1,31 @@
+/// A regular expression of Python's re, as PEFT matches the names of modules with it. What this type does not understand, for
+/// example a back-reference, is an error. The time of a match is proportional to the length of the name times the length of the
+/// pattern.
+package struct ModulePattern: Sendable {
+    /// The pattern as it is written.
+    package let text: String
+    private let program: NamePatternProgram
+
+    /// - Throws: `NamePatternError` when the text is no expression, or one of a kind that is not understood.
+    package init(_ text: String) throws(NamePatternError) {
+        self.text = text
+        program = try NamePatternProgram(text, dialect: .python)
+    }
+
+    /// Whether the pattern matches the whole name, as re.fullmatch does.
+    package func matchesAll(of name: String) -> Bool {
+        let symbols = NamePatternDialect.pythonSymbols(of: name)
+        return program.starts(in: symbols, endingAt: symbols.count...symbols.count).last == 0
+    }
+
+    /// Whether the pattern matches the name or what follows one of its dots, as `re.match(r"(.*\.)?(pattern)$", name)` does.
+    package func matchesEnd(of name: String) -> Bool {
+        let symbols = NamePatternDialect.pythonSymbols(of: name)
+        let lineEnd = UInt8(ascii: "\n")
+        // `$` also holds before a line end that comes last, and `.` matches no line end.
+        let firstEnd = symbols.last == lineEnd ? symbols.count - 1 : symbols.count
+        return program.starts(in: symbols, endingAt: firstEnd...symbols.count).contains { start in
+            start == 0 || symbols[start - 1] == UInt8(ascii: ".") && !symbols[..<start].contains(lineEnd)
+        }
+    }
+}
