@@ -12,6 +12,15 @@ package struct ModulePattern: Sendable {
         program = try NamePatternProgram(text, dialect: .python)
     }
 
+    /// The modules that `modules_to_save` names and all that they hold: what `re.match(r"(^|.*\.)name($|\..*)", module)` matches.
+    ///
+    /// - Throws: `NamePatternError` when the name, which peft takes for an expression, is none that is understood.
+    package init(savedModule name: String) throws(NamePatternError) {
+        // On its own first, so that messages count the characters of the name.
+        _ = try ModulePattern(name)
+        try self.init(#"(?:(^|.*\.)\#(name)($|\..*))[\d\D]*"#)
+    }
+
     /// Whether the pattern matches the whole name, as re.fullmatch does.
     package func matchesAll(of name: String) -> Bool {
         let symbols = NamePatternDialect.pythonSymbols(of: name)

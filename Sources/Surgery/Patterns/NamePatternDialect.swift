@@ -69,7 +69,7 @@ enum NamePatternDialect: Sendable {
     /// What `$` asserts.
     var dollar: NamePatternAssertion { self == .python ? .lastLineEnd : .end }
 
-    private var digits: ByteSet {
+    var digits: ByteSet {
         var result = ByteSet(UInt8(ascii: "0")...UInt8(ascii: "9"))
         if self == .python { result.insert(Symbol.digit) }
         return result

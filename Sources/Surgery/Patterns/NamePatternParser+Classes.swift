@@ -4,10 +4,14 @@ extension NamePatternParser {
     mutating func characterClass() throws(NamePatternError) -> ByteSet {
         let isInverted = take("^")
         // Python takes a bracket that comes first as a member.
-        guard next != UInt8(ascii: "]") || dialect == .python else { throw NamePatternError("has an empty class") }
+        guard next != UInt8(ascii: "]") || dialect == .python else {
+            throw NamePatternError("has an empty class")
+        }
         var result = ByteSet()
         let start = position
-        while position == start || !take("]") { result.formUnion(try classMember(isFirst: position == start)) }
+        while position == start || !take("]") {
+            result.formUnion(try classMember(isFirst: position == start))
+        }
         return isInverted ? result.inverted : result
     }
 
@@ -17,13 +21,15 @@ extension NamePatternParser {
         if byte == UInt8(ascii: "\\") {
             let result = try escape()
             guard !isRange else {
-                throw NamePatternError("has a range that begins with a backslash, at character \(position + 1)")
+                throw NamePatternError(
+                    "has a range that begins with a backslash, at character \(position + 1)")
             }
             return result
         }
         position += 1
         if byte == UInt8(ascii: "["), let next, ":.=".utf8.contains(next) {
-            throw NamePatternError("has a class by name, which is not understood, at character \(position)")
+            throw NamePatternError(
+                "has a class by name, which is not understood, at character \(position)")
         }
         guard byte != UInt8(ascii: "-") || isFirst || next == UInt8(ascii: "]") else {
             throw NamePatternError("has '-' neither between two characters nor at an end of a class")
@@ -33,13 +39,15 @@ extension NamePatternParser {
 
     /// Whether a `-` follows that is not the last character of a class.
     private var isRange: Bool {
-        next == UInt8(ascii: "-") && position + 1 < bytes.count && bytes[position + 1] != UInt8(ascii: "]")
+        next == UInt8(ascii: "-") && position + 1 < bytes.count
+            && bytes[position + 1] != UInt8(ascii: "]")
     }
 
     private mutating func range(from first: UInt8) throws(NamePatternError) -> ByteSet {
         let last = bytes[position + 1]
         guard !"\\[".utf8.contains(last), dialect.folded(first) <= dialect.folded(last) else {
-            throw NamePatternError("has a range that does not end with a later character, at character \(position + 1)")
+            throw NamePatternError(
+                "has a range that does not end with a later character, at character \(position + 1)")
         }
         position += 2
         return ByteSet(dialect.folded(first)...dialect.folded(last))

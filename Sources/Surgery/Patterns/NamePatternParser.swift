@@ -27,6 +27,8 @@ struct NamePatternParser {
     private var groupNames: Set<[UInt8]> = []
     /// What look-aheads look for, inner ones before outer ones.
     private(set) var aheads: [NamePatternNode] = []
+    /// Whether alternatives stand outside all groups.
+    private(set) var hasOuterAlternatives = false
 
     init(_ text: String, dialect: NamePatternDialect) throws(NamePatternError) {
         self.dialect = dialect
@@ -57,7 +59,9 @@ struct NamePatternParser {
     private mutating func alternatives() throws(NamePatternError) -> NamePatternNode {
         var result = [try sequence()]
         while take("|") { result.append(try sequence()) }
-        return result.count == 1 ? result[0] : .choice(result)
+        guard result.count > 1 else { return result[0] }
+        if depth == 0 { hasOuterAlternatives = true }
+        return .choice(result)
     }
 
     private mutating func sequence() throws(NamePatternError) -> NamePatternNode {
@@ -83,7 +87,9 @@ struct NamePatternParser {
         guard let (atLeast, atMost) = try quantifier() else { return atom }
         // As few as possible, or as many: it is the same to whether there is a match.
         _ = take("?")
-        if try quantifier() != nil { throw NamePatternError("repeats a repetition, before character \(position + 1)") }
+        if try quantifier() != nil {
+            throw NamePatternError("repeats a repetition, before character \(position + 1)")
+        }
         return atom.isEmpty || atMost == 0 ? .empty : .repeated(atom, atLeast: atLeast, atMost: atMost)
     }
 
@@ -95,17 +101,20 @@ struct NamePatternParser {
         let atLeast = dialect == .python && next == UInt8(ascii: ",") ? 0 : try number()
         let atMost = take(",") ? (next == UInt8(ascii: "}") ? nil : try number()) : atLeast
         guard take("}"), atMost.map({ $0 >= atLeast }) ?? true else {
-            throw NamePatternError("has a count that is none of {m}, {m,} and {m,n}, before character \(position + 1)")
+            throw NamePatternError(
+                "has a count that is none of {m}, {m,} and {m,n}, before character \(position + 1)")
         }
         return (atLeast, atMost)
     }
 
     private mutating func number() throws(NamePatternError) -> Int {
         let digits = bytes[position...].prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
-        guard let number = Int(String(decoding: digits, as: UTF8.self)), number <= NamePatternCompiler.maximumCount
+        guard let number = Int(String(decoding: digits, as: UTF8.self)),
+            number <= NamePatternCompiler.maximumCount
         else {
             throw NamePatternError(
-                "has a count that is no number up to \(NamePatternCompiler.maximumCount), at character \(position + 1)")
+                "has a count that is no number up to \(NamePatternCompiler.maximumCount), at character \(position + 1)"
+            )
         }
         position += digits.count
         return number
@@ -171,10 +180,13 @@ struct NamePatternParser {
 
     /// A name and the `>` behind it. Nothing refers to it.
     private mutating func groupName() throws(NamePatternError) {
-        let name = Array(bytes[position...].prefix { NamePatternDialect.python.wordCharacters.contains($0) })
+        let name = Array(
+            bytes[position...].prefix { NamePatternDialect.python.wordCharacters.contains($0) })
         position += name.count
-        guard let first = name.first, !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= first), take(">") else {
-            throw NamePatternError("has a group whose name is not an identifier, before character \(position + 1)")
+        guard let first = name.first, !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= first), take(">")
+        else {
+            throw NamePatternError(
+                "has a group whose name is not an identifier, before character \(position + 1)")
         }
         guard groupNames.insert(name).inserted else {
             throw NamePatternError("has two groups named '\(String(decoding: name, as: UTF8.self))'")

@@ -21,6 +21,8 @@ struct NamePatternProgram: Sendable {
     let aheads: [Int]
     /// The first step of the pattern.
     let first: Int
+    /// Whether alternatives stand outside all groups, so that text before and behind the pattern would become part of them.
+    let hasOuterAlternatives: Bool
 
     /// - Throws: `NamePatternError` when the text is no pattern, or one of a kind that is not understood.
     init(_ text: String, dialect: NamePatternDialect) throws(NamePatternError) {
@@ -31,6 +33,7 @@ struct NamePatternProgram: Sendable {
         for node in parser.aheads { aheads.append(try compiler.append(program: node)) }
         first = try compiler.append(program: root)
         self.aheads = aheads
+        hasOuterAlternatives = parser.hasOuterAlternatives
         steps = compiler.steps
     }
 

@@ -62,8 +62,10 @@ struct NamePatternSearch {
         case .start: position == 0
         case .end: position == symbols.count
         case .lastLineEnd:
-            position == symbols.count || position == symbols.count - 1 && symbols[position] == UInt8(ascii: "\n")
-        case .wordBoundary(let isWanted): (isWord(before: position) != isWord(before: position + 1)) == isWanted
+            position == symbols.count
+                || position == symbols.count - 1 && symbols[position] == UInt8(ascii: "\n")
+        case .wordBoundary(let isWanted):
+            (isWord(before: position) != isWord(before: position + 1)) == isWanted
         case .ahead(let index, let isWanted): aheads[index][position] == isWanted
         }
     }
