@@ -40,13 +40,13 @@ public struct BlockLoss: Sendable {
             model, contexts: corpus.inputs, precision: run.decoderPrecision, threads: run.threads,
             observer: FiniteStates(model, contextLength: corpus.contextLength))
         for layer in 0..<layers {
-            for place in measured.indices where measured[place].layers.lowerBound == layer {
-                let cut = pass.fork(continuingAt: measured[place].layers.upperBound)
+            for index in measured.indices where measured[index].layers.lowerBound == layer {
+                let cut = pass.fork(continuingAt: measured[index].layers.upperBound)
                 while cut.layer < layers {
                     try cut.advance()
                     step()
                 }
-                measured[place].loss = try loss(cut)
+                measured[index].loss = try loss(cut)
             }
             try pass.advance()
             step()

@@ -78,11 +78,11 @@ public struct Corpus: Sendable {
         guard file.byteCount > 0 else { throw CheckpointError(file: path, "is empty") }
         // The file must stay mapped as long as its bytes are used.
         defer { withExtendedLifetime(file) {} }
-        guard let place = UTF8Check.firstInvalidByte(file.bytes) else {
+        guard let offset = UTF8Check.firstInvalidByte(file.bytes) else {
             return tokenizer.encode(file.bytes, limit: limit)
         }
         throw CheckpointError(
-            file: path, byteOffset: place, "is not UTF-8 text", hint: "convert it first, for instance with iconv")
+            file: path, byteOffset: offset, "is not UTF-8 text", hint: "convert it first, for instance with iconv")
     }
 }
 
@@ -90,11 +90,11 @@ public struct Corpus: Sendable {
 package enum UTF8Check {
     /// The place of the first byte that belongs to no character; `nil` when all do.
     package static func firstInvalidByte(_ text: UnsafeRawBufferPointer) -> Int? {
-        var place = 0
-        while place < text.count {
-            let first = text[place]
+        var index = 0
+        while index < text.count {
+            let first = text[index]
             if first < 0x80 {
-                place += 1
+                index += 1
                 continue
             }
             let (count, second): (Int, ClosedRange<UInt8>)
@@ -106,12 +106,12 @@ package enum UTF8Check {
             case 0xF0: (count, second) = (4, 0x90...0xBF)
             case 0xF1...0xF3: (count, second) = (4, 0x80...0xBF)
             case 0xF4: (count, second) = (4, 0x80...0x8F)
-            default: return place
+            default: return index
             }
-            guard place + count <= text.count, second.contains(text[place + 1]),
-                (2..<max(count, 2)).allSatisfy({ text[place + $0] & 0xC0 == 0x80 })
-            else { return place }
-            place += count
+            guard index + count <= text.count, second.contains(text[index + 1]),
+                (2..<max(count, 2)).allSatisfy({ text[index + $0] & 0xC0 == 0x80 })
+            else { return index }
+            index += count
         }
         return nil
     }

@@ -75,10 +75,10 @@ public struct Evaluation: Sendable {
     }
 
     /// The scored places of some contexts that lie one after the other, each with the token that follows it.
-    package static func targets(contexts: [[Int32]]) -> [(place: Int, token: Int32)] {
+    package static func targets(contexts: [[Int32]]) -> [(index: Int, token: Int32)] {
         contexts.enumerated().flatMap { number, context in
-            (context.count / 2..<max(context.count / 2, context.count - 1)).map { place in
-                (number * context.count + place, context[place + 1])
+            (context.count / 2..<max(context.count / 2, context.count - 1)).map { index in
+                (number * context.count + index, context[index + 1])
             }
         }
     }

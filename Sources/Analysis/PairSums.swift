@@ -79,7 +79,7 @@ package struct PairSums: Sendable {
             }
         }
         for block in 0..<blocks {
-            for place in sums.indices { sums[place] += partial[block * size * size + place] }
+            for index in sums.indices { sums[index] += partial[block * size * size + index] }
         }
         rows += states.rows
     }

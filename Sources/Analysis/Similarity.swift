@@ -62,8 +62,8 @@ public struct Similarity: Sendable, Equatable {
                 ? UnitStates(layers: layers, rows: group.count * corpus.contextLength, hidden: hidden) : nil
             for layer in 0...layers {
                 for (row, _) in group.enumerated() {
-                    let place = (row + 1) * corpus.contextLength - 1
-                    last.set(layer: layer, row: row, pass.states + place * hidden)
+                    let index = (row + 1) * corpus.contextLength - 1
+                    last.set(layer: layer, row: row, pass.states + index * hidden)
                 }
                 all?.set(layer: layer, pass.states, threads: run.threads)
                 if layer < layers { try pass.advance() }

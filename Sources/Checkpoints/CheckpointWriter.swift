@@ -182,8 +182,8 @@ public struct CheckpointWriter: Sendable {
         switch plan.form {
         case .gguf:
             guard let first = plan.files.first else { preconditionFailure("a plan without files") }
-            let place = plan.temporaryPath(of: first, in: output, for: path)
-            written = try GGUF.open(try MappedFile(path: place))
+            let temporary = plan.temporaryPath(of: first, in: output, for: path)
+            written = try GGUF.open(try MappedFile(path: temporary))
         case .folder: written = try HuggingFaceFolder.open(output)
         case .safetensors:
             let file = try MappedFile(path: output)

@@ -74,9 +74,9 @@ public enum Recipe: Sendable, CustomStringConvertible {
             let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
             try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
         case .rows(let source, let map):
-            for (place, row) in rows.enumerated() {
+            for (index, row) in rows.enumerated() {
                 let from = map.source(of: row)
-                let start = place * rowByteCount  // fits: a place in the output
+                let start = index * rowByteCount  // fits: a place in the output
                 let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(rowByteCount))
                 try source.write(rows: Range(from...from), rowByteCount: rowByteCount, into: target)
             }

@@ -24,7 +24,7 @@ enum WriteUnit {
     }
 
     /// The range of the output file that it fills.
-    var place: Range<Int> { byteOffset..<byteOffset + byteCount }
+    var byteRange: Range<Int> { byteOffset..<byteOffset + byteCount }
 
     /// The same work in pieces that are done at once.
     var pieces: [WriteUnit] {
@@ -50,7 +50,7 @@ enum WriteUnit {
 extension WriteUnit {
     /// The ranges of the output file that take space: holes of an input stay holes.
     var placesOnDisk: [Range<Int>] {
-        guard case .copy(let range, let byteOffset) = self else { return [place] }
+        guard case .copy(let range, let byteOffset) = self else { return [byteRange] }
         return range.dataParts.map { byteOffset + $0.lowerBound..<byteOffset + $0.upperBound }
     }
 }

@@ -53,13 +53,13 @@ package final class ForwardPass {
         batch = LayerBatch(
             model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)
         buffers = batch.buffers(usesBF16: precision == .bf16 && MatrixOperand.supportsBF16)
-        for (place, token) in contexts.joined().enumerated() {
+        for (index, token) in contexts.joined().enumerated() {
             guard token >= 0, Int(token) < model.vocabularyCount else {
                 throw CheckpointError(
                     file: model.checkpoint.path, tensor: model.embedding.name,
                     "has \(model.vocabularyCount.grouped) rows; the tokenizer made the token \(token)")
             }
-            try model.embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + place * hidden)
+            try model.embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + index * hidden)
         }
     }
 

@@ -45,10 +45,10 @@ struct RotaryTable: Sendable {
         cosines = Scratch(floats: half * positions)
         sines = Scratch(floats: half * positions)
         for position in 0..<positions {
-            for (place, frequency) in frequencies.enumerated() {
+            for (index, frequency) in frequencies.enumerated() {
                 let angle = Double(Float(position) * Float(frequency))
-                cosines.floats[position * half + place] = Float(cos(angle))
-                sines.floats[position * half + place] = Float(sin(angle))
+                cosines.floats[position * half + index] = Float(cos(angle))
+                sines.floats[position * half + index] = Float(sin(angle))
             }
         }
     }

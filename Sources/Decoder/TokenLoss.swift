@@ -24,7 +24,7 @@ extension ForwardPass {
     /// - Parameter targets: places in `states`, each with the token that follows it.
     /// - Precondition: all layers have run.
     package func losses(
-        of targets: [(place: Int, token: Int32)], threads: Int
+        of targets: [(index: Int, token: Int32)], threads: Int
     ) throws(CheckpointError) -> [Double] {
         precondition(layer == model.plan.layers.count, "layers are left to run")
         let hidden = model.plan.hidden
@@ -41,12 +41,12 @@ extension ForwardPass {
             let some = Array(targets[start..<min(start + Self.rowsAtOnce, targets.count)])
             nonisolated(unsafe) let states = states
             try model.outputNorm.apply(
-                rows: some.count, of: { UnsafePointer(states + some[$0].place * hidden) }, into: normed.floats,
+                rows: some.count, of: { UnsafePointer(states + some[$0].index * hidden) }, into: normed.floats,
                 threads: threads)
             let operand = MatrixOperand(
                 normed.floats, rows: some.count, columns: hidden, bf16: nil, threads: threads)
             try observer?.operand(
-                ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.place)), of: [.output],
+                ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.index)), of: [.output],
                 layer: nil)
             let product = try LinearProduct(model.output, operand, buffers: buffers)
             let outputs = model.output.outputs

@@ -59,13 +59,13 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         uniqueKeysWithValues: all.filter(\.isSafetensors).map { ($0.name, $0) })
 
     private static func first(where matches: (Row) -> Bool) -> DType? {
-        rows.firstIndex(where: matches).map(DType.init(place:))
+        rows.firstIndex(where: matches).map(DType.init(row:))
     }
 
-    private init(place: Int) {
-        index = UInt8(place)
-        elements = UInt16(DType.rows[place].blockCount)
-        bytes = UInt16(DType.rows[place].blockByteCount)
+    private init(row: Int) {
+        index = UInt8(row)
+        elements = UInt16(DType.rows[row].blockCount)
+        bytes = UInt16(DType.rows[row].blockByteCount)
     }
 
     /// The type of that name (`BF16`, `Q4_K`), in any case.
@@ -97,7 +97,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     private var row: Row { DType.rows[Int(index)] }
 
     /// Every type, in the order of the file.
-    public static var all: [DType] { rows.indices.map(DType.init(place:)) }
+    public static var all: [DType] { rows.indices.map(DType.init(row:)) }
 
     /// The name, as ggml and safetensors write it.
     public var name: String { row.name }

@@ -6,8 +6,8 @@ package enum EmbeddedFiles {
     ///
     /// A file that does not parse is our bug, found by the first test that runs, and traps.
     package static func parsed(under folder: String) -> [(name: String, value: JSON)] {
-        (0..<resect_format_file_count()).compactMap { place -> (name: String, value: JSON)? in
-            guard let file = resect_format_file_at(place)?.pointee else { return nil }
+        (0..<resect_format_file_count()).compactMap { index -> (name: String, value: JSON)? in
+            guard let file = resect_format_file_at(index)?.pointee else { return nil }
             let name = String(cString: file.name)
             guard name.hasPrefix(folder) else { return nil }
             do throws(JSONError) {

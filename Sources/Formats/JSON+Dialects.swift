@@ -27,11 +27,11 @@ extension JSONScanner {
 
     /// An error here or at an offset; a comment is called one.
     func unexpected(_ problem: String, at offset: Int? = nil) -> JSONError {
-        let place = offset ?? position
+        let index = offset ?? position
         let isComment =
-            place + 1 < bytes.count && bytes[place] == UInt8(ascii: "/")
-            && (bytes[place + 1] == UInt8(ascii: "/") || bytes[place + 1] == UInt8(ascii: "*"))
-        return error(isComment ? "a comment stands here, which JSON does not allow" : problem, at: place)
+            index + 1 < bytes.count && bytes[index] == UInt8(ascii: "/")
+            && (bytes[index + 1] == UInt8(ascii: "/") || bytes[index + 1] == UInt8(ascii: "*"))
+        return error(isComment ? "a comment stands here, which JSON does not allow" : problem, at: index)
     }
 
     /// What the first bytes say of a text that is not plain UTF-8; `nil` when they say nothing.

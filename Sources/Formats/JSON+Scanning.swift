@@ -32,7 +32,7 @@ extension JSONScanner {
     }
 
     /// Goes back to a place that was passed.
-    package mutating func back(to place: Int) { position = min(place, position) }
+    package mutating func back(to index: Int) { position = min(index, position) }
 
     /// Calls `body` at the value of every member of an object; it must take the value.
     package mutating func members(
@@ -118,20 +118,20 @@ extension JSONScanner {
 
     /// A number of digits only that fits; `nil`, and nothing is taken, for anything else.
     package mutating func wholeNumber() -> Int? {
-        var place = position
+        var end = position
         var value = 0
-        while place < bytes.count, bytes[place] &- 0x30 < 10 {
+        while end < bytes.count, bytes[end] &- 0x30 < 10 {
             let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = tens.addingReportingOverflow(Int(bytes[place] &- 0x30))
+            let (sum, carry) = tens.addingReportingOverflow(Int(bytes[end] &- 0x30))
             if overflow || carry { return nil }
             value = sum
-            place += 1
+            end += 1
         }
-        guard place < bytes.count else { return nil }
-        let hasLeadingZero = place - position > 1 && bytes[position] == 0x30
-        guard place > position, !hasLeadingZero else { return nil }
-        if continuesNumber(bytes[place]) { return nil }
-        position = place
+        guard end < bytes.count else { return nil }
+        let hasLeadingZero = end - position > 1 && bytes[position] == 0x30
+        guard end > position, !hasLeadingZero else { return nil }
+        if continuesNumber(bytes[end]) { return nil }
+        position = end
         return value
     }
 

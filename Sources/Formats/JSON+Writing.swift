@@ -39,8 +39,8 @@ extension JSON {
     ) {
         text += open
         let inner = indent.map { $0 + 2 }
-        for (place, element) in elements.enumerated() {
-            if place > 0 { text += separators.0 }
+        for (index, element) in elements.enumerated() {
+            if index > 0 { text += separators.0 }
             if let inner { text += "\n" + String(repeating: " ", count: inner) }
             write(element, &text, inner)
         }

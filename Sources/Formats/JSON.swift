@@ -71,11 +71,11 @@ public struct JSONObject: Sendable, Equatable {
     public subscript(key: String) -> JSON? {
         get { index[ExactString(key)].map { values[$0] } }
         set {
-            if let place = index[ExactString(key)] {
+            if let position = index[ExactString(key)] {
                 if let newValue {
-                    values[place] = newValue
+                    values[position] = newValue
                 } else {
-                    remove(at: place)
+                    remove(at: position)
                 }
             } else if let newValue {
                 append(key, newValue)
@@ -88,8 +88,8 @@ public struct JSONObject: Sendable, Equatable {
     /// - Returns: false, and nothing changed, when the key is there already.
     @discardableResult
     package mutating func append(_ key: String, _ value: JSON) -> Bool {
-        let place = keys.count
-        if index.updateValue(place, forKey: ExactString(key)) != nil {
+        let position = keys.count
+        if index.updateValue(position, forKey: ExactString(key)) != nil {
             index[ExactString(key)] = keys.firstIndex { ExactString($0) == ExactString(key) }
             return false
         }
@@ -98,9 +98,9 @@ public struct JSONObject: Sendable, Equatable {
         return true
     }
 
-    private mutating func remove(at place: Int) {
-        keys.remove(at: place)
-        values.remove(at: place)
+    private mutating func remove(at position: Int) {
+        keys.remove(at: position)
+        values.remove(at: position)
         index = Dictionary(
             uniqueKeysWithValues: keys.enumerated().map { (ExactString($1), $0) })
     }

@@ -27,8 +27,8 @@ public struct LayerStack: Sendable, Hashable {
         func keep() {
             if !last.layers.isEmpty { found[ExactString(last.prefix), default: []] += last.layers }
         }
-        for place in 0..<count {
-            let name = name(place)
+        for index in 0..<count {
+            let name = name(index)
             if !last.layers.isEmpty, let layer = layer(of: name, behind: last.bytes) {
                 if last.layers.last != layer { last.layers.append(layer) }
             } else if let parts = LayerName(name) {

@@ -75,7 +75,7 @@ public struct DerivedList: Sendable {
         /// In its last layer.
         case last
         /// At this place.
-        case place(Int)
+        case index(Int)
     }
 
     init(_ row: JSON) {
@@ -89,7 +89,7 @@ public struct DerivedList: Sendable {
         }
         key = row["key"]?.string
         standard = row["period"]?.int ?? row["first"]?.int ?? 0
-        period = row["period"] == nil ? nil : row["at"]?.int.map { .place($0) } ?? .last
+        period = row["period"] == nil ? nil : row["at"]?.int.map { .index($0) } ?? .last
         types = Set(LayerSettings.strings(row["types"]))
     }
 
@@ -98,7 +98,7 @@ public struct DerivedList: Sendable {
         switch period {
         case nil: layer < number
         case .last: number > 0 && LayerPeriod(count: number, at: number - 1).holds(layer)
-        case .place(let at): LayerPeriod(count: number, at: at).holds(layer)
+        case .index(let at): LayerPeriod(count: number, at: at).holds(layer)
         }
     }
 }

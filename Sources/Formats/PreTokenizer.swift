@@ -68,8 +68,8 @@ public struct PreTokenizer: Sendable {
     public static func obstacle(definition: JSON?, normalizer: JSON?) -> String {
         let known = all.flatMap { steps($0.normalizer) }
         let names = types(normalizer, "normalizers")
-        if let place = steps(normalizer).firstIndex(where: { !known.contains($0) }), place < names.count {
-            return "changes the text with the normalizer \(names[place]), which resect does not do"
+        if let index = steps(normalizer).firstIndex(where: { !known.contains($0) }), index < names.count {
+            return "changes the text with the normalizer \(names[index]), which resect does not do"
         }
         if steps(definition).contains(where: { $0.hasPrefix("ByteLevel true") }) {
             return "puts a space before every text (add_prefix_space), which resect does not do"

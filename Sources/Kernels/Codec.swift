@@ -24,8 +24,8 @@ public enum Codec {
 
     /// The place of the first value that is NaN or whose magnitude is above a limit.
     public static func firstBeyond(_ limit: Float, in values: UnsafePointer<Float>, count: Int) -> Int? {
-        let place = resect_first_beyond(values, count, limit)
-        return place < count ? place : nil
+        let index = resect_first_beyond(values, count, limit)
+        return index < count ? index : nil
     }
 
     /// Decodes `count` elements to f32.

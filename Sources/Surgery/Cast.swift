@@ -28,9 +28,9 @@ public struct Cast: Edit {
                 "is \(tensor.dtype) \(tensor.shape), a matrix of integers, which cannot be cast to \(dtype)")
         }
         var result = checkpoint
-        for (place, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
+        for (index, tensor) in checkpoint.tensors.enumerated() where Cast.isWeight(tensor) {
             let keepsF32 = checkpoint.form == .gguf && Cast.staysF32(tensor)
-            result.tensors[place] = try tensor.recoded(
+            result.tensors[index] = try tensor.recoded(
                 as: keepsF32 ? .f32 : dtype, file: checkpoint.path, refusesNonfinite: !allowsNonfinite)
         }
         if let mixture = Mixture.named(dtype.name), checkpoint.form == .gguf {

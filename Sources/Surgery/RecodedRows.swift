@@ -55,11 +55,11 @@ struct RecodedRows: ValueRows {
         while row < rows.upperBound {
             let matrix = row / height
             let end = min(rows.upperBound, (matrix + 1) * height)
-            let place = row - rows.lowerBound
+            let index = row - rows.lowerBound
             Codec.encode(
-                dtype, values + place * length, rows: end - row, rowLength: length,
+                dtype, values + index * length, rows: end - row, rowLength: length,
                 importance: importance.weights(matrix * length..<(matrix + 1) * length),
-                into: UnsafeMutableRawBufferPointer(rebasing: output[(place * rowByteCount)...]))
+                into: UnsafeMutableRawBufferPointer(rebasing: output[(index * rowByteCount)...]))
             row = end
         }
     }

@@ -31,16 +31,16 @@ struct AddedTokenMatcher: Sendable {
     /// Calls `body` with the tokens and the text between them, in order, until it returns false.
     func split(_ text: UnsafeRawBufferPointer, _ body: (Part) -> Bool) {
         var start = 0
-        var place = 0
-        while !isEmpty, place < text.count {
-            guard let entry = match(text, at: place) else {
-                place += 1
+        var index = 0
+        while !isEmpty, index < text.count {
+            guard let entry = match(text, at: index) else {
+                index += 1
                 continue
             }
-            var end = place + entry.bytes.count
-            var begin = place
-            if entry.token.singleWord, !standsAlone(text, place..<end) {
-                place = end
+            var end = index + entry.bytes.count
+            var begin = index
+            if entry.token.singleWord, !standsAlone(text, index..<end) {
+                index = end
                 continue
             }
             if entry.token.stripsLeft {
@@ -54,15 +54,15 @@ struct AddedTokenMatcher: Sendable {
             if begin > start, !body(.text(start..<begin)) { return }
             if !body(.token(entry.token.id)) { return }
             start = end
-            place = end
+            index = end
         }
         if start < text.count { _ = body(.text(start..<text.count)) }
     }
 
-    private func match(_ text: UnsafeRawBufferPointer, at place: Int) -> Entry? {
-        entries[Int(text[place])].first { entry in
-            entry.bytes.count <= text.count - place
-                && text[place..<place + entry.bytes.count].elementsEqual(entry.bytes)
+    private func match(_ text: UnsafeRawBufferPointer, at index: Int) -> Entry? {
+        entries[Int(text[index])].first { entry in
+            entry.bytes.count <= text.count - index
+                && text[index..<index + entry.bytes.count].elementsEqual(entry.bytes)
         }
     }
 
@@ -74,7 +74,7 @@ struct AddedTokenMatcher: Sendable {
     }
 
     private func standsAlone(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
-        func isWord(_ place: Int) -> Bool { CharacterClass.isWord(CharacterClass.scalar(at: place, in: text).0) }
+        func isWord(_ position: Int) -> Bool { CharacterClass.isWord(CharacterClass.scalar(at: position, in: text).0) }
         if range.upperBound < text.count, isWord(range.upperBound) { return false }
         var before = range.lowerBound - 1
         while before > 0, text[before] & 0xC0 == 0x80 { before -= 1 }

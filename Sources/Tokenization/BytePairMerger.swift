@@ -86,14 +86,14 @@ struct BytePairMerger: Sendable {
     /// Looks at every pair for each merge: the fastest for words as they are.
     private func mergeShort(_ symbols: inout [Int32]) {
         while symbols.count > 1 {
-            var best: (place: Int, merge: Merge)?
-            for place in 0..<symbols.count - 1 {
-                guard let merge = merges[BytePairMerger.key(symbols[place], symbols[place + 1])] else { continue }
-                if merge.rank < best?.merge.rank ?? .max { best = (place, merge) }
+            var best: (index: Int, merge: Merge)?
+            for index in 0..<symbols.count - 1 {
+                guard let merge = merges[BytePairMerger.key(symbols[index], symbols[index + 1])] else { continue }
+                if merge.rank < best?.merge.rank ?? .max { best = (index, merge) }
             }
             guard let best else { return }
-            symbols[best.place] = best.merge.result
-            symbols.remove(at: best.place + 1)
+            symbols[best.index] = best.merge.result
+            symbols.remove(at: best.index + 1)
         }
     }
 
@@ -109,12 +109,12 @@ struct BytePairMerger: Sendable {
                 let merge = merges[BytePairMerger.key(symbols[left], symbols[right])]
             else { return nil }
             return .init(
-                rank: merge.rank, place: Int32(left), left: symbols[left], right: symbols[right],
+                rank: merge.rank, position: Int32(left), left: symbols[left], right: symbols[right],
                 result: merge.result)
         }
-        for place in 0..<word.count - 1 { if let found = candidate(place, place + 1) { heap.push(found) } }
+        for index in 0..<word.count - 1 { if let found = candidate(index, index + 1) { heap.push(found) } }
         while let top = heap.pop() {
-            let left = Int(top.place)
+            let left = Int(top.position)
             guard alive[left], symbols[left] == top.left, next[left] < word.count,
                 symbols[next[left]] == top.right
             else { continue }

@@ -32,10 +32,10 @@ enum CharacterClass {
     }
 
     /// The class and the length in bytes of the character at a place in UTF-8 text.
-    static func at(_ place: Int, in text: UnsafeRawBufferPointer) -> (CharacterClass, byteCount: Int) {
-        let first = text[place]
+    static func at(_ position: Int, in text: UnsafeRawBufferPointer) -> (CharacterClass, byteCount: Int) {
+        let first = text[position]
         if first < 0x80 { return (ascii[Int(first)], 1) }
-        let (scalar, count) = scalar(at: place, in: text)
+        let (scalar, count) = scalar(at: position, in: text)
         return (CharacterClass(scalar), count)
     }
 
@@ -50,14 +50,14 @@ enum CharacterClass {
 
     /// The character at a place in UTF-8 text that was checked before, and its length in bytes.
     static func scalar(
-        at place: Int, in text: UnsafeRawBufferPointer
+        at index: Int, in text: UnsafeRawBufferPointer
     ) -> (Unicode.Scalar, byteCount: Int) {
-        let first = UInt32(text[place])
+        let first = UInt32(text[index])
         let count = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
         var value = count == 1 ? first : first & (0x7F >> UInt32(count))
-        for next in 1..<max(count, 1) where place + next < text.count {
-            value = value << 6 | UInt32(text[place + next] & 0x3F)
+        for next in 1..<max(count, 1) where index + next < text.count {
+            value = value << 6 | UInt32(text[index + next] & 0x3F)
         }
-        return (Unicode.Scalar(value) ?? "\u{FFFD}", min(count, text.count - place))
+        return (Unicode.Scalar(value) ?? "\u{FFFD}", min(count, text.count - index))
     }
 }

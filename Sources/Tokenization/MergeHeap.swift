@@ -2,13 +2,13 @@
 struct MergeHeap {
     struct Candidate {
         let rank: Int32
-        let place: Int32
+        let position: Int32
         /// The symbols that were there when it was found; when they are others, it is out of date.
         let left: Int32
         let right: Int32
         let result: Int32
 
-        func precedes(_ other: Candidate) -> Bool { (rank, place) < (other.rank, other.place) }
+        func precedes(_ other: Candidate) -> Bool { (rank, position) < (other.rank, other.position) }
     }
 
     private var items: [Candidate] = []

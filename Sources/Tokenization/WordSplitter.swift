@@ -20,16 +20,16 @@ struct WordSplitter: Sendable {
             return
         }
         var start = 0
-        var place = 0
-        while place < text.count {
-            let (kind, count) = CharacterClass.at(place, in: text)
+        var index = 0
+        while index < text.count {
+            let (kind, count) = CharacterClass.at(index, in: text)
             if kind == .number {
-                guard words(of: part(text, start, place), body), body(part(text, place, place + count)) else { return }
-                start = place + count
+                guard words(of: part(text, start, index), body), body(part(text, index, index + count)) else { return }
+                start = index + count
             }
-            place += count
+            index += count
         }
-        _ = words(of: part(text, start, place), body)
+        _ = words(of: part(text, start, index), body)
     }
 
     private func part(_ text: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
@@ -53,19 +53,19 @@ private struct Cursor {
     let text: UnsafeRawBufferPointer
     let start: Int
 
-    private func kind(_ place: Int) -> (CharacterClass, byteCount: Int)? {
-        place < text.count ? CharacterClass.at(place, in: text) : nil
+    private func kind(_ index: Int) -> (CharacterClass, byteCount: Int)? {
+        index < text.count ? CharacterClass.at(index, in: text) : nil
     }
 
     /// The end of the longest run of one class from a place on.
-    private func run(of wanted: CharacterClass, from place: Int, atMost limit: Int = .max) -> Int {
-        var place = place
+    private func run(of wanted: CharacterClass, from position: Int, atMost limit: Int = .max) -> Int {
+        var position = position
         var count = 0
-        while count < limit, let (found, bytes) = kind(place), found == wanted {
-            place += bytes
+        while count < limit, let (found, bytes) = kind(position), found == wanted {
+            position += bytes
             count += 1
         }
-        return place
+        return position
     }
 
     // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -94,12 +94,12 @@ private struct Cursor {
 
     private func contraction(anyCase: Bool) -> Int? {
         guard text[start] == UInt8(ascii: "'") else { return nil }
-        func letter(_ place: Int) -> UInt8? {
-            guard place < text.count else { return nil }
-            let byte = text[place]
+        func letter(_ index: Int) -> UInt8? {
+            guard index < text.count else { return nil }
+            let byte = text[index]
             guard anyCase else { return byte }
             // The long s folds to s, as it does for the engines that read the expression.
-            if byte == 0xC5, place + 1 < text.count, text[place + 1] == 0xBF { return 0xFF }
+            if byte == 0xC5, index + 1 < text.count, text[index + 1] == 0xBF { return 0xFF }
             return 0x41...0x5A ~= byte ? byte | 0x20 : byte
         }
         guard let first = letter(start + 1) else { return nil }
@@ -116,23 +116,23 @@ private struct Cursor {
 
     /// `\s*[\r\n]+`: white space up to its last line break.
     private func lineBreaks() -> Int? {
-        var place = start
+        var position = start
         var end: Int?
-        while let (found, bytes) = kind(place), found.isSpace {
-            place += bytes
-            if found == .lineBreak { end = place }
+        while let (found, bytes) = kind(position), found.isSpace {
+            position += bytes
+            if found == .lineBreak { end = position }
         }
         return end
     }
 
     /// `\s+(?!\S)|\s+`: white space, without its last character where a word follows.
     private func spaces() -> Int {
-        var place = start
+        var position = start
         var last = start
-        while let (found, bytes) = kind(place), found.isSpace {
-            last = place
-            place += bytes
+        while let (found, bytes) = kind(position), found.isSpace {
+            last = position
+            position += bytes
         }
-        return place == text.count || last == start ? place : last
+        return position == text.count || last == start ? position : last
     }
 }

@@ -53,8 +53,8 @@ enum DifferenceReport {
         var result: [(String, [String])] = []
         for item in items {
             let types = "\(item.dtypes.from) → \(item.dtypes.to)"
-            if let place = result.firstIndex(where: { $0.0 == types }) {
-                result[place].1.append(item.name)
+            if let index = result.firstIndex(where: { $0.0 == types }) {
+                result[index].1.append(item.name)
             } else {
                 result.append((types, [item.name]))
             }

@@ -164,8 +164,8 @@ extension [(tensor: String, reason: String)] {
     fileprivate var groupedByReason: [(reason: String, tensors: [String])] {
         var groups: [(reason: String, tensors: [String])] = []
         for (tensor, reason) in self {
-            if let place = groups.firstIndex(where: { $0.reason == reason }) {
-                groups[place].tensors.append(tensor)
+            if let index = groups.firstIndex(where: { $0.reason == reason }) {
+                groups[index].tensors.append(tensor)
             } else {
                 groups.append((reason, [tensor]))
             }

@@ -55,7 +55,7 @@ struct EvaluationTests {
     @Test("the tokens behind the middle of a context are scored, each by what is before it")
     func halves() {
         let targets = Evaluation.targets(contexts: [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
-        #expect(targets.map(\.place) == [3, 4, 9, 10])
+        #expect(targets.map(\.index) == [3, 4, 9, 10])
         #expect(targets.map(\.token) == [4, 5, 10, 11])
         #expect(Evaluation.targets(contexts: [[0, 1, 2, 3, 4]]).map(\.token) == [3, 4])
         #expect(Evaluation.targets(contexts: [[0, 1, 2]]).map(\.token) == [2])

@@ -56,9 +56,9 @@ struct SimilarityTests {
     @Test("a layer that gives NaN or infinity is named", arguments: [Float.nan, .infinity])
     func brokenLayer(value: Float) throws {
         var model = try KnownAnalysis.model()
-        let place = try #require(model.tensors.firstIndex { $0.name == "model.layers.3.input_layernorm.weight" })
-        model.tensors[place] = Tensor(
-            name: model.tensors[place].name, dtype: .f32, shape: [256],
+        let index = try #require(model.tensors.firstIndex { $0.name == "model.layers.3.input_layernorm.weight" })
+        model.tensors[index] = Tensor(
+            name: model.tensors[index].name, dtype: .f32, shape: [256],
             recipe: .computed(Given(values: Array(repeating: value, count: 256))))
         try SimilarityTests.expectRefusal(
             model, SimilarityTests.corpus(1), "layer 3 gives NaN or infinity, first for token 0 of context 0")
@@ -71,9 +71,9 @@ struct SimilarityTests {
         // A token of context 18 that no context before it has.
         let earlier = Set(corpus.contexts.prefix(18).joined())
         let token = try #require(corpus.contexts[18].firstIndex { !earlier.contains($0) })
-        let place = try #require(model.tensors.firstIndex { $0.name == "model.embed_tokens.weight" })
-        model.tensors[place].recipe = .computed(
-            SpoiledRow(source: model.tensors[place], row: Int(corpus.contexts[18][token])))
+        let index = try #require(model.tensors.firstIndex { $0.name == "model.embed_tokens.weight" })
+        model.tensors[index].recipe = .computed(
+            SpoiledRow(source: model.tensors[index], row: Int(corpus.contexts[18][token])))
         SimilarityTests.expectRefusal(
             model, corpus, "the embedding gives NaN or infinity, first for token \(token) of context 18")
     }

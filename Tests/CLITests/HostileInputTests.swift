@@ -220,14 +220,14 @@ struct Lies {
     mutating func bytes(_ bytes: [UInt8], first count: Int) -> [UInt8] {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...3, using: &generator) where bytes.count > count {
-            let place = Int.random(in: 0..<count, using: &generator)
+            let index = Int.random(in: 0..<count, using: &generator)
             switch Int.random(in: 0..<8, using: &generator) {
-            case 0: bytes.removeSubrange(place..<min(bytes.count, place + 4))
-            case 1: bytes.removeSubrange(place...)
+            case 0: bytes.removeSubrange(index..<min(bytes.count, index + 4))
+            case 1: bytes.removeSubrange(index...)
             case 2, 3:
                 let number: UInt64 = [0, 1, 1 << 31, 1 << 62, 1 << 63, .max].randomElement(using: &generator) ?? 0
-                bytes.replaceSubrange(place..<min(bytes.count, place + 8), with: littleEndian(number))
-            default: bytes[place] = UInt8.random(in: .min ... .max, using: &generator)
+                bytes.replaceSubrange(index..<min(bytes.count, index + 8), with: littleEndian(number))
+            default: bytes[index] = UInt8.random(in: .min ... .max, using: &generator)
             }
         }
         return bytes

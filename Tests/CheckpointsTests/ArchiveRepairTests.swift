@@ -12,9 +12,9 @@ struct ArchiveRepairTests {
         #expect(ArchiveRepair.repaired(bytes) == bytes)
         let folder = TemporaryFolder()
         var failures = 0
-        for place in bytes.indices.dropFirst(16).dropLast(64) {
+        for index in bytes.indices.dropFirst(16).dropLast(64) {
             var changed = bytes
-            changed[place] ^= UInt8.random(in: 1...255, using: &generator)
+            changed[index] ^= UInt8.random(in: 1...255, using: &generator)
             let path = folder.write("x.resect", ArchiveRepair.repaired(changed))
             do throws(CheckpointError) {
                 let checkpoint = try Checkpoint.open(path)

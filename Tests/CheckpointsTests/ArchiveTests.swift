@@ -25,9 +25,9 @@ struct ArchiveTests {
             for file in Files.names(folder("back")) {
                 let source =
                     original.form == .folder ? path : path.split(separator: "/").dropLast().joined(separator: "/")
-                let place = original.form == .folder ? source : "/" + source
+                let index = original.form == .folder ? source : "/" + source
                 #expect(
-                    Files.read(place + "/" + file) == Files.read(folder("back/" + file)), "\(file)",
+                    Files.read(index + "/" + file) == Files.read(folder("back/" + file)), "\(file)",
                     sourceLocation: sourceLocation)
             }
         } else {
@@ -135,11 +135,11 @@ struct ArchiveTests {
         let packed = try Checkpoint.open(folder("x.resect"))
         var generator = SeededGenerator(seed: 14)
         for _ in 0..<60 {
-            let place = Int.random(in: 0..<3, using: &generator)
-            let end = Int.random(in: 0...model.tensors[place].byteCount, using: &generator)
+            let index = Int.random(in: 0..<3, using: &generator)
+            let end = Int.random(in: 0...model.tensors[index].byteCount, using: &generator)
             let start = Int.random(in: 0...end, using: &generator)
             func bytes(_ checkpoint: Checkpoint) throws -> [UInt8] {
-                try checkpoint.tensors[place].recipe.withBytes(rows: start..<end, rowByteCount: 1) { [UInt8]($0) }
+                try checkpoint.tensors[index].recipe.withBytes(rows: start..<end, rowByteCount: 1) { [UInt8]($0) }
             }
             #expect(try bytes(packed) == bytes(model))
         }
@@ -183,13 +183,13 @@ struct ArchiveTests {
         let model = try Checkpoint.open(folder.write("m.safetensors", original))
         try ArchivePacker(threads: 1).pack(model, to: folder("x.resect"))
         let bytes = Files.read(folder("x.resect"))
-        for place in bytes.indices {
+        for index in bytes.indices {
             var wrong = bytes
-            wrong[place] ^= UInt8.random(in: 1...255, using: &generator)
+            wrong[index] ^= UInt8.random(in: 1...255, using: &generator)
             folder.write("y.resect", wrong)
             do throws(CheckpointError) {
                 try ArchiveUnpacker(replaces: true, threads: 1).unpack(folder("y.resect"), to: folder("out"))
-                #expect(Files.read(folder("out")) == original, "byte \(place)")
+                #expect(Files.read(folder("out")) == original, "byte \(index)")
             } catch {
                 #expect(error.file != nil)
             }

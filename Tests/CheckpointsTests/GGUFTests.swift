@@ -289,9 +289,9 @@ struct GGUFTests {
         let folder = TemporaryFolder()
         let file = GGUFTests.small
         var generator = SeededGenerator(seed: seed)
-        for place in 0..<file.header.count {
+        for index in 0..<file.header.count {
             var changed = file.bytes
-            changed[place] = UInt8.random(in: 0...255, using: &generator)
+            changed[index] = UInt8.random(in: 0...255, using: &generator)
             do {
                 let checkpoint = try Checkpoint.open(folder.write("m.gguf", changed))
                 _ = try Contents(checkpoint)

@@ -85,9 +85,9 @@ struct HashingTests {
             ("t", "F16", [2], [1, 2, 3, 4]), ("t", "U8", [2, 2], [1, 2, 3, 4]), ("t", "U8", [1, 4], [1, 2, 3, 4]),
             ("t", "U8", [4], [1, 2, 3, 5]), ("e\u{301}", "U8", [4], [1, 2, 3, 4]), ("\u{E9}", "U8", [4], [1, 2, 3, 4]),
         ]
-        let totals = try variants.enumerated().map { place, variant in
+        let totals = try variants.enumerated().map { index, variant in
             let file = SafetensorsBytes([(variant.0, variant.1, variant.2, variant.3)])
-            return try Manifest(Checkpoint.open(folder.write("\(place).safetensors", file.bytes)), threads: 1).total
+            return try Manifest(Checkpoint.open(folder.write("\(index).safetensors", file.bytes)), threads: 1).total
         }
         #expect(Set(totals).count == variants.count)
     }

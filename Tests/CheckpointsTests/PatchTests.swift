@@ -14,16 +14,16 @@ struct PatchTests {
         _ folder: TemporaryFolder, _ name: String, layers: [Int], changed: Int? = nil, other: Bool = false
     ) -> String {
         var tensors: [(name: String, dtype: String, shape: [Int], data: [UInt8])] = []
-        for (place, layer) in layers.enumerated() {
+        for (index, layer) in layers.enumerated() {
             for part in ["a", "b"] {
                 var generator = SeededGenerator(seed: UInt64(layer * 2 + (part == "a" ? 0 : 1)))
                 var values = generator.floats(count, scale: 0.05)
                 if layer == changed, part == "a" {
-                    for place in stride(from: 0, to: count, by: 50) { values[place] *= 1.01 }
+                    for index in stride(from: 0, to: count, by: 50) { values[index] *= 1.01 }
                 }
                 tensors.append(
                     (
-                        "model.layers.\(place).\(part).weight", "BF16", [count],
+                        "model.layers.\(index).\(part).weight", "BF16", [count],
                         values.flatMap { littleEndian(UInt16($0.bitPattern >> 16)) }
                     ))
             }
@@ -103,14 +103,14 @@ struct PatchTests {
         let changed = file("changed.safetensors", 9)
         try ArchivePacker(threads: 1).pack(try Checkpoint.open(changed), against: base, to: folder("x.resect"))
         let bytes = Files.read(folder("x.resect"))
-        for place in bytes.indices {
+        for index in bytes.indices {
             var wrong = bytes
-            wrong[place] ^= UInt8.random(in: 1...255, using: &generator)
+            wrong[index] ^= UInt8.random(in: 1...255, using: &generator)
             folder.write("y.resect", wrong)
             do throws(CheckpointError) {
                 try ArchiveUnpacker(replaces: true, threads: 1).unpack(
                     folder("y.resect"), against: base, to: folder("out"))
-                #expect(Files.read(folder("out")) == Files.read(changed), "byte \(place)")
+                #expect(Files.read(folder("out")) == Files.read(changed), "byte \(index)")
             } catch {
                 #expect(error.file != nil)
             }

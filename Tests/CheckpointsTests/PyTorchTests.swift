@@ -20,11 +20,11 @@ struct PyTorchTests {
         #expect(checkpoint.tensors.count == expected.tensors.count)
         let contents = try Contents(checkpoint)
         for (tensor, bytes) in try zip(expected.tensors, Contents(expected).bytes) {
-            let place = try #require(
+            let index = try #require(
                 checkpoint.tensors.firstIndex { ExactString($0.name) == ExactString(tensor.name) }, "\(tensor.name)")
-            #expect(checkpoint.tensors[place].dtype == tensor.dtype, "\(tensor.name)")
-            #expect(checkpoint.tensors[place].shape == tensor.shape, "\(tensor.name)")
-            #expect(contents.bytes[place] == bytes, "\(tensor.name)")
+            #expect(checkpoint.tensors[index].dtype == tensor.dtype, "\(tensor.name)")
+            #expect(checkpoint.tensors[index].shape == tensor.shape, "\(tensor.name)")
+            #expect(contents.bytes[index] == bytes, "\(tensor.name)")
         }
     }
 
@@ -76,14 +76,14 @@ struct PyTorchTests {
         repeat {
             let element = offset + zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }
             expected += data[element * width..<(element + 1) * width]
-            var place = index.count - 1
-            while place >= 0 {
-                index[place] += 1
-                if index[place] < shape[place] { break }
-                index[place] = 0
-                place -= 1
+            var axis = index.count - 1
+            while axis >= 0 {
+                index[axis] += 1
+                if index[axis] < shape[axis] { break }
+                index[axis] = 0
+                axis -= 1
             }
-            if place < 0 { break }
+            if axis < 0 { break }
         } while true
         let bytes = try found.withBytes(rows: 0..<found.rowCount) { [UInt8]($0) }
         #expect(bytes == expected)
@@ -162,8 +162,8 @@ struct PyTorchTests {
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<2000 {
             var changed = bytes
-            let place = Int.random(in: max(0, bytes.count - 1200)..<bytes.count, using: &generator)
-            changed[place] = .random(in: 0...255, using: &generator)
+            let index = Int.random(in: max(0, bytes.count - 1200)..<bytes.count, using: &generator)
+            changed[index] = .random(in: 0...255, using: &generator)
             do {
                 _ = try Checkpoint.open(folder.write("d.bin", changed))
             } catch {

@@ -17,11 +17,11 @@ private final class InterruptedRows: RowSource {
     var fingerprint: String { description }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        for (place, row) in rows.enumerated() {
+        for (index, row) in rows.enumerated() {
             if let failing, row >= failing { throw CheckpointError(file: "source", "fails at row \(row)") }
             computed.withLock { _ = $0.insert(row) }
             for byte in 0..<InterruptedRows.rowByteCount {
-                output[place * InterruptedRows.rowByteCount + byte] = UInt8(truncatingIfNeeded: row &* 31 &+ byte &* 7)
+                output[index * InterruptedRows.rowByteCount + byte] = UInt8(truncatingIfNeeded: row &* 31 &+ byte &* 7)
             }
         }
     }

@@ -45,9 +45,9 @@ struct RowMapTests {
         for i in 0..<sizes[order[0]] {
             for j in 0..<sizes[order[1]] {
                 for k in 0..<sizes[order[2]] {
-                    var place = [0, 0, 0]
-                    (place[order[0]], place[order[1]], place[order[2]]) = (i, j, k)
-                    expected.append((place[0] * sizes[1] + place[1]) * sizes[2] + place[2])
+                    var coordinates = [0, 0, 0]
+                    (coordinates[order[0]], coordinates[order[1]], coordinates[order[2]]) = (i, j, k)
+                    expected.append((coordinates[0] * sizes[1] + coordinates[1]) * sizes[2] + coordinates[2])
                 }
             }
         }

@@ -121,9 +121,9 @@ struct SafetensorsTests {
             "\"data_offsets\"", ":", "[", "0", ",", "4", "]", "}", ",", "\"b\"", ":",
             #"{"shape":[1],"data_offsets":[4,5],"dtype":"I8"}"#, "}",
         ]
-        for place in 0...tokens.count {
+        for index in 0...tokens.count {
             for space in ["", " ", "\n\t", "\r\n  "] {
-                let header = tokens[..<place].joined() + space + tokens[place...].joined()
+                let header = tokens[..<index].joined() + space + tokens[index...].joined()
                 let file = SafetensorsBytes(header: header, data: [1, 2, 3, 4, 5])
                 let checkpoint = try Checkpoint.open(folder.write("a.safetensors", file.bytes))
                 #expect(try Contents(checkpoint).tensors == ["a BF16 [2, 1]", "b I8 [1]"], "\(header)")
@@ -266,9 +266,9 @@ struct SafetensorsTests {
         let folder = TemporaryFolder()
         let bytes = SafetensorsTests.small.bytes
         var generator = SeededGenerator(seed: 51)
-        for place in 0..<bytes.count - SafetensorsTests.small.data.count {
+        for index in 0..<bytes.count - SafetensorsTests.small.data.count {
             var changed = bytes
-            changed[place] = UInt8.random(in: 0...255, using: &generator)
+            changed[index] = UInt8.random(in: 0...255, using: &generator)
             do {
                 let checkpoint = try Checkpoint.open(folder.write("m.safetensors", changed))
                 _ = try Contents(checkpoint)

@@ -8,10 +8,10 @@ struct ShardTests {
     private static func gguf(_ sizes: [Int], alignment: Int = 32) -> GGUFBytes {
         var file = GGUFBytes(
             [("general.architecture", .text("none"))],
-            sizes.enumerated().map { place, size in
+            sizes.enumerated().map { index, size in
                 .init(
-                    "w\(place)", type: 24, shape: [UInt64(size)],
-                    data: Array(repeating: UInt8(truncatingIfNeeded: place), count: size))
+                    "w\(index)", type: 24, shape: [UInt64(size)],
+                    data: Array(repeating: UInt8(truncatingIfNeeded: index), count: size))
             })
         if alignment != 32 { file.pairs.append(("general.alignment", .u32(UInt32(alignment)))) }
         file.alignment = alignment
@@ -67,7 +67,7 @@ struct ShardTests {
                 ("split.no", .u32(UInt32(number))), ("split.count", .u32(4)), ("split.tensors.count", .u32(6)),
             ]
             file.pairs += split
-            for place in file.tensors.indices { file.tensors[place].name = "w\(number).\(place)" }
+            for index in file.tensors.indices { file.tensors[index].name = "w\(number).\(index)" }
             folder.write("in-0000\(number + 1)-of-00004.gguf", file.bytes)
         }
         let checkpoint = try Checkpoint.open(folder("in-00003-of-00004.gguf"))

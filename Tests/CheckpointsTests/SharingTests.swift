@@ -32,8 +32,8 @@ struct SharingTests {
         let places = written.tensors.compactMap(\.recipe.mappedRange?.byteOffset)
         // An input whose data does not begin at a multiple of 8 cannot be followed: data has to be aligned.
         let follows = (sources[0] - 8) % 8 == 0
-        for (place, source) in zip(places, [sources[0], sources[2], sources[3]]) {
-            #expect(((place - source) % 4096 == 0) == follows, "\(place) \(source)")
+        for (index, source) in zip(places, [sources[0], sources[2], sources[3]]) {
+            #expect(((index - source) % 4096 == 0) == follows, "\(index) \(source)")
         }
         #expect(places[0] % 8 == 0)
     }

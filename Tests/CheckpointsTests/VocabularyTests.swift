@@ -194,10 +194,10 @@ struct VocabularyTests {
         switch value {
         case .array(let list):
             return [other]
-                + list.indices.flatMap { place in
-                    variants(of: list[place], by: other).map { variant in
+                + list.indices.flatMap { index in
+                    variants(of: list[index], by: other).map { variant in
                         var changed = list
-                        changed[place] = variant
+                        changed[index] = variant
                         return .array(changed)
                     }
                 }

@@ -12,10 +12,10 @@ struct CountedRows: RowSource {
     var description: String { "counted rows" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        for (place, row) in rows.enumerated() {
+        for (index, row) in rows.enumerated() {
             if row == failing { throw CheckpointError(file: "source", "fails at row \(row)") }
             for byte in 0..<rowByteCount {
-                output[place * rowByteCount + byte] = UInt8(truncatingIfNeeded: row &* 31 &+ byte &* 7)
+                output[index * rowByteCount + byte] = UInt8(truncatingIfNeeded: row &* 31 &+ byte &* 7)
             }
         }
     }
@@ -206,7 +206,7 @@ struct WriterTests {
         var checkpoint = try WriterTests.sparse(folder, count: 1 << 20)
         let places = [0, 5000, 1 << 19, (1 << 20) - 1, 1 << 20, (1 << 20) + 4096, (2 << 20) - 1]
         let start = try #require(checkpoint.tensors[0].recipe.mappedRange?.byteOffset)
-        for place in places { Files.overwrite(checkpoint.path, at: start + place, [UInt8(place % 251) + 1]) }
+        for index in places { Files.overwrite(checkpoint.path, at: start + index, [UInt8(index % 251) + 1]) }
         checkpoint = try Checkpoint.open(checkpoint.path)
         // In the other order, so that nothing lies where it was.
         checkpoint.tensors[0].name = "a.2.w"

@@ -136,7 +136,7 @@ struct ZipTests {
         let folder = TemporaryFolder()
         let changes: [(inout ZipBytes) -> Void] = [
             { _ in }, { $0.isWide = false },
-            { for place in $0.records.indices { $0.records[place].flags = 0 } },
+            { for index in $0.records.indices { $0.records[index].flags = 0 } },
             { $0.records[1].localExtra = [0x46, 0x42, 3, 0, 0x5A, 0x5A, 0x5A] },
             { file in
                 // 64-bit sizes where 32 would do, and a descriptor to match.
@@ -144,7 +144,7 @@ struct ZipTests {
                 file.records[1].extra = ZipTests.wideSizes(16)
                 file.records[1].descriptor = ZipTests.wideDescriptor(ZipTests.storageChecksum, 16)
             },
-            { for place in $0.records.indices { $0.records[place].checksum = 0 } },
+            { for index in $0.records.indices { $0.records[index].checksum = 0 } },
             { $0.records.append(.init("a/byteorder", Array("little".utf8))) },
             { $0.records.append(.init("a/.data/serialization_id", [1, 2, 3])) },
         ]
@@ -180,9 +180,9 @@ struct ZipTests {
         Files.truncate(path, start + count)
         var end = Array(whole[(directory)...])
         // The ends say where the directory is: behind the hole.
-        let place = end.count - 22 - 20 - 56
-        end.replaceSubrange(place + 48..<place + 56, with: littleEndian(directory + count))
-        end.replaceSubrange(place + 64..<place + 72, with: littleEndian(directory + count + place))
+        let index = end.count - 22 - 20 - 56
+        end.replaceSubrange(index + 48..<index + 56, with: littleEndian(directory + count))
+        end.replaceSubrange(index + 64..<index + 72, with: littleEndian(directory + count + index))
         end.replaceSubrange(end.count - 6..<end.count - 2, with: littleEndian(UInt32.max))
         Files.overwrite(path, at: start + count, descriptor + end)
         let time = try ContinuousClock().measure {

@@ -73,7 +73,7 @@ extension ForwardPass {
     /// The loss of every token but the first of each context.
     func allLosses(threads: Int = 2, _ contexts: [[Int32]]) throws -> [Double] {
         let targets = contexts.enumerated().flatMap { number, context in
-            context.indices.dropLast().map { (place: number * contextLength + $0, token: context[$0 + 1]) }
+            context.indices.dropLast().map { (index: number * contextLength + $0, token: context[$0 + 1]) }
         }
         return try losses(of: targets, threads: threads)
     }

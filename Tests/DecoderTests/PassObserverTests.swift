@@ -121,7 +121,7 @@ struct PassObserverTests {
         }
         #expect(operands.count == layers * (ProductRole.allCases.count - 1))
         // The output matrix is told the tokens that are scored.
-        _ = try pass.losses(of: [(place: 2, token: 1), (place: 5, token: 4)], threads: 1)
+        _ = try pass.losses(of: [(index: 2, token: 1), (index: 5, token: 4)], threads: 1)
         let scored = try #require(
             recorder.operands.withLock { $0[Recorder.Product(role: .output, layer: nil)] })
         #expect(scored.tokens == [2, 5] && scored.values.count == 2 * pass.model.plan.hidden)

@@ -48,9 +48,9 @@ struct RefusalTests {
         try RefusalTests.expectRefusal(
             "tensor 'model.embed_tokens.weight' has the shape [62, 32]; the configuration asks for [64, 32]"
         ) {
-            let place = try #require($0.tensors.firstIndex { $0.name.contains("embed") })
-            let embedding = $0.tensors[place]
-            $0.tensors[place] = Tensor(name: embedding.name, dtype: .bf16, shape: [62, 32], recipe: embedding.recipe)
+            let index = try #require($0.tensors.firstIndex { $0.name.contains("embed") })
+            let embedding = $0.tensors[index]
+            $0.tensors[index] = Tensor(name: embedding.name, dtype: .bf16, shape: [62, 32], recipe: embedding.recipe)
         }
     }
 

@@ -88,9 +88,9 @@ enum ArithmeticLint {
 
     private static func isUnchecked(_ code: String, after before: String) -> Bool {
         let words = code.split(separator: " ").map(String.init)
-        for (place, word) in words.enumerated() {
-            let left = place > 0 ? words[place - 1] : before.split(separator: " ").last.map(String.init) ?? ""
-            let right = place + 1 < words.count ? words[place + 1] : ""
+        for (index, word) in words.enumerated() {
+            let left = index > 0 ? words[index - 1] : before.split(separator: " ").last.map(String.init) ?? ""
+            let right = index + 1 < words.count ? words[index + 1] : ""
             // The compiler computes what consists of digits.
             if operators.contains(word), !(isLiteral(left) && isLiteral(right)) { return true }
             // Texts and lists are put together with the same signs.

@@ -202,7 +202,7 @@ struct EncodeTests {
     func extremes(dtype: DType, value: Float) {
         var generator = SeededGenerator(seed: 17)
         var values = generator.floats(dtype.blockCount * 4)
-        for place in stride(from: 0, to: values.count, by: 3) { values[place] = place % 2 == 0 ? value : -value }
+        for index in stride(from: 0, to: values.count, by: 3) { values[index] = index % 2 == 0 ? value : -value }
         let bytes = encoded(dtype, values)
         for instructions in InstructionSet.available {
             #expect(encoded(dtype, values, by: instructions).count == bytes.count)

@@ -15,8 +15,8 @@ struct FloatCodeTests {
     private static func hard(_ count: Int) -> [Float] {
         var generator = SeededGenerator(seed: 31)
         var values = generator.floats(count, scale: 0.02)
-        for place in stride(from: 0, to: count, by: 97) {
-            values[place] = [0, -0.0, 0x1p-130, 3e38, .infinity, -.infinity, .nan, 0.25, -6][place / 97 % 9]
+        for index in stride(from: 0, to: count, by: 97) {
+            values[index] = [0, -0.0, 0x1p-130, 3e38, .infinity, -.infinity, .nan, 0.25, -6][index / 97 % 9]
         }
         return values
     }

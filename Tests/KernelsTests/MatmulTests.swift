@@ -77,16 +77,16 @@ struct MatmulTests {
         var expected = before
         for row in 0..<product.m {
             for column in 0..<product.n {
-                let place = row * product.cStride + column
-                var sum = product.accumulates ? Double(before[place]) : 0
+                let index = row * product.cStride + column
+                var sum = product.accumulates ? Double(before[index]) : 0
                 var size = abs(sum)
                 for k in 0..<product.k {
                     let term = term(row, k, column)
                     sum += term
                     size += abs(term)
                 }
-                worst = max(worst, abs(Double(c[place]) - sum) / max(size, 1e-30))
-                expected[place] = c[place]
+                worst = max(worst, abs(Double(c[index]) - sum) / max(size, 1e-30))
+                expected[index] = c[index]
             }
         }
         #expect(worst < tolerance)

@@ -168,9 +168,9 @@ struct FloatFormTests {
     @Test("a value that is no number has no code", arguments: [FolderType.nf4, .fp4, .nvfp4, .mxfp4])
     func nonfinite(type: FolderType) throws {
         var model = try FloatForm.plain()
-        let place = try #require(model.tensors.firstIndex { $0.name == "model.layers.0.self_attn.k_proj.weight" })
-        let tensor = model.tensors[place]
-        model.tensors[place] = Tensor(
+        let index = try #require(model.tensors.firstIndex { $0.name == "model.layers.0.self_attn.k_proj.weight" })
+        let tensor = model.tensors[index]
+        model.tensors[index] = Tensor(
             name: tensor.name, dtype: .bf16, shape: tensor.shape, recipe: .computed(OneInfinity(row: 3, source: tensor))
         )
         let packed = try QuantizeFolder(type).apply(to: model)

@@ -44,8 +44,8 @@ struct BadFloatForm: Sendable, CustomStringConvertible {
             guard let dtype = DType(named: dtype), let count = dtype.byteCount(of: shape.reduce(1, *)) else { return }
             let bytes = Bytes(bytes: bytes ?? [UInt8](repeating: 1, count: count))
             let tensor = Tensor(name: module + part, dtype: dtype, shape: shape, recipe: .computed(bytes))
-            if let place = checkpoint.tensors.firstIndex(where: { $0.name == tensor.name }) {
-                checkpoint.tensors[place] = tensor
+            if let index = checkpoint.tensors.firstIndex(where: { $0.name == tensor.name }) {
+                checkpoint.tensors[index] = tensor
             } else {
                 checkpoint.tensors.append(tensor)
             }
@@ -205,10 +205,10 @@ struct HostileFloatFormTests {
     func anyBytes(form: FloatForm) throws {
         var checkpoint = try form.folder()
         var generator = SeededGenerator(seed: 41)
-        for (place, tensor) in checkpoint.tensors.enumerated() where tensor.shape.count > 0 {
+        for (index, tensor) in checkpoint.tensors.enumerated() where tensor.shape.count > 0 {
             let known = ["quant_map", "quant_state", "_global_scale", "_scale_2", "input_scale"]
             guard !known.contains(where: tensor.name.contains) else { continue }
-            checkpoint.tensors[place] = Tensor(
+            checkpoint.tensors[index] = Tensor(
                 name: tensor.name, dtype: tensor.dtype, shape: tensor.shape,
                 recipe: .computed(BadFloatForm.Bytes(bytes: generator.bytes(tensor.byteCount))))
         }
@@ -221,12 +221,12 @@ struct HostileFloatFormTests {
     func scaleBeside() throws {
         let packed = try QuantizeFolder(.nvfp4).apply(to: Models.small())
         var gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
-        let place = try #require(gguf.tensors.firstIndex { $0.name == "blk.0.ffn_up.scale" })
+        let index = try #require(gguf.tensors.firstIndex { $0.name == "blk.0.ffn_up.scale" })
         for (bytes, message) in [
             ([0, 0, 0x80, 0xFF], "is -inf; the scale of a weight is a positive number"),
             ([0, 0, 0, 0, 0, 0, 0, 0], "has the type F32 and 2 values; the scale of a weight is one F32"),
         ] as [([UInt8], String)] {
-            gguf.tensors[place] = Tensor(
+            gguf.tensors[index] = Tensor(
                 name: "blk.0.ffn_up.scale", dtype: .f32, shape: [bytes.count / 4],
                 recipe: .computed(BadFloatForm.Bytes(bytes: bytes)))
             expectRefusal(message) { try DequantizeFolder().apply(to: gguf) }

@@ -24,8 +24,8 @@ struct HostilePartTests {
         _ ending: String, _ dtype: DType, _ shape: [Int]
     ) -> @Sendable (inout Checkpoint) -> Void {
         { checkpoint in
-            for place in checkpoint.tensors.indices where checkpoint.tensors[place].name.hasSuffix(ending) {
-                checkpoint.tensors[place] = Models.zeros(checkpoint.tensors[place].name, shape, dtype)
+            for index in checkpoint.tensors.indices where checkpoint.tensors[index].name.hasSuffix(ending) {
+                checkpoint.tensors[index] = Models.zeros(checkpoint.tensors[index].name, shape, dtype)
             }
         }
     }
@@ -167,8 +167,8 @@ struct HostilePartTests {
 
         func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
             let values = output.bindMemory(to: Float.self)
-            for (place, row) in rows.enumerated() {
-                for column in 0..<128 { values[place * 128 + column] = row == 3 && column == 7 ? .nan : 0.5 }
+            for (index, row) in rows.enumerated() {
+                for column in 0..<128 { values[index * 128 + column] = row == 3 && column == 7 ? .nan : 0.5 }
             }
         }
     }

@@ -99,9 +99,9 @@ struct HostileSettingsTests {
         let folder = try Models.small()
         let gguf = try Convert(to: .gguf).apply(to: folder)
         for model in [folder, gguf] {
-            for place in [0, 1, 2, 3, 5, 9, model.tensors.count - 1] {
+            for index in [0, 1, 2, 3, 5, 9, model.tensors.count - 1] {
                 var changed = model
-                changed.tensors[place] = Models.zeros(model.tensors[place].name, shape)
+                changed.tensors[index] = Models.zeros(model.tensors[index].name, shape)
                 try HostileSettingsTests.edit(changed)
                 HostileSettingsTests.tolerate {
                     let form: Checkpoint.Form = model.form == .gguf ? .folder : .gguf

@@ -12,8 +12,8 @@ struct LayerTensorTests {
         var description: String { "numbered" }
 
         func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-            for (place, row) in rows.enumerated() {
-                for column in 0..<columns { output[place * columns + column] = UInt8(row * 16 + column) }
+            for (index, row) in rows.enumerated() {
+                for column in 0..<columns { output[index * columns + column] = UInt8(row * 16 + column) }
             }
         }
     }

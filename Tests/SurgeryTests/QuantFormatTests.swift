@@ -142,9 +142,9 @@ struct QuantFormatTests {
         let mixture = try #require(Mixture.named("Q8_0"))
         let computed = try Models.fixture().applying([Convert(to: .gguf), Quantize(mixture), Convert(to: .folder)])
         var held = computed
-        for (place, tensor) in computed.tensors.enumerated() {
+        for (index, tensor) in computed.tensors.enumerated() {
             let bytes = try Models.bytes(tensor)
-            held.tensors[place].recipe = .computed(HeldRows(bytes: bytes, rowByteCount: tensor.rowByteCount))
+            held.tensors[index].recipe = .computed(HeldRows(bytes: bytes, rowByteCount: tensor.rowByteCount))
         }
         let found = try QuantizeFolder(type).apply(to: computed), wanted = try QuantizeFolder(type).apply(to: held)
         for tensor in wanted.tensors.prefix(60) {

@@ -158,11 +158,11 @@ struct CastTests {
         let model = try Models.fixture()
         let wide = try Cast(to: .f32).apply(to: model)
         let back = try Cast(to: .bf16).apply(to: wide)
-        for (place, original) in model.tensors.enumerated().prefix(12) {
-            #expect(wide.tensors[place].recipe.mappedRange == nil)
+        for (index, original) in model.tensors.enumerated().prefix(12) {
+            #expect(wide.tensors[index].recipe.mappedRange == nil)
             // What f32 shows is not computed again.
-            #expect(back.tensors[place].recipe.mappedRange != nil)
-            #expect(try Models.bytes(back.tensors[place]) == Models.bytes(original))
+            #expect(back.tensors[index].recipe.mappedRange != nil)
+            #expect(try Models.bytes(back.tensors[index]) == Models.bytes(original))
         }
         #expect(back.config == model.config)
     }

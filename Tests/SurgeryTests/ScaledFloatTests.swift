@@ -110,9 +110,9 @@ struct ScaledFloatTests {
         let dtype = try #require(DType(named: type))
         for name in ["nf4", "nf4-nested", "fp4"] {
             var folder = try FloatForm(name: name).folder()
-            for (place, tensor) in folder.tensors.enumerated()
+            for (index, tensor) in folder.tensors.enumerated()
             where tensor.dtype.name == "U8" && tensor.name.hasSuffix(".weight") {
-                folder.tensors[place] = ScaledFloatTests.tensor(
+                folder.tensors[index] = ScaledFloatTests.tensor(
                     tensor.name, dtype, [tensor.byteCount / dtype.blockByteCount, 1], try Models.bytes(tensor))
             }
             folder.config?["quantization_config"] = .object(

@@ -14,8 +14,8 @@ struct UnfitWeightsTests {
 
         func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
             let values = output.bindMemory(to: Float.self)
-            for (place, element) in (rows.lowerBound * rowLength..<rows.upperBound * rowLength).enumerated() {
-                values[place] = exceptions[element] ?? Float(element % 100) * 0.01
+            for (index, element) in (rows.lowerBound * rowLength..<rows.upperBound * rowLength).enumerated() {
+                values[index] = exceptions[element] ?? Float(element % 100) * 0.01
             }
         }
     }

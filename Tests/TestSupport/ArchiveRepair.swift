@@ -12,8 +12,8 @@ public enum ArchiveRepair {
         let start = bytes.count - trailerByteCount
         guard start >= headByteCount else { return bytes }
         let stated = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: UInt64.self) }
-        let place = Int(exactly: UInt64(littleEndian: stated)) ?? start
-        let offset = min(max(place, headByteCount), start)
+        let position = Int(exactly: UInt64(littleEndian: stated)) ?? start
+        let offset = min(max(position, headByteCount), start)
         let index = Array(bytes[offset..<start])
         var trailer = [offset, index.count].flatMap { littleEndian($0) }
         let hash = index.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }

@@ -46,8 +46,8 @@ final class Archive: Sendable {
             withExtendedLifetime(file) {}
         }
         let layout = index.layout(of: span)
-        let place = span.firstPiece + piece
-        let (start, end) = (index.pieceOffsets[place], index.pieceOffsets[place + 1])
+        let pieceIndex = span.firstPiece + piece
+        let (start, end) = (index.pieceOffsets[pieceIndex], index.pieceOffsets[pieceIndex + 1])
         let firstPlane = span.firstPlane + piece * layout.planeCount  // fits: a place in the list of planes
         var isWhole = PieceDecoder.decode(
             UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]),
@@ -57,7 +57,7 @@ final class Archive: Sendable {
                 exclusiveOr(output, $0)
             }
         }
-        isWhole = isWhole && Digest.short(of: UnsafeRawBufferPointer(output)) == index.pieceHashes[place]
+        isWhole = isWhole && Digest.short(of: UnsafeRawBufferPointer(output)) == index.pieceHashes[pieceIndex]
         guard isWhole else {
             throw CheckpointError(
                 file: file.path, byteOffset: start, "a piece of \(output.count.grouped) bytes is damaged",
@@ -70,15 +70,15 @@ final class Archive: Sendable {
         _ file: ArchiveIndex.File, from byteOffset: Int, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
         var done = 0
-        var place = output.isEmpty ? 0 : index.span(of: file, at: byteOffset)
+        var spanIndex = output.isEmpty ? 0 : index.span(of: file, at: byteOffset)
         while done < output.count {
-            let span = index.spans[place]
+            let span = index.spans[spanIndex]
             let start = byteOffset + done - span.byteOffset  // fits: a place in the file
             let count = min(output.count - done, span.byteCount - start)
             let target = UnsafeMutableRawBufferPointer(rebasing: output[done..<done + count])
             try read(span, from: start, into: target)
             done += count
-            place += 1
+            spanIndex += 1
         }
     }
 

@@ -5,8 +5,8 @@ struct ArchiveFolder: FileFolder {
 
     init(_ archive: Archive) {
         self.archive = archive
-        let place = archive.file.path
-        path = archive.index.kind == .folder ? place + "/" + archive.index.name : place
+        let root = archive.file.path
+        path = archive.index.kind == .folder ? root + "/" + archive.index.name : root
     }
 
     func names(in subfolder: String) throws(CheckpointError) -> [String] {

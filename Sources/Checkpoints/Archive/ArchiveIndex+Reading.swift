@@ -23,8 +23,8 @@ extension ArchiveIndex {
         guard bytes.starts(with: ArchiveFormat.head) else { throw wrong("the head of the archive is damaged", at: 12) }
         let start = bytes.count - ArchiveFormat.trailerByteCount
         let trailer = UnsafeRawBufferPointer(rebasing: bytes[start...])
-        func number(_ place: Int) -> UInt64 {
-            UInt64(littleEndian: trailer.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+        func number(_ byteOffset: Int) -> UInt64 {
+            UInt64(littleEndian: trailer.loadUnaligned(fromByteOffset: byteOffset, as: UInt64.self))
         }
         guard trailer.suffix(8).elementsEqual(ArchiveFormat.magic) else {
             throw wrong("does not end as an archive does", at: bytes.count - 8)

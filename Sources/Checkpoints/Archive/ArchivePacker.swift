@@ -97,10 +97,10 @@ public struct ArchivePacker: Sendable {
         let written = Mutex(Written(index: plan.index, end: ArchiveFormat.headByteCount))
         let (baseTensors, pieceBases) = (base?.tensors ?? [], plan.baseTensors)
         try Parallel.inOrder(pieces, workers: threads) { (piece) throws(CheckpointError) -> Packed in
-            let place = plan.span(ofPiece: piece)
-            let span = plan.index.spans[place]
+            let spanIndex = plan.span(ofPiece: piece)
+            let span = plan.index.spans[spanIndex]
             let range = plan.index.range(ofPiece: piece - span.firstPiece, in: span)
-            let mapped = plan.places[place].range
+            let mapped = plan.places[spanIndex].range
             defer { withExtendedLifetime(mapped) {} }
             let raw = mapped.bytes(range.lowerBound, range.count)
             let workspace = workspaces.take()

@@ -10,7 +10,7 @@ extension ArchivePlan {
         let manifest = try Manifest(base, threads: threads)
         let theirs = manifest.entries.map(\.digest)
         var known: [Digest: Int] = [:]
-        for (place, digest) in theirs.enumerated().reversed() { known[digest] = place }
+        for (tensorIndex, digest) in theirs.enumerated().reversed() { known[digest] = tensorIndex }
         let counterparts = Counterparts(checkpoint: checkpoint, base: base) { known[ours[$0]] }
         var referred: [ArchiveIndex.BaseTensor] = []
         var numbers: [Int: Int] = [:]
@@ -24,15 +24,15 @@ extension ArchivePlan {
             return referred.count - 1
         }
         let workspace = PieceWorkspace()
-        for place in index.spans.indices {
-            guard let tensor = places[place].tensor else { continue }
-            let byteCount = index.spans[place].byteCount
+        for spanIndex in index.spans.indices {
+            guard let tensor = places[spanIndex].tensor else { continue }
+            let byteCount = index.spans[spanIndex].byteCount
             if let same = known[ours[tensor]], base.tensors[same].byteCount == byteCount {
-                index.spans[place] = index.spans[place].with(.same(number(of: same)))
+                index.spans[spanIndex] = index.spans[spanIndex].with(.same(number(of: same)))
             } else if let other = counterparts.of(tensor),
-                try isSmaller(place, against: base.tensors[other], workspace)
+                try isSmaller(spanIndex, against: base.tensors[other], workspace)
             {
-                index.spans[place] = index.spans[place].with(.difference(number(of: other)))
+                index.spans[spanIndex] = index.spans[spanIndex].with(.difference(number(of: other)))
             }
         }
         index.base = ArchiveIndex.Base(digest: manifest.total, tensors: referred)
@@ -40,15 +40,15 @@ extension ArchivePlan {
 
     /// Whether what differs takes less room than the tensor itself, by a few of its pieces.
     private func isSmaller(
-        _ place: Int, against other: Tensor, _ workspace: PieceWorkspace
+        _ spanIndex: Int, against other: Tensor, _ workspace: PieceWorkspace
     ) throws(CheckpointError) -> Bool {
-        let span = index.spans[place]
+        let span = index.spans[spanIndex]
         let layout = index.layout(of: span)
         let count = index.pieceCount(of: span)
         var (whole, difference) = (0, 0)
         for piece in Set([0, count / 3, 2 * count / 3, count - 1]) {
             let range = index.range(ofPiece: piece, in: span)
-            let raw = places[place].range.bytes(range.lowerBound, range.count)
+            let raw = places[spanIndex].range.bytes(range.lowerBound, range.count)
             func size(_ planes: [ArchiveIndex.Plane]) -> Int { planes.reduce(0) { $0 + $1.byteCount } }
             whole += size(PieceEncoder.encode(raw, as: .weights, layout: layout, workspace))
             difference += try other.recipe.withBytes(rows: range, rowByteCount: 1) {
@@ -86,9 +86,9 @@ struct Counterparts {
         pattern = checkpoint.layerPattern
         var found = [Int?](repeating: nil, count: pattern?.count ?? 0)
         if let pattern, let theirs = base.layerPattern {
-            for (place, tensor) in checkpoint.tensors.enumerated() {
+            for (index, tensor) in checkpoint.tensors.enumerated() {
                 guard let layer = pattern.layer(of: tensor.name), found.indices.contains(layer),
-                    let other = same(place)
+                    let other = same(index)
                 else { continue }
                 found[layer] = found[layer] ?? theirs.layer(of: base.tensors[other].name)
             }
@@ -109,8 +109,8 @@ struct Counterparts {
         if let pattern, let layer = pattern.layer(of: tensor.name), layers.indices.contains(layer) {
             names.insert(pattern.renumber(tensor.name, to: layers[layer]), at: 0)
         }
-        return names.lazy.compactMap { places[ExactString($0)] }.first { place in
-            base.tensors[place].dtype == tensor.dtype && base.tensors[place].shape == tensor.shape
+        return names.lazy.compactMap { places[ExactString($0)] }.first { index in
+            base.tensors[index].dtype == tensor.dtype && base.tensors[index].shape == tensor.shape
         }
     }
 }

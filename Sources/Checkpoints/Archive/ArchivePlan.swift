@@ -65,11 +65,11 @@ struct ArchivePlan: Sendable {
     /// The ranges of a file that are tensors, in order, without those that overlap an earlier one.
     private static func tensors(
         of file: MappedFile, in checkpoint: Checkpoint
-    ) throws(CheckpointError) -> [(range: MappedRange, dtype: DType, place: Int?)] {
-        var found: [(range: MappedRange, dtype: DType, place: Int?)] = []
-        for (place, tensor) in checkpoint.tensors.enumerated() {
+    ) throws(CheckpointError) -> [(range: MappedRange, dtype: DType, index: Int?)] {
+        var found: [(range: MappedRange, dtype: DType, index: Int?)] = []
+        for (index, tensor) in checkpoint.tensors.enumerated() {
             guard let range = tensor.recipe.mappedRange, range.file === file, range.byteCount > 0 else { continue }
-            found.append((range, tensor.dtype, place))
+            found.append((range, tensor.dtype, index))
         }
         if found.isEmpty, file.name.hasSuffix(".safetensors") { found = others(in: file) }
         found.sort { $0.range.byteOffset < $1.range.byteOffset }
@@ -82,7 +82,7 @@ struct ArchivePlan: Sendable {
     }
 
     /// The tensors of a file that lies in the folder but is not of the checkpoint; none when it cannot be read.
-    private static func others(in file: MappedFile) -> [(range: MappedRange, dtype: DType, place: Int?)] {
+    private static func others(in file: MappedFile) -> [(range: MappedRange, dtype: DType, index: Int?)] {
         do throws(CheckpointError) {
             return try Safetensors.read(file).tensors.compactMap { tensor in
                 tensor.recipe.mappedRange.flatMap { $0.byteCount > 0 ? ($0, tensor.dtype, nil) : nil }
@@ -93,13 +93,13 @@ struct ArchivePlan: Sendable {
     }
 
     private mutating func add(
-        _ file: MappedFile, named name: String, tensors: [(range: MappedRange, dtype: DType, place: Int?)]
+        _ file: MappedFile, named name: String, tensors: [(range: MappedRange, dtype: DType, index: Int?)]
     ) {
         let first = index.spans.count
         var end = 0
-        for (range, dtype, place) in tensors {
+        for (range, dtype, tensor) in tensors {
             addGap(file, end..<range.byteOffset)
-            add(range, at: range.byteOffset, layout: number(of: PlaneLayout.of(dtype)), tensor: place)
+            add(range, at: range.byteOffset, layout: number(of: PlaneLayout.of(dtype)), tensor: tensor)
             end = range.byteOffset + range.byteCount
         }
         addGap(file, end..<file.byteCount)

@@ -100,8 +100,8 @@ public struct ArchiveUnpacker: Sendable {
         let done = ByteCounter(total: index.byteCount, report: progress)
         let buffers = Pool { PieceWorkspace() }
         for file in index.files {
-            let place = index.kind == .file ? "" : "/" + file.name
-            let writer = try FileWriter(path: output.path + place, named: path + place, byteCount: file.byteCount)
+            let suffix = index.kind == .file ? "" : "/" + file.name
+            let writer = try FileWriter(path: output.path + suffix, named: path + suffix, byteCount: file.byteCount)
             if file.byteCount > 0 { try writer.reserve(0..<file.byteCount) }
             let parts = Parts(file, index)
             try Parallel.forEach(parts.count, workers: threads) { (number, _) throws(CheckpointError) in
@@ -174,16 +174,16 @@ extension ArchiveIndex.Base {
     func tensors(in base: Checkpoint, patch: String, threads: Int) throws(CheckpointError) -> [Tensor] {
         let manifest = try Manifest(base, threads: threads)
         var places: [Digest: Int] = [:]
-        for (place, entry) in manifest.entries.enumerated().reversed() { places[entry.digest] = place }
+        for (index, entry) in manifest.entries.enumerated().reversed() { places[entry.digest] = index }
         var found: [Tensor] = []
         for tensor in tensors {
-            guard let place = places[tensor.digest], base.tensors[place].byteCount == tensor.byteCount else {
+            guard let index = places[tensor.digest], base.tensors[index].byteCount == tensor.byteCount else {
                 throw CheckpointError(
                     file: base.path, tensor: tensor.name,
                     "is not the one that \(patch) was made against",
                     hint: "the patch needs the checkpoint whose hash is \(digest); this one has \(manifest.total)")
             }
-            found.append(base.tensors[place])
+            found.append(base.tensors[index])
         }
         return found
     }

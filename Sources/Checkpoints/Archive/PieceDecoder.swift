@@ -17,10 +17,10 @@ enum PieceDecoder {
             return unpack(stored, plane, into: output, workspace)
         }
         var pointers: [UnsafePointer<UInt8>?] = []
-        var (place, start) = (0, 0)
+        var (index, start) = (0, 0)
         for (plane, size) in zip(planes, sizes) {
-            let bytes = UnsafeRawBufferPointer(rebasing: stored[place..<place + plane.byteCount])
-            place += plane.byteCount
+            let bytes = UnsafeRawBufferPointer(rebasing: stored[index..<index + plane.byteCount])
+            index += plane.byteCount
             if plane.isCompressed {
                 let target = UnsafeMutableRawBufferPointer(rebasing: workspace.planes[start..<start + size])
                 guard unpack(bytes, plane, into: target, workspace) else { return false }

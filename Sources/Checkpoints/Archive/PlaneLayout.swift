@@ -45,13 +45,13 @@ struct PlaneLayout: Sendable, Hashable {
     func split(_ source: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
         precondition(output.count >= source.count && source.count % blockByteCount == 0)
         guard let base = source.bindMemory(to: UInt8.self).baseAddress else { return }
-        var place = output.bindMemory(to: UInt8.self).baseAddress
+        var target = output.bindMemory(to: UInt8.self).baseAddress
         let blocks = source.count / blockByteCount
         forEachField { field in
             let size = blocks * Int(field.count)  // fits: a part of a piece
-            let planes = (0..<Int(field.unit)).map { byte in place.map { $0 + byte * size } }  // fits: parts of a piece
+            let planes = (0..<Int(field.unit)).map { byte in target.map { $0 + byte * size } }  // fits: parts of a piece
             resect_split_field(base, Int64(blocks), field, planes)
-            place = place.map { $0 + Int(field.unit) * size }  // fits: parts of a piece
+            target = target.map { $0 + Int(field.unit) * size }  // fits: parts of a piece
         }
     }
 
@@ -59,11 +59,11 @@ struct PlaneLayout: Sendable, Hashable {
     func merge(_ planes: [UnsafePointer<UInt8>?], into output: UnsafeMutableRawBufferPointer) {
         precondition(planes.count == planeCount && output.count % blockByteCount == 0)
         guard let base = output.bindMemory(to: UInt8.self).baseAddress else { return }
-        var place = 0
+        var index = 0
         forEachField { field in
             let unit = Int(field.unit)
-            resect_merge_field(base, Int64(output.count / blockByteCount), field, Array(planes[place..<place + unit]))
-            place += unit
+            resect_merge_field(base, Int64(output.count / blockByteCount), field, Array(planes[index..<index + unit]))
+            index += unit
         }
     }
 

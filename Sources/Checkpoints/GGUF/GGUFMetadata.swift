@@ -20,17 +20,17 @@ public struct GGUFMetadata: Sendable, Equatable {
     /// Metadata without pairs.
     public init() {}
 
-    private func place(of key: String) -> Int? {
+    private func index(of key: String) -> Int? {
         pairs.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
     }
 
     /// The value of a key. Setting keeps the place of an existing key, appends a new one, and removes with `nil`.
     public subscript(key: String) -> GGUFValue? {
-        get { place(of: key).map { pairs[$0].value } }
+        get { index(of: key).map { pairs[$0].value } }
         set {
-            switch (place(of: key), newValue) {
-            case (let place?, let value?): pairs[place].value = value
-            case (let place?, nil): pairs.remove(at: place)
+            switch (index(of: key), newValue) {
+            case (let index?, let value?): pairs[index].value = value
+            case (let index?, nil): pairs.remove(at: index)
             case (nil, let value?): pairs.append(Pair(key: key, value: value))
             case (nil, nil): break
             }

@@ -51,7 +51,7 @@ enum GGUF {
         let infos = try readInfos(tensorCount, from: &reader)
         let (start, overflow) = reader.position.aligned(to: alignment)
         guard !overflow else { throw reader.error("the header is too long") }
-        var tensors = try place(infos, start: start, alignment: alignment, file: file)
+        var tensors = try locate(infos, start: start, alignment: alignment, file: file)
         if reader.isBigEndian { tensors = tensors.map { $0.byteSwapped() } }
         return Contents(metadata: metadata, tensors: tensors)
     }
@@ -189,7 +189,7 @@ enum GGUF {
     }
 
     /// Places the tensors: each where the previous one ends, as llama.cpp demands, and inside the file.
-    private static func place(
+    private static func locate(
         _ infos: [Info], start: Int, alignment: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
         guard infos.isEmpty || start <= file.byteCount else {
@@ -210,8 +210,8 @@ enum GGUF {
             let byteCount = Tensor.byteCount(dtype: info.dtype, shape: info.shape) ?? 0
             let (byteOffset, overflow) = start.addingReportingOverflow(expected)
             // An empty tensor may lie behind the padding that a file need not end with.
-            let place = overflow ? Int.max : byteCount == 0 ? min(byteOffset, file.byteCount) : byteOffset
-            let recipe = try file.recipe(place, byteCount, tensor: info.name)
+            let position = overflow ? Int.max : byteCount == 0 ? min(byteOffset, file.byteCount) : byteOffset
+            let recipe = try file.recipe(position, byteCount, tensor: info.name)
             tensors.append(
                 Tensor(name: info.name, dtype: info.dtype, shape: info.shape, recipe: recipe))
             let (padded, tooLong) = byteCount.aligned(to: alignment)

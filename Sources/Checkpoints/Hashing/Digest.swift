@@ -32,14 +32,14 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         let digits = Array(text.utf8)
         guard digits.count == algorithm.digitCount else { return nil }
         var halves: [UInt64] = [0, 0]
-        for (place, digit) in digits.enumerated() {
+        for (index, digit) in digits.enumerated() {
             let value: UInt8
             switch digit {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
             case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
             default: return nil
             }
-            let half = digits.count - place > 16 ? 0 : 1
+            let half = digits.count - index > 16 ? 0 : 1
             halves[half] = halves[half] << 4 | UInt64(value)
         }
         (self.algorithm, high, low) = (algorithm, halves[0], halves[1])

@@ -26,12 +26,12 @@ extension Manifest {
         func quoted(_ text: String) -> String { JSON.string(text).compact }
         var lines: [String] = []
         lines.append("\"algorithm\": \"\(algorithm.rawValue)\",\n\"total\": \"\(total)\",\n\"tensors\": [")
-        for (place, entry) in entries.enumerated() {
+        for (index, entry) in entries.enumerated() {
             let shape = entry.shape.map(String.init).joined(separator: ", ")
             lines.append(
                 "{\"name\": \(quoted(entry.name)), \"dtype\": \"\(entry.dtype)\", \"shape\": [\(shape)], "
                     + "\"byteCount\": \(entry.byteCount), \"hash\": \"\(entry.digest)\"}"
-                    + (place + 1 < entries.count ? "," : ""))
+                    + (index + 1 < entries.count ? "," : ""))
         }
         return Manifest.opening + (lines + ["]", "}"]).joined(separator: "\n") + "\n"
     }
@@ -80,8 +80,8 @@ extension Manifest {
         guard let list = object["tensors"]?.array else { throw wrong("has no list of tensors") }
         var entries: [Entry] = []
         var seen: Set<ExactString> = []
-        for (place, value) in list.enumerated() {
-            let entry = try Manifest.entry(value, place: place, algorithm, path: path)
+        for (index, value) in list.enumerated() {
+            let entry = try Manifest.entry(value, index: index, algorithm, path: path)
             guard seen.insert(ExactString(entry.name)).inserted else {
                 throw CheckpointError(file: path, tensor: entry.name, "stands twice")
             }
@@ -99,10 +99,10 @@ extension Manifest {
     }
 
     private static func entry(
-        _ value: JSON, place: Int, _ algorithm: HashAlgorithm, path: String
+        _ value: JSON, index: Int, _ algorithm: HashAlgorithm, path: String
     ) throws(CheckpointError) -> Entry {
         guard let name = value["name"]?.string else {
-            throw CheckpointError(file: path, "tensor \(place) of the list has no name")
+            throw CheckpointError(file: path, "tensor \(index) of the list has no name")
         }
         func wrong(_ problem: String) -> CheckpointError {
             CheckpointError(file: path, tensor: name, problem)

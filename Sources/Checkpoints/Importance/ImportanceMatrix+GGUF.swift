@@ -68,11 +68,11 @@ extension ImportanceMatrix {
         defer { withExtendedLifetime(file) {} }
         var divisors: [Float?] = []
         divisors.reserveCapacity(counts.count)
-        for place in 0..<counts.count {
+        for index in 0..<counts.count {
             // llama.cpp rounds to whole numbers, of which f32 holds what it holds.
-            let count = bytes.float(at: place).rounded(.toNearestOrAwayFromZero)
+            let count = bytes.float(at: index).rounded(.toNearestOrAwayFromZero)
             guard count >= 0, count.isFinite else {
-                throw wrong("has the count \(bytes.float(at: place)) for matrix \(place)")
+                throw wrong("has the count \(bytes.float(at: index)) for matrix \(index)")
             }
             divisors.append(count > 0 ? count : nil)
         }

@@ -49,8 +49,8 @@ public struct ImportanceMatrix: Sendable {
             let bytes = sums.rows(columns, ImportanceMatrix.width)
             return columns.indices.map { column in
                 guard let divisor = divisors[column / part] else { return 1 }
-                let place = column - columns.lowerBound
-                return bytes.float(at: place) / divisor
+                let index = column - columns.lowerBound
+                return bytes.float(at: index) / divisor
             }
         }
     }
@@ -92,12 +92,12 @@ public struct ImportanceMatrix: Sendable {
     static func check(_ sums: MappedRange, of tensor: String) throws(CheckpointError) {
         let bytes = sums.bytes(0, sums.byteCount)
         defer { withExtendedLifetime(sums.file) {} }
-        for place in 0..<sums.byteCount / width {
-            let value = bytes.float(at: place)
+        for index in 0..<sums.byteCount / width {
+            let value = bytes.float(at: index)
             guard value >= 0, value.isFinite else {
                 throw CheckpointError(
                     file: sums.file.path, tensor: tensor,
-                    "has the sum \(value) for column \(place), which is no sum of squares",
+                    "has the sum \(value) for column \(index), which is no sum of squares",
                     hint: "measure it again; llama-imatrix of a model that gives NaN writes such sums")
             }
         }
@@ -106,8 +106,8 @@ public struct ImportanceMatrix: Sendable {
 
 extension UnsafeRawBufferPointer {
     /// A little-endian f32, counted from the start.
-    func float(at place: Int) -> Float {
-        let start = place * ImportanceMatrix.width  // fits: a place in the bytes
+    func float(at index: Int) -> Float {
+        let start = index * ImportanceMatrix.width  // fits: a place in the bytes
         return Float(bitPattern: UInt32(littleEndian: loadUnaligned(fromByteOffset: start, as: UInt32.self)))
     }
 }

@@ -44,8 +44,8 @@ package struct LayerChoice: Sendable {
             let key =
                 counts(of: stacks[0]).first.flatMap { count in
                     count.value.map { value in
-                        let place = count.path.isEmpty ? "" : " in \(count.path.joined(separator: "."))"
-                        return "; \(count.key)\(place) is \(value)"
+                        let location = count.path.isEmpty ? "" : " in \(count.path.joined(separator: "."))"
+                        return "; \(count.key)\(location) is \(value)"
                     }
                 } ?? ""
             throw CheckpointError(

@@ -34,10 +34,10 @@ enum LegacyPyTorch {
         guard case .dictionary(let members) = system.values[system.root] else {
             throw CheckpointError(file: cursor.path, "does not say which system it was written on")
         }
-        for place in stride(from: 0, to: members.count, by: 2) {
-            guard case .text(let key) = system.values[members[place]], cursor[key].elementsEqual("little_endian".utf8)
+        for index in stride(from: 0, to: members.count, by: 2) {
+            guard case .text(let key) = system.values[members[index]], cursor[key].elementsEqual("little_endian".utf8)
             else { continue }
-            guard case .bool(true) = system.values[members[place + 1]] else {
+            guard case .bool(true) = system.values[members[index + 1]] else {
                 throw CheckpointError(
                     file: cursor.path, "was written on a big-endian system in the form before 1.6, which is not read")
             }

@@ -24,9 +24,9 @@ struct StateDictionary {
                 file: cursor.path, "holds \(pickle.values[pickle.root].kind), not a map from names to tensors")
         }
         var nested: [(key: String, members: [PickleValues.ID])] = []
-        for place in stride(from: 0, to: outermost.count, by: 2) {
-            guard case .dictionary(let members) = pickle.values[outermost[place + 1]], hasTensors(members),
-                case .text(let span) = pickle.values[outermost[place]]
+        for index in stride(from: 0, to: outermost.count, by: 2) {
+            guard case .dictionary(let members) = pickle.values[outermost[index + 1]], hasTensors(members),
+                case .text(let span) = pickle.values[outermost[index]]
             else { continue }
             let key = try cursor.text(span)
             if StateDictionary.nestedKeys.contains(where: { ExactString($0) == ExactString(key) }) {
@@ -55,11 +55,11 @@ struct StateDictionary {
     /// The first few keys, for a message.
     private func keys(of members: [PickleValues.ID]) throws(CheckpointError) -> String {
         var keys: [String] = []
-        for place in stride(from: 0, to: members.count, by: 2).prefix(StateDictionary.shownKeys) {
-            if case .text(let span) = pickle.values[members[place]] {
+        for index in stride(from: 0, to: members.count, by: 2).prefix(StateDictionary.shownKeys) {
+            if case .text(let span) = pickle.values[members[index]] {
                 keys.append("'" + String(decoding: cursor[span].prefix(60), as: UTF8.self) + "'")
             } else {
-                keys.append(pickle.values[members[place]].kind)
+                keys.append(pickle.values[members[index]].kind)
             }
         }
         let more = members.count / 2 > keys.count ? ", …" : ""
@@ -68,11 +68,11 @@ struct StateDictionary {
 
     private mutating func collect(_ dictionary: [PickleValues.ID]) throws(CheckpointError) {
         var seen: Set<ExactString> = []
-        for place in stride(from: 0, to: dictionary.count, by: 2) {
-            guard case .tensor(let number) = pickle.values[dictionary[place + 1]] else { continue }
-            guard case .text(let span) = pickle.values[dictionary[place]] else {
+        for index in stride(from: 0, to: dictionary.count, by: 2) {
+            guard case .tensor(let number) = pickle.values[dictionary[index + 1]] else { continue }
+            guard case .text(let span) = pickle.values[dictionary[index]] else {
                 throw CheckpointError(
-                    file: cursor.path, "has a tensor under \(pickle.values[dictionary[place]].kind), not under a name")
+                    file: cursor.path, "has a tensor under \(pickle.values[dictionary[index]].kind), not under a name")
             }
             let name = try cursor.text(span)
             guard seen.insert(ExactString(name)).inserted else {

@@ -62,9 +62,9 @@ struct StridedRows: RowSource {
     /// The element of the storage that a row starts with.
     private func start(of row: Int) -> Int {
         var (rest, start) = (row, offset)
-        for place in shape.indices.dropLast().reversed() {
-            start += rest % shape[place] * strides[place]  // fits: the last element lies in the storage
-            rest /= shape[place]
+        for index in shape.indices.dropLast().reversed() {
+            start += rest % shape[index] * strides[index]  // fits: the last element lies in the storage
+            rest /= shape[index]
         }
         return start
     }
@@ -80,9 +80,9 @@ struct StridedRows: RowSource {
             for (row, start) in starts.enumerated() {
                 for column in tile {
                     let from = (start + column * step) * size  // fits: the last element lies in the storage
-                    let place = (row * columns + column) * size  // fits: a place in the output
+                    let offset = (row * columns + column) * size  // fits: a place in the output
                     let element = bytes.loadUnaligned(fromByteOffset: from, as: Element.self)
-                    output.storeBytes(of: change(element), toByteOffset: place, as: Element.self)
+                    output.storeBytes(of: change(element), toByteOffset: offset, as: Element.self)
                 }
             }
         }

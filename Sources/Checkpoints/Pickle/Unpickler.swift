@@ -22,7 +22,7 @@ struct Unpickler {
     private var marks: [Int] = []
     private var memo: [UInt32: PickleValues.ID] = [:]
     /// Where the instruction that runs begins.
-    private var place = 0
+    private var opcodeOffset = 0
 
     /// Follows a pickle to its end.
     ///
@@ -42,12 +42,12 @@ struct Unpickler {
 
     /// An error at the instruction that runs.
     func error(_ problem: String, hint: String? = nil) -> CheckpointError {
-        cursor.error("the pickle " + problem, at: place, hint: hint)
+        cursor.error("the pickle " + problem, at: opcodeOffset, hint: hint)
     }
 
     /// The next instruction, which must be one that is understood.
     mutating func next() throws(CheckpointError) -> PickleOpcode {
-        place = cursor.position
+        opcodeOffset = cursor.position
         let code = try cursor.integer(UInt8.self, "an instruction")
         guard let opcode = PickleOpcode(rawValue: code) else {
             let digits = String(code, radix: 16)

@@ -56,7 +56,7 @@ struct ZipDirectory {
         guard reader.position == end.byteOffset + end.byteCount else {  // fits: it lies in the file
             throw reader.error("has a directory that does not end after its \(end.count.grouped) records")
         }
-        try ZipDirectory.place(&records, end: end.byteOffset, &reader)
+        try ZipDirectory.locate(&records, end: end.byteOffset, &reader)
         self.records = records
         self.numbers = numbers
     }
@@ -96,7 +96,7 @@ struct ZipDirectory {
     }
 
     /// Holds the records' own headers against the directory: from first to last there are neither gaps nor overlaps.
-    private static func place(
+    private static func locate(
         _ records: inout [Record], end: Int, _ reader: inout ZipReader
     ) throws(CheckpointError) {
         var expected = 0

@@ -68,9 +68,9 @@ struct ZipReader {
             if kind == 1 {
                 guard !isWide else { throw error("has two extra fields of 64-bit sizes") }
                 isWide = true
-                for place in numbers.indices where wanted[place] == .max {
+                for index in numbers.indices where wanted[index] == .max {
                     guard next - position >= 8 else { throw error("lacks a 64-bit size") }
-                    numbers[place] = try u64()
+                    numbers[index] = try u64()
                 }
             }
             position = next
@@ -103,7 +103,7 @@ struct ZipReader {
                 byteCount == .max || UInt64(byteCount) == wide.byteCount,
                 byteOffset == .max || UInt64(byteOffset) == wide.byteOffset
             else { throw error("has two ends that do not agree") }
-            (end, limit) = ((wide.count, wide.byteCount, wide.byteOffset), wide.place)
+            (end, limit) = ((wide.count, wide.byteCount, wide.byteOffset), wide.start)
         }
         guard let offset = Int(exactly: end.byteOffset), let size = Int(exactly: end.byteCount),
             let count = Int(exactly: end.count), offset <= limit, size == limit - offset
@@ -120,16 +120,16 @@ struct ZipReader {
     /// The end with 64-bit numbers, which stands before the other; `nil` when there is none.
     private mutating func wideEnd(
         before endOffset: Int
-    ) throws(CheckpointError) -> (count: UInt64, byteCount: UInt64, byteOffset: UInt64, place: Int)? {
+    ) throws(CheckpointError) -> (count: UInt64, byteCount: UInt64, byteOffset: UInt64, start: Int)? {
         let locator = endOffset - ZipReader.wideLocatorByteCount
         guard locator >= 0 else { return nil }
         position = locator
         guard try u32() == 0x0706_4B50 else { return nil }
-        let place = locator - ZipReader.wideEndByteCount
-        guard try u32() == 0, try u64() == UInt64(exactly: place), try u32() <= 1 else {
+        let start = locator - ZipReader.wideEndByteCount
+        guard try u32() == 0, try u64() == UInt64(exactly: start), try u32() <= 1 else {
             throw error("does not have its 64-bit end where it says")
         }
-        position = place
+        position = start
         guard try u32() == 0x0606_4B50, try u64() == UInt64(ZipReader.wideEndByteCount - 12) else {
             throw error("has a 64-bit end that is damaged")
         }
@@ -137,6 +137,6 @@ struct ZipReader {
         let disks = (try u32(), try u32())
         let here = try u64(), all = try u64()
         guard disks == (0, 0), here == all else { throw error("is spread over several disks") }
-        return (all, try u64(), try u64(), place)
+        return (all, try u64(), try u64(), start)
     }
 }

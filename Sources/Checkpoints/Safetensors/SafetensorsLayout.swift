@@ -37,27 +37,27 @@ extension Safetensors {
         text += Array(repeating: 0x20, count: sharingPadding(tensors, dataStart: dataStart))
         let prefix = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
         let start = 8 + text.count  // fits: the text is in memory
-        var place = start
+        var position = start
         var placed: [(Tensor, Int)] = []
         for tensor in tensors {
-            placed.append((tensor, place))
-            place += tensor.byteCount  // fits: as the offsets above
+            placed.append((tensor, position))
+            position += tensor.byteCount  // fits: as the offsets above
         }
-        return OutputPlan.File(name: name, header: prefix + text, tensors: placed, byteCount: place)
+        return OutputPlan.File(name: name, header: prefix + text, tensors: placed, byteCount: position)
     }
 
     /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a disk,
     /// so that the file system can share them: none when they do already, or are few.
     private static func sharingPadding(_ tensors: [Tensor], dataStart: Int) -> Int {
-        var place = dataStart
+        var position = dataStart
         var byteCounts: [Int: Int] = [:]
         for tensor in tensors {
             if let range = tensor.recipe.mappedRange {
                 let block = FileWriter.blockByteCount
-                let padding = ((range.byteOffset - place) % block + block) % block  // fits: a block is small
+                let padding = ((range.byteOffset - position) % block + block) % block  // fits: a block is small
                 byteCounts[padding, default: 0] += range.byteCount  // fits: a sum of sizes of files
             }
-            place += tensor.byteCount  // fits: a sum of sizes of files
+            position += tensor.byteCount  // fits: a sum of sizes of files
         }
         // Of equal sums the smaller padding, so that the choice does not depend on the order of a dictionary.
         let most = byteCounts.filter { $0.key % 8 == 0 }.max { ($0.value, $1.key) < ($1.value, $0.key) }

@@ -61,14 +61,14 @@ enum Safetensors {
         let isSorted = tensors.indices.dropFirst().allSatisfy { !isBefore($0, $0 - 1) }
         let order = isSorted ? [] : tensors.indices.sorted(by: isBefore)
         var expected = 0
-        for place in tensors.indices {
-            let place = isSorted ? place : order[place]
-            guard begins[place] == expected else {
+        for index in tensors.indices {
+            let index = isSorted ? index : order[index]
+            guard begins[index] == expected else {
                 throw CheckpointError(
-                    file: file.path, tensor: tensors[place].name,
-                    "starts at offset \(begins[place].grouped) of the data; \(expected.grouped) was expected")
+                    file: file.path, tensor: tensors[index].name,
+                    "starts at offset \(begins[index].grouped) of the data; \(expected.grouped) was expected")
             }
-            expected += tensors[place].byteCount
+            expected += tensors[index].byteCount
         }
         if let outside = header.outside { throw outside }
         guard expected == dataByteCount else {

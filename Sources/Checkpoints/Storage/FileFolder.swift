@@ -45,7 +45,7 @@ struct DiskFolder: FileFolder {
         isClosed = false
     }
 
-    private func place(_ name: String) throws(CheckpointError) -> String {
+    private func location(_ name: String) throws(CheckpointError) -> String {
         isClosed ? try FolderFile.path(name, in: path) : prefix + name
     }
 
@@ -57,13 +57,13 @@ struct DiskFolder: FileFolder {
 
     func isFolder(_ name: String) -> Bool { FileSystem.isOwnFolder(prefix + name) }
 
-    func byteCount(of name: String) throws(CheckpointError) -> Int { try FileSystem.byteCount(of: place(name)) }
+    func byteCount(of name: String) throws(CheckpointError) -> Int { try FileSystem.byteCount(of: location(name)) }
 
     var memoryAllowance: Int { .max }
 
-    func image(_ name: String) throws(CheckpointError) -> any FileImage { try MappedFile(path: place(name)) }
+    func image(_ name: String) throws(CheckpointError) -> any FileImage { try MappedFile(path: location(name)) }
 
     func contents(of name: String, limit: Int) throws(CheckpointError) -> [UInt8] {
-        try FileSystem.contents(of: place(name), limit: limit)
+        try FileSystem.contents(of: location(name), limit: limit)
     }
 }

@@ -202,19 +202,19 @@ extension MappedRange {
 
     private func dataParts(descriptor: Int32) -> [Range<Int>] {
         var parts: [Range<Int>] = []
-        var place = byteOffset
+        var index = byteOffset
         let end = byteOffset + byteCount
-        while place < end {
+        while index < end {
             var (from, to) = (Int64(0), Int64(0))
-            switch resect_data_extent(descriptor, Int64(place), &from, &to) {
+            switch resect_data_extent(descriptor, Int64(index), &from, &to) {
             case 0: break
             case ENXIO: return parts
-            default: return parts + [place - byteOffset..<byteCount]
+            default: return parts + [index - byteOffset..<byteCount]
             }
-            guard from < end, to > place else { return parts }
-            let part = max(place, Int(from))..<min(end, Int(to))
+            guard from < end, to > index else { return parts }
+            let part = max(index, Int(from))..<min(end, Int(to))
             parts.append(part.lowerBound - byteOffset..<part.upperBound - byteOffset)
-            place = part.upperBound
+            index = part.upperBound
         }
         return parts
     }

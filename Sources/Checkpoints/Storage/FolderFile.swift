@@ -15,9 +15,9 @@ enum FolderFile {
     static func path(_ name: String, in folder: String) throws(CheckpointError) -> String {
         let path = folder + "/" + name
         guard let real = resolved(path), let home = resolved(folder) else { return path }
-        let place = real.deletingLastPathComponent
-        let isAtHome = place == home || place.hasPrefix(home == "/" ? home : home + "/")
-        guard isAtHome || blobs(of: home).contains(place) else {
+        let directory = real.deletingLastPathComponent
+        let isAtHome = directory == home || directory.hasPrefix(home == "/" ? home : home + "/")
+        guard isAtHome || blobs(of: home).contains(directory) else {
             throw CheckpointError(
                 file: path, "is a link to a file outside the folder",
                 hint: "only links as in Hugging Face's cache are followed; put a copy in its place")
@@ -28,10 +28,10 @@ enum FolderFile {
     /// The folders of blobs that a snapshot's links may lead to.
     private static func blobs(of folder: String) -> [String] {
         var found: [String] = []
-        var place = folder
-        while place != "/", place != "." {
-            if place.lastPathComponent == "snapshots" { found.append(place.deletingLastPathComponent + "/blobs") }
-            place = place.deletingLastPathComponent
+        var directory = folder
+        while directory != "/", directory != "." {
+            if directory.lastPathComponent == "snapshots" { found.append(directory.deletingLastPathComponent + "/blobs") }
+            directory = directory.deletingLastPathComponent
         }
         return found
     }

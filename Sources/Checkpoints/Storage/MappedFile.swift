@@ -143,8 +143,8 @@ extension MappedRange {
         let wanted = min(buffer.count, byteCount - offset)
         let count = try file.descriptor.with { (descriptor) throws(CheckpointError) in
             while true {
-                let place = off_t(byteOffset + offset)  // fits: a place in the file
-                let count = pread(descriptor, buffer.baseAddress, wanted, place)
+                let position = off_t(byteOffset + offset)  // fits: a place in the file
+                let count = pread(descriptor, buffer.baseAddress, wanted, position)
                 if count < 0, errno == EINTR { continue }
                 guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }
                 if count == 0 { throw file.shortened }

@@ -17,16 +17,16 @@ extension Vocabulary {
     mutating func readPostProcessor(_ processor: JSON?, file: String) throws(CheckpointError) {
         guard let frame = try Vocabulary.frame(processor, file: file) else { return }
         if frame.isByteLevel { (addsBeginning, addsEnd) = (false, false) }
-        func one(_ ids: [Int], _ place: String) throws(CheckpointError) -> Int? {
+        func one(_ ids: [Int], _ index: String) throws(CheckpointError) -> Int? {
             guard ids.count < 2 else {
                 throw CheckpointError(
-                    file: file, "the post-processor puts \(ids.count) tokens \(place) a text; one is the most")
+                    file: file, "the post-processor puts \(ids.count) tokens \(index) a text; one is the most")
             }
             guard let id = ids.first else { return nil }
             guard tokens.indices.contains(id) else {
                 throw CheckpointError(
                     file: file,
-                    "the post-processor puts token \(id.grouped) \(place) a text; "
+                    "the post-processor puts token \(id.grouped) \(index) a text; "
                         + "there are \(tokens.count.grouped) tokens")
             }
             return id

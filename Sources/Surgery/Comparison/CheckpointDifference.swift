@@ -102,9 +102,9 @@ public struct CheckpointDifference: Sendable {
         removed = pairing.onlyA.indices.filter { !moved.contains($0) }.map { pairing.onlyA[$0].name }
         added = pairing.onlyB.indices.filter { !arrived.contains($0) }.map { pairing.onlyB[$0].name }
         var changed: [TensorPair] = []
-        for (place, pair) in different.enumerated() {
-            let isMoved = moved.contains(pairing.onlyA.count + place)
-            let isArrived = arrived.contains(pairing.onlyB.count + place)
+        for (index, pair) in different.enumerated() {
+            let isMoved = moved.contains(pairing.onlyA.count + index)
+            let isArrived = arrived.contains(pairing.onlyB.count + index)
             if !isMoved, !isArrived { changed.append(pair) }
             if !isMoved, isArrived { removed.append(pair.a.name) }
             if isMoved, !isArrived { added.append(pair.b.name) }

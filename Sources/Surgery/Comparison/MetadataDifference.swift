@@ -76,8 +76,8 @@ public struct MetadataDifference: Sendable {
     }
 
     private static func values(_ checkpoint: Checkpoint) -> [Value] {
-        func members(_ object: JSONObject?, _ place: String) -> [Value] {
-            (object?.members).map { $0.map { Value(key: "\(place):\($0)", content: .json($1)) } } ?? []
+        func members(_ object: JSONObject?, _ prefix: String) -> [Value] {
+            (object?.members).map { $0.map { Value(key: "\(prefix):\($0)", content: .json($1)) } } ?? []
         }
         return checkpoint.metadata.pairs.map { Value(key: $0.key, content: .gguf($0.value)) }
             + members(checkpoint.config, "config.json") + members(checkpoint.headerMetadata, "__metadata__")

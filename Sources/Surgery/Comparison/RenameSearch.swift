@@ -12,7 +12,7 @@ struct RenameSearch {
 
     /// A tensor in the type in which it is compared.
     private struct Candidate {
-        let place: Int
+        let index: Int
         let tensor: Tensor
     }
 
@@ -32,11 +32,11 @@ struct RenameSearch {
         var places: [Key: [Int]] = [:]
         // Backwards, so that the first is taken first.
         for (source, digest) in zip(sources, digests).reversed() {
-            places[key(source, digest), default: []].append(source.place)
+            places[key(source, digest), default: []].append(source.index)
         }
         var result: [(a: Int, b: Int)] = []
         for (target, digest) in zip(targets, digests.dropFirst(sources.count)) {
-            if let place = places[key(target, digest)]?.popLast() { result.append((place, target.place)) }
+            if let index = places[key(target, digest)]?.popLast() { result.append((index, target.index)) }
         }
         return result
     }
@@ -54,10 +54,10 @@ struct RenameSearch {
         _ tensors: [Tensor], _ types: [[Int]: Set<DType>]
     ) throws(CheckpointError) -> [Candidate] {
         var result: [Candidate] = []
-        for (place, tensor) in tensors.enumerated() where tensor.byteCount > 0 {
+        for (index, tensor) in tensors.enumerated() where tensor.byteCount > 0 {
             let widens = tensor.dtype.isPlainFloat && types[tensor.shape, default: []].count > 1
             let compared = widens ? try tensor.recoded(as: .f32, file: "") : tensor
-            result.append(Candidate(place: place, tensor: compared))
+            result.append(Candidate(index: index, tensor: compared))
         }
         return result
     }

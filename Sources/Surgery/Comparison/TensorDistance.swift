@@ -21,10 +21,10 @@ public struct TensorDistance: Sendable, Equatable {
         /// Adds some elements of both.
         mutating func add(_ x: UnsafeBufferPointer<Float>, _ y: UnsafeBufferPointer<Float>) {
             count += x.count
-            for place in 0..<min(x.count, y.count) where x[place].bitPattern != y[place].bitPattern {
-                if x[place].isNaN && y[place].isNaN { continue }
+            for index in 0..<min(x.count, y.count) where x[index].bitPattern != y[index].bitPattern {
+                if x[index].isNaN && y[index].isNaN { continue }
                 differing += 1
-                let difference = abs(Double(x[place]) - Double(y[place]))
+                let difference = abs(Double(x[index]) - Double(y[index]))
                 if difference.isFinite {
                     largest = max(largest, difference)
                     squares += difference * difference

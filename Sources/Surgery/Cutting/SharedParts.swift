@@ -26,13 +26,13 @@ struct SharedParts {
             guard let layer = layers.pattern.layer(of: tensor.name), layer < layers.count,
                 let suffix = layers.pattern.suffix(of: tensor.name)
             else { continue }
-            for (place, part) in known.enumerated() {
+            for (index, part) in known.enumerated() {
                 if suffix.contains(part.part) {
-                    holders[place].insert(layer)
-                    examples[place] = examples[place] ?? tensor.name
-                    if suffix.contains("adapter") { hasAdapters[place] = true }
+                    holders[index].insert(layer)
+                    examples[index] = examples[index] ?? tensor.name
+                    if suffix.contains("adapter") { hasAdapters[index] = true }
                 }
-                if part.companion.isEmpty || suffix.hasPrefix(part.companion) { users[place].insert(layer) }
+                if part.companion.isEmpty || suffix.hasPrefix(part.companion) { users[index].insert(layer) }
             }
         }
         self.users = users.map { $0.sorted() }
@@ -43,25 +43,25 @@ struct SharedParts {
 
     /// The layer, by its old number, that stores a tensor of a layer that is cut; `nil` when it goes with its layer.
     func heir(of suffix: Substring) -> Int? {
-        guard let place = LayerSettings.known.shared.firstIndex(where: { suffix.contains($0.part) }),
-            holders[place].allSatisfy(layers.cut.contains)
+        guard let index = LayerSettings.known.shared.firstIndex(where: { suffix.contains($0.part) }),
+            holders[index].allSatisfy(layers.cut.contains)
         else { return nil }
-        return users[place].first { !layers.cut.contains($0) }
+        return users[index].first { !layers.cut.contains($0) }
     }
 
     /// Refuses a cut of layers that take turns with several stored blocks, or have adapters in them by their turn.
     func check() throws(CheckpointError) {
-        for (place, part) in LayerSettings.known.shared.enumerated() where !part.companion.isEmpty {
-            guard let layer = users[place].first(where: layers.cut.contains), let example = examples[place] else {
+        for (index, part) in LayerSettings.known.shared.enumerated() where !part.companion.isEmpty {
+            guard let layer = users[index].first(where: layers.cut.contains), let example = examples[index] else {
                 continue
             }
-            if holders[place].count > 1 || hasAdapters[place] {
+            if holders[index].count > 1 || hasAdapters[index] {
                 throw layers.refused(
-                    example, "is used in turn by \(users[place].count) layers, layer \(layer) among them")
+                    example, "is used in turn by \(users[index].count) layers, layer \(layer) among them")
             }
             // transformers looks for a layer to tie, and finds none.
-            if users[place].count(where: { !layers.cut.contains($0) }) == 1 {
-                throw layers.refused(example, "is shared by \(users[place].count) layers, and one would be left")
+            if users[index].count(where: { !layers.cut.contains($0) }) == 1 {
+                throw layers.refused(example, "is shared by \(users[index].count) layers, and one would be left")
             }
         }
     }

@@ -63,9 +63,9 @@ private struct AWQWeight: GroupedWeight {
         let words = rows.lowerBound / eight..<(rows.upperBound + eight - 1) / eight
         let lines = Scratch(byteCount: 4 * count * words.count), split = Scratch(byteCount: eight * count)
         try codes.write(rows: columns, columns: words, into: lines.words)
-        for (place, word) in words.enumerated() {
+        for (index, word) in words.enumerated() {
             Nibbles.splitRows(
-                lines.words + place * count, order: AWQ.order, into: split.bytes, count: count)
+                lines.words + index * count, order: AWQ.order, into: split.bytes, count: count)
             for row in rows.clamped(to: word * eight..<(word + 1) * eight) {
                 (output + (row - rows.lowerBound) * count).update(
                     from: split.bytes + (row - word * eight) * count, count: count)

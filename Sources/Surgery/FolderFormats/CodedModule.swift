@@ -61,10 +61,10 @@ extension CodedModule {
     /// The whole numbers of a small part of type I32 or I64.
     func integers(_ tensor: Tensor) throws(CheckpointError) -> [Int] {
         try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
-            (0..<tensor.count).map { place in
+            (0..<tensor.count).map { index in
                 tensor.dtype == .i64
-                    ? Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * place, as: Int64.self)))
-                    : Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * place, as: Int32.self)))
+                    ? Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self)))
+                    : Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: Int32.self)))
             }
         }
     }

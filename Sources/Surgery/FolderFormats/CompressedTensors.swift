@@ -155,12 +155,12 @@ private struct CompressedTensorsWeight: GroupedWeight {
         let bits = layout.bits, perWord = 32 / bits
         let words = rows.lowerBound / perWord..<(rows.upperBound + perWord - 1) / perWord
         try zeros.withBytes(rows: words) { bytes in
-            for (place, row) in rows.enumerated() {
+            for (index, row) in rows.enumerated() {
                 let shift = row % perWord * bits
                 for (column, group) in groups.enumerated() {
                     let from = (row / perWord - words.lowerBound) * zeros.rowByteCount + 4 * group
                     let word = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: from, as: UInt32.self))
-                    offsets[place * groups.count + column] = Float(word >> shift & (bits == 4 ? 15 : 255))
+                    offsets[index * groups.count + column] = Float(word >> shift & (bits == 4 ? 15 : 255))
                 }
             }
         }

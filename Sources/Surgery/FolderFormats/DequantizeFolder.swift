@@ -26,18 +26,18 @@ public struct DequantizeFolder: Edit {
         let stated = DequantizeFolder.statedType(checkpoint)
         var weights: [Int: Tensor] = [:]
         var parts: Set<ExactString> = []
-        for (place, module) in try form.modules(of: checkpoint) {
+        for (index, module) in try form.modules(of: checkpoint) {
             let weight = try form.weight(of: module)
             let type = dtype ?? stated ?? weight.valueType
             for ending in module.parts.keys { parts.insert(ExactString(module.name + ending)) }
-            weights[place] = Tensor(
+            weights[index] = Tensor(
                 name: module.name + ".weight", dtype: type, shape: weight.shape,
                 recipe: .computed(DequantizedRows(weight: weight, dtype: type)))
         }
         var result = checkpoint
-        result.tensors = checkpoint.tensors.indices.compactMap { place in
-            let tensor = checkpoint.tensors[place]
-            return weights[place] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
+        result.tensors = checkpoint.tensors.indices.compactMap { index in
+            let tensor = checkpoint.tensors[index]
+            return weights[index] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
         }
         RuntimeScales.remove(from: &result)
         try UnexplainedParts(result).refuse(form: form.name)

@@ -48,18 +48,18 @@ struct LevelRows: RowSource {
         for part in pieces {
             let (scales, offsets) = (levels.floats, levels.floats + part.count * groups.count)
             try weight.writeLevels(rows: part, groups: groups, scales: scales, offsets: offsets)
-            let place = part.lowerBound - outputs.lowerBound, written = part.count * groups.count
+            let index = part.lowerBound - outputs.lowerBound, written = part.count * groups.count
             Codec.encode(
                 dtype, kind == .scales ? scales : offsets, rows: 1, rowLength: written,
                 into: UnsafeMutableRawBufferPointer(start: encoded.base, count: written * size))
             guard let base = output.baseAddress else { return }
             if !isTransposed {
-                (base + place * groups.count * size).copyMemory(from: encoded.base, byteCount: written * size)
+                (base + index * groups.count * size).copyMemory(from: encoded.base, byteCount: written * size)
                 continue
             }
             for row in 0..<part.count {
                 for group in 0..<groups.count {
-                    (base + (group * layout.rows + place + row) * size).copyMemory(
+                    (base + (group * layout.rows + index + row) * size).copyMemory(
                         from: encoded.base + (row * groups.count + group) * size, byteCount: size)
                 }
             }
@@ -99,7 +99,7 @@ struct OffsetWords: RowSource {
         let count = groups.count
         let levels = Scratch(floats: 2 * eight * count), codes = Scratch(byteCount: eight * count)
         let line = Scratch(byteCount: 4 * count)
-        for (place, word) in all.enumerated() {
+        for (wordIndex, word) in all.enumerated() {
             let outputs = word * eight..<min((word + 1) * eight, layout.rows)
             let offsets = levels.floats + outputs.count * count
             try weight.writeLevels(rows: outputs, groups: groups, scales: levels.floats, offsets: offsets)
@@ -112,7 +112,7 @@ struct OffsetWords: RowSource {
             }
             Nibbles.joinRows(codes.bytes, order: order, into: line.words, count: count)
             for group in 0..<count {
-                base[isTransposed ? group * all.count + place : place * count + group] = line.words[group].littleEndian
+                base[isTransposed ? group * all.count + wordIndex : wordIndex * count + group] = line.words[group].littleEndian
             }
         }
     }

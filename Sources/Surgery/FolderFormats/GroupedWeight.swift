@@ -59,10 +59,10 @@ extension GroupedWeight {
             let (scales, offsets) = (levels.floats, levels.floats + part.count * groups.count)
             try writeCodes(rows: part, columns: whole, into: codes.bytes)
             try writeLevels(rows: part, groups: groups, scales: scales, offsets: offsets)
-            func values(into place: UnsafeMutablePointer<Float>) {
+            func values(into buffer: UnsafeMutablePointer<Float>) {
                 GroupRounding.values(
                     codes.bytes, scales: scales, offsets: offsets, isBias: layout.hasBias,
-                    groups: part.count * groups.count, size: size, into: place)
+                    groups: part.count * groups.count, size: size, into: buffer)
             }
             if whole == columns {
                 values(into: target)
@@ -88,10 +88,10 @@ extension GroupedWeight {
         try writeCodes(rows: rows, columns: columns, into: codes.bytes)
         try writeLevels(rows: rows, groups: 0..<groups, scales: scales, offsets: offsets)
         for row in 0..<rows.count {
-            for (place, column) in columns.enumerated() {
+            for (index, column) in columns.enumerated() {
                 let level = row * groups + Int(order[column])
-                let code = Float(codes.bytes[row * columns.count + place])
-                output[row * columns.count + place] =
+                let code = Float(codes.bytes[row * columns.count + index])
+                output[row * columns.count + index] =
                     layout.hasBias ? code * scales[level] + offsets[level] : (code - offsets[level]) * scales[level]
             }
         }

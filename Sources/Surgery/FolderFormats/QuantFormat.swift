@@ -37,14 +37,14 @@ extension QuantFormat {
     /// The packed modules of a checkpoint, in its order, and where the first part of each lies among the tensors.
     ///
     /// - Throws: when a part belongs to no packed module, or a module has its plain weight too.
-    func modules(of checkpoint: Checkpoint) throws(CheckpointError) -> [(place: Int, module: CodedModule)] {
+    func modules(of checkpoint: Checkpoint) throws(CheckpointError) -> [(index: Int, module: CodedModule)] {
         var modules: Set<ExactString> = []
         for tensor in checkpoint.tensors where tensor.name.hasSuffix(mark) {
             modules.insert(ExactString(String(tensor.name.dropLast(mark.count))))
         }
-        var order: [(place: Int, name: String)] = []
+        var order: [(index: Int, name: String)] = []
         var parts: [ExactString: [String: Tensor]] = [:]
-        for (place, tensor) in checkpoint.tensors.enumerated() {
+        for (index, tensor) in checkpoint.tensors.enumerated() {
             guard let ending = endings.first(where: tensor.name.hasSuffix) else { continue }
             let name = String(tensor.name.dropLast(ending.count)), key = ExactString(name)
             guard modules.contains(key) else {
@@ -53,7 +53,7 @@ extension QuantFormat {
                     file: checkpoint.path, tensor: tensor.name,
                     "is a part of a weight packed as \(self.name), and there is no '\(name)\(mark)'")
             }
-            if parts[key] == nil { order.append((place, name)) }
+            if parts[key] == nil { order.append((index, name)) }
             parts[key, default: [:]][ending] = tensor
         }
         if !endings.contains(".weight") {
@@ -63,8 +63,8 @@ extension QuantFormat {
                     file: checkpoint.path, tensor: tensor.name, "is there plain, and packed as \(self.name) too")
             }
         }
-        return order.map { place, name in
-            (place, CodedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:]))
+        return order.map { index, name in
+            (index, CodedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:]))
         }
     }
 

@@ -98,10 +98,10 @@ struct RegroupedWeight: GroupedWeight {
         let levels = Scratch(floats: 2 * count)
         try source.writeLevels(rows: rows, groups: wide, scales: levels.floats, offsets: levels.floats + count)
         for row in 0..<rows.count {
-            for (place, group) in groups.enumerated() {
+            for (column, group) in groups.enumerated() {
                 let from = row * wide.count + group / share - wide.lowerBound
                 let scale = levels.floats[from], offset = levels.floats[count + from]
-                let index = row * groups.count + place
+                let index = row * groups.count + column
                 scales[index] = scale
                 switch (source.layout.hasBias, layout.hasBias) {
                 case (true, false): offsets[index] = LevelFacts.zero(scale: scale, bias: offset)

@@ -55,10 +55,10 @@ struct RoundedWeight: GroupedWeight {
         let values = Scratch(floats: (pieces.first?.count ?? 0) * width)
         for part in pieces {
             try source.writeValues(rows: part, columns: columns, into: values.floats)
-            let place = part.lowerBound - rows.lowerBound
+            let index = part.lowerBound - rows.lowerBound
             let refused = rounding.round(
-                values.floats, groups: part.count * groups.count, scales: scales + place * groups.count,
-                offsets: offsets + place * groups.count, codes: codes.map { $0 + place * width })
+                values.floats, groups: part.count * groups.count, scales: scales + index * groups.count,
+                offsets: offsets + index * groups.count, codes: codes.map { $0 + index * width })
             if let refused { throw refusal(part, groups, refused, values.floats + refused * size) }
         }
     }

@@ -22,8 +22,8 @@ enum RuntimeScales {
         var counts: [(kind: String, count: Int)] = []
         checkpoint.tensors.removeAll { tensor in
             guard let kind = kind(of: tensor.name) else { return false }
-            if let place = counts.firstIndex(where: { $0.kind == kind }) {
-                counts[place].count += 1
+            if let index = counts.firstIndex(where: { $0.kind == kind }) {
+                counts[index].count += 1
             } else {
                 counts.append((kind, 1))
             }

@@ -61,16 +61,16 @@ struct TransposedLevels: Sendable {
         let perWord = 32 / bits, mask = UInt32(1) << UInt32(bits) - 1
         // Where in its word each output lies.
         var shifts = [Int](repeating: 0, count: perWord)
-        for (place, output) in order.enumerated() { shifts[Int(output)] = place * bits }
-        for (place, group) in groups.enumerated() {
+        for (nibble, output) in order.enumerated() { shifts[Int(output)] = nibble * bits }
+        for (column, group) in groups.enumerated() {
             let one = Range(group...group)
             try scales.writeValues(rows: one, columns: rows, into: line.floats)
-            for row in 0..<rows.count { output[row * groups.count + place] = line.floats[row] }
+            for row in 0..<rows.count { output[row * groups.count + column] = line.floats[row] }
             try zeros.withBytes(rows: one) { bytes in
                 for (index, row) in rows.enumerated() {
                     let from = row / perWord * 4
                     let word = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: from, as: UInt32.self))
-                    offsets[index * groups.count + place] = Float(Int(word >> shifts[row % perWord] & mask) + added)
+                    offsets[index * groups.count + column] = Float(Int(word >> shifts[row % perWord] & mask) + added)
                 }
             }
         }

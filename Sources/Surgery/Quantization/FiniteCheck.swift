@@ -42,7 +42,7 @@ struct FiniteCheck: Sendable {
         throw CheckpointError(
             file: file, tensor: source.name,
             "holds values too large for the scales of \(dtype), such as those around "
-                + place(rows.lowerBound * source.rowLength + lost),
+                + location(rows.lowerBound * source.rowLength + lost),
             hint: "--allow-nonfinite writes infinite scales")
     }
 
@@ -54,28 +54,28 @@ struct FiniteCheck: Sendable {
 
     /// Counts the values of the whole tensor that its type would store as infinity.
     private func overflow() throws(CheckpointError) -> CheckpointError {
-        var largest: (place: Int, value: Float) = (0, 0)
+        var largest: (index: Int, value: Float) = (0, 0)
         var total = 0
-        try forEachValue { place, value in
+        try forEachValue { index, value in
             guard overflows(value) else { return }
             total += 1
-            if value.magnitude > largest.value.magnitude { largest = (place, value) }
+            if value.magnitude > largest.value.magnitude { largest = (index, value) }
         }
         let number = total == 1 ? "one value too large" : "\(total.grouped) values too large"
         return CheckpointError(
             file: file, tensor: source.name,
-            "has \(number) for \(dtype): \(largest.value) in \(place(largest.place)); \(dtype) ends at "
+            "has \(number) for \(dtype): \(largest.value) in \(location(largest.index)); \(dtype) ends at "
                 + (dtype == .bf16 ? "3.39e38" : "65,504"),
             hint: "bf16 and f32 hold more; --allow-nonfinite writes infinity")
     }
 
     /// Counts the values of the whole tensor that are not finite.
     private func nonfinite() throws(CheckpointError) -> CheckpointError {
-        var first: (place: Int, value: Float)?
+        var first: (index: Int, value: Float)?
         var total = 0
-        try forEachValue { place, value in
+        try forEachValue { index, value in
             guard !value.isFinite else { return }
-            if first == nil { first = (place, value) }
+            if first == nil { first = (index, value) }
             total += 1
         }
         guard let first else { preconditionFailure("\(source.name): a value was not finite, and is") }
@@ -83,12 +83,12 @@ struct FiniteCheck: Sendable {
             total == 1 ? "one value that is not finite: " : "\(total.grouped) values that are not finite, first "
         let value = first.value.isNaN ? "nan" : "\(first.value)"
         return CheckpointError(
-            file: file, tensor: source.name, "has \(number)\(value) in \(place(first.place))",
+            file: file, tensor: source.name, "has \(number)\(value) in \(location(first.index))",
             hint: "the model is damaged; --allow-nonfinite quantizes it all the same")
     }
 
     /// Looks at all values of the tensor, in order.
-    private func forEachValue(_ body: (_ place: Int, _ value: Float) -> Void) throws(CheckpointError) {
+    private func forEachValue(_ body: (_ index: Int, _ value: Float) -> Void) throws(CheckpointError) {
         let length = source.rowLength
         let step = max(1, FiniteCheck.slabElementCount / max(1, length))
         let values = UnsafeMutablePointer<Float>.allocate(capacity: step * length)
@@ -96,12 +96,12 @@ struct FiniteCheck: Sendable {
         for start in stride(from: 0, to: source.rowCount, by: step) {
             let rows = start..<min(start + step, source.rowCount)
             try source.writeValues(rows: rows, into: values)
-            for place in 0..<rows.count * length { body(start * length + place, values[place]) }
+            for index in 0..<rows.count * length { body(start * length + index, values[index]) }
         }
     }
 
-    /// The place of an element in words, counted from 0.
-    private func place(_ element: Int) -> String {
+    /// Where an element is, counted from 0.
+    private func location(_ element: Int) -> String {
         let row = element / source.rowLength
         let text = "column \(element % source.rowLength)"
         guard source.shape.count > 2 else { return "row \(row), \(text)" }

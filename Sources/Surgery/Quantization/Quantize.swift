@@ -60,9 +60,9 @@ public struct Quantize: Edit {
                 hint: "name the output x.gguf")
         }
         var result = checkpoint
-        for (place, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {
+        for (index, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {
             guard let choice else { continue }
-            result.tensors[place] = try recoded(checkpoint.tensors[place], as: choice.used, file: checkpoint.path)
+            result.tensors[index] = try recoded(checkpoint.tensors[index], as: choice.used, file: checkpoint.path)
         }
         result.metadata["general.quantization_version"] = .u32(2)
         result.metadata["general.file_type"] = .u32(mixture.fileType)

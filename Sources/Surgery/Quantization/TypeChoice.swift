@@ -29,8 +29,8 @@ struct TypeChoice {
         traits = ModelTraits(checkpoint, categories: categories)
         choices = Array(repeating: nil, count: checkpoint.tensors.count)
         let order = settings.keepsFileOrder ? Array(choices.indices) : TypeChoice.order(of: checkpoint.tensors)
-        for place in order where isQuantized(checkpoint.tensors[place]) {
-            choices[place] = try choice(for: checkpoint.tensors[place], categories[place], file: checkpoint.path)
+        for index in order where isQuantized(checkpoint.tensors[index]) {
+            choices[index] = try choice(for: checkpoint.tensors[index], categories[index], file: checkpoint.path)
         }
         try checkThatAllWereUsed(checkpoint)
     }

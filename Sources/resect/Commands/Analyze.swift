@@ -61,8 +61,8 @@ struct Analyze: ParsableCommand {
             let part = text.prefix(BlockChooser.lossContexts)
             let measured = try chooser.measure(candidates, corpus: part, run: run)
             loss = measured
-            for place in blocks.indices {
-                blocks[place].loss = measured.blocks.first { $0.layers == blocks[place].layers }?.loss
+            for index in blocks.indices {
+                blocks[index].loss = measured.blocks.first { $0.layers == blocks[index].layers }?.loss
             }
         }
         let object = AnalysisFile.json(similarity, blocks: blocks, candidates: loss)

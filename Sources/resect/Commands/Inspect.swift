@@ -60,9 +60,9 @@ struct Inspect: ParsableCommand {
         Output.line("metadata      \(counted(pairs(checkpoint).count, "entry", "entries"))")
         var byType: [(DType, count: Int, bytes: Int)] = []
         for (dtype, byteCount) in checkpoint.tensors.lazy.map({ ($0.dtype, $0.byteCount) }) {
-            if let place = byType.firstIndex(where: { $0.0 == dtype }) {
-                byType[place].count += 1
-                byType[place].bytes += byteCount
+            if let index = byType.firstIndex(where: { $0.0 == dtype }) {
+                byType[index].count += 1
+                byType[index].bytes += byteCount
             } else {
                 byType.append((dtype, 1, byteCount))
             }

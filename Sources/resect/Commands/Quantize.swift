@@ -103,8 +103,8 @@ extension [Quantize.Fallback] {
         var lines: [(key: String, count: Int, first: String)] = []
         for fallback in self {
             let key = "\(fallback.used) instead of \(fallback.wanted)"
-            if let place = lines.firstIndex(where: { $0.key == key }) {
-                lines[place].count += 1
+            if let index = lines.firstIndex(where: { $0.key == key }) {
+                lines[index].count += 1
             } else {
                 lines.append((key, 1, fallback.tensor))
             }

@@ -38,7 +38,7 @@ enum LayerNames {
     private static func moves(_ moves: [(String, String)], arrow: Bool) -> [String] {
         var lines: [String] = []
         var ways: [(way: Way, layers: [Int: [String]])] = []
-        var places: [Way: Int] = [:]
+        var indices: [Way: Int] = [:]
         for (from, to) in moves {
             let source = Parts(from), target = Parts(to)
             guard let layer = source.layer, let other = target.layer, source.suffix == target.suffix else {
@@ -46,12 +46,12 @@ enum LayerNames {
                 continue
             }
             let way = Way(from: source.prefix, to: target.prefix, step: other - layer)
-            let place = places[way] ?? ways.count
-            if place == ways.count {
+            let index = indices[way] ?? ways.count
+            if index == ways.count {
                 ways.append((way, [:]))
-                places[way] = place
+                indices[way] = index
             }
-            ways[place].layers[layer, default: []].append(source.suffix)
+            ways[index].layers[layer, default: []].append(source.suffix)
         }
         for (way, layers) in ways { lines += LayerNames.lines(way, layers, arrow: arrow) }
         return lines

@@ -82,8 +82,8 @@ extension CodedModule {
     /// The values of a small part of type F32.
     func floats(_ tensor: Tensor) throws(CheckpointError) -> [Float] {
         try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
-            (0..<tensor.count).map { place in
-                Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * place, as: UInt32.self)))
+            (0..<tensor.count).map { index in
+                Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
             }
         }
     }
@@ -116,9 +116,9 @@ private struct BitsAndBytesWeight: CodedWeight {
             }
             return
         }
-        for (place, row) in rows.enumerated() {
+        for (index, row) in rows.enumerated() {
             let start = row * length + columns.lowerBound
-            try write(start..<start + columns.count, into: output + place * columns.count)
+            try write(start..<start + columns.count, into: output + index * columns.count)
         }
     }
 
@@ -151,9 +151,9 @@ private struct BitsAndBytesWeight: CodedWeight {
         let factors = Scratch(floats: outer.count)
         try nested.scales.writeValues(rows: 0..<1, columns: outer, into: factors.floats)
         try scales.withBytes(rows: 0..<1) { bytes in
-            for (place, code) in bytes[blocks].enumerated() {
-                let factor = factors.floats[(blocks.lowerBound + place) / DynamicMap.block - outer.lowerBound]
-                output[place] = nested.map[Int(code)] * factor + nested.offset
+            for (index, code) in bytes[blocks].enumerated() {
+                let factor = factors.floats[(blocks.lowerBound + index) / DynamicMap.block - outer.lowerBound]
+                output[index] = nested.map[Int(code)] * factor + nested.offset
             }
         }
     }

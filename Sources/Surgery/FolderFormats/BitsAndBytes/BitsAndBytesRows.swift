@@ -47,7 +47,7 @@ struct NestedScaleRows: RowSource {
         let block = DynamicMap.block
         var pending: [Float] = []
         var codes = [UInt8](repeating: 0, count: block)
-        var place = 0
+        var index = 0
         func encode(_ values: ArraySlice<Float>) {
             let scale = values.withUnsafeBufferPointer { values in
                 codes.withUnsafeMutableBufferPointer { codes in
@@ -56,13 +56,13 @@ struct NestedScaleRows: RowSource {
             }
             if part == .codes {
                 codes.withUnsafeBytes { codes in
-                    let target = UnsafeMutableRawBufferPointer(rebasing: output[(place * block)...])
+                    let target = UnsafeMutableRawBufferPointer(rebasing: output[(index * block)...])
                     target.copyMemory(from: UnsafeRawBufferPointer(rebasing: codes[..<values.count]))
                 }
             } else {
-                output.storeBytes(of: scale, toByteOffset: place * 4, as: Float.self)
+                output.storeBytes(of: scale, toByteOffset: index * 4, as: Float.self)
             }
-            place += 1
+            index += 1
         }
         try source.forEachScales(of: 0..<source.blockCount) { (scales, _) in
             pending += scales.map { $0 - mean }

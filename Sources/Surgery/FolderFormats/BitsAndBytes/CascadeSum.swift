@@ -65,7 +65,7 @@ struct CascadeSum {
     /// Fewer values than a vector has: four side by side, the others behind the first.
     private var shortSum: Float {
         var four: [Float] = [0, 0, 0, 0]
-        for (place, value) in tail.enumerated() { four[count >= 4 && place < 4 ? place : 0] += value }
+        for (index, value) in tail.enumerated() { four[count >= 4 && index < 4 ? index : 0] += value }
         return four[0] + four[1] + four[2] + four[3]
     }
 }

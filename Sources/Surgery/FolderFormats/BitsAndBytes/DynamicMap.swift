@@ -25,18 +25,18 @@ enum DynamicMap {
     }
 
     /// One of the bounds of equal steps from 0.1 to 1, counted from the nearer end and rounded once, as PyTorch's linspace.
-    private static func evenStep(_ place: Int, of steps: Int) -> Float {
+    private static func evenStep(_ number: Int, of steps: Int) -> Float {
         let step = (1 - Float(0.1)) / Float(steps)
-        return place < (steps + 1) / 2
-            ? Float(0.1).addingProduct(step, Float(place)) : Float(1).addingProduct(-step, Float(steps - place))
+        return number < (steps + 1) / 2
+            ? Float(0.1).addingProduct(step, Float(number)) : Float(1).addingProduct(-step, Float(steps - number))
     }
 
     /// The codes of 65,536 numbers from -1 to 1: bitsandbytes looks values up in such a table on a CPU.
     private static let table: [UInt8] = {
         let middles = zip(values, values.dropFirst()).map { 0.5 * ($0 + $1) }
         var code = 0
-        return (0..<65536).map { place in
-            let value = -1 + (2 * Float(place)) / 65535
+        return (0..<65536).map { index in
+            let value = -1 + (2 * Float(index)) / 65535
             while code < 255, middles[code] < value { code += 1 }
             return UInt8(code)
         }
@@ -49,10 +49,10 @@ enum DynamicMap {
         var largest: Float = 0
         for value in values where largest < abs(value) { largest = abs(value) }
         let inverse = 1 / largest
-        for (place, value) in values.enumerated() {
+        for (position, value) in values.enumerated() {
             let bounded = Swift.max(-1, Swift.min(1, value * inverse))
             let index = ((bounded + 1) * 0.5 * 65535 + 0.5)
-            output[place] = largest == 0 || !index.isFinite ? 0 : table[Int(index)]
+            output[position] = largest == 0 || !index.isFinite ? 0 : table[Int(index)]
         }
         return largest
     }

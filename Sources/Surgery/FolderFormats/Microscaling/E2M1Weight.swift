@@ -19,7 +19,7 @@ enum GroupScale: Sendable, Equatable {
     func decode(_ bytes: UnsafePointer<UInt8>, count: Int, into output: UnsafeMutablePointer<Float>) {
         switch self {
         case .e4m3: FloatCodes.decodeE4M3(bytes, count: count, into: output)
-        case .e8m0: for place in 0..<count { output[place] = GroupScale.powerOfTwo(bytes[place]) }
+        case .e8m0: for index in 0..<count { output[index] = GroupScale.powerOfTwo(bytes[index]) }
         }
     }
 
@@ -54,8 +54,8 @@ enum WholeScale: Sendable, Equatable {
     func apply(to scales: UnsafeMutablePointer<Float>, count: Int) {
         switch self {
         case .none: break
-        case .multiplier(let factor): for place in 0..<count { scales[place] *= factor }
-        case .divisor(let divisor): for place in 0..<count { scales[place] /= divisor }
+        case .multiplier(let factor): for index in 0..<count { scales[index] *= factor }
+        case .divisor(let divisor): for index in 0..<count { scales[index] /= divisor }
         }
     }
 }

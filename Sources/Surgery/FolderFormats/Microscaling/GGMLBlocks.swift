@@ -19,20 +19,20 @@ enum GGMLBlocks {
     /// The codes of one group: neighbours in a byte become neighbours of the halves.
     static func toHalves(_ pairs: UnsafePointer<UInt8>, _ halves: UnsafeMutablePointer<UInt8>, size: Int) {
         let quarter = size / 4
-        for place in 0..<quarter {
-            let low = pairs[place], high = pairs[place + quarter]
-            halves[2 * place] = low & 15 | high << 4
-            halves[2 * place + 1] = low >> 4 | high & 0xF0
+        for index in 0..<quarter {
+            let low = pairs[index], high = pairs[index + quarter]
+            halves[2 * index] = low & 15 | high << 4
+            halves[2 * index + 1] = low >> 4 | high & 0xF0
         }
     }
 
     /// The same the other way.
     static func toPairs(_ halves: UnsafePointer<UInt8>, _ pairs: UnsafeMutablePointer<UInt8>, size: Int) {
         let quarter = size / 4
-        for place in 0..<quarter {
-            let even = halves[2 * place], odd = halves[2 * place + 1]
-            pairs[place] = even & 15 | odd << 4
-            pairs[place + quarter] = even >> 4 | odd & 0xF0
+        for index in 0..<quarter {
+            let even = halves[2 * index], odd = halves[2 * index + 1]
+            pairs[index] = even & 15 | odd << 4
+            pairs[index + quarter] = even >> 4 | odd & 0xF0
         }
     }
 }
@@ -57,16 +57,16 @@ struct BlockWeight: MicroscaledWeight {
 
     func writeCodes(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError) {
         let size = scale.groupSize
-        try forEachBlock(rows) { (block, place, count) in
+        try forEachBlock(rows) { (block, index, count) in
             for group in 0..<count {
                 GGMLBlocks.toPairs(
-                    block + count + group * size / 2, output + (place * count + group) * size / 2, size: size)
+                    block + count + group * size / 2, output + (index * count + group) * size / 2, size: size)
             }
         }
     }
 
     func writeScales(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError) {
-        try forEachBlock(rows) { (block, place, count) in (output + place * count).update(from: block, count: count) }
+        try forEachBlock(rows) { (block, index, count) in (output + index * count).update(from: block, count: count) }
     }
 
     /// Calls `body` with each block of some rows, its place among them, and the groups of a block.
@@ -76,7 +76,7 @@ struct BlockWeight: MicroscaledWeight {
         let count = GGMLBlocks.groups(scale), size = blocks.dtype.blockByteCount
         try blocks.withBytes(rows: rows) { bytes in
             guard let base = bytes.bindMemory(to: UInt8.self).baseAddress else { return }
-            for place in 0..<bytes.count / size { body(base + place * size, place, count) }
+            for index in 0..<bytes.count / size { body(base + index * size, index, count) }
         }
     }
 }

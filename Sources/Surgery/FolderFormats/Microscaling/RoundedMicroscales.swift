@@ -89,20 +89,20 @@ struct RoundedMicroscales: MicroscaledWeight {
         switch rule {
         case .nvfp4(let global):
             let global = try global.value()
-            for place in 0..<count { largest[place] = global * (largest[place] / 6) }
+            for index in 0..<count { largest[index] = global * (largest[index] / 6) }
             FloatCodes.encodeE4M3(largest, count: count, into: output)
             // A group of zeros, or as good as: compressed-tensors' least scale.
-            for place in 0..<count where output[place] == 0 { output[place] = 0x20 }
+            for index in 0..<count where output[index] == 0 { output[index] = 0x20 }
         case .mxfp4:
-            for place in 0..<count {
-                let exponent = Int((largest[place].bitPattern + 0x20_0000) >> 23) - 2
-                output[place] = UInt8(max(0, exponent))
+            for index in 0..<count {
+                let exponent = Int((largest[index].bitPattern + 0x20_0000) >> 23) - 2
+                output[index] = UInt8(max(0, exponent))
             }
         case .mlx(let scale):
-            for place in 0..<count { largest[place] /= 6 }
+            for index in 0..<count { largest[index] /= 6 }
             MLXRounding.round(largest, count: count, as: source.dtype)
             if scale == .e4m3 { return FloatCodes.encodeE4M3(largest, count: count, into: output) }
-            for place in 0..<count { output[place] = MLXRounding.powerOfTwo(above: largest[place]) }
+            for index in 0..<count { output[index] = MLXRounding.powerOfTwo(above: largest[index]) }
         }
     }
 }

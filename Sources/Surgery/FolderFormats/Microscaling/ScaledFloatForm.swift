@@ -79,14 +79,14 @@ private struct ScaledFloatWeight: CodedWeight {
         var known: Int?
         try codes.withBytes(rows: rows) { (bytes) throws(CheckpointError) in
             guard let base = bytes.bindMemory(to: UInt8.self).baseAddress else { return }
-            for (place, row) in rows.enumerated() {
+            for (index, row) in rows.enumerated() {
                 if known != row / rowsTogether {
                     known = row / rowsTogether
                     try writeScales(row / rowsTogether * blocks, count: blocks, into: factors.floats)
                 }
-                FloatCodes.decodeE4M3(base + place * length, count: length, into: line.floats)
+                FloatCodes.decodeE4M3(base + index * length, count: length, into: line.floats)
                 FloatCodes.multiply(line.floats, count: length, block: columnsTogether, scales: factors.floats)
-                (output + place * columns.count).update(from: line.floats + columns.lowerBound, count: columns.count)
+                (output + index * columns.count).update(from: line.floats + columns.lowerBound, count: columns.count)
             }
         }
     }
@@ -100,8 +100,8 @@ private struct ScaledFloatWeight: CodedWeight {
         let rows = first / length..<(first + count - 1) / length + 1
         try scales.withBytes(rows: rows) { bytes in
             let start = first - rows.lowerBound * length
-            for (place, code) in bytes[start..<start + count].enumerated() {
-                output[place] = GroupScale.powerOfTwo(code)
+            for (index, code) in bytes[start..<start + count].enumerated() {
+                output[index] = GroupScale.powerOfTwo(code)
             }
         }
     }
