@@ -1,42 +1,41 @@
 public import Checkpoints
 public import Formats
 
-/// An analysis as JSON: the distances, the nearest block of every size, and the losses that were measured.
+/// An analysis as JSON: the distances, and the runs of layers that could be cut with their losses.
 public enum AnalysisFile {
     /// The object for an analysis.
     ///
     /// - Parameters:
-    ///   - blocks: the nearest block of every size.
-    ///   - candidates: the blocks of one size whose loss was measured.
-    public static func json(_ similarity: Similarity, blocks: [Block], candidates: BlockLoss?) -> JSONObject {
+    ///   - candidates: the nearest run of each size.
+    ///   - loss: the losses that were measured for runs of one size.
+    public static func json(_ similarity: Similarity, candidates: [LayerRun], loss: RunLoss?) -> JSONObject {
         func matrix(_ rows: [[Double]]) -> JSON { .array(rows.map { .array($0.map(JSON.double)) }) }
-        func block(_ block: Block) -> JSON {
-            .object(
-                JSONObject([
-                    ("start", .int(block.layers.lowerBound)), ("end", .int(block.layers.upperBound)),
-                    ("distance", .double(block.distance)), ("loss", block.loss.map(JSON.double) ?? .null),
-                ]))
-        }
         var distance = JSONObject([("last", matrix(similarity.last))])
         distance["all"] = similarity.all.map(matrix)
         var result = JSONObject([
             ("layers", .int(similarity.layers)), ("samples", .int(similarity.samples)),
             ("context", .int(similarity.context)), ("tokens", .int(similarity.samples * similarity.context)),
-            ("distance", .object(distance)), ("blocks", .array(blocks.map(block))),
+            ("distance", .object(distance)),
         ])
-        if let candidates {
-            result["loss"] = .double(candidates.whole)
-            result["candidates"] = .array(candidates.blocks.map(block))
-        }
+        if let loss { result["loss"] = .double(loss.whole) }
+        result["candidates"] = .array(merged(candidates, loss?.runs ?? []).map(\.json))
         return result
     }
 
-    /// Reads the distances of a file.
+    /// The nearest run of each size, followed by the other measured runs of its size.
+    private static func merged(_ nearest: [LayerRun], _ measured: [LayerRun]) -> [LayerRun] {
+        nearest.flatMap { first in
+            let same = measured.filter { $0.layers.count == first.layers.count }
+            return [same.first { $0.layers == first.layers } ?? first] + same.filter { $0.layers != first.layers }
+        }
+    }
+
+    /// Reads the distances from a file.
     ///
     /// - Parameters:
-    ///   - layers: how many layers the model has.
+    ///   - layers: the number of layers of the model.
     ///   - model: the name of the model, for messages.
-    /// - Throws: when the file is no analysis, or that of a model with another number of layers.
+    /// - Throws: when the file is not an analysis, or is one of a model with another number of layers.
     public static func read(_ path: String, layers: Int, model: String) throws(CheckpointError) -> Similarity {
         let contents = try FileSystem.contents(of: path, limit: 256 << 20)
         let object = try FileSystem.json(contents, path: path, allowsNonFinite: false)
@@ -46,11 +45,11 @@ public enum AnalysisFile {
             return numbers.allSatisfy { $0.count == layers + 1 && $0.allSatisfy(\.isFinite) } ? numbers : nil
         }
         guard let found = object["layers"]?.int, let distance = object["distance"] else {
-            throw CheckpointError(file: path, "is no analysis", hint: "resect analyze writes one")
+            throw CheckpointError(file: path, "is not an analysis", hint: "resect analyze writes one")
         }
         guard found == layers else {
             throw CheckpointError(
-                file: path, "is the analysis of a model of \(found) layers; \(model) has \(layers)")
+                file: path, "is the analysis of a model with \(found) layers; \(model) has \(layers)")
         }
         guard let last = matrix(distance["last"]) else {
             throw CheckpointError(file: path, "has no table of \(layers + 1) by \(layers + 1) distances")
@@ -60,8 +59,19 @@ public enum AnalysisFile {
             last: last, all: matrix(distance["all"]))
     }
 
-    /// Writes the object to a file, whole or not at all.
+    /// Writes the object to a file atomically.
     public static func write(_ object: JSONObject, to path: String, force: Bool) throws(CheckpointError) {
         try SmallFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: force)
+    }
+}
+
+extension LayerRun {
+    /// A candidate in an analysis and in what `cut` and `shrink` print.
+    public var json: JSON {
+        .object(
+            JSONObject([
+                ("layers", .array([.string("\(layers.lowerBound):\(layers.upperBound)")])),
+                ("distance", .double(distance)), ("loss", loss.map(JSON.double) ?? .null),
+            ]))
     }
 }

@@ -37,8 +37,8 @@ package struct DecoderModel: Sendable {
         guard let architecture = checkpoint.architecture else {
             if checkpoint.form == .safetensors {
                 throw CheckpointError(
-                    file: checkpoint.path, "has no configuration beside its tensors",
-                    hint: "name the HF folder that it lies in")
+                    file: checkpoint.path, "has tensors without a configuration",
+                    hint: "give the HF folder that contains it")
             }
             throw checkpoint.unknownArchitecture(
                 "so it cannot be run", hint: "inspect, cut --layers and quantize work all the same")

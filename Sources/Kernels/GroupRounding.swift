@@ -11,7 +11,7 @@ package struct GroupRounding: Sendable, Equatable {
         /// rounded to the type of the weights.
         case compressedTensors(symmetric: Bool)
         /// `(code - offset) * scale` in f32, the offset added after rounding: GPTQ and AWQ. No offset is below the least.
-        case integer(symmetric: Bool, leastOffset: Int)
+        case integer(symmetric: Bool, leastZeroPoint: Int)
     }
 
     /// The rule.
@@ -48,12 +48,12 @@ package struct GroupRounding: Sendable, Equatable {
             result.symmetric = symmetric ? 1 : 0
             // What PyTorch calls the eps of the type.
             result.least_scale = scaleType == .f32 ? 0x1p-23 : scaleType == .f16 ? 0x1p-10 : 0x1p-7
-        case .integer(let symmetric, let leastOffset):
+        case .integer(let symmetric, let leastZeroPoint):
             result.kind = Int32(RESECT_ROUND_THEN_ADD)
             result.type = Int32(RESECT_AS_F32)
             result.symmetric = symmetric ? 1 : 0
             result.least_scale = 1
-            result.least_offset = Float(leastOffset)
+            result.least_offset = Float(leastZeroPoint)
         }
         return result
     }

@@ -1,27 +1,27 @@
 public import Checkpoints
 public import Formats
 
-/// Stores the weights in a plain type: F32, F16 or BF16.
+/// Stores the weights as F32, F16 or BF16.
 ///
-/// In GGUF, vectors and norms stay in F32, where its runtimes want them. Indices and masks are left alone.
+/// In GGUF, vectors and norms stay in F32, as runtimes require. Indices and masks do not change.
 public struct Cast: Edit {
-    /// The type of the weights.
+    /// The target type.
     public let dtype: DType
 
-    /// Whether finite values may become infinite in the type.
+    /// Whether finite values may overflow to infinity.
     public let allowsNonfinite: Bool
 
-    /// A cast to a plain type.
+    /// A cast to F32, F16 or BF16.
     public init(to dtype: DType, allowsNonfinite: Bool = false) {
         self.dtype = dtype
         self.allowsNonfinite = allowsNonfinite
     }
 
-    /// The checkpoint with recoded weights.
+    /// The checkpoint with cast weights.
     ///
-    /// - Throws: when a weight is packed: its numbers are codes, and casting them would make another model.
+    /// - Throws: when a weight is quantized: its elements are codes, which cannot be cast.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
-        try UnexplainedParts(checkpoint).refuse(form: nil)
+        try UnexplainedParts(checkpoint).refuse(format: nil)
         if checkpoint.form == .gguf, let tensor = checkpoint.tensors.first(where: Cast.isIntegerMatrix) {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,
@@ -46,17 +46,17 @@ public struct Cast: Edit {
         return result
     }
 
-    /// Whether a tensor holds floating-point weights that a cast changes.
+    /// Whether a tensor holds weights that a cast changes.
     static func isWeight(_ tensor: Tensor) -> Bool {
         tensor.dtype.isQuantized || ["F64", "F32", "F16", "BF16"].contains(tensor.dtype.name)
     }
 
-    /// Whether a GGUF tensor is a matrix of integers and no table of indices, which is I32.
+    /// Whether a GGUF tensor is a matrix of integers other than I32, which holds indices.
     private static func isIntegerMatrix(_ tensor: Tensor) -> Bool {
         tensor.shape.count > 1 && tensor.dtype.isInteger && tensor.dtype.name != "I32"
     }
 
-    /// Vectors, norms, routers and whatever is not called weight: llama.cpp handles these in F32 only.
+    /// Whether llama.cpp requires F32: vectors, norms, routers, and tensors not named `.weight`.
     static func staysF32(_ tensor: Tensor) -> Bool {
         tensor.shape.count <= 1 || !tensor.name.hasSuffix(".weight") || QuantizationExceptions.isKept(tensor.name)
     }

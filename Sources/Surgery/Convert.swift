@@ -1,16 +1,16 @@
 public import Checkpoints
 public import Formats
 
-/// Moves a checkpoint between HF folders, single safetensors files and GGUF: names, row orders, configuration, vocabulary.
+/// Moves a checkpoint between HF folders, single safetensors files and GGUF: names, row orders, configuration,
+/// vocabulary.
 public struct Convert: Edit {
-    /// The form of the result.
+    /// The target container.
     public let form: Checkpoint.Form
-    /// The type of the weights; `nil` keeps them, or takes BF16 where the form cannot hold them.
+    /// The type of the weights; `nil` keeps it, or uses BF16 when the container cannot hold it.
     public let dtype: DType?
-    /// Whether weights of a folder whose codes and scales GGUF has blocks for, NVFP4 and MXFP4, become these. Who goes on
-    /// computing wants values.
+    /// Keeps NVFP4 and MXFP4 codes as GGUF blocks. False when later edits need values.
     public let keepsBlocks: Bool
-    /// Whether finite values may become infinite in the type.
+    /// Whether finite values may overflow to infinity.
     public let allowsNonfinite: Bool
 
     /// A conversion.
@@ -23,22 +23,22 @@ public struct Convert: Edit {
         self.allowsNonfinite = allowsNonfinite
     }
 
-    /// The conversion that goes before a quantization: on the way to GGUF values are shown in f32, so that none is rounded twice.
+    /// The conversion before a quantization: to GGUF it gives f32 values, so that none is rounded twice.
     public static func beforeQuantization(of checkpoint: Checkpoint, to form: Checkpoint.Form) -> Convert {
         Convert(to: form, dtype: checkpoint.form == .folder && form == .gguf ? .f32 : nil)
     }
 
-    /// The checkpoint in the other form.
+    /// The checkpoint in the target container.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel(allowsProjector: form == .gguf)
         if checkpoint.form == .safetensors, form != .safetensors {
             throw CheckpointError(
-                file: checkpoint.path, "has no configuration beside its tensors",
-                hint: "name the HF folder that it lies in")
+                file: checkpoint.path, "has tensors without a configuration",
+                hint: "give the HF folder that contains it")
         }
         let original = checkpoint
         var checkpoint = checkpoint
-        // Packed parts stay as they are where the form stays, and blocks in a GGUF file; a plain type is of plain weights.
+        // Without a target type, quantized weights stay as they are in the same container and as blocks in GGUF.
         if dtype != nil || (checkpoint.form == .gguf) != (form == .gguf) {
             checkpoint = try DequantizeFolder(to: dtype ?? (form == .gguf ? nil : .f32)).apply(to: checkpoint)
         }
@@ -50,8 +50,8 @@ public struct Convert: Edit {
             guard try checkpoint.explainsItself() else {
                 throw CheckpointError(
                     file: checkpoint.path,
-                    "has packed weights, and a single safetensors file cannot hold the settings that explain them",
-                    hint: "name a folder as the output, or say --dtype bf16 for plain weights")
+                    "has quantized weights, and a single safetensors file cannot hold their settings",
+                    hint: "choose a folder as the output, or dequantize with --dtype bf16")
             }
             result.container = .safetensors(header: checkpoint.headerMetadata)
         case (.folder, .gguf):
@@ -68,7 +68,7 @@ public struct Convert: Edit {
         return try Cast(to: dtype, allowsNonfinite: allowsNonfinite).apply(to: result)
     }
 
-    /// The plain type that most weights have; BF16 where they are quantized.
+    /// The type of most weights, F32, F16 or BF16; BF16 when they are quantized.
     private static func commonType(_ checkpoint: Checkpoint) -> DType {
         var counts: [DType: Int] = [:]
         for tensor in checkpoint.tensors where tensor.shape.count >= 2 {
@@ -78,7 +78,7 @@ public struct Convert: Edit {
         return most.flatMap { [.f32, .f16, .bf16].contains($0) ? $0 : nil } ?? .bf16
     }
 
-    /// The description of an architecture that names can be translated for.
+    /// The architecture, whose names resect can translate.
     static func architecture(of checkpoint: Checkpoint) throws(CheckpointError) -> Architecture {
         guard let architecture = checkpoint.architecture else {
             throw checkpoint.unknownArchitecture("so its tensors cannot be renamed")

@@ -8,7 +8,7 @@ struct ConvertToFolder {
     private let settings: Settings
     private let plan: ModelPlan
 
-    /// Asks every question that a forward pass asks, and whether all tensors are there.
+    /// Checks every setting that a forward pass needs, and that no tensor is missing.
     init(_ checkpoint: Checkpoint, form: Checkpoint.Form) throws(CheckpointError) {
         source = checkpoint
         self.form = form
@@ -37,13 +37,13 @@ struct ConvertToFolder {
 
     // MARK: config.json
 
-    /// The configuration, with its members in alphabetical order as transformers writes them.
+    /// The configuration in alphabetical order, as transformers writes it.
     private func config(_ vocabulary: Vocabulary) throws(CheckpointError) -> JSONObject {
         let architecture = settings.architecture
         var members = architecture.constants.map { ($0.key, $0.value) }
         members.append(("architectures", .array(architecture.classes.prefix(1).map(JSON.string))))
         members.append(("model_type", .string(architecture.modelTypes.first ?? "")))
-        // The cast that follows writes the type that the weights get.
+        // The cast that follows replaces this with the type of the weights.
         members.append(("dtype", .string("float32")))
         for (key, value) in [
             ("bos_token_id", vocabulary.beginningID.map(JSON.int)), ("eos_token_id", vocabulary.endTokens),
@@ -60,21 +60,21 @@ struct ConvertToFolder {
 
     private func value(of setting: Setting) throws(CheckpointError) -> JSON? {
         if setting.role == SettingRole.rope.rawValue { return try scaling()?.config ?? .null }
-        // Whole numbers are held to what a dimension can be.
+        // Integers must be valid dimensions.
         if setting.gguf.first?.type == .u32 { return .int(try settings.int(setting.role)) }
         let value = try settings.value(setting.role)
         guard !setting.values.isEmpty else { return value }
         return setting.values.first { $0.to == value }?.from ?? value
     }
 
-    /// The scaling of positions; the factors of a file become the numbers of Llama 3 that give them.
+    /// The scaling of positions. The factors of a file become the Llama 3 settings that produce them.
     private func scaling() throws(CheckpointError) -> RopeScaling? {
         guard let factors = plan.rotary.factors else { return plan.rotary.scaling }
         let frequencies = RopeScaling.frequencies(headSize: plan.rotary.size, theta: plan.rotary.theta)
         return .llama3(try RopeScaling.Llama3(factors: factors, frequencies: frequencies, file: source.path))
     }
 
-    /// generation_config.json with the special tokens and the sampling defaults that the file names.
+    /// generation_config.json with the special tokens and sampling defaults of the file.
     private func generation(_ vocabulary: Vocabulary) -> Checkpoint.Companion {
         var result = JSONObject([("_from_model_config", .bool(true))])
         result["bos_token_id"] = vocabulary.beginningID.map(JSON.int)

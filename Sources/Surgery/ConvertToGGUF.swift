@@ -1,17 +1,17 @@
 internal import Checkpoints
 internal import Formats
 
-/// From an HF folder to GGUF, with the metadata that llama.cpp's own converter writes.
+/// From an HF folder to GGUF, with the metadata that llama.cpp's converter writes.
 struct ConvertToGGUF {
     private let source: Checkpoint
     private let settings: Settings
     private let plan: ModelPlan
 
-    /// Asks every question that a forward pass asks, and whether all tensors are there.
+    /// Checks every setting that a forward pass needs, and that no tensor is missing.
     init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         source = checkpoint
         guard checkpoint.config != nil else {
-            throw CheckpointError(file: checkpoint.path, "the folder holds no config.json")
+            throw CheckpointError(file: checkpoint.path, "the folder has no config.json")
         }
         settings = Settings(checkpoint, try Convert.architecture(of: checkpoint))
         plan = try ModelPlan(checkpoint)
@@ -30,15 +30,15 @@ struct ConvertToGGUF {
         return result
     }
 
-    /// Says what GGUF's architecture has no key for: windows.
+    /// Adds a note for settings without a GGUF key: sliding windows.
     private func noteWindows(in result: inout Checkpoint) {
         guard let role = settings.architecture.layer?.window, settings.architecture.setting(role)?.gguf.isEmpty == true,
             let window = plan.layers.lazy.compactMap(\.attention.window).first,
             window < source.longestContext ?? Int.max
         else { return }
         result.note(
-            "GGUF's \(prefix) has no sliding window, and '\(settings.key(role))' is \(window.grouped): "
-                + "what is computed differs for texts beyond \(window.grouped) tokens")
+            "GGUF's \(prefix) has no key for the sliding window '\(settings.key(role))' of \(window.grouped): "
+                + "results differ for texts longer than \(window.grouped) tokens")
     }
 
     // MARK: metadata
@@ -58,20 +58,20 @@ struct ConvertToGGUF {
         return result
     }
 
-    /// A name for the model: what the configuration calls it, else the folder's.
+    /// The name of the model: from the configuration, else the folder's name.
     private var name: String {
         let stated = source.config?["_name_or_path"]?.string ?? ""
         return (stated.isEmpty ? source.path : stated).lastPathComponent
     }
 
-    /// Adds a setting that the file states, or that GGUF alone has.
+    /// Adds a setting that the file states or that only GGUF has.
     private func add(_ setting: Setting, to result: inout GGUFMetadata) throws(CheckpointError) {
         switch SettingRole(rawValue: setting.role) {
         case .rope:
             for pair in try plan.rotary.scaling?.ggufPairs(prefix: prefix, file: settings.file) ?? [] {
                 result[pair.key] = pair.value
             }
-        // llama.cpp's converter has the type of the file between the settings that all models have and the others.
+        // llama.cpp's converter writes the file type between the common and the other settings.
         case .vocabulary: result["general.file_type"] = .u32(0)
         default: break
         }
@@ -84,7 +84,7 @@ struct ConvertToGGUF {
     private func value(_ number: Double, _ role: String) throws(CheckpointError) -> GGUFValue {
         guard Float(number).isFinite else {
             throw CheckpointError(
-                file: settings.file, "'\(settings.key(role))' is \(number), more than the 32 bits of a GGUF file hold")
+                file: settings.file, "'\(settings.key(role))' is \(number), which exceeds the 32 bits of a GGUF file")
         }
         return .f32(Float(number))
     }
@@ -97,7 +97,7 @@ struct ConvertToGGUF {
         }
     }
 
-    /// The sampling defaults of generation_config.json.
+    /// Sampling defaults from generation_config.json.
     private func addSampling(to result: inout GGUFMetadata) throws(CheckpointError) {
         guard let file = source.companion("generation_config.json") else { return }
         let generation = try FileSystem.json(file.contents, path: source.path + "/" + file.name)

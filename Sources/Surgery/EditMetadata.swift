@@ -1,13 +1,13 @@
 public import Checkpoints
 internal import Formats
 
-/// Sets and removes metadata: pairs of a GGUF file, members of a folder's config.json, texts of a safetensors header.
+/// Sets and removes metadata: GGUF metadata, members of a folder's config.json, or entries of a safetensors header.
 public struct EditMetadata: Edit {
-    /// A key with its new value, as the command line has it.
+    /// A key with its new value as text.
     public struct Assignment: Sendable {
         /// The key.
         public let key: String
-        /// The value in the spelling of the checkpoint's form.
+        /// The value in the notation of the container.
         public let value: String
 
         /// An assignment.
@@ -17,9 +17,9 @@ public struct EditMetadata: Edit {
         }
     }
 
-    /// The keys that are removed, before any is set.
+    /// The keys to remove, before any is set.
     public let removed: [String]
-    /// The keys that are set.
+    /// The keys to set.
     public let assignments: [Assignment]
 
     /// An edit of metadata.
@@ -28,7 +28,7 @@ public struct EditMetadata: Edit {
         self.assignments = assignments
     }
 
-    /// The checkpoint with the other metadata; whether it still fits the tensors is checked when it is written.
+    /// The checkpoint with changed metadata. Whether it fits the tensors is checked when it is written.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         var result = checkpoint
         for key in removed {
@@ -40,20 +40,20 @@ public struct EditMetadata: Edit {
         return result
     }
 
-    /// How a value of a form is written, for messages.
+    /// The notation of a value in a container, for messages.
     public static func spelling(for form: Checkpoint.Form) -> String {
         switch form {
         case .gguf:
             "for GGUF a value is TYPE:VALUE, such as u32:7, str:text, bool:true or [i32]:1,2,3; types: u8 i8 u16 i16 u32 i32 u64 "
                 + "i64 f32 f64 bool str"
-        case .folder: "for a folder a value is JSON, as config.json holds it"
+        case .folder: "for a folder a value is JSON, as in config.json"
         case .safetensors: "for safetensors a value is text"
         }
     }
 }
 
 extension Checkpoint {
-    /// Removes a key; gives whether it was there.
+    /// Removes a key; returns whether it existed.
     fileprivate mutating func removeMetadata(_ key: String) -> Bool {
         switch form {
         case .gguf:
@@ -70,7 +70,7 @@ extension Checkpoint {
 
     /// Sets a key to a value.
     ///
-    /// - Throws: when the value is not one of the checkpoint's form, or the key follows from something else.
+    /// - Throws: when the value is invalid in the container, or resect computes the key.
     fileprivate mutating func setMetadata(_ assignment: EditMetadata.Assignment) throws(CheckpointError) {
         let (key, text) = (assignment.key, assignment.value)
         func wrong(_ problem: String, hint: String) -> CheckpointError {
@@ -79,7 +79,7 @@ extension Checkpoint {
         switch form {
         case .gguf:
             guard !key.hasPrefix("split.") else {
-                throw wrong("cannot be set", hint: "it follows from the files; --shard-size splits")
+                throw wrong("cannot be set", hint: "resect computes it from the files; use --shard-size to split")
             }
             guard let value = GGUFValue(parsing: text) else {
                 throw wrong("cannot have the value '\(text)'", hint: EditMetadata.spelling(for: form))

@@ -1,9 +1,9 @@
-/// Layers as runs that lie apart from each other, in order: the union of ranges such as 3:4 and 9:12.
+/// A set of layers as separate runs in ascending order: the union of ranges such as 3:4 and 9:12.
 public struct LayerRuns: Sendable, Equatable {
-    /// The runs, none of them empty, each beginning behind the end of the one before.
+    /// The runs, ascending, none empty, with a gap between neighbours.
     public let runs: [Range<Int>]
 
-    /// The union of some ranges, which may overlap and come in any order.
+    /// The union of ranges, which may overlap and be in any order.
     public init(_ ranges: [Range<Int>] = []) {
         var runs: [Range<Int>] = []
         for range in ranges.filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound }) {
@@ -16,10 +16,10 @@ public struct LayerRuns: Sendable, Equatable {
         self.runs = runs
     }
 
-    /// How many layers there are in all runs.
+    /// The number of layers in all runs.
     public var count: Int { runs.reduce(0) { $0 + $1.count } }
 
-    /// Whether there is no layer.
+    /// Whether there are no layers.
     public var isEmpty: Bool { runs.isEmpty }
 
     /// The end of the last run.
@@ -51,7 +51,7 @@ public struct LayerRuns: Sendable, Equatable {
         return (count == 1 ? "layer " : "layers ") + text
     }
 
-    /// The number that a layer had before the runs were cut.
+    /// The layer number before the runs were cut.
     func original(of layer: Int) -> Int {
         runs.reduce(layer) { layer, run in layer < run.lowerBound ? layer : layer + run.count }
     }

@@ -3,13 +3,13 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// The rows of a tensor in another element type, by way of f32: a cast or a quantization.
+/// The rows of a tensor in another element type, converted through f32: a cast or a quantization.
 struct RecodedRows: ValueRows {
     let source: Tensor
     let dtype: DType
-    /// How much the columns matter, one weight for each column of each matrix; `nil` when all count the same.
+    /// The importance of each column of each matrix; `nil` when all columns have equal weight.
     var importance: ImportanceMatrix.Entry?
-    /// What looks for values that blocks cannot hold; `nil` when they may be there.
+    /// The check for values that the type cannot hold; `nil` when they are allowed.
     var finiteCheck: FiniteCheck?
 
     var description: String {
@@ -40,7 +40,7 @@ struct RecodedRows: ValueRows {
         return true
     }
 
-    /// Encodes rows, those of each matrix with its own weights.
+    /// Encodes rows, each matrix with its own column importance.
     private func encode(
         _ values: UnsafePointer<Float>, rows: Range<Int>, into output: UnsafeMutableRawBufferPointer
     ) {
@@ -66,12 +66,12 @@ struct RecodedRows: ValueRows {
 }
 
 extension Tensor {
-    /// The tensor in another element type; itself when it has that type already.
+    /// The tensor in another element type; unchanged when it has that type already.
     ///
     /// - Parameters:
-    ///   - importance: how much its columns matter.
-    ///   - refusesNonfinite: whether values that blocks cannot hold are an error when rows are computed.
-    /// - Throws: when no kernel decodes the one or encodes the other.
+    ///   - importance: the importance of its columns.
+    ///   - refusesNonfinite: whether values that the type cannot hold throw when rows are encoded.
+    /// - Throws: when the source type cannot be decoded or the target type cannot be encoded.
     func recoded(
         as dtype: DType, file: String, importance: ImportanceMatrix.Entry? = nil, refusesNonfinite: Bool = false
     ) throws(CheckpointError) -> Tensor {
@@ -83,12 +83,14 @@ extension Tensor {
         guard Codec.decodes(self.dtype) else {
             throw CheckpointError(
                 file: file, tensor: name, "has the type \(self.dtype), which cannot be decoded",
-                hint: "types that can: \(DType.all.filter(Codec.decodes).map(\.name).joined(separator: " "))")
+                hint: "types that can be decoded: \(DType.all.filter(Codec.decodes).map(\.name).joined(separator: " "))"
+            )
         }
         guard Codec.encodes(dtype) else {
             throw CheckpointError(
                 file: file, tensor: name, "cannot be encoded as \(dtype)",
-                hint: "types that can: \(DType.all.filter(Codec.encodes).map(\.name).joined(separator: " "))")
+                hint: "types that can be encoded: \(DType.all.filter(Codec.encodes).map(\.name).joined(separator: " "))"
+            )
         }
         let check =
             refusesNonfinite && (dtype.isQuantized || dtype == .f16 || dtype == .bf16)
@@ -98,7 +100,7 @@ extension Tensor {
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(rows))
     }
 
-    /// The tensor whose values this one shows in f32, which every encoding goes by anyway; `nil` when it is none such.
+    /// The original, when this tensor is only an f32 view of it; encode from the original then.
     private var shownInF32: Tensor? {
         guard case .computed(let source) = recipe, let rows = source as? RecodedRows, rows.dtype == .f32,
             rows.source.shape == shape

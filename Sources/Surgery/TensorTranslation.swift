@@ -1,10 +1,9 @@
 internal import Checkpoints
 internal import Formats
 
-/// The tensors of a described model under the names and in the row orders of the other container.
-///
-/// A stored tensor is taken apart into the roles that lie in it, and one of the other container is put together from the
-/// roles that lie there: names, orders and fusions all follow from the description.
+/// The tensors of a model with the names and row orders of the other container.
+/// A stored tensor is split into its roles, and a tensor of the other container is assembled from roles. Names, row
+/// orders and fusions come from the architecture file.
 struct TensorTranslation {
     private let source: Checkpoint
     private let settings: Settings
@@ -19,17 +18,17 @@ struct TensorTranslation {
         tensors = Dictionary(source.tensors.map { (ExactString($0.name), $0) }) { first, _ in first }
     }
 
-    /// A translation of a folder to GGUF, or of GGUF to a folder, whether all tensors are there or not.
+    /// A translation of a folder to GGUF or back; tensors may be missing.
     ///
-    /// - Throws: when nobody has described the architecture.
+    /// - Throws: when resect does not know the architecture.
     init(_ source: Checkpoint) throws(CheckpointError) {
         let settings = Settings(source, try Convert.architecture(of: source))
         self.init(source, settings, toGGUF: source.form != .gguf)
     }
 
-    /// All tensors, in the order of the source.
+    /// All tensors, in source order.
     ///
-    /// - Throws: for a tensor that the description does not name, and for rows that do not divide as it says.
+    /// - Throws: for a tensor that the architecture does not have, and for row counts that do not fit it.
     func result() throws(CheckpointError) -> [Tensor] {
         var result: [Tensor] = []
         if toGGUF, let rope = settings.architecture.layer?.rope,
@@ -55,7 +54,7 @@ struct TensorTranslation {
         toGGUF == inTarget ? role.gguf : role.huggingFace
     }
 
-    /// The roles that lie in a tensor of the source.
+    /// The roles in a tensor of the source.
     private func roles(in tensor: Tensor) throws(CheckpointError) -> (roles: [TensorRole], layer: Int?) {
         var found: [TensorRole] = [], layer: Int?
         for role in settings.architecture.tensors {
@@ -71,12 +70,12 @@ struct TensorTranslation {
             throw CheckpointError(
                 file: source.path, tensor: tensor.name,
                 "has no \(toGGUF ? "GGUF" : "HF") name in the architecture '\(settings.architecture.name)'",
-                hint: "resect formats --json lists the names that it has")
+                hint: "resect formats --json lists the names")
         }
         return (found, layer)
     }
 
-    /// A role by itself, in the order of rows that HF has.
+    /// A single role in HF row order.
     private func plain(_ role: TensorRole, _ layer: Int?) throws(CheckpointError) -> Tensor? {
         guard let part = part(role, inTarget: false),
             let tensor = part.names.lazy.compactMap({ tensors[ExactString($0.name(layer: layer))] }).first
@@ -84,7 +83,7 @@ struct TensorTranslation {
         return try settings.role(part, of: tensor, file: source.path)
     }
 
-    /// A tensor of the result: all roles that lie in it, put together.
+    /// A tensor of the result, assembled from its roles.
     private func stored(
         _ name: String, _ role: TensorRole, _ target: TensorPart, _ layer: Int?
     ) throws(CheckpointError) -> Tensor {
@@ -99,11 +98,11 @@ struct TensorTranslation {
         return tensor
     }
 
-    /// A role in the order of rows that the target stores.
+    /// A role in the row order of the target.
     private func ordered(_ tensor: Tensor, _ target: TensorPart) throws(CheckpointError) -> Tensor {
         if let role = target.pairedHeads {
             let matrix = try tensor.asMatrix(file: source.path)
-            // Checks that the rows divide; the order is the other way round.
+            // Checks that the rows fit; the order is the inverse.
             _ = try settings.rows(of: target, rowCount: matrix.shape[0], tensor: tensor.name, file: source.path)
             let heads = try settings.int(role)
             return matrix.taking(.neighbours(heads: heads, headSize: matrix.shape[0] / heads)).likeVector(tensor)
@@ -121,14 +120,14 @@ struct TensorTranslation {
         guard sizes.checkedProduct == matrix.shape[0] else {
             throw CheckpointError(
                 file: source.path, tensor: tensor.name,
-                "has \(matrix.shape[0]) rows; the configuration asks for a grid of \(sizes)")
+                "has \(matrix.shape[0]) rows; the configuration requires a grid of \(sizes)")
         }
-        // Axis n of the role is axis order[n] of what is stored; the inverse leads back.
+        // Axis n of the role is axis order[n] of the stored tensor; this is the inverse.
         let inverse = sizes.indices.map { axis in target.order.firstIndex(of: axis) ?? axis }
         return matrix.taking(.permuting(target.order.map { sizes[$0] }, order: inverse)).likeVector(tensor)
     }
 
-    /// The join of all roles that name a stored tensor.
+    /// The join of all roles in a stored tensor.
     private func joined(_ name: String, _ target: TensorPart, _ layer: Int?) throws(CheckpointError) -> Tensor {
         var members: [(start: Int, tensor: Tensor)] = []
         for role in settings.architecture.tensors {
@@ -150,7 +149,7 @@ struct TensorTranslation {
         else {
             throw CheckpointError(
                 file: source.path, tensor: name,
-                "is made of parts with the shapes \(matrices.map(\.shape)), which do not fill the grid \(sizes)")
+                "consists of parts with the shapes \(matrices.map(\.shape)), which do not fill the grid \(sizes)")
         }
         let parts = matrices.map { RowJoin.Part(recipe: $0.recipe, run: $0.shape[0] / turns) }
         let whole = Tensor(
@@ -162,6 +161,6 @@ struct TensorTranslation {
     private func missing(_ role: TensorRole, _ layer: Int?, _ name: String) -> CheckpointError {
         CheckpointError(
             file: source.path, tensor: part(role, inTarget: false)?.name(layer: layer) ?? role.role,
-            "is missing, a part of \(name)")
+            "is missing; \(name) needs it")
     }
 }

@@ -2,9 +2,9 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// The answer of `diff`, as text and as JSON.
+/// The output of `diff` as text and as JSON.
 enum DifferenceReport {
-    /// Writes what is different, a kind after the other, and a line that counts.
+    /// Prints the differences by kind, and a line with their numbers.
     static func print(_ difference: CheckpointDifference) {
         func lines(_ word: String, _ texts: [String]) {
             for text in texts { Output.line("\(word.padded(9))\(text)".escapingControls) }
@@ -62,7 +62,7 @@ enum DifferenceReport {
         return result
     }
 
-    /// The answer as one object.
+    /// The differences as a JSON object.
     static func json(_ difference: CheckpointDifference) -> JSONObject {
         func names(_ names: [String]) -> JSON { .array(names.map(JSON.string)) }
         return JSONObject([
@@ -103,7 +103,7 @@ enum DifferenceReport {
         return .object(object)
     }
 
-    /// Both types; `nil` when they are the same.
+    /// Both types; `nil` when they are equal.
     private static func pair(_ dtypes: (from: DType, to: DType)) -> JSON? {
         if dtypes.from == dtypes.to { return nil }
         return .array([.string(dtypes.from.name), .string(dtypes.to.name)])

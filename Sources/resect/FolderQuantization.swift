@@ -3,41 +3,42 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// What can be chosen of the forms that are written to folders.
+/// Options of the quantized folder formats.
 struct FolderFormatOptions: ParsableArguments {
-    /// What the command says of these types.
+    /// The help text about these types.
     static let discussion = """
-        W4A16, GPTQ, AWQ and MLX4 are for folders: the weights of the Linears are packed as compressed-tensors, GPTQ, AWQ \
-        and MLX have them, and everything else stays; for MLX, embeddings are packed too. A folder in one of these forms \
-        is repacked exactly where the other one can hold its scales and offsets. NVFP4 and MXFP4 are packed as \
-        compressed-tensors reads them too, MLX-NVFP4 and MLX-MXFP4 as MLX does, NF4 and FP4 as bitsandbytes does; with \
-        --double-quant the weights are read before anything is written.
+        W4A16, GPTQ, AWQ and MLX4 write folders: linear layers are quantized in the format of compressed-tensors, GPTQ, AWQ \
+        or MLX, and all other tensors are unchanged; MLX4 also quantizes embeddings. A folder in one of these formats keeps \
+        its codes exactly when the other format can store its scales and zero points. NVFP4 and MXFP4 use the format of \
+        compressed-tensors, MLX-NVFP4 and MLX-MXFP4 that of MLX, NF4 and FP4 that of bitsandbytes; --double-quant reads \
+        the weights once before writing.
         """
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Weights that share a scale, for W4A16, GPTQ, AWQ, MLX4: 128, 64, 32.", valueName: "n"))
+        help: ArgumentHelp(
+            "Number of weights that share a scale (W4A16, GPTQ, AWQ, MLX4): 128, 64 or 32.", valueName: "n"))
     var groupSize: Int?
 
-    @Flag(help: "Whether groups have an offset of their own, for W4A16 and GPTQ; they have none by default.")
+    @Flag(help: "--asymmetric stores a zero point per group (W4A16, GPTQ). Default: --symmetric, no zero point.")
     var symmetry: Symmetry?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Weights that share a scale, for NF4 and FP4: 64, or 32 to 4096.", valueName: "n"))
+        help: ArgumentHelp("Number of weights that share a scale (NF4, FP4): 32 to 4096. Default: 64.", valueName: "n"))
     var blockSize: Int?
 
-    @Flag(name: .long, help: "Quantize the scales too, for NF4 and FP4.")
+    @Flag(name: .long, help: "Also quantize the scales (NF4, FP4).")
     var doubleQuant = false
 
-    @Option(name: .long, help: ArgumentHelp("How GPTQ's offsets are stored.", valueName: "version"))
+    @Option(name: .long, help: ArgumentHelp("Version of GPTQ's zero points.", valueName: "version"))
     var checkpointFormat: GPTQVersion?
 
     var isEmpty: Bool {
         groupSize == nil && symmetry == nil && blockSize == nil && !doubleQuant && checkpointFormat == nil
     }
 
-    /// Refuses what the type has no use for.
+    /// Refuses options that do not apply to the type.
     func check(for type: FolderType) throws {
         let uses: [(option: String, isSet: Bool, types: [FolderType])] = [
             ("--group-size", groupSize != nil, [.w4a16, .gptq, .awq, .mlx4]),
@@ -47,7 +48,7 @@ struct FolderFormatOptions: ParsableArguments {
         ]
         for (option, isSet, types) in uses where isSet && !types.contains(type) {
             let names = types.map(\.rawValue).joined(separator: " ")
-            throw ValidationError("\(option) cannot be chosen for \(type.rawValue), only for \(names)")
+            throw ValidationError("\(option) does not apply to \(type.rawValue), only to \(names)")
         }
     }
 
@@ -62,18 +63,18 @@ struct FolderFormatOptions: ParsableArguments {
     }
 }
 
-/// The versions of GPTQ's layout, as its configuration names them.
+/// The versions of GPTQ's layout, as in its configuration.
 enum GPTQVersion: String, ExpressibleByArgument, CaseIterable {
     case first = "gptq"
     case second = "gptq_v2"
 }
 
-/// Whether codes are about zero, or about an offset that each group has.
+/// Whether groups have a zero point.
 enum Symmetry: String, EnumerableFlag {
     case symmetric, asymmetric
 }
 
-/// Quantization to a form of folders: packed parts in place of plain weights.
+/// Quantization to a folder format.
 struct FolderQuantization {
     let type: FolderType
     let options: FolderFormatOptions
@@ -86,7 +87,7 @@ struct FolderQuantization {
         guard try output.form(for: checkpoint) == .folder else {
             throw CheckpointError(
                 file: output.output, "\(type.rawValue) is stored in a folder with a configuration",
-                hint: "name a folder as the output")
+                hint: "choose a folder as the output")
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
         let plan = try QuantizeFolder(type, settings: options.settings).plan(folder, threads: common.threadCount)
@@ -101,14 +102,14 @@ struct FolderQuantization {
         ]
         if plan.exactCount > 0 {
             common.note(
-                "\(plan.exactCount) of \(plan.quantizedCount) weights are repacked exactly: codes, scales and offsets")
+                "\(plan.exactCount) of \(plan.quantizedCount) weights keep their codes, scales and zero points exactly")
             write.extra.append(("exact", .int(plan.exactCount)))
         }
         if plan.roundedCount > 0 { write.extra.append(("rounded", .array(try differences(plan)))) }
         try write.write(result)
     }
 
-    /// Says what it costs to round weights that were packed before.
+    /// Prints the error of rounding already quantized weights again.
     private func differences(_ plan: FolderPlan) throws -> [JSON] {
         let differences = try plan.differences(threads: common.threadCount)
         if let worst = differences.max(by: { $0.maximum < $1.maximum }) {
@@ -128,39 +129,39 @@ struct FolderQuantization {
 }
 
 extension FolderPlan {
-    /// Refuses what would be rounded a second time, and a model of which much would stay plain, unless that is allowed.
+    /// Refuses to round weights a second time, and to leave many weights unquantized, unless that is allowed.
     func check(_ type: FolderType, of checkpoint: Checkpoint, _ inputs: QuantizeInputs) throws(CheckpointError) {
         if !inputs.allowRequantize, let first = firstRounded {
             throw CheckpointError(
                 file: checkpoint.path, tensor: first,
-                "is quantized already, and \(type.rawValue) cannot hold its scales and offsets: it would be rounded again",
-                hint: "quantize the original, or say --allow-requantize")
+                "is already quantized, and \(type.rawValue) cannot store its scales and zero points: it would be rounded again",
+                hint: "quantize the original, or use --allow-requantize")
         }
         guard !inputs.allowPlain, plainShare > FolderPlan.largestPlainShare, let first = obstacles.first else { return }
         throw CheckpointError(
             file: checkpoint.path,
-            "\(obstacles.count) of \(obstacles.count + quantizedCount) weights would stay plain, "
-                + "\((100 * plainShare).fixed(0)) % of the elements that \(type.rawValue) packs; "
+            "\(obstacles.count) of \(obstacles.count + quantizedCount) weights would stay unquantized, "
+                + "\((100 * plainShare).fixed(0)) % of the elements that \(type.rawValue) quantizes; "
                 + "\(first.tensor): \(first.reason)",
-            hint: "--allow-plain writes such a model")
+            hint: "--allow-plain permits it")
     }
 
-    /// Above this share of plain weights a user has to agree.
+    /// Above this share of unquantized weights the user has to agree.
     private static let largestPlainShare = 0.1
 }
 
 extension CommonOptions {
-    /// Names the weights that cannot be packed.
+    /// Prints a note about the weights that cannot be quantized.
     func noteObstacles(_ plan: FolderPlan) {
         for (reason, tensors) in plan.obstacles.groupedByReason {
             let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
-            note("\(which): stays plain, \(reason)")
+            note("\(which): stays unquantized, \(reason)")
         }
     }
 }
 
 extension [(tensor: String, reason: String)] {
-    /// The tensors of each reason, in order.
+    /// The tensors by reason, in order.
     fileprivate var groupedByReason: [(reason: String, tensors: [String])] {
         var groups: [(reason: String, tensors: [String])] = []
         for (tensor, reason) in self {
@@ -175,6 +176,6 @@ extension [(tensor: String, reason: String)] {
 }
 
 extension FolderType {
-    /// The names of all, for messages.
+    /// All names, for messages.
     static var names: String { allCases.map(\.rawValue).joined(separator: " ") }
 }

@@ -25,11 +25,11 @@ struct LayerList: ExpressibleByArgument {
 extension [LayerList] {
     /// The union of all lists.
     ///
-    /// - Throws: when one of the ranges holds no layer.
+    /// - Throws: when a range is empty.
     func union(file: String) throws(CheckpointError) -> LayerRuns {
         let ranges = flatMap(\.ranges)
         if let empty = ranges.first(where: \.isEmpty) {
-            throw CheckpointError(file: file, "the range \(empty.lowerBound):\(empty.upperBound) holds no layer")
+            throw CheckpointError(file: file, "the range \(empty.lowerBound):\(empty.upperBound) is empty")
         }
         return LayerRuns(ranges)
     }

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Kernels
 
-/// Where the program starts, and where its errors end.
+/// The entry point, which also prints errors.
 @main
 enum Main {
     static func main() {
@@ -11,15 +11,15 @@ enum Main {
         do {
             if let name = InstructionSet.refusedRequest {
                 throw CheckpointError(
-                    file: "RESECT_CPU", "'\(name)' is not an instruction set that runs here",
-                    hint: "those that do: \(InstructionSet.available.map { "\($0)" }.joined(separator: " "))")
+                    file: "RESECT_CPU", "'\(name)' is not an instruction set of this CPU",
+                    hint: "available: \(InstructionSet.available.map { "\($0)" }.joined(separator: " "))")
             }
             var command = try Resect.parseAsRoot()
             try command.run()
             if let problem = Sources.problem { throw problem }
             Output.flush()
         } catch let error as CheckpointError {
-            // What a changed file made of the reading matters less than that it changed.
+            // A change of an input file explains any other error, so report it first.
             let changed = Sources.problem
             if changed != nil { Output.discard() }
             Output.flush()

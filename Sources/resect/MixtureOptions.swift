@@ -2,16 +2,16 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Surgery
 
-/// How the types of a mixture are chosen otherwise than llama-quantize chooses without options.
+/// Options that override llama-quantize's default types.
 struct MixtureOptions: ParsableArguments {
     @Option(
         name: .long, parsing: .singleValue,
-        help: ArgumentHelp("Another type for the tensors of a name.", valueName: "pattern=type"))
+        help: ArgumentHelp("Override the type of tensors by name.", valueName: "pattern=type"))
     var tensorType: [String] = []
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The type of the output matrix, or of the embedding that serves as one.", valueName: "type"))
+        help: ArgumentHelp("The type of the output matrix, or of the tied embedding.", valueName: "type"))
     var outputType: String?
 
     @Option(name: .long, help: ArgumentHelp("The type of the embedding.", valueName: "type"))
@@ -20,12 +20,12 @@ struct MixtureOptions: ParsableArguments {
     @Flag(name: .long, help: "Give every tensor the same type, without llama-quantize's exceptions.")
     var pure = false
 
-    @Flag(name: .long, help: "Write as many files as the input has, each with the tensors of one.")
+    @Flag(name: .long, help: "Keep the division of the input into files.")
     var keepSplit = false
 
     var isEmpty: Bool { tensorType.isEmpty && outputType == nil && embeddingType == nil && !pure && !keepSplit }
 
-    /// A mixture with what is asked for.
+    /// The settings for a mixture with these options.
     func settings(_ mixture: Mixture) throws -> Quantize.Settings {
         var settings = Quantize.Settings(mixture)
         settings.byName = try tensorType.map { text throws(CheckpointError) in try TypeByName(text) }
@@ -36,23 +36,23 @@ struct MixtureOptions: ParsableArguments {
         return settings
     }
 
-    /// Finds what contradicts the other options of the output.
+    /// Refuses combinations with other output options.
     func validate(with output: OutputOptions) throws {
         guard keepSplit else { return }
         if output.shardSize != nil {
             throw ValidationError(
-                "--keep-split and --shard-size both say how the output is split; leave one of them out")
+                "--keep-split and --shard-size exclude each other")
         }
-        if output.isStream { throw ValidationError("--keep-split may make several files; -o - writes one") }
+        if output.isStream { throw ValidationError("--keep-split may write several files; -o - writes one") }
     }
 
-    /// The form of the output, when the shards of a checkpoint can be kept in it, or need not be.
+    /// The container of the output. Throws when --keep-split is not possible.
     func form(of output: OutputOptions, for checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint.Form {
         let form = try output.form(for: checkpoint)
         let shards = checkpoint.shardTensorCounts.count
         if keepSplit, shards > 0, form != checkpoint.form {
             throw CheckpointError(
-                file: checkpoint.path, "has \(shards.grouped) files of another kind, which the output cannot keep",
+                file: checkpoint.path, "has \(shards.grouped) files of another container, which the output cannot keep",
                 hint: "--shard-size splits it by size")
         }
         return form

@@ -4,7 +4,7 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// The model that a command reads.
+/// The MODEL argument.
 struct ModelArgument: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
@@ -14,23 +14,23 @@ struct ModelArgument: ParsableArguments {
 
     func open() throws -> Checkpoint { try Checkpoint.open(path) }
 
-    /// The model with plain weights, for those who compute with them.
+    /// The model with dequantized weights, to run it.
     func openPlain() throws -> Checkpoint { try DequantizeFolder(to: .f32).apply(to: open()) }
 }
 
-/// Which numbered tensors are the layers, where a model has several stacks of them.
+/// The choice of a stack of layers in a model with several.
 struct LayerOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The stack of layers that is meant, where a model has several: the text before the number in the names of its "
-                + "tensors, such as model.decoder.layers.",
+            "The stack of layers in a model with several: the text before the layer number in its tensor names, such as "
+                + "model.decoder.layers.",
             valueName: "prefix"))
     var layerPrefix: String?
 
     /// The checkpoint with the stack chosen.
     ///
-    /// - Throws: when there is no such stack.
+    /// - Throws: when the model does not have this stack.
     func choosing(in checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         guard let layerPrefix else { return checkpoint }
         var result = checkpoint
@@ -40,11 +40,11 @@ struct LayerOptions: ParsableArguments {
     }
 }
 
-/// What becomes of modules for multi-token prediction.
+/// Whether to keep modules for multi-token prediction.
 enum PredictorChoice: String, ExpressibleByArgument, CaseIterable {
     case keep, drop
 
-    /// The edits that a choice needs.
+    /// The edits for this choice.
     var edits: [any Edit] { self == .drop ? [DropPredictors()] : [] }
 }
 
@@ -53,57 +53,57 @@ struct PredictorOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Modules for multi-token prediction: keep them behind the layers that are left, or drop them.",
+            "Modules for multi-token prediction: keep them behind the remaining layers, or drop them.",
             valueName: "choice"))
     var mtp = PredictorChoice.keep
 }
 
-/// What every command understands.
+/// Options of every command.
 struct CommonOptions: ParsableArguments {
-    @Flag(name: .long, help: "Print the answer as one JSON object.")
+    @Flag(name: .long, help: "Print the result as one JSON object.")
     var json = false
 
-    @Flag(name: .long, help: "Show no progress, and no notes.")
+    @Flag(name: .long, help: "Show no progress and no notes.")
     var quiet = false
 
-    @Option(name: .long, help: ArgumentHelp("How many threads run; all processors by default.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("The number of threads. Default: all CPUs.", valueName: "n"))
     var threads: Int?
 
     var threadCount: Int { threads ?? FileSystem.processorCount }
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads takes a number from 1 to 1024")
+            throw ValidationError("--threads must be a number from 1 to 1024")
         }
     }
 
     /// A note on standard error.
     func note(_ text: String) { if !quiet { Output.message(text) } }
 
-    /// Says so when contexts are longer than those that the model was made for.
+    /// Prints a note when contexts are longer than those that the model was trained for.
     func noteLength(of context: Int, for checkpoint: Checkpoint) {
         guard let longest = checkpoint.longestContext, context > longest else { return }
         note(
-            "a context of \(context.grouped) tokens is longer than the \(longest.grouped) that the model was made for; "
-                + "what is measured may mean little")
+            "a context of \(context.grouped) tokens is longer than the \(longest.grouped) that the model was trained for; "
+                + "the results may not be meaningful")
     }
 }
 
-/// Where a command writes.
+/// Options of the output.
 struct OutputOptions: ParsableArguments {
     @Option(
         name: [.short, .customLong("output")],
         help: ArgumentHelp(
-            "What to write: x.gguf, x.safetensors, a folder, or - for standard output.", valueName: "path"))
+            "The output: x.gguf, x.safetensors, a folder, or - for standard output.", valueName: "path"))
     var output: String
 
-    @Option(name: .long, help: ArgumentHelp("The form of the output, whatever its name.", valueName: "form"))
+    @Option(name: .long, help: ArgumentHelp("The format of the output, regardless of its name.", valueName: "form"))
     var format: FormArgument?
 
     @Option(
         name: .long, defaultAsFlag: OutputOptions.manifestBesideOutput, parsing: .next,
         help: ArgumentHelp(
-            "Write a manifest of the output too, to a path or by default beside it: OUTPUT.manifest.json.",
+            "Also write a manifest of the output. Default path: OUTPUT.manifest.json.",
             valueName: "path"))
     var manifest: String?
 
@@ -114,26 +114,26 @@ struct OutputOptions: ParsableArguments {
             valueName: "size"))
     var shardSize: ShardSize?
 
-    @Flag(name: .long, help: "Replace an output that exists.")
+    @Flag(name: .long, help: "Replace an existing output.")
     var force = false
 
     @Flag(
         name: .long,
-        help: "Go on with an interrupted run of the same command, and keep what is done when this one is interrupted.")
+        help: "Continue an interrupted run of the same command, and keep unfinished output if this run is interrupted.")
     var resume = false
 
     @Flag(
         name: .long,
-        help: "Do not wait until the output is on the disk: faster, but a power failure may then leave less of it.")
+        help: "Do not wait until the output is on disk: faster, but a power failure may damage it.")
     var noSync = false
 
-    @Flag(name: .long, help: "Print what would be written, tensor by tensor, and write nothing.")
+    @Flag(name: .long, help: "Print the planned output tensor by tensor, and write nothing.")
     var dryRun = false
 
-    /// What stands for the path of a manifest when none is given.
+    /// Stands for the default path of a manifest.
     private static let manifestBesideOutput = ""
 
-    /// Where the manifest goes; `nil` when none is asked for.
+    /// The path of the manifest; `nil` without one.
     var manifestPath: String? {
         guard let manifest, manifest == OutputOptions.manifestBesideOutput else { return manifest }
         var name = output
@@ -144,25 +144,25 @@ struct OutputOptions: ParsableArguments {
     /// Whether the output goes to standard output.
     var isStream: Bool { output == "-" }
 
-    /// The form of the output; a stream has that of its input unless another one is asked for.
+    /// The container of the output; for a stream by default that of the input.
     ///
-    /// - Throws: when the ending of the output's name is none that is written.
+    /// - Throws: when the name of the output has an unsupported extension.
     func form(for checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint.Form {
         if let format { return format.form }
         return isStream ? checkpoint.form : try OutputEnding.form(of: output)
     }
 
     func validate() throws {
-        if isStream, shardSize != nil { throw ValidationError("--shard-size makes several files; -o - writes one") }
-        if isStream, resume { throw ValidationError("--resume goes on with a file; -o - writes none") }
+        if isStream, shardSize != nil { throw ValidationError("--shard-size writes several files; -o - writes one") }
+        if isStream, resume { throw ValidationError("--resume continues a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
         if isStream, manifest != nil {
-            throw ValidationError("--manifest hashes what is on the disk; -o - writes nothing there")
+            throw ValidationError("--manifest hashes the output on disk; -o - writes none")
         }
     }
 }
 
-/// A form, by the name that the command line takes.
+/// A container by its command-line name.
 enum FormArgument: String, ExpressibleByArgument, CaseIterable {
     case folder, safetensors, gguf
 
@@ -175,31 +175,31 @@ enum FormArgument: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-/// How a text is cut into contexts, and how the model is run on them.
+/// How a text is divided into contexts, and how the model is run on them.
 struct SampleOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("Tokens in a context.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("Number of tokens in a context.", valueName: "n"))
     var context = 512
 
-    @Option(name: .long, help: ArgumentHelp("How many contexts of the text are run for the distances.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("The number of contexts to measure distances on.", valueName: "n"))
     var samples = 16
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Which tokens decide: the last of every context, or all.", valueName: "which"))
+        help: ArgumentHelp("Tokens to average distances over: the last of every context, or all.", valueName: "which"))
     var tokens = TokenChoice.last
 
-    @Flag(name: .long, help: "Let blocks reach the last layer, which is rarely like the others.")
+    @Flag(name: .long, help: "Let a run include the last layer, which usually differs from the others.")
     var includeLast = false
 
     @OptionGroup var precision: PrecisionOption
 }
 
-/// How products are computed.
+/// The precision of matrix products.
 struct PrecisionOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How activations meet bf16 weights: in f32, or rounded to bf16, faster where the CPU multiplies it.",
+            "Precision of activations in products with bf16 weights: f32 (exact) or bf16 (faster on CPUs with bf16 instructions).",
             valueName: "kind"))
     var precision = PrecisionArgument.f32
 
@@ -208,7 +208,7 @@ struct PrecisionOption: ParsableArguments {
     }
 }
 
-/// A precision, by the name that the command line takes.
+/// A precision by its command-line name.
 enum PrecisionArgument: String, ExpressibleByArgument, CaseIterable {
     case f32, bf16
 
@@ -220,7 +220,7 @@ enum TokenChoice: String, ExpressibleByArgument, CaseIterable {
     case last, all
 }
 
-/// How many layers to drop: a number, or a share such as `25%`.
+/// The number of layers to drop: a number, or a percentage such as `25%`.
 struct DropCount: ExpressibleByArgument {
     private let number: Int?
     private let percent: Double?
@@ -239,7 +239,7 @@ struct DropCount: ExpressibleByArgument {
     func count(of layers: Int, file: String) throws(CheckpointError) -> Int {
         let count = number ?? Int((Double(layers) * (percent ?? 0) / 100).rounded())
         guard count > 0, count < layers else {
-            throw CheckpointError(file: file, "dropping \(count) of \(layers) layers is not possible")
+            throw CheckpointError(file: file, "cannot drop \(count) of \(layers) layers")
         }
         return count
     }
@@ -248,7 +248,7 @@ struct DropCount: ExpressibleByArgument {
 extension Mixture {
     /// The mixture that `--type` names.
     ///
-    /// - Throws: with the names that are known.
+    /// - Throws: an error with the known names.
     static func asked(_ name: String) throws(CheckpointError) -> Mixture {
         guard let mixture = named(name) else {
             throw CheckpointError(

@@ -1,8 +1,8 @@
 internal import Checkpoints
 
-/// What the ending of an output's name asks for.
+/// The container that the extension of an output name selects.
 enum OutputEnding {
-    /// Endings of files that hold something else than a checkpoint that is written here, and what is meant by them.
+    /// Extensions of files that resect does not write, with the likely intended one.
     private static let others: [String: Set<String>] = [
         "gguf": ["ggml", "ggjt", "ggla", "resect"],
         "safetensors": [
@@ -11,29 +11,29 @@ enum OutputEnding {
         ],
     ]
 
-    /// The form that a name asks for: `x.gguf` and `x.safetensors` in large or small letters; anything else is a folder.
+    /// The container for a name: `x.gguf` and `x.safetensors`, ignoring case; anything else is a folder.
     ///
-    /// - Throws: when the ending is another file's, or nearly one of the two.
+    /// - Throws: for extensions of other file types and for misspelt ones.
     static func form(of path: String) throws(CheckpointError) -> Checkpoint.Form {
         let form = OutputPlan.form(ofPath: path)
         guard form == .folder, !path.hasSuffix("/"), let near = nearEnding(of: path) else { return form }
         let ending = ending(of: path)
         let stem = String(path.dropLast(ending.count + 1))
         let name = OutputPlan.form(ofPath: stem) == .folder ? "\(stem).\(near)" : stem
-        let meaning = ending.lowercased() == "resect" ? "; resect pack makes archives" : ""
+        let meaning = ending.lowercased() == "resect" ? "; resect pack writes archives" : ""
         throw CheckpointError(
-            file: path, "'.\(ending)' is not an ending of an output: x.gguf, x.safetensors, or a folder\(meaning)",
-            hint: "name it \(name), or say --format folder, safetensors or gguf")
+            file: path, "'.\(ending)' is not an extension of an output: x.gguf, x.safetensors, or a folder\(meaning)",
+            hint: "name it \(name), or use --format folder, safetensors or gguf")
     }
 
-    /// The text behind the last dot of a name; empty when there is none.
+    /// The text after the last dot of a name; empty without a dot.
     private static func ending(of path: String) -> String {
         let name = path.split(separator: "/").last ?? ""
         guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return "" }
         return String(name[name.index(after: dot)...])
     }
 
-    /// The ending that is meant by one that is not written; `nil` for the name of a folder, such as `llama-3.2-1b`.
+    /// The likely intended extension; `nil` for the name of a folder, such as `llama-3.2-1b`.
     private static func nearEnding(of path: String) -> String? {
         let ending = ending(of: path).lowercased()
         return [("gguf", 1), ("safetensors", 3)].first { known, limit in
@@ -41,7 +41,7 @@ enum OutputEnding {
         }?.0
     }
 
-    /// How many letters have to be put in, left out, changed or swapped with their neighbour.
+    /// The edit distance: insertions, deletions, changes and swaps of neighbours.
     private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
         guard a.count <= 2 * b.count else { return a.count }
         var table = Array(repeating: Array(repeating: 0, count: b.count + 1), count: a.count + 1)

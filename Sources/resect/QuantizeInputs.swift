@@ -3,37 +3,37 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// What a quantization looks at besides its type: importance, and which inputs it takes.
+/// Options of a quantization besides its type: importance, and which inputs are allowed.
 struct QuantizeInputs: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "An importance matrix, as llama-imatrix makes it: columns that matter more get less of the error.",
+            "An importance matrix from llama-imatrix; more important columns get smaller errors.",
             valueName: "file"))
     var imatrix: String?
 
     @Flag(
         name: .long,
-        help: "Quantize weights that are quantized already once more, in another type.")
+        help: "Allow quantizing already quantized weights to another type.")
     var allowRequantize = false
 
     @Flag(
         name: .long,
-        help: "Write a folder of packed weights even if more than a tenth of them cannot be packed and stay plain.")
+        help: "Allow a quantized folder in which more than a tenth of the weights stays unquantized.")
     var allowPlain = false
 
-    @Flag(name: .long, help: "Quantize weights also where they are NaN or infinite.")
+    @Flag(name: .long, help: "Allow NaN and infinity in weights.")
     var allowNonfinite = false
 
-    /// Whether only such are given as forms of folders understand too.
+    /// Whether all given options also apply to folder formats.
     var suitFolders: Bool { imatrix == nil && !allowNonfinite }
 
-    /// The importance matrix that is asked for.
+    /// The importance matrix of --imatrix.
     func matrix() throws(CheckpointError) -> ImportanceMatrix? {
         try imatrix.map { path throws(CheckpointError) in try ImportanceMatrix(path: path) }
     }
 
-    /// Sets what these options say.
+    /// Applies the options to settings.
     func apply(to settings: inout Quantize.Settings, matrix: ImportanceMatrix?, dropped: LayerRuns = LayerRuns()) {
         settings.importance = matrix.map { Importance($0, dropped: dropped) }
         settings.allowsRequantize = allowRequantize
@@ -42,17 +42,17 @@ struct QuantizeInputs: ParsableArguments {
 }
 
 extension CommonOptions {
-    /// Names the tensors that an importance matrix has nothing for.
+    /// Prints a note about tensors that are not in an importance matrix.
     func noteUnmeasured(_ tensors: [String], in matrix: ImportanceMatrix?) {
         guard let matrix, let first = tensors.first else { return }
         let shown = tensors.prefix(3).joined(separator: ", ") + (tensors.count > 3 ? ", …" : "")
         let which = tensors.count == 1 ? first : "\(tensors.count) tensors (\(shown))"
-        note("\(which): no entry in \(matrix.path), so all columns count the same")
+        note("\(which): no entry in \(matrix.path), so all columns get equal weight")
     }
 }
 
 extension ImportanceMatrix {
-    /// What the JSON answer says of it.
+    /// Its entry in the JSON output.
     func json(unmeasured: Int) -> JSON {
         .object(
             JSONObject([

@@ -7,13 +7,13 @@ struct Resect: ParsableCommand {
         commandName: "resect",
         abstract: "Cuts layers out of language-model checkpoints, quantizes them, and writes smaller ones.",
         discussion: """
-            MODEL is a Hugging Face folder, a .safetensors, .gguf or PyTorch file (any shard of a split), an archive made \
-            by pack, or - for standard input. The form of an output follows its name: x.gguf, x.safetensors, anything \
+            MODEL is a Hugging Face folder, a .safetensors, .gguf or PyTorch file (any shard of a split), an archive from \
+            pack, or - for standard input. The name of an output selects its format: x.gguf, x.safetensors, anything \
             else a folder; - is standard output. Layers are counted from 0, and ranges are half-open: 13:19 is layers \
             13 to 18.
 
-            Exit status: 0 done, 1 the answer is no (verify, diff), 2 trouble (a message says which file, and why), 64 \
-            wrong usage.
+            Exit status: 0 success, 1 the checkpoints differ (verify, diff), 2 an error (the message names the file and \
+            the reason), 64 wrong usage.
             """,
         version: Release.version,
         subcommands: [

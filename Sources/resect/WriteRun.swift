@@ -3,17 +3,17 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// The end of every command that writes: the plan is checked, written or printed, and reported.
+/// The last step of every command that writes: checks, writes or prints the plan, and reports it.
 struct WriteRun {
     let output: OutputOptions
     let common: CommonOptions
-    /// The layers that were cut; `nil` when none were.
+    /// The layers that were cut; `nil` without a cut.
     var dropped: LayerRuns?
-    /// Members that a command adds to the JSON answer.
+    /// Members that a command adds to the JSON output.
     var extra: [(String, JSON)] = []
-    /// Whether the output has the shards of the input.
+    /// Whether the output keeps the shards of the input.
     var keepsShards = false
-    /// Measures what was written, for more members of the JSON answer.
+    /// Measures the written output, for more members of the JSON output.
     var measure: ((Checkpoint) throws -> [(String, JSON)])?
 
     private var writer: CheckpointWriter {
@@ -28,16 +28,16 @@ struct WriteRun {
         try OutputPlan(checkpoint, shardByteCount: output.shardSize?.byteCount, keepsShards: keepsShards)
     }
 
-    /// Finds out what can be known before anything is computed: names, types and space.
+    /// Checks names, types and space before anything is computed.
     func check(_ checkpoint: Checkpoint) throws {
         let plan = try plan(checkpoint)
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
 
-    /// Prints the notes of a checkpoint, then writes it, or prints its recipes.
+    /// Prints the notes of a checkpoint, then writes it or, for --dry-run, prints the plan.
     ///
-    /// - Returns: the checkpoint as it was read back; `nil` after `--dry-run`.
+    /// - Returns: the checkpoint, read back; `nil` for `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
         let plan = try plan(checkpoint)
@@ -69,7 +69,7 @@ struct WriteRun {
         return written
     }
 
-    /// What the user has to see: the notes of the checkpoint, and what of the input's folder is not in the output's.
+    /// The notes for the user: those of the checkpoint, and files of the input folder that are not in the output.
     private func notes(of plan: OutputPlan) -> [String] {
         let leftOut = plan.placement == .folder ? plan.checkpoint.leftOut : []
         guard !leftOut.isEmpty else { return plan.checkpoint.notes }
@@ -79,16 +79,16 @@ struct WriteRun {
 
     private func checkStream() throws {
         if common.json {
-            throw ValidationError("--json and -o - both want standard output; leave one of them out")
+            throw ValidationError("--json and -o - both write to standard output; use only one")
         }
         if Output.isTerminal {
             throw CheckpointError(
-                file: "standard output", "is a terminal, and a checkpoint is not text",
-                hint: "pipe it into another program, or name a file")
+                file: "standard output", "is a terminal, but a checkpoint is binary",
+                hint: "redirect it to a file or another program")
         }
     }
 
-    /// Writes to standard output. Nothing can be read back there, so the layout alone is checked.
+    /// Writes to standard output, which cannot be read back, so only the layout is checked.
     private func stream(_ plan: OutputPlan) throws {
         try checkStream()
         try CheckpointStream(threads: common.threadCount) { Output.send($0) }.write(plan)
@@ -97,7 +97,7 @@ struct WriteRun {
                 + "\(plan.byteCount.byteText) to standard output")
     }
 
-    /// The name that opens the output: of shards beside each other the first one's.
+    /// The path that opens the output: that of the first shard when there are several files.
     private func name(of plan: OutputPlan) -> String {
         guard plan.placement == .shards, let first = plan.files.first else { return output.output }
         return plan.path(of: first, in: output.output)
@@ -152,7 +152,7 @@ struct WriteRun {
 }
 
 extension DType {
-    /// Bits per element in full: `4`, `6.5625`.
+    /// Bits per element without rounding: `4`, `6.5625`.
     fileprivate var bitsText: String {
         let text = "\(bitsPerElement)"
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text

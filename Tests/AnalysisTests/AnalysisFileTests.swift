@@ -23,10 +23,24 @@ struct AnalysisFileTests {
             all: hasAll ? AnalysisFileTests.table(0.3) : nil)
         let folder = TemporaryFolder()
         let path = folder("analysis.json")
-        let object = AnalysisFile.json(similarity, blocks: similarity.chosenBlocks(), candidates: nil)
+        let object = AnalysisFile.json(similarity, candidates: similarity.nearestRunOfEachSize(), loss: nil)
         try AnalysisFile.write(object, to: path, force: false)
         #expect(try AnalysisFile.read(path, layers: 3, model: "m") == similarity)
         #expect(throws: CheckpointError.self) { try AnalysisFile.write(object, to: path, force: false) }
+    }
+
+    @Test("candidates are the nearest run of each size, then the other measured runs of that size")
+    func candidates() throws {
+        let similarity = Similarity(layers: 3, samples: 4, context: 128, last: AnalysisFileTests.table(0.1), all: nil)
+        let nearest = [LayerRun(layers: 0..<1, distance: 0.25), LayerRun(layers: 0..<2, distance: 0.5)]
+        let measured = [
+            LayerRun(layers: 1..<2, distance: 0.75, loss: 2), LayerRun(layers: 0..<1, distance: 0.25, loss: 3),
+        ]
+        let object = AnalysisFile.json(similarity, candidates: nearest, loss: RunLoss(whole: 1.5, runs: measured))
+        #expect(object["blocks"] == nil && object["loss"] == .double(1.5))
+        #expect(
+            object["candidates"]?.compact == #"[{"layers":["0:1"],"distance":0.25,"loss":3.0},"#
+                + #"{"layers":["1:2"],"distance":0.75,"loss":2.0},{"layers":["0:2"],"distance":0.5,"loss":null}]"#)
     }
 
     @Test("another model's, other JSON, and tables with holes are refused")
@@ -37,8 +51,8 @@ struct AnalysisFileTests {
         }
         let right = #"{"layers":1,"distance":{"last":[[0,0.5],[0.5,0]]}}"#
         #expect(try AnalysisFileTests.read(right, layers: 1).last == [[0, 0.5], [0.5, 0]])
-        expect("is the analysis of a model of 1 layers; m has 3", right)
-        expect("is no analysis", #"{"layers":1}"#)
+        expect("is the analysis of a model with 1 layers; m has 3", right)
+        expect("is not an analysis", #"{"layers":1}"#)
         for last in ["[[0,0.5]]", "[[0,0.5],[0.5]]", #"[[0,"x"],[0.5,0]]"#, "[[0,1e999],[0.5,0]]", "null"] {
             expect("has no table of 2 by 2 distances", #"{"layers":1,"distance":{"last":\#(last)}}"#, layers: 1)
         }

@@ -25,19 +25,19 @@ struct EvaluationTests {
     func cut() throws {
         let (model, corpus) = (try KnownAnalysis.model(), try EvaluationTests.corpus())
         let expected = try #require(KnownAnalysis.object()["nll_without_5_8"]?.double)
-        let blocks = [5..<8, 0..<1, 5..<6, 9..<11].map { Block(layers: $0, distance: 0) }
-        let loss = try BlockLoss.measure(blocks, of: model, corpus: corpus, run: .init(threads: 2))
-        #expect(loss.blocks.map(\.layers) == blocks.map(\.layers))
-        #expect(abs((loss.blocks[0].loss ?? .nan) - expected) < 1e-5)
-        for block in loss.blocks {
-            let planned = try CutLayers(layers: block.layers).apply(to: model)
+        let runs = [5..<8, 0..<1, 5..<6, 9..<11].map { LayerRun(layers: $0, distance: 0) }
+        let loss = try RunLoss.measure(runs, of: model, corpus: corpus, run: .init(threads: 2))
+        #expect(loss.runs.map(\.layers) == runs.map(\.layers))
+        #expect(abs((loss.runs[0].loss ?? .nan) - expected) < 1e-5)
+        for candidate in loss.runs {
+            let planned = try CutLayers(layers: candidate.layers).apply(to: model)
             let found = try Evaluation.measure(planned, corpus: corpus, run: .init(threads: 2))
-            #expect(abs(found.negativeLogLikelihood - (block.loss ?? .nan)) < 1e-12)
+            #expect(abs(found.negativeLogLikelihood - (candidate.loss ?? .nan)) < 1e-12)
         }
         let whole = try Evaluation.measure(model, corpus: corpus, run: .init(threads: 2))
         #expect(abs(loss.whole - whole.negativeLogLikelihood) < 1e-12)
         let best = try #require(loss.best?.loss)
-        #expect(loss.blocks.allSatisfy { $0.loss ?? 0 >= best })
+        #expect(loss.runs.allSatisfy { $0.loss ?? 0 >= best })
     }
 
     @Test("any number of threads gives the same number, and so do more contexts than run at once")
@@ -48,7 +48,7 @@ struct EvaluationTests {
                 .negativeLogLikelihood
         }
         #expect(found[0] == found[1] && found[0] == found[2])
-        let atOnce = try BlockLoss.measure([], of: KnownAnalysis.model(), corpus: corpus, run: .init(threads: 2))
+        let atOnce = try RunLoss.measure([], of: KnownAnalysis.model(), corpus: corpus, run: .init(threads: 2))
         #expect(abs(atOnce.whole - found[0]) < 1e-12)
     }
 

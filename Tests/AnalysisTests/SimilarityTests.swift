@@ -46,8 +46,8 @@ struct SimilarityTests {
                 try Evaluation.measure(model, corpus: corpus, run: .init(threads: 2))
             },
             #expect(throws: CheckpointError.self) {
-                try BlockLoss.measure(
-                    [Block(layers: 0..<1, distance: 0)], of: model, corpus: corpus, run: .init(threads: 2))
+                try RunLoss.measure(
+                    [LayerRun(layers: 0..<1, distance: 0)], of: model, corpus: corpus, run: .init(threads: 2))
             },
         ]
         for error in errors { #expect(error?.description.contains(words) == true, "\(error?.description ?? "")") }
@@ -94,93 +94,94 @@ private struct SpoiledRow: RowSource {
     }
 }
 
-@Suite("the choice of a block")
-struct BlockSelectionTests {
-    /// Distances by the first and the last layer of a block; what is not given is far.
+@Suite("the choice of a run")
+struct RunSelectionTests {
+    /// Distances by the first and the last layer of a run; the others are large.
     private static func similarity(_ layers: Int, _ near: [(Range<Int>, Double)], all: [(Range<Int>, Double)]? = nil)
         -> Similarity
     {
         func table(_ near: [(Range<Int>, Double)]) -> [[Double]] {
             var table = Array(repeating: Array(repeating: 0.9, count: layers + 1), count: layers + 1)
-            for (block, distance) in near {
-                table[block.lowerBound][block.upperBound] = distance
-                table[block.upperBound][block.lowerBound] = distance
+            for (run, distance) in near {
+                table[run.lowerBound][run.upperBound] = distance
+                table[run.upperBound][run.lowerBound] = distance
             }
             return table
         }
         return Similarity(layers: layers, samples: 1, context: 2, last: table(near), all: all.map(table))
     }
 
-    @Test("the nearest block of a size is first")
+    @Test("the nearest run of a size is first")
     func nearest() {
-        let similarity = BlockSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
-        #expect(similarity.nearestBlocks(size: 2).map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
-        #expect(similarity.nearestBlocks(size: 2).map(\.distance) == [0.1, 0.2, 0.3, 0.9])
-        #expect(similarity.nearestBlocks(size: 2).allSatisfy { $0.loss == nil })
+        let similarity = RunSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
+        #expect(similarity.nearestRuns(size: 2).map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
+        #expect(similarity.nearestRuns(size: 2).map(\.distance) == [0.1, 0.2, 0.3, 0.9])
+        #expect(similarity.nearestRuns(size: 2).allSatisfy { $0.loss == nil })
     }
 
     @Test("the last layer stays unless it is asked for")
     func lastLayer() {
-        let similarity = BlockSelectionTests.similarity(6, [(4..<6, 0.1)])
-        #expect(similarity.nearestBlocks(size: 2).map(\.layers) == [0..<2, 1..<3, 2..<4, 3..<5])
-        #expect(similarity.nearestBlocks(size: 2, includesLast: true).first?.layers == 4..<6)
-        #expect(similarity.nearestBlocks(size: 5).map(\.layers) == [0..<5])
-        #expect(similarity.nearestBlocks(size: 5, includesLast: true).map(\.layers) == [0..<5, 1..<6])
+        let similarity = RunSelectionTests.similarity(6, [(4..<6, 0.1)])
+        #expect(similarity.nearestRuns(size: 2).map(\.layers) == [0..<2, 1..<3, 2..<4, 3..<5])
+        #expect(similarity.nearestRuns(size: 2, includesLast: true).first?.layers == 4..<6)
+        #expect(similarity.nearestRuns(size: 5).map(\.layers) == [0..<5])
+        #expect(similarity.nearestRuns(size: 5, includesLast: true).map(\.layers) == [0..<5, 1..<6])
     }
 
     @Test("among equals the first is taken")
     func ties() {
-        let similarity = BlockSelectionTests.similarity(5, [(3..<4, 0.2), (1..<2, 0.2), (2..<3, 0.2)])
-        #expect(similarity.nearestBlocks(size: 1).map(\.layers) == [1..<2, 2..<3, 3..<4, 0..<1])
+        let similarity = RunSelectionTests.similarity(5, [(3..<4, 0.2), (1..<2, 0.2), (2..<3, 0.2)])
+        #expect(similarity.nearestRuns(size: 1).map(\.layers) == [1..<2, 2..<3, 3..<4, 0..<1])
     }
 
     @Test("the mean over all tokens decides where it is asked for and there")
     func allTokens() {
-        let similarity = BlockSelectionTests.similarity(5, [(1..<2, 0.2)], all: [(2..<3, 0.2)])
-        #expect(similarity.nearestBlocks(size: 1).first?.layers == 1..<2)
-        #expect(similarity.nearestBlocks(size: 1, overAllTokens: true).first?.layers == 2..<3)
-        let lastOnly = BlockSelectionTests.similarity(5, [(1..<2, 0.2)])
-        #expect(lastOnly.nearestBlocks(size: 1, overAllTokens: true).first?.layers == 1..<2)
+        let similarity = RunSelectionTests.similarity(5, [(1..<2, 0.2)], all: [(2..<3, 0.2)])
+        #expect(similarity.nearestRuns(size: 1).first?.layers == 1..<2)
+        #expect(similarity.nearestRuns(size: 1, overAllTokens: true).first?.layers == 2..<3)
+        let lastOnly = RunSelectionTests.similarity(5, [(1..<2, 0.2)])
+        #expect(lastOnly.nearestRuns(size: 1, overAllTokens: true).first?.layers == 1..<2)
     }
 
-    @Test("sizes that leave nothing, or take nothing, have no block", arguments: [-1, 0, 6, 7, Int.max])
+    @Test("sizes that leave nothing, or take nothing, have no run", arguments: [-1, 0, 6, 7, Int.max])
     func sizes(size: Int) {
-        #expect(BlockSelectionTests.similarity(6, []).nearestBlocks(size: size, includesLast: true).isEmpty)
-        #expect(SimpleBlock.layers(size: size, of: 6) == nil)
+        #expect(RunSelectionTests.similarity(6, []).nearestRuns(size: size, includesLast: true).isEmpty)
+        #expect(SimpleRun.layers(size: size, of: 6) == nil)
     }
 
-    @Test("every size has its block", arguments: [0, 1, 2, 5])
+    @Test("every size has a run", arguments: [0, 1, 2, 5])
     func chosen(layers: Int) {
-        let similarity = BlockSelectionTests.similarity(layers, [])
-        #expect(similarity.chosenBlocks().map(\.layers.count) == Array(1..<max(layers, 1)).filter { $0 < layers })
-        #expect(similarity.chosenBlocks(includesLast: true).allSatisfy { $0.layers.lowerBound == 0 })
+        let similarity = RunSelectionTests.similarity(layers, [])
+        #expect(
+            similarity.nearestRunOfEachSize().map(\.layers.count) == Array(1..<max(layers, 1)).filter { $0 < layers })
+        #expect(similarity.nearestRunOfEachSize(includesLast: true).allSatisfy { $0.layers.lowerBound == 0 })
     }
 
-    /// Blocks of two of six layers, nearest first 2..<4, 3..<5, 1..<3, 0..<2, of which only some can be cut.
-    private static func candidates(_ allowed: [Range<Int>], limit: Int = 5) throws -> BlockCandidates? {
-        let similarity = BlockSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
+    /// Runs of two of six layers, nearest first 2..<4, 3..<5, 1..<3, 0..<2, of which only some can be cut.
+    private static func candidates(_ allowed: [Range<Int>], limit: Int = 5) throws -> RunCandidates? {
+        let similarity = RunSelectionTests.similarity(6, [(1..<3, 0.3), (2..<4, 0.1), (3..<5, 0.2)])
         return try similarity.candidates(size: 2, limit: limit) { (layers) throws(CheckpointError) in
             if !allowed.contains(layers) { throw CheckpointError("\(layers) stays") }
         }
     }
 
-    @Test("candidates are the nearest blocks that can be cut")
+    @Test("candidates are the nearest runs that can be cut")
     func possible() throws {
         let all = [0..<2, 1..<3, 2..<4, 3..<5]
-        #expect(try BlockSelectionTests.candidates(all)?.blocks.map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
-        #expect(try BlockSelectionTests.candidates(all, limit: 2)?.blocks.map(\.layers) == [2..<4, 3..<5])
-        let some = try BlockSelectionTests.candidates([0..<2, 3..<5])
-        #expect(some?.blocks.map(\.layers) == [3..<5, 0..<2] && some?.nearest.layers == 2..<4)
-        let error = #expect(throws: CheckpointError.self) { try BlockSelectionTests.candidates([]) }
+        #expect(try RunSelectionTests.candidates(all)?.runs.map(\.layers) == [2..<4, 3..<5, 1..<3, 0..<2])
+        #expect(try RunSelectionTests.candidates(all, limit: 2)?.runs.map(\.layers) == [2..<4, 3..<5])
+        let some = try RunSelectionTests.candidates([0..<2, 3..<5])
+        #expect(some?.runs.map(\.layers) == [3..<5, 0..<2] && some?.nearest.layers == 2..<4)
+        let error = #expect(throws: CheckpointError.self) { try RunSelectionTests.candidates([]) }
         #expect(error?.description.contains("\(2..<4) stays") == true)
-        #expect(try BlockSelectionTests.similarity(6, []).candidates(size: 6) { _ in } == nil)
+        #expect(try RunSelectionTests.similarity(6, []).candidates(size: 6) { _ in } == nil)
     }
 
     @Test("without data the deepest layers but the last go")
     func simple() {
-        #expect(SimpleBlock.layers(size: 8, of: 32) == 23..<31)
-        #expect(SimpleBlock.layers(size: 31, of: 32) == 0..<31)
-        #expect(SimpleBlock.layers(size: 1, of: 1) == nil)
-        #expect(SimpleBlock.layers(size: 1, of: 0) == nil)
+        #expect(SimpleRun.layers(size: 8, of: 32) == 23..<31)
+        #expect(SimpleRun.layers(size: 31, of: 32) == 0..<31)
+        #expect(SimpleRun.layers(size: 1, of: 1) == nil)
+        #expect(SimpleRun.layers(size: 1, of: 0) == nil)
     }
 }

@@ -1,4 +1,4 @@
-"""The distances and the chosen blocks of `analyze` against a plain PyTorch pass in f32."""
+"""The distances and the nearest runs of `analyze` against a plain PyTorch pass in f32."""
 
 import gc
 import json
@@ -12,7 +12,7 @@ SAMPLES, CONTEXT = 16, 512
 
 
 def nearest_block(matrix, n):
-    """The block of n layers with the least distance; the last layer is never in it."""
+    """The run of n layers with the least distance; the last layer is never in it."""
     size = matrix.shape[0] - 1
     return min(range(size - n), key=lambda l: float(matrix[l, l + n]))
 
@@ -46,14 +46,17 @@ def analyze(checks, label, model_path, kind):
 
 
 def compare(checks, label, ours, theirs, kind):
-    """The matrices that are there, the asked one among them, and the blocks that it chooses."""
+    """The matrices that are there, the asked one among them, and the runs that it reports."""
     for which in sorted(ours["distance"].keys() | {kind}):
         mine, matrix = torch.tensor(ours["distance"][which], dtype=torch.float64), theirs[which]
         if checks.check(f"{label}: size of '{which}'", mine.shape == matrix.shape, f"{list(mine.shape)}"):
             checks.below(f"{label}: '{which}', largest difference", (mine - matrix).abs().max().item(), 1e-4)
     most = min(12, ours["layers"] - 1)
-    chosen = {block["end"] - block["start"]: block["start"] for block in ours["blocks"]}
+    chosen = {}
+    for candidate in ours["candidates"]:  # of each size the nearest is first
+        start, end = map(int, candidate["layers"][0].split(":"))
+        chosen.setdefault(end - start, start)
     expected = {n: nearest_block(theirs[kind], n) for n in range(1, most + 1)}
-    checks.equal(f"{label}: the same block for every n up to {most}", [
+    checks.equal(f"{label}: the same run for every n up to {most}", [
         f"n = {n}: starts at {chosen.get(n)}, expected {start}"
         for n, start in expected.items() if chosen.get(n) != start])

@@ -62,7 +62,7 @@ def cut(checks, model, work):
 
 
 def shrink(checks, model, work):
-    """The block is chosen by shrink itself; the layers that stay have the weights of those that they were."""
+    """shrink chooses the layers itself; the remaining layers keep the importance of their old numbers."""
     ours, short, matrix, theirs = (f"{work}/{name}.gguf" for name in ("small", "short", "renumbered", "expected"))
     small = ("--context", 64, "--samples", 2, "--evaluation-samples", 2)
     answer = resect_json("shrink", model, "-o", ours, "--corpus", CALIBRATION, "--evaluation", EVALUATION, "--drop", 8,

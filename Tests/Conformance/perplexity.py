@@ -29,19 +29,19 @@ def agree(checks, label, ours, theirs):
 
 
 def check(checks):
-    for name, source, gguf_source, block in CASES:
+    for name, source, gguf_source, run in CASES:
         with checks.section(f"evaluate {name}"), folder() as work:
-            models(checks, name, source, gguf_source, block, pathlib.Path(work))
+            models(checks, name, source, gguf_source, run, pathlib.Path(work))
 
 
-def models(checks, name, source, gguf_source, block, work):
+def models(checks, name, source, gguf_source, run, work):
     """Whole and cut; as GGUF in its own types, and as HF folder against the bf16 GGUF."""
     cut_folder, cut, cut_bf16 = work / "cut", work / "cut.gguf", work / "cut-bf16.gguf"
     for output, of in ((cut_folder, source), (cut, gguf_source), (cut_bf16, gguf_path(name))):
-        resect("cut", of, "-o", output, "--layers", layers(block))
+        resect("cut", of, "-o", output, "--layers", layers(run))
     for title, hf, bf16, gguf in (
             ("whole", source, gguf_path(name), gguf_source),
-            (f"without {layers(block)}", cut_folder, cut_bf16, cut)):
+            (f"without {layers(run)}", cut_folder, cut_bf16, cut)):
         theirs = llama_perplexity(bf16)
         agree(checks, f"evaluate {name} {title}, HF folder", evaluate(hf), theirs)
         agree(checks, f"evaluate {name} {title}, bf16 GGUF", evaluate(bf16), theirs)

@@ -50,19 +50,21 @@ struct ForwardPassTests {
         }
     }
 
-    @Test("going on behind a block gives what the model without the block gives", arguments: [0..<2, 3..<6, 10..<12])
-    func skipping(block: Range<Int>) throws {
+    @Test(
+        "continuing after a run of layers gives what the model without the run gives",
+        arguments: [0..<2, 3..<6, 10..<12])
+    func skipping(run: Range<Int>) throws {
         let contexts = ForwardPassTests.contexts(2, 40, vocabulary: 2048)
         let checkpoint = try KnownStates.checkpoint("kjv-7m")
         let pass = try ForwardPass(DecoderModel(checkpoint), contexts: contexts, precision: .f32, threads: 2)
-        while pass.layer < block.lowerBound { try pass.advance() }
+        while pass.layer < run.lowerBound { try pass.advance() }
         let before = pass.copiedStates
-        let fork = pass.fork(continuingAt: block.upperBound)
+        let fork = pass.fork(continuingAt: run.upperBound)
         while fork.layer < 12 { try fork.advance() }
-        let cut = try allStates(CutLayers(layers: block).apply(to: checkpoint), contexts)
+        let cut = try allStates(CutLayers(layers: run).apply(to: checkpoint), contexts)
         #expect(fork.copiedStates == cut.last)
         // The pass itself goes on as if there had been no fork.
-        #expect(pass.copiedStates == before && pass.layer == block.lowerBound)
+        #expect(pass.copiedStates == before && pass.layer == run.lowerBound)
         while pass.layer < 12 { try pass.advance() }
         #expect(try pass.copiedStates == allStates(checkpoint, contexts).last)
     }

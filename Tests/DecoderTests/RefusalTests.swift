@@ -24,7 +24,7 @@ struct RefusalTests {
         try RefusalTests.expectRefusal("the class 'MistralForCausalLM' is not a causal") {
             $0.architecture = nil
         }
-        try RefusalTests.expectRefusal("has no configuration beside its tensors") {
+        try RefusalTests.expectRefusal("has tensors without a configuration") {
             $0.architecture = nil
             $0.container = .safetensors(header: nil)
         }

@@ -31,8 +31,8 @@ struct GroupTests {
 
     static let rules: [GroupRounding.Rule] = [
         .mlx, .compressedTensors(symmetric: true), .compressedTensors(symmetric: false),
-        .integer(symmetric: true, leastOffset: 0), .integer(symmetric: false, leastOffset: 0),
-        .integer(symmetric: false, leastOffset: 1),
+        .integer(symmetric: true, leastZeroPoint: 0), .integer(symmetric: false, leastZeroPoint: 0),
+        .integer(symmetric: false, leastZeroPoint: 1),
     ]
 
     @Test("every instruction set rounds alike, and values are met within a step", arguments: rules)
@@ -76,7 +76,7 @@ struct GroupTests {
             #expect(rounding.round(values, groups: 4, scales: &scales, offsets: &offsets, codes: nil) == 2)
         }
         values[40] = 3e9
-        let rounding = GroupRounding(.integer(symmetric: true, leastOffset: 0), size: 16, scaleType: .f16)
+        let rounding = GroupRounding(.integer(symmetric: true, leastZeroPoint: 0), size: 16, scaleType: .f16)
         #expect(rounding.round(values, groups: 4, scales: &scales, offsets: &offsets, codes: nil) == 2)
     }
 }

@@ -75,7 +75,7 @@ struct ConvertTests {
         #expect(folder.names == ["m.safetensors"])
         #expect(single.byteCount == (try Models.fixture()).byteCount)
         for form in [Checkpoint.Form.gguf, .folder] {
-            expectRefusal("has no configuration beside its tensors") { try Convert(to: form).apply(to: single) }
+            expectRefusal("has tensors without a configuration") { try Convert(to: form).apply(to: single) }
         }
     }
 

@@ -18,7 +18,7 @@ struct CutLayersTests {
         #expect(result.config?["num_hidden_layers"] == .int(4))
     }
 
-    @Test("every block of the fixture can be cut, and what is kept are the same bytes", arguments: 0..<12)
+    @Test("every run of layers of the fixture can be cut, and what is kept are the same bytes", arguments: 0..<12)
     func keepsBytes(first: Int) throws {
         let model = try Models.fixture()
         for last in first + 1...12 where last - first < 12 {

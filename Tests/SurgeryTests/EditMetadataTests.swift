@@ -96,7 +96,7 @@ struct EditMetadataTests {
         let error = #expect(throws: CheckpointError.self) {
             try EditMetadata(setting: [.init(key: "a", value: "{")]).apply(to: model)
         }
-        #expect(error?.hint == "for a folder a value is JSON, as config.json holds it")
+        #expect(error?.hint == "for a folder a value is JSON, as in config.json")
         let folder = TemporaryFolder()
         let single = try Checkpoint.open(
             folder.write("a.safetensors", SafetensorsBytes([(name: "a", dtype: "U8", shape: [1], data: [1])]).bytes))

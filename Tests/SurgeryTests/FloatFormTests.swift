@@ -175,7 +175,7 @@ struct FloatFormTests {
         )
         let packed = try QuantizeFolder(type).apply(to: model)
         let part = try #require(packed.tensors.first { $0.name.hasPrefix("model.layers.0.self_attn.k_proj.weight") })
-        expectRefusal("has the value inf in row 3, column 1, which no code stands for") {
+        expectRefusal("has the value inf in row 3, column 1, which a quantized weight cannot hold") {
             _ = try Models.bytes(part)
             return packed
         }

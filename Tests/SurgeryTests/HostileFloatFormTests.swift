@@ -70,51 +70,51 @@ struct BadFloatForm: Sendable, CustomStringConvertible {
     }
 
     static let states: [BadFloatForm] = [
-        ("no JSON", "nf4", "is no JSON object"), ("[1]", "nf4", "is no JSON object"),
-        (#"{"quant_type": "fp4"}"#, "nf4", "says the type 'fp4', not that of its name"),
-        (#"{"quant_type": "nf4", "blocksize": 65}"#, "nf4", "says a block of 65; bitsandbytes has 32, 64"),
+        ("no JSON", "nf4", "is not a JSON object"), ("[1]", "nf4", "is not a JSON object"),
+        (#"{"quant_type": "fp4"}"#, "nf4", "has the quant_type 'fp4', which differs from the tensor's name"),
+        (#"{"quant_type": "nf4", "blocksize": 65}"#, "nf4", "has the blocksize 65; bitsandbytes has 32, 64"),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "int8"}"#, "nf4",
-            "says the dtype 'int8'; bitsandbytes has float32"
+            "has the dtype 'int8'; bitsandbytes has float32"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [2048]}"#, "nf4",
-            "says the shape [2048]; a weight is a matrix"
+            "has the shape [2048]; a weight is a matrix"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [-2, -1024]}"#, "nf4",
-            "says the shape [-2, -1024]"
+            "has the shape [-2, -1024]"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [4294967296, 4294967296]}"#, "nf4",
-            "says the shape [4294967296, 4294967296]"
+            "has the shape [4294967296, 4294967296]"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [32, 65]}"#, "nf4",
-            "[1024, 1]; the other parts of the weight ask for [1040, 1]"
+            "[1024, 1]; the other tensors of the weight require [1040, 1]"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [32, 64], "nested_blocksize": 256}"#,
-            "nf4", "says nested blocks of 256 and no offset"
+            "nf4", "has the nested_blocksize 256 and no finite nested_offset"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [32, 64], "nested_blocksize": 256, "#
                 + #""nested_offset": 1}"#,
-            "nf4", "has the type F32; this part of a packed weight has U8"
+            "nf4", "has the type F32; this part of a quantized weight is U8"
         ),
         (
             #"{"quant_type": "nf4", "blocksize": 32, "dtype": "bfloat16", "shape": [32, 64]}"#, "nf4-nested",
-            "is there, and the state of the weight says nothing of nested blocks"
+            "is present, but the quantization state of the weight has no nested blocks"
         ),
     ].map { text, form, message in BadFloatForm(form, text, message, state(text)) }
 
     static let parts: [BadFloatForm] = [
-        .init("nf4", "no scales", "there is no '\(module).weight.absmax'", drop(".weight.absmax")),
+        .init("nf4", "no scales", "whose '\(module).weight.absmax' is missing", drop(".weight.absmax")),
         .init("nf4", "no codes", "up_proj.weight' is missing", drop(".weight")),
         .init(
-            "nf4", "no state", "has 0 states of quantization", drop(".weight.quant_state.bitsandbytes__nf4")),
+            "nf4", "no state", "has 0 quantization states", drop(".weight.quant_state.bitsandbytes__nf4")),
         .init(
-            "nf4", "two states", "has 2 states of quantization",
+            "nf4", "two states", "has 2 quantization states",
             put(".weight.quant_state.bitsandbytes__fp4", "U8", [2], Array("{}".utf8))),
         .init(
             "nf4", "a state of many bytes", "has 70,000 bytes; a state has at most 65,536",
@@ -122,72 +122,76 @@ struct BadFloatForm: Sendable, CustomStringConvertible {
         .init("nf4", "codes of another type", "has the type I8", put(".weight", "I8", [1024, 1])),
         .init(
             "nf4", "too many bytes in another type",
-            "has the shape [1024, 1]; the other parts of the weight ask for [512, 1]",
+            "has the shape [1024, 1]; the other tensors of the weight require [512, 1]",
             put(".weight", "BF16", [1024, 1])),
         .init(
-            "nf4", "a scale too few", "has the shape [31]; the other parts of the weight ask for [32]",
+            "nf4", "a scale too few", "has the shape [31]; the other tensors of the weight require [32]",
             put(".weight.absmax", "F32", [31])),
-        .init("nf4", "another map", "for the code 0; nf4 has -1.0", put(".weight.quant_map", "F32", [16])),
+        .init("nf4", "another map", "for code 0; nf4 has -1.0", put(".weight.quant_map", "F32", [16])),
         .init(
             "nf4-nested", "a nested map too short", "has the shape [255]",
             put(".weight.nested_quant_map", "F32", [255])),
         .init("nf4-nested", "no nested scales", "nested_absmax' is missing", drop(".weight.nested_absmax")),
         .init(
-            "nf4", "eight bits", "eight bits with bitsandbytes (LLM.int8), which is not read",
+            "nf4", "eight bits", "eight bits by bitsandbytes (LLM.int8), which resect does not read",
             set("load_in_4bit", .bool(false))),
         .init("nvfp4", "no scales", "weight_scale' is missing", drop(".weight_scale")),
         .init(
-            "nvfp4", "codes missing", "there is no '\(module).weight_packed'", drop(".weight_packed")),
+            "nvfp4", "codes missing", "whose '\(module).weight_packed' is missing", drop(".weight_packed")),
         .init("nvfp4", "no global scale", "weight_global_scale' is missing", drop(".weight_global_scale")),
         .init(
-            "nvfp4", "a global scale of zero", "is 0.0 of 1 values; the scale of a weight is one positive number",
+            "nvfp4", "a global scale of zero", "is 0.0 in 1 values; the scale of a weight is one positive number",
             put(".weight_global_scale", "F32", [1], [0, 0, 0, 0])),
         .init(
-            "nvfp4", "a global scale of NaN", "is nan of 1 values",
+            "nvfp4", "a global scale of NaN", "is nan in 1 values",
             put(".weight_global_scale", "F32", [1], [0, 0, 0xC0, 0x7F])),
         .init(
-            "nvfp4", "no number at all", "is 0.0 of 0 values", put(".weight_global_scale", "F32", [0], [])),
+            "nvfp4", "no number at all", "is 0.0 in 0 values", put(".weight_global_scale", "F32", [0], [])),
         .init(
-            "nvfp4", "scales of another type", "has the type F32; this part of a packed weight has F8_E4M3",
+            "nvfp4", "scales of another type", "has the type F32; this part of a quantized weight is F8_E4M3",
             put(".weight_scale", "F32", [32, 4])),
         .init(
-            "nvfp4", "scales for other groups", "has the shape [32, 8]; the other parts of the weight ask for [32, 4]",
+            "nvfp4", "scales for other groups",
+            "has the shape [32, 8]; the other tensors of the weight require [32, 4]",
             put(".weight_scale", "F8_E4M3", [32, 8])),
         .init(
-            "nvfp4", "rows that are no groups", "has rows of 66 codes, which do not divide into groups of 16",
+            "nvfp4", "rows that are no groups", "has rows of 66 codes, which are not a multiple of the group size 16",
             put(".weight_packed", "U8", [32, 33])),
         .init(
-            "nvfp4", "codes in three dimensions", "has the shape [32, 32, 1]; packed weights are read as matrices",
+            "nvfp4", "codes in three dimensions", "has the shape [32, 32, 1]; a quantized weight must be a matrix",
             put(".weight_packed", "U8", [32, 32, 1])),
-        .init("nvfp4", "the weight too", "is there plain, and packed", put(".weight", "BF16", [32, 64])),
         .init(
-            "mxfp4", "groups of 16", "which do not divide into groups of 32", put(".weight_packed", "U8", [32, 8])),
+            "nvfp4", "the weight too", "is present both unquantized and in NVFP4 format",
+            put(".weight", "BF16", [32, 64])),
         .init(
-            "mlx-mxfp4", "codes in bytes", "has the type U8; this part of a packed weight has U32",
+            "mxfp4", "groups of 16", "which are not a multiple of the group size 32",
+            put(".weight_packed", "U8", [32, 8])),
+        .init(
+            "mlx-mxfp4", "codes in bytes", "has the type U8; this part of a quantized weight is U32",
             put(".weight", "U8", [32, 32])),
         .init(
             "mlx-mxfp4", "scales for other groups",
-            "has the shape [32, 4]; the other parts of the weight ask for [32, 2]",
+            "has the shape [32, 4]; the other tensors of the weight require [32, 2]",
             put(".scales", "U8", [32, 4])),
-        .init("modelopt", "no second scale", "there is no", drop(".weight_scale_2")),
+        .init("modelopt", "no second scale", "weight_scale_2' is missing", drop(".weight_scale_2")),
         .init(
-            "modelopt", "another algorithm", "names the quant_algo 'W4A8_AWQ' of modelopt, which is not read",
+            "modelopt", "another algorithm", "names the quant_algo 'W4A8_AWQ' of modelopt, which resect does not read",
             set("quant_algo", .string("W4A8_AWQ"))),
         .init(
-            "fp8-channel", "a scale too few", "has the shape [31, 1], and the weight has 32 rows of 64",
+            "fp8-channel", "a scale too few", "has the shape [31, 1], but the weight has 32 rows of 64",
             put(".weight_scale", "BF16", [31, 1])),
         .init(
-            "fp8-channel", "integers", "has the type I8; this part of a packed weight has F8_E4M3",
+            "fp8-channel", "integers", "has the type I8; this part of a quantized weight is F8_E4M3",
             put(".weight", "I8", [32, 64])),
         .init(
             "fp8-deepseek", "scales for other blocks",
-            "has the shape [3, 2], and the weight has 32 rows of 64; its blocks are 16x32",
+            "has the shape [3, 2], but the weight has 32 rows of 64; its blocks are 16x32",
             put(".weight_scale_inv", "F32", [3, 2])),
         .init(
-            "fp8-deepseek", "blocks of nothing", "says blocks of [0, 32]; a block has rows and columns",
+            "fp8-deepseek", "blocks of nothing", "has the block size [0, 32]; a block has rows and columns",
             set("weight_block_size", .array([.int(0), .int(32)]))),
         .init(
-            "fp8-deepseek", "a method that is not read", "is quantized with mxfp4, whose tensors are not read",
+            "fp8-deepseek", "a method that is not read", "is quantized with mxfp4, which resect does not read",
             set("quant_method", .string("mxfp4"))),
     ]
 }
@@ -223,8 +227,8 @@ struct HostileFloatFormTests {
         var gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
         let index = try #require(gguf.tensors.firstIndex { $0.name == "blk.0.ffn_up.scale" })
         for (bytes, message) in [
-            ([0, 0, 0x80, 0xFF], "is -inf; the scale of a weight is a positive number"),
-            ([0, 0, 0, 0, 0, 0, 0, 0], "has the type F32 and 2 values; the scale of a weight is one F32"),
+            ([0, 0, 0x80, 0xFF], "is -inf; the scale of a weight must be positive"),
+            ([0, 0, 0, 0, 0, 0, 0, 0], "has the type F32 and 2 values; the scale of a weight is a single F32"),
         ] as [([UInt8], String)] {
             gguf.tensors[index] = Tensor(
                 name: "blk.0.ffn_up.scale", dtype: .f32, shape: [bytes.count / 4],

@@ -46,9 +46,12 @@ struct HostilePartTests {
     static let cases: [Case] = [
         Case(type: .w4a16, what: "no scales", message: "is missing", change: without(".weight_scale")),
         Case(type: .w4a16, what: "no shape", message: "is missing", change: without(".weight_shape")),
-        Case(type: .w4a16, what: "no codes", message: "and there is no", change: without(".weight_packed")),
         Case(
-            type: .w4a16, what: "a shape of zeros", message: "says [0, 0], and the packed weight has the shape [16, 8]",
+            type: .w4a16, what: "no codes", message: "is part of a weight in compressed-tensors format whose",
+            change: without(".weight_packed")),
+        Case(
+            type: .w4a16, what: "a shape of zeros",
+            message: "has the value [0, 0], but the quantized weight has the shape [16, 8]",
             change: replacing(".weight_shape", i64, [2])),
         Case(
             type: .w4a16, what: "codes of another type", message: "has the type F16",
@@ -63,17 +66,18 @@ struct HostilePartTests {
             type: .w4a16, what: "other groups than the configuration", message: "has groups of 64",
             change: replacing(".weight_scale", .f16, [16, 1])),
         Case(
-            type: .w4a16, what: "offsets in a symmetric folder", message: "the configuration says symmetric",
+            type: .w4a16, what: "offsets in a symmetric folder", message: "the configuration is symmetric",
             change: { $0.tensors.append(Models.zeros(KnownForm.module + ".weight_zero_point", [2, 2], i32)) }),
         Case(
-            type: .w4a16, what: "an order with a group that is not there", message: "puts column 0 into group",
+            type: .w4a16, what: "an order with a group that is not there", message: "assigns column 0 to group",
             change: { checkpoint in
                 var tensor = Models.zeros(KnownForm.module + ".weight_g_idx", [64], i32)
                 tensor.recipe = .computed(Ones())
                 checkpoint.tensors.append(tensor)
             }),
         Case(
-            type: .w4a16, what: "a plain weight too", message: "is there plain, and packed as compressed-tensors too",
+            type: .w4a16, what: "a plain weight too",
+            message: "is present both unquantized and in compressed-tensors format",
             change: { $0.tensors.append(Models.zeros(KnownForm.module + ".weight", [16, 64])) }),
         Case(
             type: .w4a16, what: "another format", message: "'marlin-24'",
@@ -84,19 +88,20 @@ struct HostilePartTests {
         Case(
             type: .w4a16, what: "an unknown method", message: "is quantized with eetq",
             change: setting("quant_method", .string("eetq"))),
-        Case(type: .w4a16, what: "no method", message: "names no quant_method", change: setting("quant_method", .null)),
+        Case(
+            type: .w4a16, what: "no method", message: "without a quant_method", change: setting("quant_method", .null)),
         Case(type: .gptq, what: "no offsets", message: "is missing", change: without(".qzeros")),
         Case(
-            type: .gptq, what: "three dimensions", message: "packed weights are read as matrices",
+            type: .gptq, what: "three dimensions", message: "a quantized weight must be a matrix",
             change: replacing(".qweight", i32, [2, 8, 16])),
         Case(
-            type: .gptq, what: "scales that do not fit", message: "the other parts of the weight ask for [2, 16]",
+            type: .gptq, what: "scales that do not fit", message: "the other tensors of the weight require [2, 16]",
             change: replacing(".scales", .f16, [4, 16])),
         Case(
-            type: .gptq, what: "an order that does not fit", message: "ask for [64]",
+            type: .gptq, what: "an order that does not fit", message: "require [64]",
             change: replacing(".g_idx", i32, [63])),
         Case(
-            type: .gptq, what: "groups that do not divide", message: "do not divide into groups of 48",
+            type: .gptq, what: "groups that do not divide", message: "are not a multiple of the group size 48",
             change: setting("group_size", .int(48))),
         Case(type: .gptq, what: "a group of 0", message: "group_size of 0", change: setting("group_size", .int(0))),
         Case(type: .gptq, what: "3 bits", message: "3 bits", change: setting("bits", .int(3))),
@@ -107,19 +112,19 @@ struct HostilePartTests {
             type: .gptq, what: "settings for some modules", message: "other settings for the modules",
             change: setting("dynamic", .object(JSONObject([(".*up_proj.*", .object(JSONObject()))])))),
         Case(
-            type: .awq, what: "offsets that do not fit", message: "ask for [2, 2]",
+            type: .awq, what: "offsets that do not fit", message: "require [2, 2]",
             change: replacing(".qzeros", i32, [2, 1])),
         Case(type: .awq, what: "another layout", message: "'gemv'", change: setting("version", .string("gemv"))),
         Case(type: .awq, what: "8 bits", message: "8 bits", change: setting("bits", .int(8))),
         Case(type: .mlx4, what: "no biases", message: "is missing", change: without(".biases")),
         Case(
             type: .mlx4, what: "biases of another type",
-            message: "has the type F16; this part of a packed weight has F32",
+            message: "has the type F16; this part of a quantized weight is F32",
             change: replacing(".biases", .f16, [16, 2])),
         Case(type: .mlx4, what: "6 bits", message: "6 bits", change: setting("bits", .int(6))),
         Case(type: .mlx4, what: "another mode", message: "'mxfp8'", change: setting("mode", .string("mxfp8"))),
         Case(
-            type: .mlx4, what: "other groups for a module", message: "ask for [16, 1]",
+            type: .mlx4, what: "other groups for a module", message: "require [16, 1]",
             change: setting(KnownForm.module, .object(JSONObject([("group_size", .int(64))])))),
     ]
 
@@ -178,13 +183,13 @@ struct HostilePartTests {
         var settings = FolderQuantizationSettings()
         settings.groupSize = 48
         let chosen = settings
-        expectRefusal("a group of 48 is not possible in W4A16") {
+        expectRefusal("W4A16 has no group size 48") {
             try QuantizeFolder(.w4a16, settings: chosen).apply(to: Models.fixture())
         }
-        expectRefusal("has no weight that AWQ can pack") {
+        expectRefusal("has no weight that AWQ can quantize") {
             try QuantizeFolder(.awq).apply(to: KnownForm.folder(Models.zeros("w", [12, 128])))
         }
-        expectRefusal("would stay plain, which a configuration of GPTQ cannot say") {
+        expectRefusal("would stay unquantized, which GPTQ's configuration cannot express") {
             var checkpoint = try Models.fixture()
             checkpoint.tensors.append(Models.zeros("model.layers.0.mlp.gate.weight", [4, 256]))
             return try QuantizeFolder(.gptq).apply(to: checkpoint)

@@ -100,9 +100,9 @@ struct ImportanceEditTests {
         let whole = try refusal(cut, 0..<0)
         #expect(whole?.problem.hasPrefix("was measured on a model of 12 layers; ") == true)
         #expect(whole?.problem.hasSuffix(" has 9") == true)
-        #expect(whole?.hint == "if layers of that model were cut, say which: --imatrix-dropped LIST")
-        #expect(try refusal(cut, 3..<5)?.problem.contains("of 12 layers less the 2 that were cut; ") == true)
-        #expect(try refusal(cut, 3..<7)?.problem.contains("of 12 layers less the 4 that were cut; ") == true)
+        #expect(whole?.hint == "if layers were cut from that model, name them: --imatrix-dropped LIST")
+        #expect(try refusal(cut, 3..<5)?.problem.contains("of 12 layers minus the 2 that were cut; ") == true)
+        #expect(try refusal(cut, 3..<7)?.problem.contains("of 12 layers minus the 4 that were cut; ") == true)
         #expect(
             try refusal(cut, 10..<13)?.problem == "has 12 layers, so 10:13 cannot have been cut")
     }
@@ -151,7 +151,7 @@ struct ImportanceEditTests {
             try ImportanceEditTests.quantize("Q4_K_M", other).apply(to: model)
         }
         for mixture in ["Q8_0", "F16"] {
-            expectRefusal("is of no use: no tensor becomes of a type that looks at importance") {
+            expectRefusal("has no effect: no tensor gets a type that uses importance") {
                 try ImportanceEditTests.quantize(mixture, matrix).apply(to: model)
             }
         }

@@ -58,12 +58,12 @@ struct LayerChoiceTests {
             ),
             (
                 #"{"depth":6}"#, [("a.layers", 6)],
-                "no known key of config.json holds the number of layers, 6 under a.layers"
+                "no known key of config.json states the number of layers, 6 under a.layers"
             ),
-            (#"{"num_hidden_layers":5}"#, [("a.layers", 6)], "'num_hidden_layers' is 5, and the tensors have 6 layers"),
+            (#"{"num_hidden_layers":5}"#, [("a.layers", 6)], "'num_hidden_layers' is 5, but the tensors have 6 layers"),
             (
                 #"{"num_hidden_layers":6,"text_config":{"num_hidden_layers":7}}"#, [("a.layers", 6)],
-                "'text_config.num_hidden_layers' is 7, and the tensors have 6 layers"
+                "'text_config.num_hidden_layers' is 7, but the tensors have 6 layers"
             ),
         ])
     func refused(config: String, stacks: [(String, Int)], message: String) throws {

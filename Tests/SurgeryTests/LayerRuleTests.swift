@@ -109,9 +109,12 @@ struct LayerRuleTests {
     @Test(
         "what cannot follow is refused by name",
         arguments: [
-            (#"{"attn_layer_period":8,"attn_layer_offset":4}"#, 1..<2, "'attn_layer_period' is 8, every 8th layer"),
-            (#"{"sliding_window_pattern":"LLLG"}"#, 1..<2, "'sliding_window_pattern' is \"LLLG\", which is not"),
-            (#"{"first_k_dense_replace":"3"}"#, 1..<2, "'first_k_dense_replace' is \"3\", which is not"),
+            (#"{"attn_layer_period":8,"attn_layer_offset":4}"#, 1..<2, "'attn_layer_period' is 8 (every 8th layer)"),
+            (
+                #"{"sliding_window_pattern":"LLLG"}"#, 1..<2,
+                "'sliding_window_pattern' is \"LLLG\", which does not match"
+            ),
+            (#"{"first_k_dense_replace":"3"}"#, 1..<2, "'first_k_dense_replace' is \"3\", which does not match"),
             (#"{"mlp_only_layers":[0,"1"]}"#, 1..<2, "'mlp_only_layers' has the entry \"1\""),
             (#"{"per_layer_config":{"all":{}}}"#, 1..<2, "'per_layer_config' has the member 'all'"),
             (
@@ -131,18 +134,18 @@ struct LayerRuleTests {
                 #"{"index_topk_pattern":"FSSFSS"}"#, 2..<4,
                 "'index_topk_pattern' says that layer 4 uses what layer 3 computes"
             ),
-            (#"{"index_topk_freq":2}"#, 0..<1, "'index_topk_freq' is 2, every 2nd layer"),
-            (#"{"moe_layer_end_index":1}"#, 0..<2, "'moe_layer_end_index' is 1, and no layer up to it is left"),
+            (#"{"index_topk_freq":2}"#, 0..<1, "'index_topk_freq' is 2 (every 2nd layer)"),
+            (#"{"moe_layer_end_index":1}"#, 0..<2, "'moe_layer_end_index' is 1, and no layer up to that one remains"),
             (#"{"model_type":"gemma4_text"}"#, 1..<2, "'layer_types' is missing, and gemma4_text derives it"),
             (
                 #"{"model_type":"gemma4_text","layer_types":["s","s","s","s","s","full_attention"]}"#, 5..<6,
                 "'layer_types' would end with \"s\""
             ),
-            (#"{"vision_config":{"deepstack_visual_indexes":[5,11,17]}}"#, 2..<3, "is for the first 3 layers"),
+            (#"{"vision_config":{"deepstack_visual_indexes":[5,11,17]}}"#, 2..<3, "applies to the first 3 layers"),
             (#"{"rope":{"inside":[1,2,3,4,5,6]}}"#, 1..<2, "'rope.inside' has 6 entries"),
             (
                 #"{"model_type":"minimax","layer_types":[0,1,0,1,0,1]}"#, 1..<2,
-                "computes slope_rate by the layer's number"
+                "computes slope_rate from the layer number"
             ),
             (#"{"model_type":"diffllama"}"#, 1..<2, "'model_type' is diffllama, which computes attention by"),
             (

@@ -44,9 +44,9 @@ struct LayerTensorTests {
     @Test(
         "what has a slice for each layer and cannot follow is refused by name",
         arguments: [
-            ("m.embed_tokens_per_layer.weight", [2, 9], "holds no slice for each of 4 layers"),
-            ("m.embed_tokens_per_layer.weight", [2, 12], "has slices of 3 for each layer"),
-            ("m.embed_tokens_per_layer.weight.absmax", [4, 1], "is a part of 'embed_tokens_per_layer'"),
+            ("m.embed_tokens_per_layer.weight", [2, 9], "has no slice for each of 4 layers"),
+            ("m.embed_tokens_per_layer.weight", [2, 12], "has slices of 3 per layer"),
+            ("m.embed_tokens_per_layer.weight.absmax", [4, 1], "is part of 'embed_tokens_per_layer'"),
             ("m.per_layer_something.weight", [8, 3], "4 times 'hidden_size_per_layer_input'"),
         ])
     func refusedSlices(name: String, shape: [Int], message: String) throws {
@@ -92,7 +92,9 @@ struct LayerTensorTests {
             ])
         // The layer that only uses them goes alone.
         #expect(try CutLayers(layers: 3..<4).apply(to: model).tensor(named: "m.layers.1.shared_transf.w.weight") != nil)
-        expectRefusal("is shared by 3 layers, and one would be left") { try CutLayers(layers: 3..<5).apply(to: model) }
+        expectRefusal("is shared by 3 layers, and only one would remain") {
+            try CutLayers(layers: 3..<5).apply(to: model)
+        }
         // Adapters are numbered by the layers that use them.
         let adapted = try Models.named(names + ["m.layers.1.shared_transf.adapter_list.0.w"], config: config)
         expectRefusal("'m.layers.1.shared_transf.w.weight' is used in turn by 3 layers") {
@@ -117,11 +119,12 @@ struct LayerTensorTests {
                 "model.attn_res.attn_queries.0 0", "model.attn_res.attn_queries.1 3", "model.attn_res.mlp_queries.0 0",
                 "model.attn_res.mlp_queries.1 1", "model.attn_res.mlp_queries.2 4",
             ])
-        expectRefusal("'model.attn_res.attn_queries.1' is of layer 2, which would become layer 0, and that has none") {
+        expectRefusal("'model.attn_res.attn_queries.1' belongs to layer 2, which would become layer 0, which has none")
+        {
             try CutLayers(layers: 0..<2).apply(to: model)
         }
         model.tensors.removeAll { $0.name == "model.attn_res.mlp_queries.4" }
-        expectRefusal("'model.attn_res.mlp_queries.0' is of a list that has 4 tensors for 5 layers") {
+        expectRefusal("'model.attn_res.mlp_queries.0' belongs to a list that has 4 tensors for 5 layers") {
             try CutLayers(layers: 2..<3).apply(to: model)
         }
     }
@@ -138,7 +141,7 @@ struct LayerTensorTests {
         let model = try Models.named(names, config: config)
         let edit = CutLayers(layers: 3..<6)
         if isRefused {
-            expectRefusal("'\(prefix).0' is of a list that has \(length) tensors") { try edit.apply(to: model) }
+            expectRefusal("'\(prefix).0' belongs to a list that has \(length) tensors") { try edit.apply(to: model) }
         } else {
             #expect(try edit.apply(to: model).tensors.count == 3 + length)
         }
@@ -150,7 +153,7 @@ struct LayerTensorTests {
             ["m.layers.\(layer).a.weight", layer == 0 ? "m.layers.0.mlp.weight" : "m.layers.\(layer).moe.weight"]
         }
         let unexplained = try Models.named(names, config: #"{"num_hidden_layers":4}"#)
-        expectRefusal("has 'm.layers.0.mlp.weight' and no 'm.layers.1.mlp.weight'; no known setting says") {
+        expectRefusal("has 'm.layers.0.mlp.weight' but not 'm.layers.1.mlp.weight'; no known setting states") {
             try CutLayers(layers: 2..<3).apply(to: unexplained)
         }
         for setting in [#""first_k_dense_replace":1"#, #""mlp_only_layers":[0]"#, #""layer_types":["d","s","s","s"]"#] {

@@ -55,13 +55,13 @@ struct ModuleLayerPatternTests {
         for (text, problem) in [
             ("layers|h", "has alternatives outside a group"), ("", "is empty"),
             ("layers\\", "ends with a backslash"),
-            ("*layers", "repeats nothing, at character 1"),
+            ("*layers", "has a quantifier without an atom, at character 1"),
             ("a)(b", "closes a group that is not open, at character 2"),
         ] {
             let error = #expect(throws: NamePatternError.self) { try ModuleLayerPattern([text]) }
             #expect(error?.problem == problem)
         }
         let saved = #expect(throws: NamePatternError.self) { try ModulePattern(savedModule: "ab(?i)") }
-        #expect(saved?.problem == "holds '(?i', which is not understood, at character 3")
+        #expect(saved?.problem == "contains '(?i', which resect does not support, at character 3")
     }
 }

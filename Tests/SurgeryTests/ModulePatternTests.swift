@@ -45,16 +45,16 @@ struct ModulePatternTests {
     @Test(
         "the message says what is not understood",
         arguments: [
-            ("(a)\\1", "holds '\\1', which is not understood"),
-            ("(?P<x>a)(?P=x)", "holds '(?P=', which is not understood, at character 9"),
-            ("(?<=a)b", "holds '(?<=', which is not understood, at character 1"),
-            ("a(?<!a)b", "holds '(?<!', which is not understood, at character 2"),
-            ("(?i)a", "holds '(?i', which is not understood, at character 1"),
-            ("(?>a)b", "holds '(?>', which is not understood, at character 1"),
-            ("(a)?(?(1)b|c)", "holds '(?(', which is not understood, at character 5"),
-            ("[[:alpha:]]", "has a class by name, which is not understood, at character 2"),
-            ("a++", "repeats a repetition, before character 4"),
-            ("[\\b]", "holds '\\b', which is not understood"),
+            ("(a)\\1", "contains '\\1', which resect does not support"),
+            ("(?P<x>a)(?P=x)", "contains '(?P=', which resect does not support, at character 9"),
+            ("(?<=a)b", "contains '(?<=', which resect does not support, at character 1"),
+            ("a(?<!a)b", "contains '(?<!', which resect does not support, at character 2"),
+            ("(?i)a", "contains '(?i', which resect does not support, at character 1"),
+            ("(?>a)b", "contains '(?>', which resect does not support, at character 1"),
+            ("(a)?(?(1)b|c)", "contains '(?(', which resect does not support, at character 5"),
+            ("[[:alpha:]]", "has a named class, which resect does not support, at character 2"),
+            ("a++", "has a quantifier after a quantifier, before character 4"),
+            ("[\\b]", "contains '\\b', which resect does not support"),
             ("(?P<1>a)", "has a group whose name is not an identifier, before character 6"),
             ("(?P<x>a)(?P<x>b)", "has two groups named 'x'"),
         ])
@@ -88,7 +88,7 @@ struct ModulePatternTests {
         let deep = String(repeating: "(?:", count: 1000) + "a" + String(repeating: ")", count: 1000)
         let many = "(?=(a{200}){40})(?=(a{200}){40})"
         for (text, problem) in [
-            (deep, "has more than 50 groups in each other"), (many, "has more than 10,000 steps, repetitions counted"),
+            (deep, "has more than 50 nested groups"), (many, "has more than 10,000 steps, repetitions counted"),
             (String(repeating: "a|", count: 5000), "has more than 10,000 steps, repetitions counted"),
         ] {
             let error = #expect(throws: NamePatternError.self) { try ModulePattern(text) }

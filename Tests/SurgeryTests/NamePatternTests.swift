@@ -33,23 +33,25 @@ struct NamePatternTests {
     @Test(
         "what is not understood is refused, and why",
         arguments: [
-            ("", "is empty"), ("a\\b", "holds '\\b', which is not understood"),
-            ("(a)\\1", "holds '\\1', which is not understood"), ("\\D", "holds '\\D', which is not understood"),
-            ("a(?!b)", "looks ahead, which is not understood, at character 3"),
-            ("[[:digit:]]", "has a class by name, which is not understood, at character 2"),
-            ("a**", "repeats a repetition, before character 4"), ("*", "repeats nothing, at character 1"),
+            ("", "is empty"), ("a\\b", "contains '\\b', which resect does not support"),
+            ("(a)\\1", "contains '\\1', which resect does not support"),
+            ("\\D", "contains '\\D', which resect does not support"),
+            ("a(?!b)", "has a look-ahead, which resect does not support, at character 3"),
+            ("[[:digit:]]", "has a named class, which resect does not support, at character 2"),
+            ("a**", "has a quantifier after a quantifier, before character 4"),
+            ("*", "has a quantifier without an atom, at character 1"),
             ("a)", "closes a group that is not open, at character 2"), ("(a", "does not close a group"),
             ("[a", "does not close a class"), ("[]", "has an empty class"), ("[^]", "has an empty class"),
-            ("a{300}", "has a count that is no number up to 255, at character 3"),
-            ("a{2,1}", "has a count that is none of {m}, {m,} and {m,n}, before character 7"),
-            ("[a-c-e]", "has '-' neither between two characters nor at an end of a class"),
+            ("a{300}", "has a count that is not a number up to 255, at character 3"),
+            ("a{2,1}", "has a count that is not {m}, {m,} or {m,n}, before character 7"),
+            ("[a-c-e]", "has '-' that is neither between two characters nor at an end of a class"),
             ("[\\d-e]", "has a range that begins with a backslash, at character 4"),
-            ("[b-a]", "has a range that does not end with a later character, at character 3"),
-            ("é", "holds a character outside ASCII, or a control character"), ("a\\", "ends with a backslash"),
-            ("((a{200}){200}){200}", "has more than 10,000 steps, repetitions counted"),
+            ("[b-a]", "has a range whose end is not after its start, at character 3"),
+            ("é", "contains a control character or one outside ASCII"), ("a\\", "ends with a backslash"),
+            ("((a{200}){200}){200}", "has more than 10,000 steps, including repetitions"),
             (
                 String(repeating: "(", count: 100) + "a" + String(repeating: ")", count: 100),
-                "has more than 50 groups in each other"
+                "has more than 50 nested groups"
             ),
         ])
     func refused(text: String, problem: String) {

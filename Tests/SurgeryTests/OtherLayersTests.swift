@@ -30,7 +30,7 @@ struct OtherLayersTests {
         let sizes: [(String, GGUFValue)] = [("rope.dimension_count", .u32(8)), ("attention.sliding_window", .u32(4))]
         let model = try Models.gguf("laguna", layers: 8, sizes + [("rope.dimension_count_swa", .u32(16))])
         expectRefusal(
-            "'laguna.rope.dimension_count_swa' is 16, and llama.cpp takes the size for all layers from the first"
+            "'laguna.rope.dimension_count_swa' is 16, and llama.cpp reads the size of all layers from the first"
         ) {
             try CutLayers(layers: 0..<1).apply(to: model)
         }

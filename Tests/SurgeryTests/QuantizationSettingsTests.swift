@@ -113,7 +113,7 @@ struct QuantizationSettingsTests {
         settings["group_size"] = .int(64)
         folder.config?["text_config"] = .object(JSONObject([("quantization_config", .object(settings))]))
         let differing = folder
-        expectRefusal("'quantization_config' and 'text_config.quantization_config' say different things") {
+        expectRefusal("'quantization_config' and 'text_config.quantization_config' contradict each other") {
             try DequantizeFolder().apply(to: differing)
         }
     }
@@ -133,6 +133,6 @@ struct QuantizationSettingsTests {
         model.config?["quantization_config"] = .object(JSONObject([("quant_method", .string("gptq"))]))
         let plain = try DequantizeFolder().apply(to: model)
         #expect(plain.config?["quantization_config"] == nil && plain.tensors.count == model.tensors.count)
-        #expect(plain.notes == ["the settings of GPTQ are left out: no weight is packed so"])
+        #expect(plain.notes == ["the GPTQ settings are removed: no weight is in this format"])
     }
 }

@@ -35,27 +35,27 @@ struct QuantizeTests {
         arguments: [
             (
                 "dense", "Q4_K_M", "attn_x=Q8_0", nil, nil,
-                "the pattern 'attn_x' is in the name of no tensor"
+                "the pattern 'attn_x' matches no tensor"
             ),
             (
                 "dense", "Q4_K_M", "^output_norm=Q8_0", nil, nil,
-                "the pattern '^output_norm' is in the name of no tensor whose type changes; 'output_norm.weight' keeps its own"
+                "the pattern '^output_norm' matches no tensor that is quantized; 'output_norm.weight' keeps its type"
             ),
             (
                 "dense", "F16", "ffn=Q8_0", nil, nil,
-                "under F16 all weights have one type, and none is chosen by name"
+                "F16 has one type for all weights and allows no type by name"
             ),
             (
                 "tied", "F16", nil, "Q8_0", nil,
-                "no tensor takes the type of the output matrix; there is none, or another option goes before it"
+                "--output-type has no effect: there is no output matrix, or another option overrides it"
             ),
             (
                 "tied", "Q4_K_M", nil, "Q8_0", "Q6_K",
-                "no tensor takes the type of the output matrix; there is none, or another option goes before it"
+                "--output-type has no effect: there is no output matrix, or another option overrides it"
             ),
             (
                 "30 layers", "Q4_K_M", nil, nil, "Q6_K",
-                "tensor 'token_embd.weight' has rows of 288 elements, which blocks of 256 (Q6_K) do not divide"
+                "tensor 'token_embd.weight' has rows of 288 elements, which are not a multiple of the block size 256 of Q6_K"
             ),
         ] as [(String, String, String?, String?, String?, String)])
     func unused(
@@ -72,7 +72,7 @@ struct QuantizeTests {
     @Test(
         "a type by name that is none is refused",
         arguments: [
-            ("attn_v", "'attn_v' gives no type"), ("=Q8_0", "the pattern '' is empty"),
+            ("attn_v", "'attn_v' has no type"), ("=Q8_0", "the pattern '' is empty"),
             ("a=", "the type '' is not known"),
             ("a=b=Q8_0", "the type 'b=Q8_0' is not known"), ("a=IQ2_XXS", "the type IQ2_XXS cannot be encoded"),
             ("(=Q8_0", "the pattern '(' does not close a group"), ("a=I32", "the type I32 cannot be encoded"),
@@ -87,7 +87,7 @@ struct QuantizeTests {
         var settings = Quantize.Settings(try #require(Mixture.named("F16")))
         settings.embedding = .f32
         let model = try Models.fixture()
-        expectRefusal("types of single tensors are chosen in GGUF only") { try Quantize(settings).apply(to: model) }
+        expectRefusal("types of single tensors can be chosen in GGUF only") { try Quantize(settings).apply(to: model) }
     }
 
     @Test("rules count in the order of the file when that is asked for")
@@ -128,7 +128,7 @@ struct QuantizeTests {
     @Test("safetensors cannot hold a mixture of blocks")
     func safetensors() throws {
         let model = try Models.fixture()
-        expectRefusal("Q4_K_M is a GGUF type, which safetensors cannot hold") {
+        expectRefusal("Q4_K_M is a GGUF type, which safetensors cannot store") {
             try Quantize(try #require(Mixture.named("Q4_K_M"))).apply(to: model)
         }
     }

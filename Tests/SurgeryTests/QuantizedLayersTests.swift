@@ -36,7 +36,7 @@ struct QuantizedLayersTests {
             #expect(
                 plan.checkpoint.notes
                     == (group < usual
-                        ? ["groups of \(group), because \(usual) does not divide rows of \(hidden)"] : []))
+                        ? ["group size \(group), because \(usual) does not divide rows of \(hidden)"] : []))
         }
     }
 
@@ -84,7 +84,7 @@ struct QuantizedLayersTests {
         #expect(plan.plainShare == 32768.0 / (32768 + 3 * 4096))
         let ignored = plan.checkpoint.config?["quantization_config"]?["ignore"]?.array?.compactMap(\.string)
         #expect(ignored == ["model.layers.0.mlp.experts", "lm_head"])
-        expectRefusal("tensor 'model.layers.0.mlp.experts.gate_up_proj' would stay plain") {
+        expectRefusal("tensor 'model.layers.0.mlp.experts.gate_up_proj' would stay unquantized") {
             try QuantizeFolder(.gptq).apply(to: folder)
         }
     }

@@ -69,8 +69,8 @@ struct ScaledFloatTests {
         let notes = try Convert(to: .folder, dtype: .bf16).apply(to: folder).notes
         #expect(
             notes == [
-                "1 input_scale, 1 k_scale, 1 v_scale, 1 kv_scale, 1 act_scale, 2 output_scale left out: scales of "
-                    + "activations or of the cache, which plain weights do not need"
+                "1 input_scale, 1 k_scale, 1 v_scale, 1 kv_scale, 1 act_scale, 2 output_scale removed: scales of "
+                    + "activations or of the cache, which unquantized weights do not use"
             ])
         // A copy keeps them.
         #expect(try Convert(to: .folder).apply(to: folder).tensors.count == 9)
@@ -91,7 +91,7 @@ struct ScaledFloatTests {
             ScaledFloatTests.folder(scale: scale, shape: [2, 2], [0.5, 2, 1, 4], method: "fp8", block),
             [0.5, 1, -0.5, 1, 4, -2, 0.25, 32])
         let folder = try ScaledFloatTests.folder(scale: scale, shape: [2, 2], [0.5, 2, 1, 4], method: "fp8")
-        expectRefusal("has the shape [2, 2], and the weight has 2 rows of 4") {
+        expectRefusal("has the shape [2, 2], but the weight has 2 rows of 4") {
             try DequantizeFolder().apply(to: folder)
         }
     }
@@ -100,7 +100,7 @@ struct ScaledFloatTests {
     func noScale() throws {
         var folder = try ScaledFloatTests.folder(scale: "weight_scale", shape: [], [0.5], method: "fp8")
         folder.tensors.removeLast()
-        expectRefusal("is F8_E4M3 [2, 4], and the settings of FP8 do not say what values it stands for") {
+        expectRefusal("is F8_E4M3 [2, 4], but the FP8 settings do not cover it") {
             try DequantizeFolder().apply(to: folder)
         }
     }

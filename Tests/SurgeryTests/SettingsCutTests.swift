@@ -56,7 +56,7 @@ struct SettingsCutTests {
             SettingsCase(#"{"sliding_window_pattern":2}"#, 1..<5, #"{"sliding_window_pattern":2}"#),
             SettingsCase(
                 #"{"sliding_window_pattern":2}"#, 1..<2,
-                "!'sliding_window_pattern' is 2, every 2nd layer, so the layers 1:2 cannot be cut"),
+                "!'sliding_window_pattern' is 2 (every 2nd layer), so the layers 1:2 cannot be cut"),
             SettingsCase(#"{"decoder_sparse_step":1}"#, 1..<2, #"{"decoder_sparse_step":1}"#),
             SettingsCase(#"{"decoder_sparse_step":0}"#, 1..<2, #"{"decoder_sparse_step":0}"#),
             // The language model's part of a larger one.
@@ -64,11 +64,11 @@ struct SettingsCutTests {
                 #"{"text_config":{"num_hidden_layers":6,"layer_types":[0,1,2,3,4,5]},"vision":[1,2,3,4,5,6]}"#, 0..<3,
                 #"{"text_config":{"num_hidden_layers":3,"layer_types":[3,4,5]},"vision":[1,2,3,4,5,6]}"#),
             // What nobody explains, or what cannot be.
-            SettingsCase(#"{"mystery":[1,2,3,4,5,6]}"#, 0..<3, "!'mystery' has 6 entries, one per layer as it seems"),
+            SettingsCase(#"{"mystery":[1,2,3,4,5,6]}"#, 0..<3, "!'mystery' has 6 entries, apparently one per layer"),
             SettingsCase(#"{"mystery":[1,2,3,4,5]}"#, 0..<3, #"{"mystery":[1,2,3,4,5]}"#),
             SettingsCase(#"{"layer_types":[0,1,2]}"#, 0..<3, "!'layer_types' has 3 entries for 6 layers"),
-            SettingsCase(#"{"num_layers":4}"#, 3..<6, "!'num_layers' is 4, and the tensors have 6 layers"),
-            SettingsCase(#"{"num_layers":-9223372036854775808}"#, 3..<6, "!and the tensors have 6 layers"),
+            SettingsCase(#"{"num_layers":4}"#, 3..<6, "!'num_layers' is 4, but the tensors have 6 layers"),
+            SettingsCase(#"{"num_layers":-9223372036854775808}"#, 3..<6, "!but the tensors have 6 layers"),
             SettingsCase(
                 #"{"scale_attn_by_inverse_layer_idx":true}"#, 0..<1, "!makes attention depend on the layer's number"),
             // Layer numbers in the names of modules.
@@ -226,7 +226,7 @@ struct SettingsCutTests {
             try CutLayers(layers: 0..<2).apply(to: short)
         }
         let rope = try Models.gguf("smollm3", layers: 8)
-        expectRefusal("leaves out rotary embeddings in every 4th layer") {
+        expectRefusal("has no rotary embeddings in every 4th layer") {
             try CutLayers(layers: 0..<2).apply(to: rope)
         }
         #expect(try CutLayers(layers: 0..<4).apply(to: rope).layerCount == 4)
@@ -246,7 +246,7 @@ struct SettingsCutTests {
         #expect(try CutLayers(layers: 20..<22).apply(to: fixed).layerCount == 28)
         var missing = try Models.gguf("any", layers: 6)
         missing.metadata["any.block_count"] = nil
-        expectRefusal("'any.block_count' is not the number of layers") {
+        expectRefusal("'any.block_count' differs from the number of layers") {
             try CutLayers(layers: 0..<2).apply(to: missing)
         }
     }

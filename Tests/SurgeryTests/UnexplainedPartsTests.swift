@@ -41,9 +41,9 @@ struct UnexplainedPartsTests {
     @Test("weights are refused by folders and by lone files", arguments: stripped)
     func refused(name: String) throws {
         var folder = UnexplainedPartsTests.withoutSettings(try UnexplainedPartsTests.packed(name))
-        expectRefusals("and nothing says what values it stands for", folder)
+        expectRefusals("but no settings explain its values", folder)
         folder.container = .safetensors(header: folder.headerMetadata)
-        expectRefusals("and nothing says what values it stands for", folder)
+        expectRefusals("but no settings explain its values", folder)
     }
 
     @Test("copies and cuts keep every part and all settings", arguments: stripped)
@@ -53,7 +53,7 @@ struct UnexplainedPartsTests {
             let copy = try Convert(to: .folder).apply(to: checkpoint)
             #expect(copy.tensors.map(\.name) == checkpoint.tensors.map(\.name) && copy.config == checkpoint.config)
         }
-        expectRefusal("cannot hold the settings that explain them") { try Convert(to: .safetensors).apply(to: folder) }
+        expectRefusal("cannot hold their settings") { try Convert(to: .safetensors).apply(to: folder) }
     }
 
     @Test("states of bitsandbytes are read without settings, also in a lone file", arguments: ["nf4", "fp4-nested"])
@@ -83,17 +83,17 @@ struct UnexplainedPartsTests {
     @Test(
         "one packed tensor among plain ones is named with its type",
         arguments: [
-            ("m.layers.0.up.weight", "I8", [16, 16], "is packed (I8 [16, 16])"),
+            ("m.layers.0.up.weight", "I8", [16, 16], "is quantized (I8 [16, 16])"),
             ("m.layers.0.up.weight", "F8_E4M3", [16, 16], "is F8_E4M3 [16, 16]"),
             ("m.layers.0.up.weight", "F8_E5M2", [16], "is F8_E5M2 [16]"),
-            ("m.layers.0.up.weight", "I16", [16, 4], "is packed (I16 [16, 4])"),
+            ("m.layers.0.up.weight", "I16", [16, 4], "is quantized (I16 [16, 4])"),
             ("m.layers.0.experts.gate_up_proj_blocks", "U8", [4, 16, 2, 16], "is a matrix of integers"),
             ("m.layers.0.experts.gate_up_proj", "F8_E4M3", [4, 16, 16], "is F8_E4M3 [4, 16, 16]"),
             ("m.layers.0.up.codes", "I16", [2, 16, 1], "is a matrix of integers"),
             ("m.layers.0.up.SCB", "F32", [16], "is a scale of LLM.int8"),
-            ("m.layers.0.up.weight_scale", "BF16", [16, 1], "is a part of a packed weight (BF16 [16, 1])"),
-            ("m.layers.0.up.weight.absmax", "F32", [16], "is a part of a packed weight (F32 [16])"),
-            ("m.layers.0.act.scales", "F16", [16], "is a part of a packed weight (F16 [16])"),
+            ("m.layers.0.up.weight_scale", "BF16", [16, 1], "is part of a quantized weight (BF16 [16, 1])"),
+            ("m.layers.0.up.weight.absmax", "F32", [16], "is part of a quantized weight (F32 [16])"),
+            ("m.layers.0.act.scales", "F16", [16], "is part of a quantized weight (F16 [16])"),
         ])
     func named(name: String, type: String, shape: [Int], message: String) throws {
         var folder = try Models.folder(layers: 1, config: #"{"dtype": "float32"}"#)
@@ -109,14 +109,14 @@ struct UnexplainedPartsTests {
             Models.zeros("m.layers.0.up.weight", [16, 16], try #require(DType(named: "F8_E4M3"))),
         ]
         expectRefusals(
-            "tensor 'm.layers.0.up.weight' is F8_E4M3 [16, 16] with weight_scale beside it, and nothing says", folder)
+            "tensor 'm.layers.0.up.weight' is F8_E4M3 [16, 16] with weight_scale beside it, but no settings", folder)
     }
 
     @Test("what the settings do not explain is refused under the name of their form")
     func leftOver() throws {
         var folder = try FloatForm(name: "nf4").folder()
         folder.tensors.append(Models.zeros("model.layers.0.extra.qweight", [8, 16], try #require(DType(named: "I32"))))
-        expectRefusal("and the settings of bitsandbytes do not say what values it stands for") {
+        expectRefusal("but the bitsandbytes settings do not cover it") {
             try DequantizeFolder().apply(to: folder)
         }
     }

@@ -116,7 +116,7 @@ struct UnfitWeightsTests {
         let gguf = try Convert(to: .gguf).apply(to: Models.fixture())
         let once = try Quantize(try #require(Mixture.named("Q8_0"))).apply(to: gguf)
         var settings = Quantize.Settings(try #require(Mixture.named("Q4_K_M")))
-        expectRefusal("is quantized already, as Q8_0") { try Quantize(settings).apply(to: once) }
+        expectRefusal("is already quantized (Q8_0)") { try Quantize(settings).apply(to: once) }
         settings.allowsRequantize = true
         #expect(try Quantize(settings).apply(to: once).tensors.contains { $0.dtype == .q4_K })
         // Plain types lose nothing more, and the same type nothing at all.

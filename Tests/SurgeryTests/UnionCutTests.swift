@@ -160,8 +160,8 @@ struct UnionCutTests {
             names + ["m.layers.1.shared_transf.w.weight"],
             config: #"{"num_hidden_layers":6,"layers_block_type":["m","h","m","h","m","h"]}"#)
         let runs = LayerRuns([1..<2, 3..<4, 5..<6])
-        expectRefusal("and one would be left") { try UnionCutTests.backward(runs, model) }
-        expectRefusal("and one would be left") { try UnionCutTests.forward(runs, model) }
+        expectRefusal("and only one would remain") { try UnionCutTests.backward(runs, model) }
+        expectRefusal("and only one would remain") { try UnionCutTests.forward(runs, model) }
         let result = try CutLayers(layers: runs).apply(to: model)
         #expect(result.tensors.map(\.name) == (0..<3).map { "m.layers.\($0).mamba.weight" })
         #expect(result.config?["layers_block_type"] == .array([.string("m"), .string("m"), .string("m")]))
@@ -189,7 +189,7 @@ struct UnionCutTests {
     @Test("the message names all runs")
     func message() throws {
         let model = try Models.counted(layers: 6, config: #"{"sliding_window_pattern":2}"#)
-        expectRefusal("is 2, every 2nd layer, so the layers 1:2, 3:4 cannot be cut") {
+        expectRefusal("is 2 (every 2nd layer), so the layers 1:2, 3:4 cannot be cut") {
             try CutLayers(layers: LayerRuns([1..<2, 3..<4])).apply(to: model)
         }
         // The last ones may go with others that keep the period.

@@ -45,13 +45,13 @@ struct PlaneLayout: Sendable, Hashable {
     func split(_ source: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
         precondition(output.count >= source.count && source.count % blockByteCount == 0)
         guard let base = source.bindMemory(to: UInt8.self).baseAddress else { return }
-        var target = output.bindMemory(to: UInt8.self).baseAddress
+        var next = output.bindMemory(to: UInt8.self).baseAddress
         let blocks = source.count / blockByteCount
         forEachField { field in
             let size = blocks * Int(field.count)  // fits: a part of a piece
-            let planes = (0..<Int(field.unit)).map { byte in target.map { $0 + byte * size } }  // fits: parts of a piece
+            let planes = (0..<Int(field.unit)).map { byte in next.map { $0 + byte * size } }  // fits: parts of a piece
             resect_split_field(base, Int64(blocks), field, planes)
-            target = target.map { $0 + Int(field.unit) * size }  // fits: parts of a piece
+            next = next.map { $0 + Int(field.unit) * size }  // fits: parts of a piece
         }
     }
 

@@ -30,7 +30,9 @@ enum FolderFile {
         var found: [String] = []
         var directory = folder
         while directory != "/", directory != "." {
-            if directory.lastPathComponent == "snapshots" { found.append(directory.deletingLastPathComponent + "/blobs") }
+            if directory.lastPathComponent == "snapshots" {
+                found.append(directory.deletingLastPathComponent + "/blobs")
+            }
             directory = directory.deletingLastPathComponent
         }
         return found

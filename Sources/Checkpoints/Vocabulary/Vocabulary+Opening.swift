@@ -11,7 +11,7 @@ extension Vocabulary {
         }
         if checkpoint.form == .safetensors {
             throw CheckpointError(
-                file: checkpoint.path, "has no tokenizer beside its tensors", hint: "name the HF folder that it lies in"
+                file: checkpoint.path, "has tensors without a tokenizer", hint: "give the HF folder that contains it"
             )
         }
         guard let companion = checkpoint.companion("tokenizer.json") else {

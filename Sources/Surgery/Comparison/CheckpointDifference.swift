@@ -1,9 +1,9 @@
 public import Checkpoints
 public import Formats
 
-/// What is different between two checkpoints, from the first to the second.
+/// The differences between two checkpoints, from the first to the second.
 public struct CheckpointDifference: Sendable {
-    /// A tensor that is in both under one name with other values.
+    /// A tensor with the same name and other values.
     public struct Changed: Sendable {
         /// Its name.
         public let name: String
@@ -11,21 +11,21 @@ public struct CheckpointDifference: Sendable {
         public let dtypes: (from: DType, to: DType)
         /// Its shape before and after.
         public let shapes: (from: [Int], to: [Int])
-        /// How far the values are apart; `nil` when they cannot be compared.
+        /// The distance between the values; `nil` when they cannot be compared.
         public let distance: TensorDistance?
     }
 
-    /// A tensor that is in both under two names, with the same values.
+    /// A tensor with the same values under another name.
     public struct Renamed: Sendable {
         /// Its name before.
         public let from: String
         /// Its name after.
         public let to: String
-        /// Its type before and after, which may differ.
+        /// Its type before and after; they may differ.
         public let dtypes: (from: DType, to: DType)
     }
 
-    /// A tensor that has the same values in another type.
+    /// A tensor with the same values in another type.
     public struct Retyped: Sendable {
         /// Its name.
         public let name: String
@@ -43,16 +43,17 @@ public struct CheckpointDifference: Sendable {
     public private(set) var renamed: [Renamed] = []
     /// Tensors with other types and the same values.
     public private(set) var retyped: [Retyped] = []
-    /// What is different beside the tensors; `nil` when the containers differ and nothing was compared.
+    /// Differences in metadata and other files; `nil` when the containers differ, so that these cannot be compared.
     public let metadata: MetadataDifference?
 
-    /// Whether nothing is different.
+    /// Whether the checkpoints are equal.
     public var isEmpty: Bool {
         added.isEmpty && removed.isEmpty && changed.isEmpty && renamed.isEmpty && retyped.isEmpty
             && metadata?.isEmpty ?? true
     }
 
-    /// Compares two checkpoints. Nothing is decoded that is the same to the byte, and nothing hashed that has its name in both.
+    /// Compares two checkpoints. Tensors with equal bytes are not decoded, and only tensors without a counterpart of
+    /// the same name are hashed.
     ///
     /// - Throws: when a file cannot be read, or names cannot be translated from one container to the other.
     public init(
@@ -82,13 +83,13 @@ public struct CheckpointDifference: Sendable {
         for source in a.sources + b.sources { try source.checkUnchanged() }
     }
 
-    /// Tells the renamed from the added, the removed and the changed.
+    /// Finds the renamed tensors among the added, removed and changed ones.
     ///
-    /// - Returns: the pairs that have the same name and other values.
+    /// - Returns: the pairs with the same name and other values.
     private mutating func sort(
         _ different: [TensorPair], _ pairing: Pairing, threads: Int
     ) throws(CheckpointError) -> [TensorPair] {
-        // A tensor whose name now stands for another one may itself have gone elsewhere: layers behind a cut do.
+        // A tensor whose name now belongs to another one may itself have been renamed, as layers behind a cut are.
         let gone = pairing.onlyA + different.map(\.a)
         let new = pairing.onlyB + different.map(\.b)
         let matches = try RenameSearch.matches(gone, new, threads: threads)

@@ -1,10 +1,10 @@
 internal import Checkpoints
 internal import Formats
 
-/// Bringing the tensors of one container under the names of the other, and into its row orders.
+/// Translation of the tensors of one container to the names and row orders of the other.
 enum CommonNames {
-    /// The tensors of two checkpoints under names that can be compared: where one is GGUF and the other is not, the GGUF's
-    /// get their HF names, and its rotated rows the order that they have there.
+    /// The tensors of two checkpoints under comparable names: when only one is GGUF, its tensors get their HF names and
+    /// row orders.
     ///
     /// - Throws: when a GGUF's names cannot be translated.
     static func tensors(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> (a: [Tensor], b: [Tensor]) {
@@ -15,9 +15,11 @@ enum CommonNames {
         }
     }
 
-    /// The tensors of a checkpoint under names of which a list holds the most: its own, or those of the other container.
+    /// The tensors of a checkpoint with its own names or those of the other container, whichever has more names in a
+    /// list.
     ///
-    /// - Returns: the tensors; and why there are no names of the other container, where a list without its own asks for them.
+    /// - Returns: the tensors, and the reason why the names of the other container are not available when the list
+    ///   needs them.
     static func tensors(
         _ checkpoint: Checkpoint, like names: [String]
     ) -> (tensors: [Tensor], problem: CheckpointError?) {

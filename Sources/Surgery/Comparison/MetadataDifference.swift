@@ -1,15 +1,15 @@
 internal import Checkpoints
 public import Formats
 
-/// What is different between two checkpoints beside the tensors: GGUF pairs, members of config.json, `__metadata__`, files.
+/// Differences between two checkpoints outside the tensors: GGUF metadata, config.json, `__metadata__`, files.
 public struct MetadataDifference: Sendable {
-    /// One value that was changed.
+    /// A changed value.
     public struct Change: Sendable {
         /// The key.
         public let key: String
-        /// The value before, shortened.
+        /// The old value, shortened.
         public let from: JSON
-        /// The value after, shortened.
+        /// The new value, shortened.
         public let to: JSON
     }
 
@@ -17,16 +17,16 @@ public struct MetadataDifference: Sendable {
     public private(set) var added: [(key: String, value: JSON)] = []
     /// Keys that only the first has, with their values.
     public private(set) var removed: [(key: String, value: JSON)] = []
-    /// Keys with another value.
+    /// Keys whose values differ.
     public private(set) var changed: [Change] = []
 
-    /// Whether nothing is different.
+    /// Whether there are no differences.
     public var isEmpty: Bool { added.isEmpty && removed.isEmpty && changed.isEmpty }
 
     private static let longestArray = 8
     private static let longestText = 80
 
-    /// Compares two checkpoints; `nil` when their containers say things in different ways.
+    /// Compares two checkpoints; `nil` when their containers store metadata differently.
     init?(from a: Checkpoint, to b: Checkpoint) {
         guard a.form == b.form else { return nil }
         let before = MetadataDifference.values(a), after = MetadataDifference.values(b)
@@ -44,12 +44,12 @@ public struct MetadataDifference: Sendable {
         removed = before.filter { !new.contains(ExactString($0.key)) }.map { ($0.key, $0.shown) }
     }
 
-    /// One value of either container.
+    /// A value from either container.
     private struct Value {
         let key: String
         let content: Content
 
-        /// What a reader is shown.
+        /// The value in the output.
         var shown: JSON {
             switch content {
             case .json(let value): value.shortened(longestArray, longestText)
@@ -64,7 +64,7 @@ public struct MetadataDifference: Sendable {
         case gguf(GGUFValue)
         case file([UInt8])
 
-        /// Whether both are the same to the byte.
+        /// Whether both have the same bytes.
         func isSame(as other: Content) -> Bool {
             switch (self, other) {
             case (.json(let a), .json(let b)): a.compact.utf8.elementsEqual(b.compact.utf8)
@@ -86,7 +86,7 @@ public struct MetadataDifference: Sendable {
 }
 
 extension JSON {
-    /// The value with long arrays and objects counted and long texts cut.
+    /// The value with long arrays and objects replaced by their count, and long texts shortened.
     fileprivate func shortened(_ longestArray: Int, _ longestText: Int) -> JSON {
         if let array, array.count > longestArray { return .object(JSONObject([("count", .int(array.count))])) }
         if let object, object.count > longestArray { return .object(JSONObject([("count", .int(object.count))])) }
@@ -96,7 +96,7 @@ extension JSON {
 }
 
 extension GGUFValue {
-    /// Whether both are stored in the same bytes: a float that is no number equals itself, and texts do not by meaning alone.
+    /// Whether both are stored in the same bytes: NaN equals itself, and texts are equal only byte for byte.
     fileprivate func isIdentical(to other: GGUFValue) -> Bool {
         switch (self, other) {
         case (.f32(let a), .f32(let b)): a.bitPattern == b.bitPattern

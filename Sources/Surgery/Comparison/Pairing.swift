@@ -3,7 +3,7 @@ internal import Formats
 internal import Parallel
 internal import Synchronization
 
-/// The tensors of two lists, paired by their names.
+/// The tensors of two lists, paired by name.
 struct Pairing: Sendable {
     /// Tensors that both have, in the order of the first.
     private(set) var pairs: [TensorPair] = []
@@ -12,7 +12,7 @@ struct Pairing: Sendable {
     /// Tensors that only the second has.
     private(set) var onlyB: [Tensor] = []
 
-    /// Pairs two lists; names stand once in each.
+    /// Pairs two lists, each without duplicate names.
     init(_ a: [Tensor], _ b: [Tensor]) {
         let others = Dictionary(b.map { (ExactString($0.name), $0) }, uniquingKeysWith: { first, _ in first })
         for tensor in a {
@@ -26,7 +26,7 @@ struct Pairing: Sendable {
         onlyB = b.filter { !names.contains(ExactString($0.name)) }
     }
 
-    /// Whether each pair is the same, in order.
+    /// Whether each pair is equal, in order.
     func sameness(
         threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     ) throws(CheckpointError) -> [TensorPair.Sameness] {
@@ -42,7 +42,7 @@ struct Pairing: Sendable {
 }
 
 extension TensorPair {
-    /// What `body` makes of each pair, in order; the largest pairs are begun first, so that threads end together.
+    /// The results of `body` for each pair, in order. The largest pairs start first, so that threads finish together.
     static func each<Result: Sendable>(
         _ pairs: [TensorPair], threads: Int, _ body: @Sendable (TensorPair) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> [Result] {

@@ -1,24 +1,25 @@
 internal import Checkpoints
 internal import Formats
 
-/// Finds tensors that are in both checkpoints under different names, by their hashes.
+/// Finds tensors that both checkpoints hold under different names, by hash.
 struct RenameSearch {
-    /// What two tensors must share to be one.
+    /// What two tensors must have in common to be equal.
     private struct Key: Hashable {
         let shape: [Int]
         let dtype: DType
         let digest: Digest
     }
 
-    /// A tensor in the type in which it is compared.
+    /// A tensor, converted to the type of the comparison.
     private struct Candidate {
         let index: Int
         let tensor: Tensor
     }
 
-    /// Pairs of places in two lists, in the order of the second.
+    /// Pairs of indices in two lists, in the order of the second.
     ///
-    /// Plain floats of one shape that come in several types are compared as F32: a file may store norms wider than another.
+    /// F32, F16 and BF16 tensors of one shape with several types are compared as F32: one file may store norms in a
+    /// wider type.
     static func matches(
         _ a: [Tensor], _ b: [Tensor], threads: Int
     ) throws(CheckpointError) -> [(a: Int, b: Int)] {
@@ -30,7 +31,7 @@ struct RenameSearch {
         targets.removeAll { !offered.contains(kind($0)) }
         let digests = try Hashing(threads: threads).digests(of: (sources + targets).map(\.tensor))
         var places: [Key: [Int]] = [:]
-        // Backwards, so that the first is taken first.
+        // Reversed, so that the first is taken first.
         for (source, digest) in zip(sources, digests).reversed() {
             places[key(source, digest), default: []].append(source.index)
         }
@@ -41,7 +42,7 @@ struct RenameSearch {
         return result
     }
 
-    /// The types that plain floats of each shape come in.
+    /// The F32, F16 and BF16 types that occur with each shape.
     private static func plainTypes(_ tensors: [Tensor]) -> [[Int]: Set<DType>] {
         var types: [[Int]: Set<DType>] = [:]
         for tensor in tensors where tensor.dtype.isPlainFloat {
@@ -62,7 +63,7 @@ struct RenameSearch {
         return result
     }
 
-    /// The shape and the type, as one value.
+    /// The shape and the type as one key.
     private static func kind(_ candidate: Candidate) -> String { "\(candidate.tensor.dtype) \(candidate.tensor.shape)" }
 
     private static func key(_ candidate: Candidate, _ digest: Digest) -> Key {

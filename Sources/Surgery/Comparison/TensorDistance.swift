@@ -1,16 +1,16 @@
-/// How far the values of two tensors are apart.
+/// The distance between the values of two tensors.
 public struct TensorDistance: Sendable, Equatable {
-    /// The largest difference of two elements.
+    /// The largest absolute difference.
     public let maxAbs: Double
-    /// The root of the mean square of all differences.
+    /// The root mean square of the differences.
     public let rms: Double
-    /// How many elements differ.
+    /// The number of elements that differ.
     public let differing: Int
-    /// How many elements differ in a way that is no number: not a number or infinite on one side only, or infinite with
-    /// another sign. They count among the differing, and in no other figure.
+    /// The number of elements whose difference is NaN or infinite: NaN or infinity on one side only, or infinities of
+    /// opposite sign. They count as differing elements only.
     public let nonFinite: Int
 
-    /// What is summed over the elements, in their order.
+    /// Sums over the elements, in order.
     struct Sums {
         private(set) var largest = 0.0
         private(set) var squares = 0.0
@@ -18,7 +18,7 @@ public struct TensorDistance: Sendable, Equatable {
         private(set) var differing = 0
         private(set) var nonFinite = 0
 
-        /// Adds some elements of both.
+        /// Adds elements of both.
         mutating func add(_ x: UnsafeBufferPointer<Float>, _ y: UnsafeBufferPointer<Float>) {
             count += x.count
             for index in 0..<min(x.count, y.count) where x[index].bitPattern != y[index].bitPattern {
@@ -35,7 +35,7 @@ public struct TensorDistance: Sendable, Equatable {
         }
     }
 
-    /// The figures of some sums.
+    /// The distance that follows from sums.
     init(_ sums: Sums) {
         maxAbs = sums.largest
         rms = (sums.squares / Double(max(1, sums.count - sums.nonFinite))).squareRoot()

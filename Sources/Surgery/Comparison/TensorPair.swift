@@ -9,33 +9,32 @@ internal import Weights
     internal import Darwin
 #endif
 
-/// Two tensors that are held against each other.
+/// Two tensors to compare.
 struct TensorPair: Sendable {
     let a: Tensor
     let b: Tensor
 
-    /// In what way two tensors are the same.
+    /// How two tensors are equal.
     enum Sameness: Sendable {
-        /// In type, shape and every byte.
+        /// Same type, shape and bytes.
         case bytes
-        /// In shape and every value, though the types differ.
+        /// Same shape and values, different types.
         case values
-        /// In no way.
+        /// Different.
         case none
     }
 
-    /// Elements are decoded in runs of this many, whole blocks of every type.
+    /// The number of elements decoded at once, a multiple of every block size.
     private static let runCount = 1 << 14
-    /// Rows are compared in slabs of about this many elements.
+    /// The approximate number of elements per slab of rows.
     private static let slabCount = 1 << 18
 
-    /// Whether values can be compared: both types can be decoded, and the elements stand for each other.
+    /// Whether values can be compared: both types can be decoded, and the shapes match.
     var hasValues: Bool { a.shape == b.shape && Codec.decodes(a.dtype) && Codec.decodes(b.dtype) }
 
-    /// Finds out whether they are the same; stops at the first difference.
-    ///
-    /// Tensors of one type are the same when their bytes are: nothing is decoded. Of two types, when every element has the
-    /// same value in f32, bit for bit, or is no number in both.
+    /// Compares both; stops at the first difference.
+    /// Tensors of one type are equal when their bytes are; nothing is decoded. Tensors of two types are equal when
+    /// every element has the same f32 bits, or is NaN in both.
     func sameness() throws(CheckpointError) -> Sameness {
         guard a.shape == b.shape else { return .none }
         if a.dtype == b.dtype { return try hasSameBytes() ? .bytes : .none }
@@ -48,7 +47,7 @@ struct TensorPair: Sendable {
         return same ? .values : .none
     }
 
-    /// How far apart they are; `nil` when no values can be compared.
+    /// The distance between the values; `nil` when they cannot be compared.
     func distance() throws(CheckpointError) -> TensorDistance? {
         guard hasValues else { return nil }
         var sums = TensorDistance.Sums()
@@ -60,7 +59,7 @@ struct TensorPair: Sendable {
     }
 
     private func hasSameBytes() throws(CheckpointError) -> Bool {
-        // Rows of the smallest types need not end with a byte, but the whole does.
+        // A row of a sub-byte type need not end at a byte boundary, but the tensor does.
         if case .mapped(let x) = a.recipe, case .mapped(let y) = b.recipe {
             defer { withExtendedLifetime((x.file, y.file)) {} }
             return equal(x.bytes(0, x.byteCount), y.bytes(0, y.byteCount))
@@ -79,7 +78,7 @@ struct TensorPair: Sendable {
         return memcmp(first, second, x.count) == 0
     }
 
-    /// Calls `body` with the bytes of the same rows of both, until it says no.
+    /// Calls `body` with the bytes of the same rows of both, until it returns false.
     private func forEachSlab(
         _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, _ count: Int) -> Bool
     ) throws(CheckpointError) {
@@ -93,7 +92,7 @@ struct TensorPair: Sendable {
         }
     }
 
-    /// Calls `body` with the decoded values of the same elements of both, until it says no.
+    /// Calls `body` with the decoded values of the same elements of both, until it returns false.
     private func forEachRun(
         _ body: (UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Bool
     ) throws(CheckpointError) {

@@ -1,33 +1,34 @@
 public import Checkpoints
 internal import Formats
 
-/// Whether a checkpoint holds what another one holds, or what a manifest says.
+/// The comparison of a checkpoint with another one or with a manifest.
 public struct Verification: Sendable {
-    /// A tensor that is not as it should be.
+    /// A tensor that differs.
     public struct Finding: Sendable, Equatable {
-        /// Its name, as the other side spells it where it has one.
+        /// Its name, in the spelling of the other side when that has it.
         public let name: String
-        /// What is wrong with it.
+        /// The difference.
         public let problem: String
     }
 
-    /// What is wrong; empty when nothing is.
+    /// All differences; empty when there are none.
     public private(set) var findings: [Finding] = []
-    /// How many tensors are the same to the byte.
+    /// The number of tensors with equal bytes.
     public private(set) var sameBytes = 0
-    /// How many have another type with the same values: BF16 stored as F32, for instance.
+    /// The number of tensors with the same values in another type, such as BF16 stored as F32.
     public private(set) var sameValues = 0
 
-    /// Why the names could not be translated, when a manifest has none of the checkpoint's: it may be of another container.
+    /// Why names could not be translated, when the manifest has none of the checkpoint's names and may be of another
+    /// container.
     public private(set) var untranslated: CheckpointError?
 
-    /// Whether the same tensors hold the same values.
+    /// Whether both have the same tensors with the same values.
     public var isEqual: Bool { findings.isEmpty }
 
-    /// How many tensors were looked at, those that are missing included.
+    /// The number of tensors compared, including missing ones.
     public var count: Int { findings.count + sameBytes + sameValues }
 
-    /// Compares two checkpoints, in whatever containers: the same names with the same values. Configurations are not looked at.
+    /// Compares the tensors of two checkpoints, of any containers, by name and value. Configurations are not compared.
     ///
     /// - Throws: when a file cannot be read, or names cannot be translated from one container to the other.
     public init(
@@ -47,7 +48,7 @@ public struct Verification: Sendable {
         addAbsent(missing: pairing.onlyB.map(\.name), unexpected: pairing.onlyA.map(\.name))
     }
 
-    /// Holds a checkpoint against a manifest, one of another container included.
+    /// Compares a checkpoint with a manifest, which may be of another container.
     ///
     /// - Throws: when a file cannot be read.
     public init(
@@ -77,7 +78,7 @@ public struct Verification: Sendable {
                 findings.append(Finding(name: candidate.entry.name, problem: Verification.otherValues))
                 continue
             }
-            // A narrower type may have rounded: then the manifest's values are not those of the file.
+            // A narrower type may have rounded the values; then they differ from the manifest's.
             switch try TensorPair(a: original, b: candidate.tensor).sameness() {
             case .none: findings.append(Finding(name: candidate.entry.name, problem: Verification.otherValues))
             case .values: sameValues += 1
@@ -105,10 +106,10 @@ public struct Verification: Sendable {
 
     private static func mismatch(_ dtype: DType, _ shape: [Int], _ wanted: DType, _ wantedShape: [Int]) -> String {
         shape == wantedShape
-            ? "has the type \(dtype); \(wanted) is expected" : "has the shape \(shape); \(wantedShape) is expected"
+            ? "has the type \(dtype); expected \(wanted)" : "has the shape \(shape); expected \(wantedShape)"
     }
 
-    /// The tensor in the type of an entry; `nil` when it has another shape, or a type whose values cannot be the same.
+    /// The tensor in the type of an entry; `nil` when the shape differs, or the types cannot have equal values.
     private static func stored(
         _ tensor: Tensor, as entry: Manifest.Entry, file: String
     ) throws(CheckpointError) -> Tensor? {
@@ -120,6 +121,6 @@ public struct Verification: Sendable {
 }
 
 extension DType {
-    /// Whether it is one of the types whose values can be the same as another's: F32, F16, BF16.
+    /// Whether values of this type can equal those of another type: F32, F16, BF16.
     var isPlainFloat: Bool { self == .f32 || self == .f16 || self == .bf16 }
 }

@@ -3,7 +3,7 @@ internal import Formats
 
 /// Lists that transformers derives from the layer number where `config.json` has none.
 extension ConfigCut {
-    /// Writes the lists that transformers would derive from the new numbers otherwise than they were.
+    /// Writes the lists that transformers would derive differently from the new layer numbers.
     mutating func derivedLists(
         _ config: JSONObject, before: JSONObject, type: String
     ) throws(CheckpointError) -> JSONObject {
@@ -18,7 +18,7 @@ extension ConfigCut {
             guard let old = list(rule, before, count: layers.count),
                 let new = list(rule, result, count: layers.countAfter)
             else {
-                throw layers.refused(rule.key ?? rule.list, "does not say which layers are which")
+                throw layers.refused(rule.key ?? rule.list, "does not state the kind of each layer")
             }
             kinds.append(old)
             let kept = layers.kept.map { old[$0] }
@@ -36,7 +36,7 @@ extension ConfigCut {
         return result
     }
 
-    /// A derived list, one value a layer.
+    /// A derived list with one value per layer.
     private func list(_ rule: DerivedList, _ config: JSONObject, count: Int) -> [JSON]? {
         guard let number = number(rule, config) else { return nil }
         return (0..<count).map { layer in
@@ -56,7 +56,7 @@ extension ConfigCut {
             .flatMap { self.list($0, config, count: count) }
     }
 
-    /// Where every n-th layer has experts, the others become a list of their own when the cut breaks the period.
+    /// Replaces a period of layers with experts by a list of the others when the cut breaks the period.
     private mutating func denseLayers(
         _ config: JSONObject, before: JSONObject, _ rule: DerivedList
     ) throws(CheckpointError) -> JSONObject {

@@ -1,30 +1,30 @@
 internal import Checkpoints
 internal import Formats
 
-/// Makes `config.json` follow a cut.
+/// Updates `config.json` for a cut.
 struct ConfigCut {
     /// The cut.
     let layers: LayerCut
-    /// What the configuration states of the stacks.
+    /// The layer counts that the configuration states.
     let choice: LayerChoice
-    /// What the settings say of each layer of the decoder before the cut.
+    /// What each setting says about each layer of the decoder before the cut.
     var kinds: [[JSON]] = []
-    /// Whether the layers store something that their class would compute by the layer's number otherwise.
+    /// Whether the layers store a part that their class otherwise computes from the layer number.
     var storesByLayer: (String) -> Bool = { _ in false }
-    /// The width of a layer's slice of a tensor outside the layers, by its key.
+    /// The width of a layer's slice in tensors outside the layers, by key.
     private(set) var widths: [String: Int] = [:]
 
     init(layers: LayerCut, choice: LayerChoice) { (self.layers, self.choice) = (layers, choice) }
 
     /// The configuration after the cut.
     ///
-    /// - Throws: when a setting cannot follow, or none holds the number of layers.
+    /// - Throws: when a setting cannot follow, or none states the number of layers.
     mutating func apply(to config: JSONObject) throws(CheckpointError) -> JSONObject {
         let counts = choice.counts(of: layers.pattern)
         for count in counts where count.value != layers.count {
             throw layers.refused(
                 count.name,
-                "is \(count.value ?? 0), and the tensors have \(layers.count) layers under \(layers.pattern.prefix.dropLast())"
+                "is \(count.value ?? 0), but the tensors have \(layers.count) layers under \(layers.pattern.prefix.dropLast())"
             )
         }
         var paths: [[String]] = []
@@ -33,8 +33,8 @@ struct ConfigCut {
         guard !paths.isEmpty else {
             throw CheckpointError(
                 file: layers.file,
-                "no known key of config.json holds the number of layers, \(layers.count) under \(layers.pattern.prefix.dropLast()), "
-                    + "so nothing can follow a cut")
+                "no known key of config.json states the number of layers, \(layers.count) under \(layers.pattern.prefix.dropLast()), "
+                    + "so it cannot be updated")
         }
         var result = config
         for path in paths {
@@ -47,7 +47,8 @@ struct ConfigCut {
         return try ModuleNames(layers: layers, stacks: choice.stacks).renamed(result)
     }
 
-    /// Where no key counts the layers, the objects whose lists have as many entries: Nemotron-H counts by its pattern.
+    /// When no key counts the layers, the objects whose lists have one entry per layer: Nemotron-H counts by its
+    /// pattern.
     private func pathsOfLists(in config: JSONObject, path: [String]) -> [[String]] {
         let known = LayerSettings.known
         var found: [[String]] = []
@@ -62,7 +63,7 @@ struct ConfigCut {
         return found
     }
 
-    /// The configuration of the model that the layers are of.
+    /// The configuration of the model that has these layers.
     private mutating func language(_ config: JSONObject, counts: [String]) throws(CheckpointError) -> JSONObject {
         let known = LayerSettings.known
         var result = config
@@ -77,7 +78,7 @@ struct ConfigCut {
         if let why = known.refusedTypes[type] { throw layers.refused("model_type", "is \(type), which \(why)") }
         if let part = known.storedByLayer[type], !storesByLayer(part) {
             throw layers.refused(
-                "model_type", "is \(type), which computes \(part) by the layer's number where it is not stored")
+                "model_type", "is \(type), which computes \(part) from the layer number when it is not stored")
         }
         result = try settings(result, all: config, type: type, path: "")
         result = try derivedLists(result, before: config, type: type)
@@ -89,7 +90,7 @@ struct ConfigCut {
         return result
     }
 
-    /// Applies the rules, also in objects inside that are no models of their own.
+    /// Applies the rules, also in nested objects that do not describe another model.
     private mutating func settings(
         _ config: JSONObject, all: JSONObject, type: String, path: String
     ) throws(CheckpointError) -> JSONObject {
@@ -109,8 +110,8 @@ struct ConfigCut {
                 guard list.count != layers.count && list.count != layers.pattern.count || layers.count < 2 else {
                     throw layers.refused(
                         path + key,
-                        "has \(list.count) entries, one per layer as it seems, and no rule says how it follows",
-                        hint: "resect formats lists the settings whose rules are known")
+                        "has \(list.count) entries, apparently one per layer, and resect has no rule for it",
+                        hint: "resect formats lists the settings that have rules")
                 }
             } else if let object = value.object, !StatedCount.isQuantization(key), !isModel(object) {
                 result[key] = .object(try settings(object, all: all, type: type, path: path + key + "."))
@@ -124,7 +125,7 @@ struct ConfigCut {
         _ name: String, _ key: String, _ value: JSON, _ config: JSONObject
     ) throws(CheckpointError) {
         let list = value.array ?? (value.string ?? "").map { .string(String($0)) }
-        // Of models with more than one kind of attention only one has indices.
+        // In models with several kinds of attention, only one kind has indices.
         let types = config["layer_types"]?.array ?? []
         let indexed = JSON.string("indexed_attention")
         let isMixed = name.hasPrefix("index") && types.contains(indexed)
@@ -136,7 +137,7 @@ struct ConfigCut {
         object["model_type"] != nil || !StatedCount.all(in: object).isEmpty
     }
 
-    /// Whether a list says what a period would say.
+    /// Whether a list replaces this period.
     private func isDecided(_ key: String, _ config: JSONObject, type: String) -> Bool {
         let known = LayerSettings.known
         let lists = known.deciders[key] ?? []
@@ -146,7 +147,7 @@ struct ConfigCut {
 
     // MARK: encoder and decoder
 
-    /// A decoder that has as many layers as the encoder, as long as nobody says otherwise, gets a number of its own.
+    /// Gives the decoder its own layer count when its default is that of the encoder.
     private func countDecoder(_ config: inout JSONObject) throws(CheckpointError) {
         guard choice.isEncoderDecoder, let side = LayerChoice.side(of: layers.pattern.prefix) else { return }
         let language = choice.counts.filter { $0.owner == .language }
@@ -165,7 +166,7 @@ struct ConfigCut {
 
     // MARK: what stays
 
-    /// Settings of other parts that speak of the first layers of the language model.
+    /// Settings of other parts that refer to the first layers of the language model.
     private func holdFirst(_ config: JSONObject) throws(CheckpointError) {
         for (key, value) in config.members {
             if LayerSettings.known.rule(key) == .firstStay, value != .null {
@@ -176,10 +177,10 @@ struct ConfigCut {
         }
     }
 
-    /// A layer that is made otherwise than the rest stays.
+    /// A layer that differs in structure from the others must stay.
     private mutating func hold(_ layer: Int, _ which: String, _ type: String) throws(CheckpointError) {
         guard !layers.cut.contains(layer) else {
-            throw layers.refused("model_type", "is \(type), whose \(which) layer is made otherwise than the rest")
+            throw layers.refused("model_type", "is \(type), whose \(which) layer differs in structure from the others")
         }
         kinds.append((0..<layers.count).map { .bool($0 == layer) })
     }
@@ -189,10 +190,10 @@ struct ConfigCut {
             last != .string(kind)
         else { return }
         throw layers.refused(
-            "layer_types", "would end with \(LayerCut.short(last)), and \(type) makes its last layer \(kind)")
+            "layer_types", "would end with \(LayerCut.short(last)), but \(type) requires its last layer to be \(kind)")
     }
 
-    /// The last layers may use keys and values of earlier ones: those have to stay.
+    /// The last layers may use keys and values of earlier ones, which must stay.
     private func checkSharedKeys(_ config: JSONObject, type: String) throws(CheckpointError) {
         guard let shared = config["num_kv_shared_layers"]?.int, shared > 0, shared < layers.count else { return }
         let types =
@@ -213,7 +214,7 @@ struct ConfigCut {
             throw layers.refused(
                 "num_kv_shared_layers", "is \(shared), and layer \(layer) uses the keys and values of layer \(source)",
                 hint: free.isEmpty
-                    ? nil : "no other layer uses those of \(LayerRuns(free.map { $0..<$0 + 1 }).text)\(slices)")
+                    ? nil : "no layer uses the keys and values of \(LayerRuns(free.map { $0..<$0 + 1 }).text)\(slices)")
         }
     }
 }

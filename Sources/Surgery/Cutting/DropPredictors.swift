@@ -1,13 +1,12 @@
 public import Checkpoints
 internal import Formats
 
-/// Leaves out the modules that predict further tokens (multi-token prediction): they speed decoding up, and take no part in
-/// the model's own prediction.
+/// Removes the modules for multi-token prediction. They speed up decoding and do not affect the model's own prediction.
 public struct DropPredictors: Edit {
-    /// The edit.
+    /// A removal.
     public init() {}
 
-    /// The checkpoint without such modules.
+    /// The checkpoint without these modules.
     ///
     /// - Throws: when there are none.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
@@ -15,7 +14,7 @@ public struct DropPredictors: Edit {
         if let pattern = try checkpoint.layers(), pattern.predictorCount > 0 {
             result = try CutLayers(layers: pattern.decoderCount..<pattern.count).apply(to: checkpoint)
         }
-        // Other families keep them under a prefix of their own: `mtp.layers.0`.
+        // Some families store them under their own prefix: `mtp.layers.0`.
         result.tensors = result.tensors.filter { !DropPredictors.isPredictor($0.name) }
         guard result.tensors.count < checkpoint.tensors.count else {
             throw CheckpointError(file: checkpoint.path, "has no modules for multi-token prediction to drop")
@@ -30,12 +29,12 @@ public struct DropPredictors: Edit {
         return result
     }
 
-    /// Whether a tensor is of such a module, by a component of its name: `mtp`, `mtp_block`.
+    /// Whether a tensor belongs to such a module, by a component of its name: `mtp`, `mtp_block`.
     private static func isPredictor(_ name: String) -> Bool {
         name.split(separator: ".").contains { $0 == "mtp" || $0.hasPrefix("mtp_") }
     }
 
-    /// A configuration that counts none.
+    /// The configuration with a count of 0.
     private static func withoutCounts(_ config: JSONObject, _ keys: [String]) -> JSONObject {
         var result = config
         for (key, value) in config.members {

@@ -1,18 +1,18 @@
 internal import Checkpoints
 internal import Formats
 
-/// What the rules of `formats/layer-settings.json` make of values.
+/// Applies the rules of `formats/layer-settings.json` to values.
 extension LayerCut {
     /// A value after the cut.
     ///
-    /// - Throws: when the rule does not fit the value, or the value would not mean the same for every layer that is left.
+    /// - Throws: when the rule does not fit the value, or the value would change its meaning for a remaining layer.
     func follow(_ rule: LayerSetting, _ key: String, _ value: JSON) throws(CheckpointError) -> JSON {
         let followed = try step(rule, key, value)
         if [.period, .unrelated, .firstStay, .noneMoves, .sources].contains(rule) { return followed }
-        // Whatever a rule does, each layer that is left has to be of the kind that it was.
+        // Under every rule each remaining layer must keep its kind.
         guard let before = values(rule, value, count: count), let after = values(rule, followed, count: countAfter),
             after == kept.map({ before[$0] })
-        else { throw refused(key, "does not mean the same for the layers that are left") }
+        else { throw refused(key, "would change its meaning for the remaining layers") }
         return followed
     }
 
@@ -48,7 +48,7 @@ extension LayerCut {
             guard let last = value.int, last < Int.max else { break }
             if last < 0 { return value }
             let after = last - cut.count(in: 0..<last + 1)
-            guard after >= 0 else { throw refused(key, "is \(last), and no layer up to it is left") }
+            guard after >= 0 else { throw refused(key, "is \(last), and no layer up to that one remains") }
             return .int(after)
         case (.count, .number):
             guard let last = value.int else { break }
@@ -77,29 +77,29 @@ extension LayerCut {
             return value
         case (.noneMoves, .number):
             guard value.int == 0 || keptRuns == [0..<countAfter] else {
-                throw refused(key, "is \(value.compact), and layers that follow would move")
+                throw refused(key, "is \(value.compact), and later layers would move")
             }
             return value
         default: break
         }
-        throw refused(key, "is \(LayerCut.short(value)), which is not what it should be for \(count) layers")
+        throw refused(key, "is \(LayerCut.short(value)), which does not match \(count) layers")
     }
 
-    /// Holds a period against the layers that move.
+    /// Checks a period against the layers that move.
     func keepPhase(_ period: Int, _ key: String) throws(CheckpointError) {
         guard keepsPhase(period) else {
             throw refused(
-                key, "is \(period), every \(period.ordinal) layer",
+                key, "is \(period) (every \(period.ordinal) layer)",
                 hint: "cut a multiple of \(period) layers, or the last ones")
         }
     }
 
-    /// Whether every layer that is left has the place in its period that it had.
+    /// Whether every remaining layer keeps its position in the period.
     func keepsPhase(_ period: Int) -> Bool { keptRuns.allSatisfy { cut.count(in: 0..<$0.lowerBound) % period == 0 } }
 
     private func keepFirst(_ first: Int, _ key: String) throws(CheckpointError) {
         guard cut.count(in: 0..<min(max(0, first), count)) == 0 else {
-            throw refused(key, "is for the first \(first) layers")
+            throw refused(key, "applies to the first \(first) layers")
         }
     }
 
@@ -109,7 +109,7 @@ extension LayerCut {
         var result: [JSON] = []
         for entry in list {
             guard let layer = entry.int else {
-                throw refused(key, "has the entry \(LayerCut.short(entry)), which is no layer number")
+                throw refused(key, "has the entry \(LayerCut.short(entry)), which is not a layer number")
             }
             if layer < first {
                 result.append(entry)
@@ -124,7 +124,7 @@ extension LayerCut {
         var result = JSONObject()
         for (name, value) in object.members {
             guard let layer = Int(name) else {
-                throw refused(key, "has the member '\(name)', which is no layer number")
+                throw refused(key, "has the member '\(name)', which is not a layer number")
             }
             guard let after = renumbered(layer) else { continue }
             let digits = String(after)
@@ -133,9 +133,9 @@ extension LayerCut {
         return result
     }
 
-    // MARK: one value a layer
+    // MARK: one value per layer
 
-    /// What a setting says of each layer; `nil` when the value does not fit the rule.
+    /// The value of a setting for each layer; `nil` when the value does not fit the rule.
     func values(_ rule: LayerSetting, _ value: JSON, count: Int) -> [JSON]? {
         let layers = 0..<count
         func numbers(_ list: [JSON]) -> Set<Int> { Set(list.compactMap(\.int)) }
@@ -182,7 +182,7 @@ extension LayerCut {
         return result
     }
 
-    /// A value for a message.
+    /// A value, shortened for a message.
     static func short(_ value: JSON) -> String {
         let text = value.compact
         return text.count > 40 ? text.prefix(40) + "…" : text

@@ -1,19 +1,18 @@
 internal import Checkpoints
 internal import Formats
 
-/// What each layer is made of, held against what the settings say of it.
-///
-/// Where layers differ and no setting that follows the cut tells which are which, the runtime goes by a rule that nobody
-/// knows here, and the layers that move may be taken for others.
+/// The tensors of each layer, compared with what the settings say about it.
+/// When layers differ and no setting states how, the runtime uses a rule that resect does not know, and might misread
+/// layers that move.
 struct LayerSignatures {
     /// The layers.
     let pattern: LayerPattern
-    /// For messages.
+    /// The path, for messages.
     let file: String
-    /// The shapes by module; an empty one says nothing.
+    /// The shapes by module; an empty shape matches any.
     private var shapes: [[String: [Int]]]
 
-    /// Collects the modules of each layer with their shapes; those of packed weights say nothing of the layer.
+    /// Collects the modules of each layer with their shapes; shapes of quantized parts are ignored.
     init(_ checkpoint: Checkpoint, _ pattern: LayerPattern) {
         self.pattern = pattern
         file = checkpoint.path
@@ -32,7 +31,7 @@ struct LayerSignatures {
         }
     }
 
-    /// Endings of the parts of packed weights.
+    /// Suffixes of the parts of quantized weights.
     private static let parts = [
         "weight_packed", "weight_scale", "weight_scale_inv", "weight_zero_point", "weight_shape", "weight_global_scale",
         "weight_g_idx", "weight_scale_2", "input_scale", "input_global_scale", "input_zero_point", "k_scale", "v_scale",
@@ -40,7 +39,7 @@ struct LayerSignatures {
         "nested_absmax", "nested_quant_map", "SCB", "weight_format",
     ]
 
-    /// The module of a tensor, and whether the tensor is a part of packed weights.
+    /// The module of a tensor, and whether the tensor is part of a quantized weight.
     private static func module(_ suffix: Substring) -> (String, isPart: Bool) {
         let components = suffix.split(separator: ".")
         guard let last = components.last, components.count > 1 else { return (String(suffix), false) }
@@ -54,9 +53,9 @@ struct LayerSignatures {
         return (String(suffix), false)
     }
 
-    /// Holds the layers against what the settings say of each.
+    /// Compares the layers with the settings.
     ///
-    /// - Throws: when two layers differ of which all settings say the same.
+    /// - Throws: when two layers differ although the settings treat them alike.
     func check(kinds: [[JSON]]) throws(CheckpointError) {
         var first: [String: Int] = [:]
         for layer in shapes.indices {
@@ -70,10 +69,10 @@ struct LayerSignatures {
             let (has, lacks) = shapes[layer][name] == nil ? (other, layer) : (layer, other)
             let problem =
                 shapes[lacks][name] == nil
-                ? "has '\(tensor(has))' and no '\(tensor(lacks))'"
+                ? "has '\(tensor(has))' but not '\(tensor(lacks))'"
                 : "'\(tensor(other))' and '\(tensor(layer))' have different shapes"
             throw CheckpointError(
-                file: file, "\(problem); no known setting says which layers are made how, so none can be cut")
+                file: file, "\(problem); no known setting states which layers differ, so none can be cut")
         }
     }
 

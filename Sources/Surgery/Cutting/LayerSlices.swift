@@ -1,30 +1,30 @@
 internal import Checkpoints
 internal import Formats
 
-/// Tensors outside the layers that hold a slice for each of them: per-layer embeddings and their projection.
+/// Tensors outside the layers with a slice for each layer: per-layer embeddings and their projection.
 struct LayerSlices {
     /// The cut.
     let layers: LayerCut
-    /// The widths that the settings give, by key.
+    /// The slice widths in the settings, by key.
     let widths: [String: Int]
 
     /// A tensor outside the layers after the cut.
     ///
-    /// - Throws: when it has a slice for each layer that cannot be taken out.
+    /// - Throws: when it has slices that cannot be removed.
     func apply(to tensor: Tensor) throws(CheckpointError) -> Tensor {
         guard layers.decoderCut > 0 else { return tensor }
         for slice in LayerSettings.known.slices {
             if ("." + tensor.name).hasSuffix("." + slice.tensor) { return try cut(tensor, slice) }
             let module = slice.tensor.dropLast(".weight".count)
             if ("." + tensor.name + ".").containsBytes(of: "." + module + ".") {
-                throw refused(tensor, "is a part of '\(module)', whose slices cannot be taken out of packed weights")
+                throw refused(tensor, "is part of '\(module)', whose quantized weights cannot be sliced")
             }
         }
         for (key, width) in widths where width > 1 && tensor.name.containsBytes(of: "per_layer") {
             let (all, overflow) = width.multipliedReportingOverflow(by: layers.count)
             guard !overflow, tensor.shape.contains(all) else { continue }
             throw refused(
-                tensor, "has a dimension of \(all), \(layers.count) times '\(key)', and no rule says how it follows")
+                tensor, "has a dimension of \(all), \(layers.count) times '\(key)', and resect has no rule for it")
         }
         return tensor
     }
@@ -39,11 +39,11 @@ struct LayerSlices {
         let length = (slice.isColumns ? tensor.shape.last : tensor.shape.first) ?? 0
         guard tensor.shape.count == 2, length > 0, length % layers.count == 0 else {
             throw refused(
-                tensor, "has the shape \(tensor.shape), which holds no slice for each of \(layers.count) layers")
+                tensor, "has the shape \(tensor.shape), which has no slice for each of \(layers.count) layers")
         }
         let width = length / layers.count
         if let stated = widths[slice.width], stated != width {
-            throw refused(tensor, "has slices of \(width) for each layer; '\(slice.width)' is \(stated)")
+            throw refused(tensor, "has slices of \(width) per layer, but '\(slice.width)' is \(stated)")
         }
         let kept = layers.keptRuns.map { $0.lowerBound * width..<$0.upperBound * width }
         var shape = tensor.shape
@@ -51,7 +51,7 @@ struct LayerSlices {
             let block = tensor.dtype.blockCount
             guard kept.allSatisfy({ $0.lowerBound % block == 0 && $0.upperBound % block == 0 }) else {
                 throw refused(
-                    tensor, "is stored in blocks of \(block), and the slice of a layer has \(width) columns")
+                    tensor, "is stored in blocks of \(block), but the slice of a layer has \(width) columns")
             }
             shape[1] = width * layers.countAfter
             return Tensor(

@@ -1,13 +1,13 @@
 internal import Checkpoints
 internal import Formats
 
-/// What layers take from other layers.
+/// Layers that use results of other layers.
 extension MetadataCut {
     /// Refuses to cut a layer that a later one uses.
     func checkSharing(_ metadata: GGUFMetadata) throws(CheckpointError) {
         for name in LayerSettings.known.sharingKinds.keys.sorted() where name != "" {
             guard let list = metadata[key(name)]?.array else { continue }
-            // Layers that have a window or are recurrent have no indices to share.
+            // Layers with a window and recurrent layers have no indices to share.
             let windows = windows(metadata), recurrent = flags(metadata, "attention.recurrent_layers")
             let heads = metadata[key("attention.head_count_kv")]?.array ?? []
             try layers.checkSharing(key(name), name, list.map { $0.json() }) { layer in
@@ -17,7 +17,7 @@ extension MetadataCut {
         }
     }
 
-    /// Refuses a cut that gives another kind of layer the number 0, where llama.cpp takes sizes of all layers from that one.
+    /// Refuses a cut that makes another kind of layer the first when llama.cpp reads the sizes of all layers from it.
     func checkFirstLayer(_ metadata: GGUFMetadata) throws(CheckpointError) {
         guard let first = layers.kept.first, first > 0,
             !LayerSettings.known.sizesByLayer.contains(architecture)
@@ -28,7 +28,7 @@ extension MetadataCut {
                 guard let size = metadata[key(name + "_swa")]?.int, size != metadata[key(name)]?.int else { continue }
                 throw layers.refused(
                     key(name + "_swa"),
-                    "is \(size), and llama.cpp takes the size for all layers from the first one, which "
+                    "is \(size), and llama.cpp reads the size of all layers from the first one, which "
                         + (windows[first] ? "would then have a window" : "would then have no window"))
             }
         }
@@ -38,12 +38,12 @@ extension MetadataCut {
         guard isStated, heads[first] != 0, heads[0] != 0 else {
             throw layers.refused(
                 key("attention.head_count"),
-                "is \(heads[0]) in the first layer and \(heads[first]) in layer \(first), and llama.cpp takes the size of the "
-                    + "heads of all layers from the first one")
+                "is \(heads[0]) in the first layer and \(heads[first]) in layer \(first), and llama.cpp reads the head "
+                    + "size of all layers from the first one")
         }
     }
 
-    /// Whether each layer has a window, as the file or the runtime says; empty when nothing is known.
+    /// Whether each layer has a window, according to the file or the runtime; empty when unknown.
     private func windows(_ metadata: GGUFMetadata) -> [Bool] {
         derivedWindows.isEmpty ? flags(metadata, "attention.sliding_window_pattern") : derivedWindows
     }

@@ -1,15 +1,15 @@
 internal import Checkpoints
 internal import Formats
 
-/// Makes the metadata of a GGUF file follow a cut.
+/// Updates the metadata of a GGUF file for a cut.
 struct MetadataCut {
     /// The cut.
     let layers: LayerCut
     /// The architecture, the prefix of the keys.
     let architecture: String
-    /// What the settings say of each layer of the decoder before the cut.
+    /// What each setting says about each layer of the decoder before the cut.
     private(set) var kinds: [[JSON]] = []
-    /// Whether each layer had a window, where the runtime would count from the new numbers.
+    /// Whether each layer had a window, when the runtime derives this from layer numbers.
     private(set) var derivedWindows: [Bool] = []
     private var explained: Set<String> = []
 
@@ -19,7 +19,7 @@ struct MetadataCut {
 
     /// The metadata after the cut.
     ///
-    /// - Throws: when a setting, or what the runtime derives from layer numbers, cannot follow.
+    /// - Throws: when a setting or something derived from layer numbers cannot follow.
     mutating func apply(to metadata: GGUFMetadata) throws(CheckpointError) -> GGUFMetadata {
         let known = LayerSettings.known
         var result = try counted(metadata)
@@ -27,7 +27,7 @@ struct MetadataCut {
         try writeWindows(metadata, &result)
         try writeRecurrent(metadata, &result)
         for (name, rule) in known.gguf {
-            // A few keys have no architecture before them.
+            // A few keys have no architecture prefix.
             let key = metadata[key(name)] == nil && metadata[name] != nil ? name : key(name)
             guard !explained.contains(key), let value = metadata[key] else { continue }
             explained.insert(key)
@@ -41,27 +41,27 @@ struct MetadataCut {
                 list.count == layers.count || list.count == layers.pattern.count
             else { continue }
             throw layers.refused(
-                pair.key, "has \(list.count) entries, one per layer as it seems, and no rule says how it follows",
-                hint: "resect formats lists the settings whose rules are known")
+                pair.key, "has \(list.count) entries, apparently one per layer, and resect has no rule for it",
+                hint: "resect formats lists the settings that have rules")
         }
         return result
     }
 
-    /// Whether a key says nothing about layers, whatever the length of its array.
+    /// Whether a key is unrelated to layers, so that the length of its array is too.
     private static func isGeneral(_ key: String) -> Bool {
         ["general.", "tokenizer.", "split.", "quantize.", "imatrix."].contains(where: key.hasPrefix)
     }
 
-    /// The numbers of blocks.
+    /// The layer counts.
     private func counted(_ metadata: GGUFMetadata) throws(CheckpointError) -> GGUFMetadata {
         let counts = LayerSettings.known.counts
         guard let name = counts.gguf[layers.pattern.prefix] else {
             throw CheckpointError(
                 file: layers.file,
-                "no known key of \(architecture) holds the number of layers under \(layers.pattern.prefix.dropLast())")
+                "no known key of \(architecture) states the number of layers under \(layers.pattern.prefix.dropLast())")
         }
         var result = metadata
-        // A decoder has as many blocks as the encoder unless it is said, and may not follow it.
+        // Without its own count a decoder has as many layers as the encoder, which must not change with the cut.
         if name == "decoder_block_count" || architecture == "t5", metadata[key("decoder_block_count")] == nil {
             result[key("decoder_block_count")] = metadata[key("block_count")]
         }
@@ -69,7 +69,7 @@ struct MetadataCut {
             count - layers.pattern.count <= max(0, metadata[key(counts.ggufPredictors)]?.int ?? 0)
         else {
             throw layers.refused(
-                key(name), "is not the number of layers that the tensors have, \(layers.pattern.count)")
+                key(name), "differs from the number of layers in the tensors, \(layers.pattern.count)")
         }
         result[key(name)] = .u32(UInt32(clamping: count - layers.cut.count))
         if layers.predictorCut > 0, let predictors = metadata[key(counts.ggufPredictors)]?.int {
@@ -78,7 +78,7 @@ struct MetadataCut {
         return result
     }
 
-    /// What the runtime derives from layer numbers and no key can change.
+    /// What the runtime derives from layer numbers and no key overrides.
     private mutating func checkRuntime(_ metadata: GGUFMetadata) throws(CheckpointError) {
         let known = LayerSettings.known
         let name = "general.architecture"
@@ -88,14 +88,14 @@ struct MetadataCut {
             throw layers.refused(
                 key("block_count"),
                 "is \(layers.count), \(layers.countAfter) after the cut, and llama.cpp computes a model with \(count) layers "
-                    + "in another way")
+                    + "differently")
         }
         if let why = known.refusedTypes[architecture] { throw layers.refused(name, "is \(architecture), which \(why)") }
         let rotatesAll =
             known.ropeWithWindow.contains(architecture) && metadata[key("attention.sliding_window")]?.int == 0
         if let period = known.ropePeriod[architecture], !rotatesAll, !layers.keepsPhase(period) {
             throw layers.refused(
-                name, "is \(architecture), which leaves out rotary embeddings in every \(period.ordinal) layer",
+                name, "is \(architecture), which has no rotary embeddings in every \(period.ordinal) layer",
                 hint: "cut a multiple of \(period) layers, or write an HF folder, which has a list for it")
         }
         if let own = known.ownKeys[architecture], let last = layers.kept.last, last >= own,
@@ -103,14 +103,15 @@ struct MetadataCut {
         {
             throw layers.refused(
                 name,
-                "is \(architecture), in which the layers from \(own) on use the keys and values of the two before it")
+                "is \(architecture), in which the layers from \(own) on use the keys and values of the two layers before"
+            )
         }
         if let scale = known.scaleOfCount[architecture], metadata[key(scale)] == nil {
             throw layers.refused(key(scale), "is missing, and the runtime derives it from the number of layers")
         }
         if known.firstDiffers.contains(architecture) {
             guard !layers.cut.contains(0) else {
-                throw layers.refused(name, "is \(architecture), whose first layer is made otherwise than the rest")
+                throw layers.refused(name, "is \(architecture), whose first layer differs in structure from the others")
             }
             kinds.append((0..<layers.count).map { .bool($0 == 0) })
         }
@@ -126,9 +127,9 @@ struct MetadataCut {
         }
     }
 
-    // MARK: what the runtime derives and a key can say
+    // MARK: what the runtime derives unless a key states it
 
-    /// Says for each layer whether it has a window: the runtime would count from the new numbers.
+    /// States for each layer whether it has a window, which the runtime would derive from the new numbers.
     private mutating func writeWindows(
         _ metadata: GGUFMetadata, _ result: inout GGUFMetadata
     ) throws(CheckpointError) {
@@ -140,7 +141,7 @@ struct MetadataCut {
         explained.insert(key)
         var period = table
         if let stated {
-            guard let count = stated.int, count >= 0 else { throw layers.refused(key, "is no number of layers") }
+            guard let count = stated.int, count >= 0 else { throw layers.refused(key, "is not a number of layers") }
             period = LayerPeriod(count: count, at: table.at == 0 ? 0 : count - 1)
         }
         if metadata[self.key("attention.sliding_window")]?.int == 0 { return }
@@ -148,7 +149,7 @@ struct MetadataCut {
         write(derivedWindows, key, &result)
     }
 
-    /// Says for each layer whether it is recurrent.
+    /// States for each layer whether it is recurrent.
     private mutating func writeRecurrent(
         _ metadata: GGUFMetadata, _ result: inout GGUFMetadata
     ) throws(CheckpointError) {
@@ -159,20 +160,20 @@ struct MetadataCut {
         let stated = metadata[self.key("full_attention_interval")]
         let count = stated.map(\.int) ?? standard
         guard let count, count > 0 else {
-            throw layers.refused(self.key("full_attention_interval"), "is no number of layers")
+            throw layers.refused(self.key("full_attention_interval"), "is not a number of layers")
         }
         explained.insert(self.key("full_attention_interval"))
         write((0..<layers.count).map { !LayerPeriod(count: count, at: count - 1).holds($0) }, key, &result)
     }
 
-    /// Writes one truth value for each layer that is left; modules for multi-token prediction have none of both.
+    /// Writes a boolean for each remaining layer; false for modules for multi-token prediction.
     private mutating func write(_ values: [Bool], _ key: String, _ result: inout GGUFMetadata) {
         kinds.append(values.map(JSON.bool))
         let all = values + [Bool](repeating: false, count: layers.pattern.predictorCount)
         result[key] = .array(elementType: 7, layers.without(all).map(GGUFValue.bool))
     }
 
-    /// Whether a list says what a period would say.
+    /// Whether a list replaces this period.
     private func isDecided(_ name: String, _ metadata: GGUFMetadata) -> Bool {
         name == "full_attention_interval" && metadata[key("attention.recurrent_layers")]?.array != nil
     }
@@ -192,14 +193,14 @@ struct MetadataCut {
             return .array(elementType: type, layers.without(list))
         }
         if rule == .list {
-            // A scalar where a list may stand holds for all layers; a period is nothing that all layers have.
+            // A scalar instead of a list applies to all layers, unless it is a period.
             guard key == self.key("attention.sliding_window_pattern"), let period = value.int, period > 1 else {
                 return value
             }
             try layers.keepPhase(period, key)
             return value
         }
-        guard let number = value.int else { throw layers.refused(key, "is no number of layers") }
+        guard let number = value.int else { throw layers.refused(key, "is not a number of layers") }
         let followed = try layers.follow(rule, key, .int(number))
         if let kind = layers.values(rule, .int(number), count: layers.count) { kinds.append(kind) }
         guard let after = followed.int, after != number else { return value }

@@ -1,17 +1,16 @@
 internal import Checkpoints
 internal import Formats
 
-/// Layer numbers inside the names of modules: the ignore lists and per-module settings of quantizers.
-///
-/// A name may have another prefix than the tensors, or only the end of one: `layers.4.mlp`. It is renumbered when it can only
-/// mean the layers that are cut.
+/// Layer numbers in module names: ignore lists and per-module settings of quantizers.
+/// A name may have another prefix than the tensors, or only part of it: `layers.4.mlp`. It is renumbered when it can
+/// only refer to the layers that are cut.
 struct ModuleNames {
     /// The cut.
     let layers: LayerCut
     /// All numbered tensors of the model.
     let stacks: [LayerStack]
 
-    /// The configuration with renumbered names, in the settings of every quantizer.
+    /// The configuration with renumbered names in the settings of every quantizer.
     func renamed(_ config: JSONObject) throws(CheckpointError) -> JSONObject {
         var result = config
         for (key, value) in config.members {
@@ -24,7 +23,7 @@ struct ModuleNames {
         return result
     }
 
-    /// A value with the names in it renumbered; names of modules that were cut are left out of lists and objects.
+    /// A value with renumbered names; names of cut modules are removed from lists and objects.
     func renamed(_ value: JSON) throws(CheckpointError) -> JSON {
         switch value {
         case .string(let text): return .string(try name(text) ?? text)
@@ -48,23 +47,23 @@ struct ModuleNames {
         }
     }
 
-    /// A name after the cut; `nil` when it names a layer that was cut.
+    /// A name after the cut; `nil` when its layer was cut.
     private func name(_ text: String) throws(CheckpointError) -> String? {
         if ModuleNames.isPattern(text) { return try pattern(text) }
-        // Module names end with the layer or go on with a dot; a split wants the dot.
+        // A module name may end with the layer number; the parser requires a dot after it.
         guard let parts = LayerName(text + ".") else { return text }
         guard try isOurs(String(parts.prefix), text) else { return text }
         return layers.renumbered(parts.layer).map { String(Substring(parts.renumbered($0).utf8.dropLast())) }
     }
 
-    /// Whether names with a prefix mean the layers that are cut.
+    /// Whether names with this prefix refer to the layers that are cut.
     private func isOurs(_ prefix: String, _ text: String) throws(CheckpointError) -> Bool {
         let ours = layers.pattern.prefix
         if prefix.utf8.elementsEqual(ours.utf8) { return true }
         if stacks.contains(where: { $0.prefix.utf8.elementsEqual(prefix.utf8) }) { return false }
         let list = prefix.split(separator: ".").last ?? ""
         let alike = stacks.filter { $0.components.last == list }
-        // Modules of another list, such as experts of any layer, or of a part that the file does not hold.
+        // Modules of another list, such as experts of any layer, or of a part that is not in the file.
         guard alike.contains(where: { $0.prefix == ours }) else { return false }
         let words = Set(prefix.split(separator: "."))
         let ends = alike.filter { ("." + $0.prefix).hasSuffix("." + prefix) }
@@ -76,18 +75,18 @@ struct ModuleNames {
         if rest.count == 1, ends.isEmpty || ends.contains(rest[0]) { return rest[0].prefix == ours }
         throw layers.refused(
             "quantization_config",
-            "names the module '\(text)', which may be of one of the layers under "
+            "names the module '\(text)', which may belong to the layers under "
                 + alike.map { String($0.prefix.dropLast()) }.joined(separator: " or "))
     }
 
     // MARK: regular expressions
 
-    /// Whether a text is a regular expression: one that says so (`re:`; `-:` and `+:` of GPTQ), or has marks of one.
+    /// Whether a text is a regular expression: it has a prefix (`re:`; GPTQ's `-:` and `+:`) or special characters.
     private static func isPattern(_ text: String) -> Bool {
         ["re:", "-:", "+:"].contains(where: text.hasPrefix) || text.contains { #"\()[]|*+^$"#.contains($0) }
     }
 
-    /// A regular expression after the cut: one that names one layer by its number is renumbered.
+    /// A regular expression after the cut, renumbered when it contains a single layer number.
     private func pattern(_ text: String) throws(CheckpointError) -> String? {
         let list = String(layers.pattern.listName)
         var search = text.startIndex..<text.endIndex
@@ -95,7 +94,7 @@ struct ModuleNames {
         while let range = text.firstRange(of: list, in: search) {
             search = range.upperBound..<text.endIndex
             let next = text[range.upperBound...].drop { #"\.[](|^?:"#.contains($0) }
-            // A class of all digits is every layer.
+            // A class of all digits matches every layer.
             guard next.first?.isNumber == true, !next.hasPrefix("0-9") else { continue }
             let between = text[range.upperBound..<next.startIndex]
             let digits = next.prefix { $0.isNumber }
@@ -116,7 +115,7 @@ struct ModuleNames {
 }
 
 extension String {
-    /// Where a text first stands in a range.
+    /// The first occurrence of a text in a range.
     fileprivate func firstRange(of text: String, in range: Range<Index>) -> Range<Index>? {
         guard !text.isEmpty else { return nil }
         return self[range].firstRange(of: text)

@@ -1,18 +1,18 @@
 internal import Checkpoints
 internal import Formats
 
-/// Weights that several layers use and one of them stores: the table of relative positions of T5, the block that Zamba's
-/// hybrid layers share.
+/// Weights that several layers use and one of them stores: T5's table of relative positions, the module shared by
+/// Zamba's hybrid layers.
 struct SharedParts {
     /// The cut.
     let layers: LayerCut
-    /// The layers that use a part, by its entry in the table.
+    /// The layers that use each part, by its index in the table.
     private var users: [[Int]]
-    /// Which layers have a part in their tensors, by its entry in the table.
+    /// The layers that store each part, by its index in the table.
     private var holders: [Set<Int>]
-    /// Whether a part holds adapters, numbered by the layers that use it.
+    /// Whether each part contains adapters numbered by the layers that use it.
     private var hasAdapters: [Bool]
-    /// A tensor of each part.
+    /// One tensor of each part, for messages.
     private var examples: [String?]
 
     init(_ checkpoint: Checkpoint, _ layers: LayerCut) {
@@ -41,7 +41,7 @@ struct SharedParts {
         self.examples = examples
     }
 
-    /// The layer, by its old number, that stores a tensor of a layer that is cut; `nil` when it goes with its layer.
+    /// The old number of the layer that stores the tensor after its own layer is cut; `nil` when the tensor is cut too.
     func heir(of suffix: Substring) -> Int? {
         guard let index = LayerSettings.known.shared.firstIndex(where: { suffix.contains($0.part) }),
             holders[index].allSatisfy(layers.cut.contains)
@@ -49,7 +49,7 @@ struct SharedParts {
         return users[index].first { !layers.cut.contains($0) }
     }
 
-    /// Refuses a cut of layers that take turns with several stored blocks, or have adapters in them by their turn.
+    /// Refuses a cut of layers that use several shared modules in turn, or that have adapters in them.
     func check() throws(CheckpointError) {
         for (index, part) in LayerSettings.known.shared.enumerated() where !part.companion.isEmpty {
             guard let layer = users[index].first(where: layers.cut.contains), let example = examples[index] else {
@@ -57,11 +57,11 @@ struct SharedParts {
             }
             if holders[index].count > 1 || hasAdapters[index] {
                 throw layers.refused(
-                    example, "is used in turn by \(users[index].count) layers, layer \(layer) among them")
+                    example, "is used in turn by \(users[index].count) layers, including layer \(layer)")
             }
-            // transformers looks for a layer to tie, and finds none.
+            // transformers requires a layer to tie and would find none.
             if users[index].count(where: { !layers.cut.contains($0) }) == 1 {
-                throw layers.refused(example, "is shared by \(users[index].count) layers, and one would be left")
+                throw layers.refused(example, "is shared by \(users[index].count) layers, and only one would remain")
             }
         }
     }

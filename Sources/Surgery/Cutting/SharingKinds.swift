@@ -1,12 +1,12 @@
 internal import Checkpoints
 internal import Formats
 
-/// Layers that use what an earlier one computes: the indices of sparse attention, keys and values.
+/// Layers that use results of an earlier layer: the indices of sparse attention, keys and values.
 extension LayerCut {
-    /// Refuses to cut a layer that a later one uses, by a list of kinds: an entry such as `shared` uses the last layer before
-    /// it that has another one.
+    /// Refuses to cut a layer that a later one uses, by a list of kinds: an entry such as `shared` uses the last
+    /// earlier layer of another kind.
     ///
-    /// - Parameter takesPart: whether a layer uses or computes anything of the kind; others are passed over.
+    /// - Parameter takesPart: whether a layer uses or computes such results; other layers are skipped.
     func checkSharing(
         _ key: String, _ name: String, _ list: [JSON], takesPart: (Int) -> Bool = { _ in true }
     ) throws(CheckpointError) {

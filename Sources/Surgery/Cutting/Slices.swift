@@ -1,11 +1,11 @@
 internal import Checkpoints
 internal import Formats
 
-/// Some columns of a matrix, in order.
+/// Columns of a matrix, in order.
 struct ColumnSlices: RowSource {
     /// The whole matrix.
     let source: Tensor
-    /// The columns, in ranges that begin and end with blocks.
+    /// The column ranges, aligned to blocks.
     let columns: [Range<Int>]
 
     var description: String { "columns \(columns.words) of \(source.recipe)" }
@@ -26,11 +26,11 @@ struct ColumnSlices: RowSource {
     }
 }
 
-/// Some rows of a tensor, in order.
+/// Rows of a tensor, in order.
 struct RowSlices: RowSource {
     /// The whole tensor.
     let source: Tensor
-    /// The rows, in ranges.
+    /// The row ranges.
     let rows: [Range<Int>]
 
     var description: String { "rows \(rows.words) of \(source.recipe)" }
@@ -38,7 +38,7 @@ struct RowSlices: RowSource {
     func write(rows wanted: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         var first = 0, end = 0
         for range in self.rows {
-            // The part of the wanted rows that lies in this range, by its place in the source.
+            // The requested rows in this range, as rows of the source.
             let part = wanted.clamped(to: first..<first + range.count)
             let moved = range.lowerBound - first
             first += range.count

@@ -2,27 +2,27 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// The gemm form of AWQ, four bits.
+/// AWQ's gemm format, four bits.
 ///
-/// `X.qweight` I32 [in, out/8] holds codes along the outputs in the order 0 2 4 6 1 3 5 7, `X.qzeros` I32 [in/group, out/8]
-/// the offsets in the same order, `X.scales` [in/group, out].
+/// `X.qweight` I32 [in, out/8] holds codes along the outputs in the order 0 2 4 6 1 3 5 7, `X.qzeros` I32 [in/group,
+/// out/8] the zero points in the same order, `X.scales` [in/group, out].
 struct AWQ: QuantFormat {
     let name = "AWQ"
     let endings = [".qweight", ".qzeros", ".scales"]
     let mark = ".qweight"
-    /// The output of each nibble of a word.
+    /// The output row that each nibble of a word belongs to.
     static let order: [UInt8] = [0, 2, 4, 6, 1, 3, 5, 7]
-    /// `nil` for one group a row.
+    /// `nil`: one group per row.
     private let groupSize: Int?
 
     /// Reads the configuration.
     init(_ settings: JSONObject, file: String) throws(CheckpointError) {
         let bits = settings["bits"]?.int ?? settings["w_bit"]?.int ?? 4
-        guard bits == 4 else { throw CheckpointError(file: file, "has AWQ weights of \(bits) bits; read are 4") }
+        guard bits == 4 else { throw CheckpointError(file: file, "has AWQ weights of \(bits) bits; resect reads 4") }
         let version = settings["version"]?.string ?? "gemm"
         guard version.lowercased() == "gemm" else {
             throw CheckpointError(
-                file: file, "names the version '\(version)' of AWQ, which is not read", hint: "read: gemm")
+                file: file, "names the version '\(version)' of AWQ, which resect does not read", hint: "read: gemm")
         }
         let size = settings["group_size"]?.int ?? settings["q_group_size"]?.int ?? 128
         guard size > 0 || size == -1 else { throw CheckpointError(file: file, "has a group_size of \(size)") }
@@ -35,7 +35,8 @@ struct AWQ: QuantFormat {
         let rows = words * Nibbles.perWord  // fits: eight codes in each word of the file
         let size = groupSize ?? columns
         guard columns % size == 0 else {
-            throw module.refused(".qweight", "has \(columns) inputs, which do not divide into groups of \(size)")
+            throw module.refused(
+                ".qweight", "has \(columns) input columns, which are not a multiple of the group size \(size)")
         }
         let groups = columns / size
         let scales = try module.part(".scales", .f16, .bf16, .f32, shape: [groups, rows])
@@ -44,15 +45,15 @@ struct AWQ: QuantFormat {
             layout: GroupLayout(
                 rows: rows, columns: columns, groupSize: size, bits: 4, scaleType: scales.dtype, hasBias: false),
             codes: TransposedWords(tensor: codes),
-            levels: TransposedLevels(scales: scales, zeros: zeros, bits: 4, order: AWQ.order, added: 0))
+            scales: TransposedScales(scales: scales, zeros: zeros, bits: 4, order: AWQ.order, added: 0))
     }
 }
 
-/// A weight of AWQ.
+/// A weight in AWQ format.
 private struct AWQWeight: GroupedWeight {
     let layout: GroupLayout
     let codes: TransposedWords
-    let levels: TransposedLevels
+    let scales: TransposedScales
 
     var description: String { "AWQ: \(codes.tensor.recipe)" }
 
@@ -73,26 +74,26 @@ private struct AWQWeight: GroupedWeight {
         }
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
-        try levels.write(rows: rows, groups: groups, scales: scales, offsets: offsets)
+        try self.scales.write(rows: rows, groups: groups, scales: scales, offsets: offsets)
     }
 }
 
-/// AWQ gemm. Weights are rounded to nearest; no activations are looked at.
+/// Writes AWQ's gemm format. Weights are rounded to nearest, without activation statistics.
 struct AWQTarget: GroupedTarget {
     let groupSize: Int
-    let offsets: ClosedRange<Int>? = 0...15
+    let zeroPoints: ClosedRange<Int>? = 0...15
     let scaleTypes: [DType] = [.f16]
 
     func rounding(_ dtype: DType) -> GroupRounding {
-        GroupRounding(.integer(symmetric: false, leastOffset: 0), size: groupSize, scaleType: .f16)
+        GroupRounding(.integer(symmetric: false, leastZeroPoint: 0), size: groupSize, scaleType: .f16)
     }
 
     func obstacle(_ shape: [Int]) -> String? {
-        shape[0] % Nibbles.perWord == 0 ? groupObstacle(shape) : "its \(shape[0]) rows do not divide into words of 8"
+        shape[0] % Nibbles.perWord == 0 ? groupObstacle(shape) : "its \(shape[0]) rows are not a multiple of 8"
     }
 
     func parts(of weight: any GroupedWeight, module: String) -> [Tensor] {
@@ -103,10 +104,10 @@ struct AWQTarget: GroupedTarget {
                 recipe: .computed(InterleavedCodeWords(weight: weight))),
             Tensor(
                 name: module + ".qzeros", dtype: .i32, shape: [layout.groups, words],
-                recipe: .computed(OffsetWords(weight: weight, order: AWQ.order, less: 0, isTransposed: true))),
+                recipe: .computed(ZeroPointWords(weight: weight, order: AWQ.order, less: 0, isTransposed: true))),
             Tensor(
                 name: module + ".scales", dtype: .f16, shape: [layout.groups, layout.rows],
-                recipe: .computed(LevelRows(weight: weight, kind: .scales, dtype: .f16, isTransposed: true))),
+                recipe: .computed(ScaleRows(weight: weight, kind: .scales, dtype: .f16, isTransposed: true))),
         ]
     }
 
@@ -123,7 +124,7 @@ struct AWQTarget: GroupedTarget {
     }
 }
 
-/// Words of eight outputs each, for all inputs: [in, out/8].
+/// Codes packed along the outputs, eight per word: [in, out/8].
 struct InterleavedCodeWords: RowSource {
     let weight: any GroupedWeight
 

@@ -1,9 +1,9 @@
 internal import Checkpoints
 
 extension Tensor {
-    /// The error for the first of some values that is NaN or infinite, which no code stands for; `nil` when all are finite.
+    /// An error for the first NaN or infinity among the values, which no code can represent; `nil` when all are finite.
     ///
-    /// - Parameter elements: which elements of the tensor the values are.
+    /// - Parameter elements: the element range of the tensor that `values` holds.
     func codeRefusal(
         of values: UnsafePointer<Float>, elements: Range<Int>, file: String
     ) -> CheckpointError? {
@@ -11,6 +11,6 @@ extension Tensor {
         return CheckpointError(
             file: file, tensor: name,
             "has the value \(values[element - elements.lowerBound]) in row \(element / rowLength), "
-                + "column \(element % rowLength), which no code stands for")
+                + "column \(element % rowLength), which a quantized weight cannot hold")
     }
 }

@@ -1,16 +1,17 @@
 internal import Checkpoints
 package import Formats
 
-/// The tensors that together keep the weight of one module, by the ends of their names: `X.qweight` is the part `.qweight`.
+/// The tensors that together store one quantized weight, keyed by the suffix of their names: `X.qweight` is the part
+/// `.qweight`.
 struct CodedModule: Sendable {
     /// The name of the module: `model.layers.0.mlp.up_proj`.
     let name: String
-    /// The checkpoint, as the user named it.
+    /// The path of the checkpoint as the user gave it, for messages.
     let file: String
-    /// The parts, each by the end of its name with the dot.
+    /// The parts by name suffix, with the dot.
     let parts: [String: Tensor]
 
-    /// A module with the parts that were found.
+    /// A module with these parts.
     init(name: String, file: String, parts: [String: Tensor]) {
         self.name = name
         self.file = file
@@ -22,43 +23,43 @@ struct CodedModule: Sendable {
         CheckpointError(file: file, tensor: name + ending, problem, hint: hint)
     }
 
-    /// A part that has to be there, of one of some types.
+    /// A required part, which must have one of the types.
     func part(_ ending: String, _ types: DType...) throws(CheckpointError) -> Tensor {
-        guard let tensor = parts[ending] else { throw refused(ending, "is missing, a part of a packed weight") }
+        guard let tensor = parts[ending] else { throw refused(ending, "is missing; the quantized weight needs it") }
         guard types.contains(tensor.dtype) else {
             let wanted = types.map(\.name).joined(separator: " or ")
-            throw refused(ending, "has the type \(tensor.dtype); this part of a packed weight has \(wanted)")
+            throw refused(ending, "has the type \(tensor.dtype); this part of a quantized weight is \(wanted)")
         }
         return tensor
     }
 
-    /// A part that has to have a shape.
+    /// A required part, which must have one of the types and the shape.
     func part(
         _ ending: String, _ types: DType..., shape: [Int]
     ) throws(CheckpointError) -> Tensor {
-        guard let tensor = parts[ending] else { throw refused(ending, "is missing, a part of a packed weight") }
+        guard let tensor = parts[ending] else { throw refused(ending, "is missing; the quantized weight needs it") }
         guard types.contains(tensor.dtype) else {
             let wanted = types.map(\.name).joined(separator: " or ")
-            throw refused(ending, "has the type \(tensor.dtype); this part of a packed weight has \(wanted)")
+            throw refused(ending, "has the type \(tensor.dtype); this part of a quantized weight is \(wanted)")
         }
         guard tensor.shape == shape else {
-            throw refused(ending, "has the shape \(tensor.shape); the other parts of the weight ask for \(shape)")
+            throw refused(ending, "has the shape \(tensor.shape); the other tensors of the weight require \(shape)")
         }
         return tensor
     }
 
-    /// The rows and columns of a part that is a matrix and not empty.
+    /// The rows and columns of a part, which must be a matrix that is not empty.
     func matrix(_ tensor: Tensor) throws(CheckpointError) -> (rows: Int, columns: Int) {
         guard tensor.shape.count == 2, tensor.count > 0 else {
             throw CheckpointError(
-                file: file, tensor: tensor.name, "has the shape \(tensor.shape); packed weights are read as matrices")
+                file: file, tensor: tensor.name, "has the shape \(tensor.shape); a quantized weight must be a matrix")
         }
         return (tensor.shape[0], tensor.shape[1])
     }
 }
 
 extension CodedModule {
-    /// The whole numbers of a small part of type I32 or I64.
+    /// The values of a small I32 or I64 part.
     func integers(_ tensor: Tensor) throws(CheckpointError) -> [Int] {
         try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
             (0..<tensor.count).map { index in
@@ -76,15 +77,15 @@ extension DType {
         return type
     }
 
-    /// Signed 32-bit integers: words of codes, for all forms but MLX.
+    /// Signed 32-bit integers: words of codes in every format except MLX.
     static let i32 = known("I32")
-    /// Unsigned 32-bit integers: words of codes for MLX.
+    /// Unsigned 32-bit integers: words of codes in MLX.
     static let u32 = known("U32")
-    /// Bytes: pairs of codes.
+    /// Bytes, each with two codes.
     package static let u8 = known("U8")
-    /// Floats of eight bits: scales of NVFP4, and whole weights.
+    /// 8-bit floats: scales of NVFP4, and FP8 weights.
     package static let e4m3 = known("F8_E4M3")
-    /// Powers of two in eight bits: scales of MXFP4.
+    /// 8-bit powers of two: scales of MXFP4.
     package static let e8m0 = known("F8_E8M0")
     /// ggml's blocks of MXFP4.
     package static let mxfp4 = known("MXFP4")

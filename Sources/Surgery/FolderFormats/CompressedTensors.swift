@@ -2,33 +2,33 @@ internal import Checkpoints
 internal import Formats
 internal import Weights
 
-/// The form pack-quantized of compressed-tensors: W4A16 and W8A16.
+/// compressed-tensors' pack-quantized format: W4A16 and W8A16.
 ///
 /// `X.weight_packed` I32 [out, in/8] holds codes along the rows, `X.weight_scale` [out, in/group] their scales,
-/// `X.weight_zero_point` I32 [out/8, in/group] the offsets, packed along the columns, where there are any, and
+/// `X.weight_zero_point` I32 [out/8, in/group] the zero points packed along the columns, absent when symmetric, and
 /// `X.weight_shape` the shape.
 struct CompressedTensors: QuantFormat {
     let name = "compressed-tensors"
     let endings = [".weight_packed", ".weight_scale", ".weight_zero_point", ".weight_shape", ".weight_g_idx"]
     let mark = ".weight_packed"
-    /// What the groups of the configuration say of their weights.
+    /// The weight settings of one config group.
     private let schemes: [Scheme]
 
     private struct Scheme: Equatable {
         let bits: Int
         let isSymmetric: Bool
-        /// `nil` for one group a row.
+        /// `nil`: one group per row.
         let groupSize: Int?
     }
 
     /// Reads the configuration.
     ///
-    /// - Throws: for formats that are not read.
+    /// - Throws: for formats that resect does not read.
     init(_ settings: JSONObject, file: String) throws(CheckpointError) {
         let format = settings["format"]?.string ?? "none"
         guard format == "pack-quantized" else {
             throw CheckpointError(
-                file: file, "names the format '\(format)' of compressed-tensors, which is not read",
+                file: file, "names the format '\(format)' of compressed-tensors, which resect does not read",
                 hint: "read: pack-quantized")
         }
         var schemes: [Scheme] = []
@@ -39,14 +39,15 @@ struct CompressedTensors: QuantFormat {
             guard bits == 4 || bits == 8, type == "int" else {
                 throw CheckpointError(
                     file: file,
-                    "'\(name)' has weights of \(bits) bits and type '\(type)'; read are int of 4 and 8 bits")
+                    "'\(name)' has weights of \(bits) bits and type '\(type)'; resect reads int of 4 and 8 bits")
             }
             let strategy = weights["strategy"]?.string ?? "group"
             let size = weights["group_size"]?.int ?? 0
             guard strategy == "channel" || (strategy == "group" && size > 0) else {
                 throw CheckpointError(
                     file: file,
-                    "'\(name)' has the strategy '\(strategy)' and a group size of \(size); read are group and channel")
+                    "'\(name)' has the strategy '\(strategy)' and the group size \(size); resect reads group and channel"
+                )
             }
             schemes.append(
                 Scheme(
@@ -62,12 +63,12 @@ struct CompressedTensors: QuantFormat {
         let (rows, words) = try module.matrix(codes)
         let shape = try module.part(".weight_shape", .i64, .i32, shape: [2])
         let stated = try module.integers(shape)
-        // The words are there, so what they hold is in the file: eight codes to each at most.
+        // The words lie in the file and hold eight codes each at most, so the sizes are bounded.
         guard stated[0] == rows, stated[1] > 0, stated[1] <= words * 8,
             let bits = [4, 8].first(where: { StoredCodes.words(stated[1], bits: $0) == words })
         else {
             throw module.refused(
-                ".weight_shape", "says \(stated), and the packed weight has the shape \(codes.shape)")
+                ".weight_shape", "has the value \(stated), but the quantized weight has the shape \(codes.shape)")
         }
         let columns = stated[1]
         let scale = try module.part(".weight_scale", .f16, .bf16, .f32)
@@ -80,19 +81,19 @@ struct CompressedTensors: QuantFormat {
         let hasZeros = module.parts[".weight_zero_point"] != nil
         guard schemes.contains(where: { $0.bits == bits && ($0.groupSize ?? columns) == size }) else {
             let known = schemes.map { scheme in
-                "\(scheme.bits) bits, " + (scheme.groupSize.map { "groups of \($0)" } ?? "one group a row")
+                "\(scheme.bits) bits, " + (scheme.groupSize.map { "groups of \($0)" } ?? "one group per row")
             }
             throw module.refused(
                 ".weight_scale",
-                "has groups of \(size) for codes of \(bits) bits; the configuration says "
+                "has groups of \(size) for codes of \(bits) bits; the configuration has "
                     + known.joined(separator: " or "))
         }
         guard schemes.contains(where: { $0.isSymmetric != hasZeros }) else {
             throw module.refused(
                 ".weight_zero_point",
                 hasZeros
-                    ? "is there, and the configuration says symmetric"
-                    : "is missing, and the configuration says asymmetric")
+                    ? "is present, but the configuration is symmetric"
+                    : "is missing, but the configuration is asymmetric")
         }
         var zeros: Tensor?
         if hasZeros {
@@ -113,7 +114,7 @@ struct CompressedTensors: QuantFormat {
 }
 
 extension CodedModule {
-    /// The group of each column, checked; `nil` where it is what the group size says.
+    /// The group of each column, checked; `nil` when groups are in column order.
     func groupOfColumn(
         _ tensor: Tensor, groups: Int, groupSize: Int
     ) throws(CheckpointError) -> [Int32]? {
@@ -121,14 +122,14 @@ extension CodedModule {
         for (column, group) in order.enumerated() where !(0..<groups).contains(group) {
             throw CheckpointError(
                 file: file, tensor: tensor.name,
-                "puts column \(column) into group \(group); the groups are 0 to \(groups - 1)")
+                "assigns column \(column) to group \(group); the groups are 0 to \(groups - 1)")
         }
         let isPlain = order.enumerated().allSatisfy { $1 == $0 / groupSize }
         return isPlain ? nil : order.map(Int32.init)
     }
 }
 
-/// A weight of compressed-tensors.
+/// A weight in pack-quantized format.
 private struct CompressedTensorsWeight: GroupedWeight {
     let layout: GroupLayout
     let codes: StoredCodes
@@ -143,7 +144,7 @@ private struct CompressedTensorsWeight: GroupedWeight {
         try codes.write(rows: rows, columns: columns, into: output)
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales output: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
@@ -151,7 +152,7 @@ private struct CompressedTensorsWeight: GroupedWeight {
         guard let zeros else {
             return offsets.update(repeating: layout.bits == 4 ? 8 : 128, count: rows.count * groups.count)
         }
-        // Words hold the offsets of neighbouring rows.
+        // A word holds the zero points of eight neighbouring rows.
         let bits = layout.bits, perWord = 32 / bits
         let words = rows.lowerBound / perWord..<(rows.upperBound + perWord - 1) / perWord
         try zeros.withBytes(rows: words) { bytes in

@@ -3,36 +3,36 @@ public import Formats
 internal import Kernels
 internal import Weights
 
-/// Turns a folder whose weights are packed (GPTQ, AWQ, compressed-tensors, MLX, …) into the same folder with plain ones,
-/// computed in f32 as the form defines them. Checkpoints of plain weights stay as they are.
+/// Dequantizes the weights of a folder (GPTQ, AWQ, compressed-tensors, MLX, …), in f32 as their format defines. A
+/// checkpoint without quantized weights is returned unchanged.
 public struct DequantizeFolder: Edit {
-    /// The type of the weights; `nil` for the model's own.
+    /// The type of the dequantized weights; `nil` for the type that the configuration names.
     public let dtype: DType?
 
-    /// An edit that gives weights of a type: F32 for those who go on computing, `nil` for the type that the
+    /// An edit with a target type: F32 when later edits compute with the values, `nil` for the type that the
     /// configuration names.
     public init(to dtype: DType? = nil) { self.dtype = dtype }
 
-    /// The checkpoint with plain weights.
+    /// The checkpoint with dequantized weights.
     ///
-    /// - Throws: for a form that is not read, for parts that do not fit together, and for tensors that are packed and no
-    ///   settings explain.
+    /// - Throws: for a format that resect does not read, for parts that do not fit together, and for quantized tensors
+    ///   without settings.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         if checkpoint.form == .gguf { return try checkpoint.dequantizingBlocks(to: dtype ?? .f32) }
-        guard let form = try QuantFormats.form(of: checkpoint) else {
-            try UnexplainedParts(checkpoint).refuse(form: nil)
+        guard let format = try QuantFormats.format(of: checkpoint) else {
+            try UnexplainedParts(checkpoint).refuse(format: nil)
             return checkpoint
         }
         let stated = DequantizeFolder.statedType(checkpoint)
         var weights: [Int: Tensor] = [:]
         var parts: Set<ExactString> = []
-        for (index, module) in try form.modules(of: checkpoint) {
-            let weight = try form.weight(of: module)
+        for (index, module) in try format.modules(of: checkpoint) {
+            let weight = try format.weight(of: module)
             let type = dtype ?? stated ?? weight.valueType
             for ending in module.parts.keys { parts.insert(ExactString(module.name + ending)) }
             weights[index] = Tensor(
                 name: module.name + ".weight", dtype: type, shape: weight.shape,
-                recipe: .computed(DequantizedRows(weight: weight, dtype: type)))
+                recipe: .computed(DequantizedRows(weight: weight, dtype: type, format: format.name)))
         }
         var result = checkpoint
         result.tensors = checkpoint.tensors.indices.compactMap { index in
@@ -40,14 +40,14 @@ public struct DequantizeFolder: Edit {
             return weights[index] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
         }
         RuntimeScales.remove(from: &result)
-        try UnexplainedParts(result).refuse(form: form.name)
+        try UnexplainedParts(result).refuse(format: format.name)
         QuantizationSettings.remove(from: &result)
-        if weights.isEmpty { result.note("the settings of \(form.name) are left out: no weight is packed so") }
+        if weights.isEmpty { result.note("the \(format.name) settings are removed: no weight is in this format") }
         if result.headerMetadata?["format"] != nil { result.headerMetadata?["format"] = .string("pt") }
         return result
     }
 
-    /// The type that the configuration names.
+    /// The weight type that the configuration names.
     static func statedType(_ checkpoint: Checkpoint) -> DType? {
         let names: [String: DType] = ["float32": .f32, "float16": .f16, "bfloat16": .bf16]
         let config = checkpoint.config, text = config?["text_config"]
@@ -57,17 +57,19 @@ public struct DequantizeFolder: Edit {
 }
 
 extension Checkpoint {
-    /// How many parameters the model has: those of its plain weights, also where these lie packed. Parts that do not fit
-    /// together count as they are.
+    /// The number of parameters, counting those of the dequantized weights. Parts that do not fit together count as
+    /// stored.
     public var modelParameterCount: Int {
         ((try? DequantizeFolder(to: .f32).apply(to: self)) ?? self).parameterCount
     }
 }
 
-/// The rows of a packed weight as plain values.
+/// The rows of a quantized weight, dequantized.
 struct DequantizedRows: ValueRows {
     let weight: any CodedWeight
     let dtype: DType
+    /// The name of the quantized format, for messages.
+    let format: String
 
     var description: String { "\(weight) as \(dtype)" }
 

@@ -4,88 +4,88 @@ internal import Kernels
 internal import Parallel
 internal import Weights
 
-/// A checkpoint whose weights will be packed, and what became of its matrices.
+/// The checkpoint that quantization gives, and what happens to each matrix.
 public struct FolderPlan: Sendable {
     /// The result.
     public var checkpoint: Checkpoint
-    /// How many weights are packed.
+    /// The number of weights that are quantized.
     public private(set) var quantizedCount = 0
-    /// How many of them keep the codes, scales and offsets that they had in another form.
+    /// The number of those that keep the codes, scales and zero points of another format.
     public internal(set) var exactCount = 0
-    /// Weights that would be packed and stay plain, with the reason.
+    /// Weights that cannot be quantized and stay as they are, with the reason.
     public private(set) var obstacles: [(tensor: String, reason: String)] = []
-    /// Elements of the weights that are packed, and of those that would be and stay plain.
+    /// The number of elements that are quantized, and of those that stay as they are.
     private var quantizedElements = 0, plainElements = 0
     private var rounded: [Rounded] = []
 
-    /// A weight that was quantized before, in whatever way, and is rounded again.
+    /// A weight that was quantized already and is rounded again.
     struct Rounded: Sendable {
         let before: Tensor
-        /// What its parts stand for; `nil` where that is read back from them.
+        /// The values of its parts; `nil` when these are decoded from the parts.
         let after: (any CodedWeight)?
     }
 
-    /// A plan that begins with a checkpoint of plain weights.
+    /// A plan for a checkpoint with dequantized weights.
     init(checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
-    /// The share of the elements of all these weights that stays plain.
+    /// The share of these elements that stays unquantized.
     public var plainShare: Double { Double(plainElements) / Double(max(1, quantizedElements + plainElements)) }
 
-    /// Counts a weight that is packed.
+    /// Counts a quantized weight.
     mutating func addQuantized(_ weight: Tensor) {
         quantizedCount += 1
         quantizedElements += weight.count
     }
 
-    /// Keeps a weight plain that would be packed.
+    /// Adds a weight that stays as it is.
     mutating func addPlain(_ weight: Tensor, because reason: String) {
         checkpoint.tensors.append(weight)
         obstacles.append((weight.name, reason))
         plainElements += weight.count
     }
 
-    /// How many weights were quantized before and are rounded again.
+    /// The number of weights that were quantized already and are rounded again.
     public var roundedCount: Int { rounded.count }
 
-    /// The first of them.
+    /// The name of the first.
     public var firstRounded: String? { rounded.first?.before.name }
 
-    /// Notes that a weight is rounded again into parts.
+    /// Adds a weight that was quantized already and is rounded again.
     mutating func addRounded(_ before: Tensor, parts: [Tensor]) {
         rounded.append(Rounded(before: before, after: parts.lazy.compactMap(FolderPlan.weight).first))
     }
 
-    /// The weight that a part is computed from.
+    /// The weight from which a part is computed.
     private static func weight(of part: Tensor) -> (any CodedWeight)? {
         guard case .computed(let source) = part.recipe else { return nil }
         return (source as? any PartRows)?.weight
     }
 
-    /// What the rounding of a weight that was packed before changes.
+    /// The error of rounding an already quantized weight again.
     public struct Difference: Sendable {
-        /// The tensor, by its name when it is plain.
+        /// The name of the dequantized tensor.
         public let tensor: String
-        /// The largest difference of a value.
+        /// The largest absolute difference.
         public let maximum: Double
-        /// The root of the mean square of all differences.
+        /// The root mean square of the differences.
         public let rootMeanSquare: Double
     }
 
-    /// Computes what rounding again changes, for each such weight in order.
+    /// Computes the error of rounding again for each of these weights, in order.
     public func differences(threads: Int) throws(CheckpointError) -> [Difference] {
         var result: [Difference] = []
         let readBack =
             rounded.allSatisfy { $0.after != nil }
-            ? nil : try QuantFormats.form(of: checkpoint)?.weights(of: checkpoint)
+            ? nil : try QuantFormats.format(of: checkpoint)?.weights(of: checkpoint)
         for weight in rounded {
             let name = weight.before.name
             guard let after = weight.after ?? readBack?[ExactString(name)] else {
-                preconditionFailure("\(name): its parts are not read back")
+                preconditionFailure("\(name): its parts cannot be decoded")
             }
             let columns = weight.before.shape[1]
             let pieces = (0..<weight.before.shape[0]).pieces(of: 4 * Tile.rows(columns: columns))
             var (maximum, squares) = (0.0, 0.0)
-            // Sums are taken in order, so that they do not depend on the number of threads.
+            // Parts are summed in order, so the result does not depend on the number of threads.
             let parts = try Parallel.map(pieces.count, workers: threads) { (index, _) throws(CheckpointError) in
                 try weight.before.difference(to: after, rows: pieces[index], columns: columns)
             }
@@ -102,7 +102,8 @@ public struct FolderPlan: Sendable {
 }
 
 extension Tensor {
-    /// The largest difference of a weight from this one, and the sum of all squared, over some rows.
+    /// The largest absolute difference between a weight and this one, and the sum of squared differences, over a range
+    /// of rows.
     fileprivate func difference(
         to after: any CodedWeight, rows: Range<Int>, columns: Int
     ) throws(CheckpointError) -> (maximum: Double, squares: Double) {
@@ -120,9 +121,9 @@ extension Tensor {
     }
 }
 
-/// The rows of a part, which know the weight that they are a part of.
+/// Rows of a part, with the weight that they belong to.
 protocol PartRows: RowSource {
-    /// What the parts stand for.
+    /// The values that the parts decode to.
     var weight: any GroupedWeight { get }
 }
 

@@ -1,8 +1,8 @@
-/// A form that the weights of a folder can be packed in, as `--type` names it.
+/// A quantized format of folders, as `--type` names it.
 public enum FolderType: String, CaseIterable, Sendable {
     /// compressed-tensors, four bits.
     case w4a16 = "W4A16"
-    /// bitsandbytes, four bits, levels of a normal distribution.
+    /// bitsandbytes, four bits, quantiles of a normal distribution.
     case nf4 = "NF4"
     /// bitsandbytes, four bits, floats.
     case fp4 = "FP4"
@@ -10,11 +10,11 @@ public enum FolderType: String, CaseIterable, Sendable {
     case nvfp4 = "NVFP4"
     /// compressed-tensors, E2M1 in groups of 32.
     case mxfp4 = "MXFP4"
-    /// GPTQ's layout, four bits.
+    /// GPTQ, four bits.
     case gptq = "GPTQ"
-    /// AWQ's layout for gemm, four bits.
+    /// AWQ's gemm layout, four bits.
     case awq = "AWQ"
-    /// MLX's affine form, four bits.
+    /// MLX's affine format, four bits.
     case mlx4 = "MLX4"
 
     /// MLX's mode mxfp4.
@@ -22,16 +22,16 @@ public enum FolderType: String, CaseIterable, Sendable {
     /// MLX's mode nvfp4.
     case mlxNVFP4 = "MLX-NVFP4"
 
-    /// The form of that name, in any case.
+    /// The format with this name, ignoring case.
     public init?(named name: String) {
         guard let found = FolderType.allCases.first(where: { $0.rawValue == name.uppercased() }) else { return nil }
         self = found
     }
 
-    /// Whether embeddings and the output matrix are packed too.
+    /// Whether embeddings and the output matrix are quantized too.
     var quantizesEmbeddings: Bool { [.mlx4, .mlxMXFP4, .mlxNVFP4].contains(self) }
 
-    /// The group size where a form has several and none is asked for; `nil` for a form that has one.
+    /// The default group size; `nil` for a format with a single one.
     var usualGroupSize: Int? {
         switch self {
         case .w4a16, .gptq, .awq: 128

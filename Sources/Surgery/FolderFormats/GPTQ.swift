@@ -2,16 +2,17 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// The form of GPTQ, versions 1 and 2, 4 and 8 bits.
+/// GPTQ's format, versions 1 and 2, 4 and 8 bits.
 ///
-/// `X.qweight` I32 [in/8, out] holds codes along the inputs, `X.qzeros` I32 [in/group, out/8] the offsets, less one in the
-/// first version, `X.scales` [in/group, out], and `X.g_idx` I32 [in] the group of each input, when they are not in order.
+/// `X.qweight` I32 [in/8, out] holds codes along the inputs, `X.qzeros` I32 [in/group, out/8] the zero points, minus
+/// one in version 1, `X.scales` [in/group, out], and `X.g_idx` I32 [in] the group of each input when groups are not in
+/// column order.
 struct GPTQ: QuantFormat {
     let name = "GPTQ"
     let endings = [".qweight", ".qzeros", ".scales", ".g_idx"]
     let mark = ".qweight"
     private let bits: Int
-    /// `nil` for one group a row.
+    /// `nil`: one group per row.
     private let groupSize: Int?
     private let isFirstVersion: Bool
 
@@ -19,7 +20,7 @@ struct GPTQ: QuantFormat {
     init(_ settings: JSONObject, file: String) throws(CheckpointError) {
         bits = settings["bits"]?.int ?? 4
         guard bits == 4 || bits == 8 else {
-            throw CheckpointError(file: file, "has GPTQ weights of \(bits) bits; read are 4 and 8")
+            throw CheckpointError(file: file, "has GPTQ weights of \(bits) bits; resect reads 4 and 8")
         }
         let size = settings["group_size"]?.int ?? 128
         guard size > 0 || size == -1 else { throw CheckpointError(file: file, "has a group_size of \(size)") }
@@ -27,13 +28,13 @@ struct GPTQ: QuantFormat {
         let format = settings["checkpoint_format"]?.string ?? "gptq"
         guard format == "gptq" || format == "gptq_v2" else {
             throw CheckpointError(
-                file: file, "names the checkpoint_format '\(format)' of GPTQ, which is not read",
+                file: file, "names the checkpoint_format '\(format)' of GPTQ, which resect does not read",
                 hint: "read: gptq gptq_v2")
         }
         isFirstVersion = format == "gptq"
-        // A name behind `-:` stays plain; any other changes the settings of some modules.
+        // `-:` excludes the modules that match; any other prefix changes the settings of some modules.
         for (key, _) in settings["dynamic"]?.object?.members ?? JSONObject().members where !key.hasPrefix("-:") {
-            throw CheckpointError(file: file, "has other settings for the modules '\(key)', which are not read")
+            throw CheckpointError(file: file, "has other settings for the modules '\(key)', which resect does not read")
         }
     }
 
@@ -43,7 +44,8 @@ struct GPTQ: QuantFormat {
         let columns = words * (32 / bits)  // fits: eight codes in each word of the file
         let size = groupSize ?? columns
         guard columns % size == 0 else {
-            throw module.refused(".qweight", "has \(columns) inputs, which do not divide into groups of \(size)")
+            throw module.refused(
+                ".qweight", "has \(columns) input columns, which are not a multiple of the group size \(size)")
         }
         let groups = columns / size
         let scales = try module.part(".scales", .f16, .bf16, .f32, shape: [groups, rows])
@@ -58,17 +60,17 @@ struct GPTQ: QuantFormat {
                 rows: rows, columns: columns, groupSize: size, bits: bits, scaleType: scales.dtype, hasBias: false,
                 groupOfColumn: order),
             codes: TransposedWords(tensor: codes),
-            levels: TransposedLevels(
+            scales: TransposedScales(
                 scales: scales, zeros: zeros, bits: bits, order: Array(0..<UInt8(32 / bits)),
                 added: isFirstVersion ? 1 : 0))
     }
 }
 
-/// A weight of GPTQ.
+/// A weight in GPTQ format.
 private struct GPTQWeight: GroupedWeight {
     let layout: GroupLayout
     let codes: TransposedWords
-    let levels: TransposedLevels
+    let scales: TransposedScales
 
     var description: String { "GPTQ: \(codes.tensor.recipe)" }
 
@@ -89,30 +91,30 @@ private struct GPTQWeight: GroupedWeight {
         }
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
-        try levels.write(rows: rows, groups: groups, scales: scales, offsets: offsets)
+        try self.scales.write(rows: rows, groups: groups, scales: scales, offsets: offsets)
     }
 }
 
-/// GPTQ with groups in order, four bits.
+/// Writes GPTQ with four bits and groups in column order.
 struct GPTQTarget: GroupedTarget {
     let groupSize: Int
     let isSymmetric: Bool
-    /// Whether offsets are stored less one.
+    /// Whether zero points are stored minus one, as version 1 does.
     let isFirstVersion: Bool
-    var offsets: ClosedRange<Int>? { isSymmetric ? 8...8 : isFirstVersion ? 1...15 : 0...15 }
+    var zeroPoints: ClosedRange<Int>? { isSymmetric ? 8...8 : isFirstVersion ? 1...15 : 0...15 }
     let scaleTypes: [DType] = [.f16]
 
     func rounding(_ dtype: DType) -> GroupRounding {
         GroupRounding(
-            .integer(symmetric: isSymmetric, leastOffset: isFirstVersion ? 1 : 0), size: groupSize, scaleType: .f16)
+            .integer(symmetric: isSymmetric, leastZeroPoint: isFirstVersion ? 1 : 0), size: groupSize, scaleType: .f16)
     }
 
     func obstacle(_ shape: [Int]) -> String? {
-        shape[0] % Nibbles.perWord == 0 ? groupObstacle(shape) : "its \(shape[0]) rows do not divide into words of 8"
+        shape[0] % Nibbles.perWord == 0 ? groupObstacle(shape) : "its \(shape[0]) rows are not a multiple of 8"
     }
 
     func parts(of weight: any GroupedWeight, module: String) -> [Tensor] {
@@ -127,11 +129,11 @@ struct GPTQTarget: GroupedTarget {
             Tensor(
                 name: module + ".qzeros", dtype: .i32, shape: [layout.groups, layout.rows / Nibbles.perWord],
                 recipe: .computed(
-                    OffsetWords(
+                    ZeroPointWords(
                         weight: weight, order: Array(0..<8), less: isFirstVersion ? 1 : 0, isTransposed: true))),
             Tensor(
                 name: module + ".scales", dtype: .f16, shape: [layout.groups, layout.rows],
-                recipe: .computed(LevelRows(weight: weight, kind: .scales, dtype: .f16, isTransposed: true))),
+                recipe: .computed(ScaleRows(weight: weight, kind: .scales, dtype: .f16, isTransposed: true))),
             Tensor(
                 name: module + ".g_idx", dtype: .i32, shape: [layout.columns],
                 recipe: .computed(KnownBytes(bytes: groups, rowByteCount: groups.count))),
@@ -144,8 +146,10 @@ struct GPTQTarget: GroupedTarget {
             let tensor = checkpoint.tensors.first { $0.name.utf8.starts(with: (other + ".").utf8) }
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor?.name ?? other,
-                "would stay plain, which a configuration of GPTQ cannot say",
-                hint: "choose a --group-size that divides its rows; W4A16 and AWQ can leave it plain")
+                "would stay unquantized, which GPTQ's configuration cannot express",
+                hint:
+                    "choose a --group-size that divides its row length, or W4A16 or AWQ, which can leave it unquantized"
+            )
         }
         let settings = JSONObject([
             ("bits", .int(4)), ("checkpoint_format", .string(isFirstVersion ? "gptq" : "gptq_v2")),
@@ -159,7 +163,7 @@ struct GPTQTarget: GroupedTarget {
     }
 }
 
-/// Words of eight inputs each, for all outputs: [in/8, out].
+/// Codes packed along the inputs, eight per word: [in/8, out].
 struct TransposedCodeWords: RowSource {
     let weight: any GroupedWeight
 

@@ -2,9 +2,10 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-// The parts that a weight of four-bit codes is written as. Each is computed from the codes, slab by slab.
+// The tensors that store a weight of four-bit codes. Each is computed from codes and scales, one slab of rows at a
+// time.
 
-/// Words of eight codes along the rows: [out, in/8].
+/// Codes packed along the rows, eight per word: [out, in/8].
 struct CodeWords: RowSource {
     let weight: any GroupedWeight
 
@@ -23,8 +24,8 @@ struct CodeWords: RowSource {
     }
 }
 
-/// Scales, or offsets, as plain numbers: [out, in/group], or turned round, [in/group, out].
-struct LevelRows: RowSource {
+/// Scales or biases as floats: [out, in/group], or transposed, [in/group, out].
+struct ScaleRows: RowSource {
     enum Kind: String {
         case scales, biases
     }
@@ -32,7 +33,7 @@ struct LevelRows: RowSource {
     let weight: any GroupedWeight
     let kind: Kind
     let dtype: DType
-    /// Whether a row is a group of all outputs.
+    /// Whether a row holds one group of all outputs.
     let isTransposed: Bool
 
     var description: String { "\(kind.rawValue) of \(weight)" }
@@ -47,7 +48,7 @@ struct LevelRows: RowSource {
         let levels = Scratch(floats: 2 * count), encoded = Scratch(byteCount: count * size)
         for part in pieces {
             let (scales, offsets) = (levels.floats, levels.floats + part.count * groups.count)
-            try weight.writeLevels(rows: part, groups: groups, scales: scales, offsets: offsets)
+            try weight.writeScales(rows: part, groups: groups, scales: scales, offsets: offsets)
             let index = part.lowerBound - outputs.lowerBound, written = part.count * groups.count
             Codec.encode(
                 dtype, kind == .scales ? scales : offsets, rows: 1, rowLength: written,
@@ -67,29 +68,29 @@ struct LevelRows: RowSource {
     }
 }
 
-/// Bytes that are known from the start: a shape, a list of groups.
+/// Bytes that do not depend on the weights: a shape, a list of groups.
 struct KnownBytes: RowSource {
     let bytes: [UInt8]
     let rowByteCount: Int
 
-    var description: String { "\(bytes.count) known bytes, \(Digest(of: bytes))" }
+    var description: String { "\(bytes.count) constant bytes, \(Digest(of: bytes))" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         output.copyBytes(from: bytes[rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount])
     }
 }
 
-/// Offsets in words of eight neighbouring outputs: [out/8, in/group], or turned round, [in/group, out/8].
-struct OffsetWords: RowSource {
+/// Zero points packed along the outputs, eight per word: [out/8, in/group], or transposed, [in/group, out/8].
+struct ZeroPointWords: RowSource {
     let weight: any GroupedWeight
-    /// Which of the eight outputs each nibble is.
+    /// The output that each nibble of a word belongs to.
     let order: [UInt8]
-    /// What is taken away before packing: GPTQ's first version stores offsets less one.
+    /// Subtracted before packing: GPTQ version 1 stores zero points minus one.
     let less: UInt8
-    /// Whether a row is a group of all outputs.
+    /// Whether a row holds one group of all outputs.
     let isTransposed: Bool
 
-    var description: String { "offsets of \(weight)" }
+    var description: String { "zero points of \(weight)" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         guard let base = output.baseAddress?.assumingMemoryBound(to: UInt32.self) else { return }
@@ -102,17 +103,19 @@ struct OffsetWords: RowSource {
         for (wordIndex, word) in all.enumerated() {
             let outputs = word * eight..<min((word + 1) * eight, layout.rows)
             let offsets = levels.floats + outputs.count * count
-            try weight.writeLevels(rows: outputs, groups: groups, scales: levels.floats, offsets: offsets)
-            // Outputs that are not there are zero, as the peers pad.
+            try weight.writeScales(rows: outputs, groups: groups, scales: levels.floats, offsets: offsets)
+            // Outputs beyond the last row are padded with zero, as in other writers.
             codes.bytes.update(repeating: 0, count: eight * count)
             for index in 0..<outputs.count * count {
-                // A file that changes while it is read must not stop the program; the writer finds it out at its end.
+                // If the file changes while it is read, the value can be out of range; the writer detects the change at
+                // its end.
                 let offset = offsets[index]
                 codes.bytes[index] = ((offset >= 0 && offset < 16 ? UInt8(offset) : 0) &- less) & 15
             }
             Nibbles.joinRows(codes.bytes, order: order, into: line.words, count: count)
             for group in 0..<count {
-                base[isTransposed ? group * all.count + wordIndex : wordIndex * count + group] = line.words[group].littleEndian
+                base[isTransposed ? group * all.count + wordIndex : wordIndex * count + group] =
+                    line.words[group].littleEndian
             }
         }
     }

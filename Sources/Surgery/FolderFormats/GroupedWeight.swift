@@ -2,37 +2,37 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// What the codes of a weight mean.
+/// The shape of a weight and how its codes are grouped.
 struct GroupLayout: Sendable, Equatable {
-    /// Rows of the weight: outputs.
+    /// Number of rows (outputs).
     var rows: Int
-    /// Columns: inputs.
+    /// Number of columns (inputs).
     var columns: Int
-    /// Neighbouring columns that share a scale and an offset; it divides the columns.
+    /// Number of neighbouring columns that share a scale and a zero point; divides `columns`.
     var groupSize: Int
     /// Bits of a code: 4 or 8.
     var bits: Int
-    /// The type that the scales are stored in.
+    /// The storage type of the scales.
     var scaleType: DType
-    /// Whether a value is `code * scale + offset`; else it is `(code - offset) * scale`.
+    /// Whether a value is `code * scale + bias`; else it is `(code - zero point) * scale`.
     var hasBias: Bool
-    /// The group of each column, where that is not the column over the group size.
+    /// The group of each column; `nil` when it is `column / groupSize`.
     var groupOfColumn: [Int32]?
 
-    /// Groups in a row.
+    /// Number of groups in a row.
     var groups: Int { columns / groupSize }
 }
 
-/// A weight of small codes in groups that have a scale and an offset each.
+/// A weight of integer codes in groups, each with a scale and a zero point or a bias.
 protocol GroupedWeight: CodedWeight {
-    /// What the codes mean.
+    /// The shape and the grouping.
     var layout: GroupLayout { get }
-    /// Writes codes, one a byte, row after row.
+    /// Writes codes, one per byte, row after row.
     func writeCodes(
         rows: Range<Int>, columns: Range<Int>, into codes: UnsafeMutablePointer<UInt8>
     ) throws(CheckpointError)
-    /// Writes the scale and the offset of each group, row after row.
-    func writeLevels(
+    /// Writes the scale of each group and, to `offsets`, its zero point, or its bias when the layout has biases.
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError)
@@ -58,7 +58,7 @@ extension GroupedWeight {
             let levels = Scratch(floats: 2 * part.count * groups.count)
             let (scales, offsets) = (levels.floats, levels.floats + part.count * groups.count)
             try writeCodes(rows: part, columns: whole, into: codes.bytes)
-            try writeLevels(rows: part, groups: groups, scales: scales, offsets: offsets)
+            try writeScales(rows: part, groups: groups, scales: scales, offsets: offsets)
             func values(into buffer: UnsafeMutablePointer<Float>) {
                 GroupRounding.values(
                     codes.bytes, scales: scales, offsets: offsets, isBias: layout.hasBias,
@@ -68,16 +68,17 @@ extension GroupedWeight {
                 values(into: target)
                 continue
             }
-            let wide = Scratch(floats: part.count * whole.count)
-            values(into: wide.floats)
+            let decoded = Scratch(floats: part.count * whole.count)
+            values(into: decoded.floats)
             for row in 0..<part.count {
                 (target + row * columns.count).update(
-                    from: wide.floats + row * whole.count + columns.lowerBound - whole.lowerBound, count: columns.count)
+                    from: decoded.floats + row * whole.count + columns.lowerBound - whole.lowerBound,
+                    count: columns.count)
             }
         }
     }
 
-    /// The same where columns find their groups in a list.
+    /// Writes values when `groupOfColumn` assigns the groups.
     private func writeOrdered(
         _ order: [Int32], rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
@@ -86,7 +87,7 @@ extension GroupedWeight {
         let levels = Scratch(floats: 2 * rows.count * groups)
         let (scales, offsets) = (levels.floats, levels.floats + rows.count * groups)
         try writeCodes(rows: rows, columns: columns, into: codes.bytes)
-        try writeLevels(rows: rows, groups: 0..<groups, scales: scales, offsets: offsets)
+        try writeScales(rows: rows, groups: 0..<groups, scales: scales, offsets: offsets)
         for row in 0..<rows.count {
             for (index, column) in columns.enumerated() {
                 let level = row * groups + Int(order[column])
@@ -98,16 +99,16 @@ extension GroupedWeight {
     }
 }
 
-/// How much of a weight is worked on at once: what fits a processor's cache, in floats.
+/// The part of a weight that is processed at once, so that it fits the CPU cache.
 enum Tile {
     private static let count = 1 << 16
 
-    /// So many rows of so many columns, a multiple of 8.
+    /// The number of rows to process at once, a multiple of 8.
     static func rows(columns: Int) -> Int { max(8, count / max(1, columns) / 8 * 8) }
 }
 
 extension Range<Int> {
-    /// The range in order, in pieces of `count` but for the last.
+    /// The range divided into pieces of `count`; the last may be shorter.
     func pieces(of count: Int) -> [Range<Int>] {
         stride(from: lowerBound, to: upperBound, by: count).map { $0..<Swift.min($0 + count, upperBound) }
     }

@@ -3,8 +3,8 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// The affine form of MLX, 4 and 8 bits: `X.weight` U32 [out, in/8] holds codes along the rows, `X.scales` and `X.biases`
-/// [out, in/group] what they mean: `code * scale + bias`.
+/// MLX's affine format, 4 and 8 bits: `X.weight` U32 [out, in/8] holds codes along the rows, `X.scales` and `X.biases`
+/// [out, in/group] scale and bias: a value is `code * scale + bias`.
 struct MLXAffine: QuantFormat {
     let name = "MLX"
     let endings = [".weight", ".scales", ".biases"]
@@ -19,7 +19,7 @@ struct MLXAffine: QuantFormat {
         _ = try scheme(of: nil)
     }
 
-    /// The group size and the bits of a module, or of those that have no settings of their own.
+    /// The group size and the bits of a module, or the defaults for modules without settings of their own.
     private func scheme(of module: String?) throws(CheckpointError) -> (groupSize: Int, bits: Int) {
         let own = module.flatMap { settings[$0]?.object }
         let which = own == nil ? "" : " for '\(module ?? "")'"
@@ -27,12 +27,12 @@ struct MLXAffine: QuantFormat {
         let mode = own?["mode"]?.string ?? settings["mode"]?.string ?? "affine"
         guard mode == "affine" else {
             throw CheckpointError(
-                file: file, "names the mode '\(mode)' of MLX\(which), which is not read", hint: "read: affine")
+                file: file, "names the mode '\(mode)' of MLX\(which), which resect does not read", hint: "read: affine")
         }
         let size = number("group_size", 64), bits = number("bits", 4)
         guard size > 0, bits == 4 || bits == 8 else {
             throw CheckpointError(
-                file: file, "has MLX weights of \(bits) bits in groups of \(size)\(which); read are 4 and 8 bits")
+                file: file, "has MLX weights of \(bits) bits in groups of \(size)\(which); resect reads 4 and 8 bits")
         }
         return (size, bits)
     }
@@ -43,7 +43,8 @@ struct MLXAffine: QuantFormat {
         let (rows, words) = try module.matrix(codes)
         let columns = words * (32 / bits)  // fits: eight codes in each word of the file
         guard columns % size == 0 else {
-            throw module.refused(".weight", "has rows of \(columns), which do not divide into groups of \(size)")
+            throw module.refused(
+                ".weight", "has rows of \(columns), which are not a multiple of the group size \(size)")
         }
         let scales = try module.part(".scales", .f16, .bf16, .f32, shape: [rows, columns / size])
         let biases = try module.part(".biases", scales.dtype, shape: [rows, columns / size])
@@ -54,7 +55,7 @@ struct MLXAffine: QuantFormat {
     }
 }
 
-/// A weight of MLX.
+/// A weight in MLX affine format.
 private struct MLXWeight: GroupedWeight {
     let layout: GroupLayout
     let codes: StoredCodes
@@ -68,7 +69,7 @@ private struct MLXWeight: GroupedWeight {
         try codes.write(rows: rows, columns: columns, into: output)
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales output: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
@@ -77,10 +78,11 @@ private struct MLXWeight: GroupedWeight {
     }
 }
 
-/// MLX's affine form, four bits, as `mx.quantize` makes it on a CPU; embeddings and the output matrix too.
+/// Writes MLX's affine format with four bits, as `mx.quantize` computes it on a CPU; includes embeddings and the output
+/// matrix.
 struct MLXTarget: GroupedTarget {
     let groupSize: Int
-    let offsets: ClosedRange<Int>? = nil
+    let zeroPoints: ClosedRange<Int>? = nil
     let scaleTypes: [DType] = [.bf16, .f16, .f32]
 
     func rounding(_ dtype: DType) -> GroupRounding {
@@ -89,10 +91,10 @@ struct MLXTarget: GroupedTarget {
 
     func parts(of weight: any GroupedWeight, module: String) -> [Tensor] {
         let layout = weight.layout, type = layout.scaleType
-        func levels(_ kind: LevelRows.Kind) -> Tensor {
+        func levels(_ kind: ScaleRows.Kind) -> Tensor {
             Tensor(
                 name: "\(module).\(kind.rawValue)", dtype: type, shape: [layout.rows, layout.groups],
-                recipe: .computed(LevelRows(weight: weight, kind: kind, dtype: type, isTransposed: false)))
+                recipe: .computed(ScaleRows(weight: weight, kind: kind, dtype: type, isTransposed: false)))
         }
         return [
             Tensor(
@@ -107,7 +109,7 @@ struct MLXTarget: GroupedTarget {
             JSONObject([("group_size", .int(groupSize)), ("bits", .int(4)), ("mode", .string("affine"))]))
         checkpoint.config?["quantization"] = settings
         checkpoint.config?["quantization_config"] = settings
-        // mlx-lm writes no other members.
+        // mlx-lm writes only this metadata.
         checkpoint.headerMetadata = JSONObject([("format", .string("mlx"))])
     }
 }

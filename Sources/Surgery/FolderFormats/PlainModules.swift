@@ -1,14 +1,14 @@
 internal import Formats
 
-/// The modules of matrices that stay plain in a packed folder, as the configurations of quantizers name them.
+/// The modules that stay unquantized in a quantized folder, as quantization settings name them.
 struct PlainModules {
     /// Their names in the file.
     let names: [String]
-    /// Components that stand in their names and in no name of a packed module: `vision_tower`. A runtime may give a part
-    /// of a model another name than the file, with `model.` before it for example, and keeps these.
+    /// Name components that occur in no quantized module: `vision_tower`. A runtime may name a part differently from
+    /// the file, with `model.` in front for example, but keeps these components.
     let towers: [String]
 
-    /// Modules that stay plain beside some that are packed.
+    /// Modules that stay unquantized in a checkpoint with these quantized ones.
     init(_ names: [String], quantized: [String]) {
         self.names = names
         var shared: Set<Substring> = []
@@ -22,9 +22,9 @@ struct PlainModules {
         self.towers = towers
     }
 
-    /// The list `ignore` of compressed-tensors: names, and regular expressions for whole towers.
+    /// compressed-tensors' `ignore` list: names, and regular expressions for whole towers.
     var ignored: JSON { .array((names + towers.map { "re:(.*\\.)?\($0)\\..*" }).map(JSON.string)) }
 
-    /// What lists of prefixes have behind some names: towers, as files and as runtimes begin.
+    /// Prefixes of whole towers, with and without `model.`, for lists that match prefixes.
     var prefixes: [String] { towers.flatMap { [$0, "model." + $0] } }
 }

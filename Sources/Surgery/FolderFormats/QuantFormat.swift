@@ -1,15 +1,15 @@
 internal import Checkpoints
 internal import Formats
 
-/// A weight that lies packed in several tensors, as its values.
+/// A quantized weight, stored in several tensors, that can be decoded.
 protocol CodedWeight: Sendable, CustomStringConvertible {
     /// [out, in]
     var shape: [Int] { get }
-    /// The type that the weight is of when the configuration names none: that of its scales.
+    /// The type of the dequantized weight when the configuration names none: that of its scales.
     var valueType: DType { get }
-    /// Whether the values were rounded to what is packed; else they were trained so.
+    /// Whether quantization rounded the values; false when the model was trained in this format.
     var isRounded: Bool { get }
-    /// Writes the values of some rows and columns, row after row, in f32 as the form defines them.
+    /// Decodes a range of rows and columns to f32, row after row.
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError)
@@ -19,24 +19,24 @@ extension CodedWeight {
     var isRounded: Bool { true }
 }
 
-/// A way to keep weights packed, as one checkpoint has it: what its configuration says.
+/// A quantized format with the settings of one checkpoint.
 protocol QuantFormat: Sendable {
-    /// What users call it.
+    /// Its name in messages.
     var name: String { get }
-    /// The ends of the names of all parts, with the dot.
+    /// The name suffixes of all parts, with the dot.
     var endings: [String] { get }
-    /// The end that every packed module has, and no other tensor.
+    /// The suffix that every quantized module has and no other tensor.
     var mark: String { get }
-    /// Takes the parts of a module together.
+    /// The weight of a module.
     ///
-    /// - Throws: when a part is missing, or does not fit the others or the configuration.
+    /// - Throws: when a part is missing or contradicts the others or the configuration.
     func weight(of module: CodedModule) throws(CheckpointError) -> any CodedWeight
 }
 
 extension QuantFormat {
-    /// The packed modules of a checkpoint, in its order, and where the first part of each lies among the tensors.
+    /// The quantized modules in checkpoint order, each with the index of its first part among the tensors.
     ///
-    /// - Throws: when a part belongs to no packed module, or a module has its plain weight too.
+    /// - Throws: when a part belongs to no quantized module, or a module also has an unquantized weight.
     func modules(of checkpoint: Checkpoint) throws(CheckpointError) -> [(index: Int, module: CodedModule)] {
         var modules: Set<ExactString> = []
         for tensor in checkpoint.tensors where tensor.name.hasSuffix(mark) {
@@ -51,7 +51,7 @@ extension QuantFormat {
                 if ending == ".weight" { continue }
                 throw CheckpointError(
                     file: checkpoint.path, tensor: tensor.name,
-                    "is a part of a weight packed as \(self.name), and there is no '\(name)\(mark)'")
+                    "is part of a weight in \(self.name) format whose '\(name)\(mark)' is missing")
             }
             if parts[key] == nil { order.append((index, name)) }
             parts[key, default: [:]][ending] = tensor
@@ -60,7 +60,8 @@ extension QuantFormat {
             for tensor in checkpoint.tensors
             where tensor.name.hasSuffix(".weight") && modules.contains(ExactString(String(tensor.name.dropLast(7)))) {
                 throw CheckpointError(
-                    file: checkpoint.path, tensor: tensor.name, "is there plain, and packed as \(self.name) too")
+                    file: checkpoint.path, tensor: tensor.name, "is present both unquantized and in \(self.name) format"
+                )
             }
         }
         return order.map { index, name in
@@ -68,7 +69,7 @@ extension QuantFormat {
         }
     }
 
-    /// The packed weights of a checkpoint, each by the name that it has when it is plain.
+    /// The quantized weights of a checkpoint by the name of the dequantized tensor.
     func weights(of checkpoint: Checkpoint) throws(CheckpointError) -> [ExactString: any CodedWeight] {
         var result: [ExactString: any CodedWeight] = [:]
         for (_, module) in try modules(of: checkpoint) {
@@ -78,31 +79,32 @@ extension QuantFormat {
     }
 }
 
-/// The forms that are read.
+/// The quantized formats that resect reads.
 enum QuantFormats {
-    /// The form that the weights of a folder are packed in, by its settings, or by the tensors of bitsandbytes, which say
-    /// everything themselves; `nil` when nothing says that they are packed.
+    /// The quantized format of a folder, from its settings or from the tensors of bitsandbytes, which need no settings;
+    /// `nil` when the folder is not quantized.
     ///
-    /// - Throws: for a quantization that is not read, or settings that are not.
-    static func form(of checkpoint: Checkpoint) throws(CheckpointError) -> (any QuantFormat)? {
+    /// - Throws: for a quantization or settings that resect does not read.
+    static func format(of checkpoint: Checkpoint) throws(CheckpointError) -> (any QuantFormat)? {
         guard checkpoint.form != .gguf else { return nil }
         guard let found = try QuantizationSettings(of: checkpoint) else { return BitsAndBytes(statesIn: checkpoint) }
         let (settings, file) = (found.members, found.file)
-        if let method = found.method, let form = try floatForm(method: method, settings, file: file, of: checkpoint) {
-            return form
+        if let method = found.method, let format = try floatFormat(method: method, settings, file: file, of: checkpoint)
+        {
+            return format
         }
         switch found.method {
         case "mlx":
-            if let form = try MicroscaledForm.mlx(settings, file: file) { return form }
+            if let format = try MicroscaledFormat.mlx(settings, file: file) { return format }
             return try MLXAffine(settings, file: file)
         case "compressed-tensors": return try CompressedTensors(settings, file: file)
         case "gptq": return try GPTQ(settings, file: file)
         case "awq": return try AWQ(settings, file: file)
-        case nil: throw CheckpointError(file: file, "has a quantization_config that names no quant_method")
+        case nil: throw CheckpointError(file: file, "has a quantization_config without a quant_method")
         case let method?:
             throw CheckpointError(
-                file: checkpoint.path, "is quantized with \(method), whose tensors are not read",
-                hint: "read: compressed-tensors GPTQ AWQ MLX " + floatForms)
+                file: checkpoint.path, "is quantized with \(method), which resect does not read",
+                hint: "read: compressed-tensors GPTQ AWQ MLX " + floatFormats)
         }
     }
 }

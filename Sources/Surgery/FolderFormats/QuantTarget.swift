@@ -2,16 +2,16 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// A form that weights are written in.
+/// A writer of a quantized format.
 protocol QuantTarget: Sendable {
-    /// Why a weight of a shape stays plain; `nil` when it is packed.
+    /// Why a weight of this shape cannot be quantized; `nil` when it can.
     func obstacle(_ shape: [Int]) -> String?
-    /// Whether the parts of a weight hold the codes and scales that it is computed from.
+    /// Whether the parts reuse the codes and scales of an already quantized weight.
     func keepsCodes(of weight: Tensor) throws(CheckpointError) -> Bool
-    /// The parts of a weight, in the order of the peer. `weight` is named X.weight; the parts begin with X.
+    /// The tensors that store a weight, in the order of the original writer. `weight` is named X.weight; the names of
+    /// the parts begin with X.
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor]
-    /// Says in the configuration, and in companions, how the weights are packed. `plain` are the modules of matrices
-    /// that stayed as they are.
+    /// Adds the quantization settings to the configuration and companions. `plain`: modules that stay unquantized.
     func configure(_ checkpoint: inout Checkpoint, plain: PlainModules) throws(CheckpointError)
 }
 
@@ -19,17 +19,17 @@ extension QuantTarget {
     func keepsCodes(of weight: Tensor) -> Bool { false }
 }
 
-/// A form of four-bit integers in groups: what can take over the codes of another one.
+/// A format of four-bit integers in groups; it can take over the codes of another one.
 protocol GroupedTarget: QuantTarget {
-    /// Elements of a group.
+    /// Number of elements in a group.
     var groupSize: Int { get }
-    /// The offsets that can be said; `nil` for a form that has biases.
-    var offsets: ClosedRange<Int>? { get }
-    /// The types that scales can have.
+    /// Zero points that this format can store; `nil` for formats with float biases.
+    var zeroPoints: ClosedRange<Int>? { get }
+    /// Types that the scales can have.
     var scaleTypes: [DType] { get }
-    /// How a plain weight of a type is rounded.
+    /// How a weight of this type is rounded.
     func rounding(_ dtype: DType) -> GroupRounding
-    /// The parts of a weight whose codes, scales and offsets are as they will be stored.
+    /// The tensors that store a weight with these codes, scales and zero points.
     func parts(of weight: any GroupedWeight, module: String) -> [Tensor]
 }
 
@@ -38,7 +38,8 @@ extension GroupedTarget {
         try parts(of: weight, as: weight.dtype, in: checkpoint)
     }
 
-    /// The parts of a weight of which the model has another type: one that was packed before is computed in f32.
+    /// The tensors that store a weight. `dtype` is the model's type, which differs from the weight's when that was
+    /// dequantized to f32.
     func parts(
         of weight: Tensor, as dtype: DType, in checkpoint: Checkpoint
     ) throws(CheckpointError) -> [Tensor] {
@@ -55,16 +56,16 @@ extension GroupedTarget {
     func groupObstacle(_ shape: [Int]) -> String? {
         guard shape[1] % groupSize != 0 else { return nil }
         let possible = [64, 32].first { $0 < groupSize && shape[1] % $0 == 0 }
-        return "its rows of \(shape[1]) do not divide into groups of \(groupSize)"
-            + (possible.map { ", but into groups of \($0)" } ?? "")
+        return "its row length \(shape[1]) is not a multiple of the group size \(groupSize)"
+            + (possible.map { ", but of \($0)" } ?? "")
     }
 }
 
-/// compressed-tensors' pack-quantized, W4A16.
+/// Writes compressed-tensors' pack-quantized format, W4A16.
 struct CompressedTensorsTarget: GroupedTarget {
     let groupSize: Int
     let isSymmetric: Bool
-    var offsets: ClosedRange<Int>? { isSymmetric ? 8...8 : 0...15 }
+    var zeroPoints: ClosedRange<Int>? { isSymmetric ? 8...8 : 0...15 }
     let scaleTypes: [DType] = [.bf16, .f16, .f32]
 
     func rounding(_ dtype: DType) -> GroupRounding {
@@ -85,17 +86,17 @@ struct CompressedTensorsTarget: GroupedTarget {
             Tensor(
                 name: module + ".weight_scale", dtype: layout.scaleType, shape: [layout.rows, layout.groups],
                 recipe: .computed(
-                    LevelRows(weight: weight, kind: .scales, dtype: layout.scaleType, isTransposed: false))),
+                    ScaleRows(weight: weight, kind: .scales, dtype: layout.scaleType, isTransposed: false))),
             Tensor(
                 name: module + ".weight_shape", dtype: .i64, shape: [2],
                 recipe: .computed(KnownBytes(bytes: shape, rowByteCount: shape.count))),
         ]
         if !isSymmetric {
-            let offsets = OffsetWords(weight: weight, order: Array(0..<8), less: 0, isTransposed: false)
+            let zeroPoints = ZeroPointWords(weight: weight, order: Array(0..<8), less: 0, isTransposed: false)
             parts.append(
                 Tensor(
                     name: module + ".weight_zero_point", dtype: .i32,
-                    shape: [(layout.rows + 7) / Nibbles.perWord, layout.groups], recipe: .computed(offsets)))
+                    shape: [(layout.rows + 7) / Nibbles.perWord, layout.groups], recipe: .computed(zeroPoints)))
         }
         return parts
     }

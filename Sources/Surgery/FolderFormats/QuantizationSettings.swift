@@ -1,28 +1,28 @@
 internal import Checkpoints
 internal import Formats
 
-/// What a folder says about the way its weights are packed, from config.json or from a file beside it.
+/// The quantization settings of a folder, from config.json or a file beside it.
 struct QuantizationSettings {
-    /// The quantizer: `gptq`, `awq`, `mlx`, …; `nil` when nothing names one.
+    /// The quantizer: `gptq`, `awq`, `mlx`, …; `nil` when the settings do not name it.
     let method: String?
-    /// The members that the quantizer wrote.
+    /// The settings that the quantizer wrote.
     let members: JSONObject
-    /// The file that holds them, for messages.
+    /// The file that contains them, for messages.
     let file: String
 
-    /// Names of the object in config.json. Early versions of compressed-tensors wrote the second.
+    /// Names of the object in config.json; the second is from early versions of compressed-tensors.
     private static let keys = ["quantization_config", "compression_config"]
-    /// Files beside config.json: of GPTQ, of AWQ, of ModelOpt.
+    /// Files beside config.json, from GPTQ, AWQ and ModelOpt.
     private static let sidecars = ["quantize_config.json", "quant_config.json", "hf_quant_config.json"]
-    /// Lists of modules that stay plain; they may differ where the same settings stand twice.
+    /// Lists of unquantized modules; they may differ between two copies of the same settings.
     private static let ignoreLists = [
         "ignore", "ignored_layers", "modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules",
     ]
 
     /// Finds the settings of a checkpoint: in config.json, in an object inside it (`text_config`, `llm_config`,
-    /// `thinker_config.text_config`), or in a file beside it. `nil` when there are none.
+    /// `thinker_config.text_config`), or in a file beside it. `nil` without settings.
     ///
-    /// - Throws: when two of them differ, or a file holds no JSON object.
+    /// - Throws: when two of them differ, or a file is not a JSON object.
     init?(of checkpoint: Checkpoint) throws(CheckpointError) {
         let file = checkpoint.path + "/config.json"
         let found = QuantizationSettings.stated(in: checkpoint.config ?? JSONObject(), path: "")
@@ -36,8 +36,8 @@ struct QuantizationSettings {
             || QuantizationSettings.compared(other.members) != QuantizationSettings.compared(first.members)
         {
             throw CheckpointError(
-                file: file, "'\(first.path)' and '\(other.path)' say different things of the packed weights",
-                hint: "remove the one that does not belong to the tensors")
+                file: file, "'\(first.path)' and '\(other.path)' contradict each other about the quantized weights",
+                hint: "remove the one that does not match the tensors")
         }
         self.init(method: first.method, members: first.members, file: file)
     }
@@ -48,7 +48,7 @@ struct QuantizationSettings {
         self.file = file
     }
 
-    /// Removes the settings from config.json and the files that hold them.
+    /// Removes the settings from config.json and removes the files that contain them.
     static func remove(from checkpoint: inout Checkpoint) {
         checkpoint.config = checkpoint.config.map(removed)
         checkpoint.companions.removeAll { sidecars.contains($0.name) }
@@ -67,7 +67,7 @@ struct QuantizationSettings {
         return result
     }
 
-    /// All settings in a configuration, the outermost first.
+    /// All quantization settings in a configuration, outermost first.
     private static func stated(
         in config: JSONObject, path: String
     ) -> [(path: String, method: String?, members: JSONObject)] {
@@ -87,12 +87,12 @@ struct QuantizationSettings {
         return result
     }
 
-    /// Whether a member is what MLX writes of its groups.
+    /// Whether a member holds MLX's settings.
     private static func isMLX(_ key: String, _ settings: JSONObject) -> Bool {
         key == "quantization" && (settings["group_size"] != nil || settings["bits"] != nil || settings["mode"] != nil)
     }
 
-    /// The method that is named; early bitsandbytes named none.
+    /// The stated method; early versions of bitsandbytes wrote none.
     private static func method(_ settings: JSONObject) -> String? {
         if let method = settings["quant_method"]?.string { return method.lowercased() }
         return settings["load_in_4bit"] == nil && settings["load_in_8bit"] == nil ? nil : "bitsandbytes"
@@ -114,7 +114,7 @@ struct QuantizationSettings {
                 guard let own = members["quantization"]?.object else { continue }
                 return QuantizationSettings(method: "modelopt", members: own, file: file)
             }
-            // The first AutoAWQ wrote w_bit, the first AutoGPTQ bits, and both no method.
+            // Early AutoAWQ wrote w_bit and early AutoGPTQ bits, both without a method.
             let isAWQ = members["w_bit"] != nil || members["q_group_size"] != nil
             guard isAWQ || members["bits"] != nil else { continue }
             let method = QuantizationSettings.method(members) ?? (isAWQ ? "awq" : "gptq")

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Formats
 
 extension QuantizeFolder {
-    /// The group size that was asked for, that of a packed source, or the largest that divides all rows.
+    /// The requested group size, else that of a quantized source, else the largest that divides all row lengths.
     func groupSize(
         among sizes: [Int], _ coded: CodedSource, _ wanted: [Tensor]
     ) throws(CheckpointError) -> Int {
@@ -11,13 +11,13 @@ extension QuantizeFolder {
         let size = settings.groupSize ?? kept ?? QuantizeFolder.fitting(sizes.filter { $0 <= usual }, wanted) ?? usual
         guard sizes.contains(size) else {
             throw CheckpointError(
-                "a group of \(size) is not possible in \(type.rawValue)",
+                "\(type.rawValue) has no group size \(size)",
                 hint: "--group-size takes " + sizes.map(String.init).joined(separator: ", "))
         }
         return size
     }
 
-    /// The largest of some sizes that divides the rows of all weights, or else of most.
+    /// The largest size that divides the row lengths of all weights, or else of most.
     private static func fitting(_ sizes: [Int], _ weights: [Tensor]) -> Int? {
         func leftPlain(_ size: Int) -> Int {
             weights.reduce(0) { $0 + ($1.rowLength % size == 0 ? 0 : $1.count) }
@@ -25,12 +25,13 @@ extension QuantizeFolder {
         return sizes.map { ($0, leftPlain($0)) }.min { ($0.1, -$0.0) < ($1.1, -$1.0) }?.0
     }
 
-    /// Says that groups are smaller than usual; `nil` where that was asked for, kept from a packed source, or is not so.
+    /// A note that groups are smaller than the default; `nil` when they are not, were requested, or come from a
+    /// quantized source.
     func groupNote(_ target: any QuantTarget, _ coded: CodedSource, _ wanted: [Tensor]) -> String? {
         guard settings.groupSize == nil, let size = (target as? any GroupedTarget)?.groupSize, coded.groupSize != size,
             let usual = type.usualGroupSize, size < usual,
             let weight = wanted.first(where: { $0.rowLength % usual != 0 && $0.rowLength % size == 0 })
         else { return nil }
-        return "groups of \(size), because \(usual) does not divide rows of \(weight.rowLength.grouped)"
+        return "group size \(size), because \(usual) does not divide rows of \(weight.rowLength.grouped)"
     }
 }

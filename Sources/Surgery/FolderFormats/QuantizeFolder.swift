@@ -1,51 +1,51 @@
 public import Checkpoints
 internal import Formats
 
-/// What can be chosen of a form; `nil` for what is usual.
+/// Options of a format; `nil` is the default.
 public struct FolderQuantizationSettings: Sendable {
-    /// Elements that share a scale.
+    /// Number of elements that share a scale.
     public var groupSize: Int?
-    /// Whether groups have no offset of their own.
+    /// Whether groups have no zero point.
     public var isSymmetric: Bool?
-    /// Weights of a block of bitsandbytes.
+    /// Number of weights in a block of bitsandbytes.
     public var blockSize: Int?
-    /// Whether bitsandbytes quantizes the scales too.
+    /// Whether bitsandbytes also quantizes the scales.
     public var isDouble = false
-    /// Whether GPTQ's offsets are stored as they are: its second version. The first one stores them less one.
+    /// Whether GPTQ stores zero points as they are (version 2); version 1 stores them minus one.
     public var isSecondVersion = false
 
-    /// The usual settings.
+    /// The default options.
     public init() {}
 }
 
-/// Packs the weights of the Linears of a folder into one of the forms that runtimes read from safetensors.
+/// Quantizes the linear layers of a folder to a format that runtimes read from safetensors.
 public struct QuantizeFolder: Edit {
-    /// The form.
+    /// The target format.
     public let type: FolderType
-    /// What was chosen of it.
+    /// Its options.
     public let settings: FolderQuantizationSettings
 
-    /// A packing.
+    /// An edit to this format.
     public init(_ type: FolderType, settings: FolderQuantizationSettings = FolderQuantizationSettings()) {
         self.type = type
         self.settings = settings
     }
 
-    /// The checkpoint with packed weights.
+    /// The checkpoint with quantized weights.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try plan(checkpoint).checkpoint
     }
 
-    /// Plans what is packed; of packed sources all scales are read, and no code.
+    /// Plans the quantization. Of an already quantized source this reads all scales but no codes.
     ///
-    /// - Throws: when the settings are not possible, or nothing can be packed.
+    /// - Throws: when the options are not possible, or no weight can be quantized.
     public func plan(_ checkpoint: Checkpoint, threads: Int = 1) throws(CheckpointError) -> FolderPlan {
         try checkpoint.requireModel()
         guard checkpoint.form == .folder, checkpoint.config != nil else {
             throw CheckpointError(
                 file: checkpoint.path,
-                "\(type.rawValue) is stored in a folder with a config.json, which this output is not",
-                hint: "name a folder as the output")
+                "\(type.rawValue) is stored in a folder with a config.json; this output is not a folder",
+                hint: "choose a folder as the output")
         }
         let coded = try CodedSource(checkpoint, threads: threads)
         let source = try DequantizeFolder().apply(to: checkpoint)
@@ -76,17 +76,18 @@ public struct QuantizeFolder: Edit {
         }
         guard plan.quantizedCount > 0 else {
             throw CheckpointError(
-                file: checkpoint.path, "has no weight that \(type.rawValue) can pack",
+                file: checkpoint.path, "has no weight that \(type.rawValue) can quantize",
                 hint: plan.obstacles.first.map { "\($0.tensor): \($0.reason)" }
-                    ?? (modules.hasNoLayers ? "no tensor is of a numbered layer, and those alone are packed" : nil))
+                    ?? (modules.hasNoLayers
+                        ? "no tensor belongs to a numbered layer, and only those are quantized" : nil))
         }
-        // A tied output matrix is a Linear too, though no tensor is stored for it.
+        // A tied output matrix is a linear layer too, though no tensor is stored for it.
         if !type.quantizesEmbeddings, !plain.contains(source.outputModule) { plain.append(source.outputModule) }
         try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))
         return plan
     }
 
-    /// Packs one weight: with the codes that it has, where the form can say what they mean, else by rounding.
+    /// Quantizes one weight: keeps its codes when the format can store their scales and zero points, else rounds.
     private func quantize(
         _ tensor: Tensor, _ coded: CodedSource, _ target: any QuantTarget, in source: Checkpoint,
         _ plan: inout FolderPlan
@@ -94,11 +95,11 @@ public struct QuantizeFolder: Edit {
         let module = String(tensor.name.dropLast(".weight".count))
         plan.addQuantized(tensor)
         let weight = coded.weights[ExactString(tensor.name)]
-        // As the form defines the values, before they are rounded to the type of the model.
+        // The decoded values in f32, before they are rounded to the type of the model.
         let values = weight.map { weight in
             Tensor(
                 name: tensor.name, dtype: .f32, shape: tensor.shape,
-                recipe: .computed(DequantizedRows(weight: weight, dtype: .f32)))
+                recipe: .computed(DequantizedRows(weight: weight, dtype: .f32, format: coded.format)))
         }
         let parts: [Tensor]
         if let values, let target = target as? any GroupedTarget {
@@ -119,7 +120,8 @@ public struct QuantizeFolder: Edit {
         }
     }
 
-    /// The form with its settings; what was not chosen is as in a packed source, where the form allows that.
+    /// The writer with its options; an option that was not given is taken from a quantized source where the format
+    /// allows it.
     private func target(
         _ coded: CodedSource, _ wanted: [Tensor]
     ) throws(CheckpointError) -> any QuantTarget {
@@ -143,7 +145,7 @@ public struct QuantizeFolder: Edit {
             let block = settings.blockSize ?? 64
             guard QuantState.blocks.contains(block) else {
                 throw CheckpointError(
-                    "a block of \(block) is not possible in \(type.rawValue)",
+                    "\(type.rawValue) has no block size \(block)",
                     hint: "--block-size takes " + QuantState.blocks.map(String.init).joined(separator: ", "))
             }
             return BitsAndBytesTarget(levels: type == .nf4 ? .nf4 : .fp4, block: block, isDouble: settings.isDouble)

@@ -2,16 +2,16 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// What scales and offsets of a weight allow: found out by reading them all, and no code.
-struct LevelFacts {
-    /// The whole numbers that the offsets are, when values are `(code - offset) * scale`; `nil` when one is none.
-    private(set) var offsets: ClosedRange<Int>?
-    /// The types that hold every scale.
+/// Which formats can store the scales and zero points of a weight; found by reading them all, without the codes.
+struct ScaleFacts {
+    /// The range of the zero points in `(code - zero point) * scale`; `nil` when one is not a whole number.
+    private(set) var zeroPoints: ClosedRange<Int>?
+    /// The types that represent every scale exactly.
     private(set) var scaleTypes: Set<DType> = [.f32, .f16, .bf16]
-    /// The types that hold every scale and every bias, when values are `code * scale + bias`.
+    /// The types that represent every scale and every bias of `code * scale + bias` exactly.
     private(set) var biasTypes: Set<DType> = [.f32, .f16, .bf16]
 
-    /// Reads the levels of a weight.
+    /// Reads the scales and zero points of a weight.
     init(_ weight: any GroupedWeight) throws(CheckpointError) {
         let layout = weight.layout, groups = layout.groups
         var (least, most, isWhole) = (Int.max, Int.min, true)
@@ -19,19 +19,19 @@ struct LevelFacts {
             let count = rows.count * groups
             let levels = Scratch(floats: 2 * count)
             let (scales, offsets) = (levels.floats, levels.floats + count)
-            try weight.writeLevels(rows: rows, groups: 0..<groups, scales: scales, offsets: offsets)
+            try weight.writeScales(rows: rows, groups: 0..<groups, scales: scales, offsets: offsets)
             for index in 0..<count {
                 let scale = scales[index], offset = offsets[index]
-                let zero = layout.hasBias ? LevelFacts.zero(scale: scale, bias: offset) : offset
+                let zero = layout.hasBias ? ScaleFacts.zero(scale: scale, bias: offset) : offset
                 if zero >= -256, zero <= 256, zero == zero.rounded() {
                     least = min(least, Int(zero))
                     most = max(most, Int(zero))
                 } else {
                     isWhole = false
                 }
-                // In double precision the product is exact.
+                // The product is exact in double precision.
                 let bias = layout.hasBias ? Double(offset) : -Double(offset) * Double(scale)
-                // With more bits a code times its scale is rounded, and both ways of saying a value differ in the last bit.
+                // When a scale has more bits, code * scale is rounded, and the two formulas differ in the last bit.
                 let isShort = scale.bitPattern & 0xF == 0
                 if !isShort, layout.hasBias { isWhole = false }
                 if !isShort, !layout.hasBias { biasTypes = [] }
@@ -39,10 +39,10 @@ struct LevelFacts {
                 for type in biasTypes where !type.holds(Double(scale)) || !type.holds(bias) { biasTypes.remove(type) }
             }
         }
-        offsets = isWhole && least <= most ? least...most : nil
+        zeroPoints = isWhole && least <= most ? least...most : nil
     }
 
-    /// The offset that a bias stands for; NaN when it stands for none exactly.
+    /// The zero point that equals a bias; NaN when none does exactly.
     static func zero(scale: Float, bias: Float) -> Float {
         if bias == 0 { return 0 }
         let zero = (-bias / scale).rounded()
@@ -51,7 +51,7 @@ struct LevelFacts {
 }
 
 extension DType {
-    /// Whether the type holds a number as it is.
+    /// Whether the type represents a number exactly.
     fileprivate func holds(_ value: Double) -> Bool {
         let single = Float(value)
         guard Double(single) == value else { return false }
@@ -63,13 +63,13 @@ extension DType {
     }
 }
 
-/// A weight with the codes and the scales of another one, for a form that divides groups further, or says offsets in another
-/// way.
+/// A weight with the codes and scales of another one, for a format with smaller groups or with biases instead of zero
+/// points.
 struct RegroupedWeight: GroupedWeight {
     let source: any GroupedWeight
     let layout: GroupLayout
 
-    /// - Precondition: the group size divides the source's, and its offsets can be said.
+    /// - Precondition: the group size divides the source's, and the format can store its zero points.
     init(_ source: any GroupedWeight, groupSize: Int, scaleType: DType, hasBias: Bool) {
         precondition(source.layout.groupSize % groupSize == 0 && source.layout.groupOfColumn == nil)
         self.source = source
@@ -88,23 +88,23 @@ struct RegroupedWeight: GroupedWeight {
         try source.writeCodes(rows: rows, columns: columns, into: codes)
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
         let share = source.layout.groupSize / layout.groupSize
-        let wide = groups.lowerBound / share..<(groups.upperBound + share - 1) / share
-        let count = rows.count * wide.count
+        let covering = groups.lowerBound / share..<(groups.upperBound + share - 1) / share
+        let count = rows.count * covering.count
         let levels = Scratch(floats: 2 * count)
-        try source.writeLevels(rows: rows, groups: wide, scales: levels.floats, offsets: levels.floats + count)
+        try source.writeScales(rows: rows, groups: covering, scales: levels.floats, offsets: levels.floats + count)
         for row in 0..<rows.count {
             for (column, group) in groups.enumerated() {
-                let from = row * wide.count + group / share - wide.lowerBound
+                let from = row * covering.count + group / share - covering.lowerBound
                 let scale = levels.floats[from], offset = levels.floats[count + from]
                 let index = row * groups.count + column
                 scales[index] = scale
                 switch (source.layout.hasBias, layout.hasBias) {
-                case (true, false): offsets[index] = LevelFacts.zero(scale: scale, bias: offset)
+                case (true, false): offsets[index] = ScaleFacts.zero(scale: scale, bias: offset)
                 case (false, true): offsets[index] = -offset * scale
                 default: offsets[index] = offset
                 }

@@ -3,12 +3,12 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// A plain weight as codes in groups, rounded to nearest by the rule of a form. Nothing is kept: codes, and scales, are
-/// computed from the rows whenever they are asked for.
+/// An unquantized weight rounded to nearest into codes and groups by the rule of a format. Codes and scales are
+/// computed from the rows on every request; nothing is cached.
 struct RoundedWeight: GroupedWeight {
     let source: Tensor
     let rounding: GroupRounding
-    /// The checkpoint, for messages.
+    /// The path of the checkpoint, for messages.
     let file: String
 
     var description: String { "\(source.dtype) rounded in groups of \(rounding.size) of \(source.recipe)" }
@@ -38,7 +38,7 @@ struct RoundedWeight: GroupedWeight {
         }
     }
 
-    func writeLevels(
+    func writeScales(
         rows: Range<Int>, groups: Range<Int>, scales: UnsafeMutablePointer<Float>,
         offsets: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
@@ -63,7 +63,7 @@ struct RoundedWeight: GroupedWeight {
         }
     }
 
-    /// Why a group has no code.
+    /// The error for a group that cannot be encoded.
     private func refusal(
         _ rows: Range<Int>, _ groups: Range<Int>, _ group: Int, _ values: UnsafePointer<Float>
     ) -> CheckpointError {
@@ -72,11 +72,12 @@ struct RoundedWeight: GroupedWeight {
         if let column = (0..<rounding.size).first(where: { !values[$0].isFinite }) {
             return CheckpointError(
                 file: file, tensor: source.name,
-                "has the value \(values[column]) in row \(row), column \(first + column), which no code stands for")
+                "has the value \(values[column]) in row \(row), column \(first + column), which a quantized weight cannot hold"
+            )
         }
         return CheckpointError(
             file: file, tensor: source.name,
-            "has values in row \(row), from column \(first), whose scale is more than \(rounding.scaleType) holds",
-            hint: "quantize to a form whose scales have another type")
+            "has values in row \(row), from column \(first), whose scale exceeds the range of \(rounding.scaleType)",
+            hint: "choose a format with another scale type")
     }
 }

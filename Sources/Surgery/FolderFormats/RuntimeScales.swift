@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// The scales of activations and of the key/value cache that static quantizers leave beside packed weights. The values of
+/// Scales of activations and of the key/value cache, which static quantizers store beside quantized weights. The
 /// weights do not depend on them.
 enum RuntimeScales {
     private static let endings: Set<String> = [
@@ -10,14 +10,14 @@ enum RuntimeScales {
         "v_scale", "kv_scale", "prob_scale", "q_zero_point", "k_zero_point", "v_zero_point",
     ]
 
-    /// The kind of such a tensor, the last component of its name; `nil` for any other tensor.
+    /// The last component of the name when it is one of these scales; `nil` for any other tensor.
     static func kind(of name: String) -> String? {
         guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return nil }
         let ending = String(name[dot...].dropFirst())
         return endings.contains(ending) ? ending : nil
     }
 
-    /// Removes them from a checkpoint whose weights were unpacked, and notes how many there were of each kind.
+    /// Removes them from a checkpoint with dequantized weights, and adds a note with the number of each kind.
     static func remove(from checkpoint: inout Checkpoint) {
         var counts: [(kind: String, count: Int)] = []
         checkpoint.tensors.removeAll { tensor in
@@ -31,6 +31,6 @@ enum RuntimeScales {
         }
         guard !counts.isEmpty else { return }
         let list = counts.map { "\($0.count) \($0.kind)" }.joined(separator: ", ")
-        checkpoint.note("\(list) left out: scales of activations or of the cache, which plain weights do not need")
+        checkpoint.note("\(list) removed: scales of activations or of the cache, which unquantized weights do not use")
     }
 }

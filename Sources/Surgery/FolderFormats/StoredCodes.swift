@@ -2,19 +2,19 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// Codes that lie along the rows of a matrix of words, the first in the lowest bits: compressed-tensors and MLX.
+/// Codes packed along the rows of a matrix of words, the first in the lowest bits: compressed-tensors and MLX.
 struct StoredCodes: Sendable {
     /// [rows, words], I32 or U32.
     let tensor: Tensor
     /// 4 or 8.
     let bits: Int
-    /// How many codes of a row count; a last word may have more.
+    /// Number of codes in a row; the last word may hold padding.
     let columns: Int
 
-    /// Words that hold so many codes.
+    /// The number of words for this many codes.
     static func words(_ codes: Int, bits: Int) -> Int { (codes * bits + 31) / 32 }
 
-    /// Writes the codes of a part of the matrix, one a byte.
+    /// Writes the codes of a range of rows and columns, one per byte.
     func write(
         rows: Range<Int>, columns: Range<Int>, into codes: UnsafeMutablePointer<UInt8>
     ) throws(CheckpointError) {

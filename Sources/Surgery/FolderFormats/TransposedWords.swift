@@ -3,15 +3,15 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// A matrix of words of which a part is read turned round: what is a row in the file becomes a column.
+/// A matrix of words that is read transposed: a row in the file becomes a column.
 struct TransposedWords: Sendable {
     /// I32 or U32, [rows, columns].
     let tensor: Tensor
 
-    /// So many bytes of rows are asked for at once, where they do not lie in a mapped file.
+    /// The number of bytes to request at once from a source that is not a mapped file.
     private static let chunkByteCount = 1 << 20
 
-    /// Writes `output[c][r] = word[r][c]` for a part: `columns.count` rows of `rows.count` words.
+    /// Writes `output[c][r] = word[r][c]` for a range: `columns.count` rows of `rows.count` words.
     func write(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<UInt32>
     ) throws(CheckpointError) {
@@ -28,7 +28,7 @@ struct TransposedWords: Sendable {
                         stride: rowByteCount / 4, into: target, outputStride: rows.count)
                     return
                 }
-                // A file may place its tensors at any byte.
+                // Tensors may start at any byte of a file.
                 for row in 0..<part.count {
                     for column in 0..<columns.count {
                         target[column * rows.count + row] =
@@ -40,17 +40,17 @@ struct TransposedWords: Sendable {
     }
 }
 
-/// Scales, or offsets in words, that lie group by group: [in/group, out].
-struct TransposedLevels: Sendable {
-    /// [in/group, out], in a plain type.
+/// Scales and packed zero points, stored group by group: [in/group, out].
+struct TransposedScales: Sendable {
+    /// [in/group, out]: F32, F16 or BF16.
     let scales: Tensor
     /// [in/group, out/8], or out/4 for codes of 8 bits.
     let zeros: Tensor
     /// 4 or 8.
     let bits: Int
-    /// Which of its outputs each nibble of a word is; only for 4 bits.
+    /// The output that each code of a word belongs to.
     let order: [UInt8]
-    /// What the stored offsets lack.
+    /// Added to the stored zero points: 1 for GPTQ version 1.
     let added: Int
 
     func write(
@@ -59,7 +59,7 @@ struct TransposedLevels: Sendable {
     ) throws(CheckpointError) {
         let line = Scratch(floats: rows.count)
         let perWord = 32 / bits, mask = UInt32(1) << UInt32(bits) - 1
-        // Where in its word each output lies.
+        // The bit position of each output in its word.
         var shifts = [Int](repeating: 0, count: perWord)
         for (nibble, output) in order.enumerated() { shifts[Int(output)] = nibble * bits }
         for (column, group) in groups.enumerated() {

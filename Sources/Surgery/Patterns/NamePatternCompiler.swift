@@ -1,10 +1,10 @@
 internal import Checkpoints
 
-/// Turns patterns into the steps of a search, which begins at the end of a name: what is last in a pattern comes first.
+/// Compiles patterns to the steps of a search, which runs from the end of a name, so the last element comes first.
 struct NamePatternCompiler {
     /// The largest count of a repetition.
     static let maximumCount = 255
-    /// Repetitions of repetitions multiply.
+    /// The limit for a whole pattern, since nested repetitions multiply.
     private static let maximumSteps = 10_000
 
     private(set) var steps: [NamePatternProgram.Instruction] = []
@@ -20,7 +20,7 @@ struct NamePatternCompiler {
     private mutating func emit(_ step: NamePatternProgram.Instruction) throws(NamePatternError) {
         guard steps.count < NamePatternCompiler.maximumSteps else {
             throw NamePatternError(
-                "has more than \(NamePatternCompiler.maximumSteps.grouped) steps, repetitions counted")
+                "has more than \(NamePatternCompiler.maximumSteps.grouped) steps, including repetitions")
         }
         steps.append(step)
     }
@@ -64,7 +64,7 @@ struct NamePatternCompiler {
         }
     }
 
-    /// Appends steps that may be left out.
+    /// Appends optional steps.
     private mutating func appendFork(
         _ body: (inout NamePatternCompiler) throws(NamePatternError) -> Void
     ) throws(NamePatternError) {

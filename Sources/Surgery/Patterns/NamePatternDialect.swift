@@ -5,7 +5,8 @@ enum NamePatternDialect: Sendable {
     /// Python's re for str, case-sensitive. Names are ASCII bytes, and a symbol above 127 for any other character.
     case python
 
-    /// What a character outside ASCII is replaced by in Python's dialect: patterns are ASCII, so that only its kind counts.
+    /// What a character outside ASCII is replaced by in Python's dialect: patterns are ASCII, so that only its kind
+    /// counts.
     private enum Symbol {
         static let letter: UInt8 = 128
         static let digit: UInt8 = 129

@@ -1,6 +1,6 @@
 /// Classes of characters.
 extension NamePatternParser {
-    /// What follows an opening bracket, to the closing one.
+    /// A class after its opening bracket, up to the closing one.
     mutating func characterClass() throws(NamePatternError) -> ByteSet {
         let isInverted = take("^")
         // Python takes a bracket that comes first as a member.
@@ -15,7 +15,7 @@ extension NamePatternParser {
         return isInverted ? result.inverted : result
     }
 
-    /// A character of a class, a range or an escaped class.
+    /// A member of a class: a character, a range or an escape.
     private mutating func classMember(isFirst: Bool) throws(NamePatternError) -> ByteSet {
         guard let byte = next else { throw NamePatternError("does not close a class") }
         if byte == UInt8(ascii: "\\") {
@@ -29,15 +29,15 @@ extension NamePatternParser {
         position += 1
         if byte == UInt8(ascii: "["), let next, ":.=".utf8.contains(next) {
             throw NamePatternError(
-                "has a class by name, which is not understood, at character \(position)")
+                "has a named class, which resect does not support, at character \(position)")
         }
         guard byte != UInt8(ascii: "-") || isFirst || next == UInt8(ascii: "]") else {
-            throw NamePatternError("has '-' neither between two characters nor at an end of a class")
+            throw NamePatternError("has '-' that is neither between two characters nor at an end of a class")
         }
         return isRange ? try range(from: byte) : dialect.letter(byte)
     }
 
-    /// Whether a `-` follows that is not the last character of a class.
+    /// Whether the next character is a `-` that does not end the class.
     private var isRange: Bool {
         next == UInt8(ascii: "-") && position + 1 < bytes.count
             && bytes[position + 1] != UInt8(ascii: "]")
@@ -47,7 +47,7 @@ extension NamePatternParser {
         let last = bytes[position + 1]
         guard !"\\[".utf8.contains(last), dialect.folded(first) <= dialect.folded(last) else {
             throw NamePatternError(
-                "has a range that does not end with a later character, at character \(position + 1)")
+                "has a range whose end is not after its start, at character \(position + 1)")
         }
         position += 2
         return ByteSet(dialect.folded(first)...dialect.folded(last))

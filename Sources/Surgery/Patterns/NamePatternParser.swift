@@ -1,4 +1,4 @@
-/// What a pattern is made of.
+/// The elements of a pattern.
 indirect enum NamePatternNode: Sendable {
     case bytes(ByteSet)
     case assertion(NamePatternAssertion)
@@ -15,9 +15,9 @@ indirect enum NamePatternNode: Sendable {
     }
 }
 
-/// Reads a pattern by recursive descent, one function for each level of the grammar.
+/// Parses a pattern by recursive descent, with one function per level of the grammar.
 struct NamePatternParser {
-    /// More groups in each other than this are refused, so that the stack suffices.
+    /// The maximum depth of nested groups, which limits the stack.
     private static let maximumDepth = 50
 
     let dialect: NamePatternDialect
@@ -34,7 +34,7 @@ struct NamePatternParser {
         self.dialect = dialect
         bytes = Array(text.utf8)
         guard bytes.allSatisfy({ 0x20..<0x7F ~= $0 }) else {
-            throw NamePatternError("holds a character outside ASCII, or a control character")
+            throw NamePatternError("contains a control character or one outside ASCII")
         }
         guard !bytes.isEmpty else { throw NamePatternError("is empty") }
     }
@@ -73,7 +73,7 @@ struct NamePatternParser {
         return .sequence(items)
     }
 
-    /// An atom with what says how often it comes.
+    /// An atom with its quantifier.
     private mutating func item() throws(NamePatternError) -> NamePatternNode {
         if take("^") { return .assertion(.start) }
         if take("$") { return .assertion(dialect.dollar) }
@@ -85,10 +85,10 @@ struct NamePatternParser {
         }
         let atom = try atom()
         guard let (atLeast, atMost) = try quantifier() else { return atom }
-        // As few as possible, or as many: it is the same to whether there is a match.
+        // Lazy quantifiers match the same names as greedy ones.
         _ = take("?")
         if try quantifier() != nil {
-            throw NamePatternError("repeats a repetition, before character \(position + 1)")
+            throw NamePatternError("has a quantifier after a quantifier, before character \(position + 1)")
         }
         return atom.isEmpty || atMost == 0 ? .empty : .repeated(atom, atLeast: atLeast, atMost: atMost)
     }
@@ -102,7 +102,7 @@ struct NamePatternParser {
         let atMost = take(",") ? (next == UInt8(ascii: "}") ? nil : try number()) : atLeast
         guard take("}"), atMost.map({ $0 >= atLeast }) ?? true else {
             throw NamePatternError(
-                "has a count that is none of {m}, {m,} and {m,n}, before character \(position + 1)")
+                "has a count that is not {m}, {m,} or {m,n}, before character \(position + 1)")
         }
         return (atLeast, atMost)
     }
@@ -113,7 +113,7 @@ struct NamePatternParser {
             number <= NamePatternCompiler.maximumCount
         else {
             throw NamePatternError(
-                "has a count that is no number up to \(NamePatternCompiler.maximumCount), at character \(position + 1)"
+                "has a count that is not a number up to \(NamePatternCompiler.maximumCount), at character \(position + 1)"
             )
         }
         position += digits.count
@@ -131,7 +131,8 @@ struct NamePatternParser {
             position += 1
             return .bytes(dialect.anyCharacter)
         case "\\": return .bytes(try escape())
-        case "*", "+", "?", "{": throw NamePatternError("repeats nothing, at character \(position + 1)")
+        case "*", "+", "?", "{":
+            throw NamePatternError("has a quantifier without an atom, at character \(position + 1)")
         default:
             position += 1
             return .bytes(dialect.letter(byte))
@@ -151,7 +152,7 @@ struct NamePatternParser {
         depth += 1
         defer { depth -= 1 }
         guard depth <= NamePatternParser.maximumDepth else {
-            throw NamePatternError("has more than \(NamePatternParser.maximumDepth) groups in each other")
+            throw NamePatternError("has more than \(NamePatternParser.maximumDepth) nested groups")
         }
         let result = try alternatives()
         guard take(")") else { throw NamePatternError("does not close a group") }
@@ -164,7 +165,7 @@ struct NamePatternParser {
     private mutating func groupKind() throws(NamePatternError) -> GroupKind {
         if take(":") { return .plain }
         guard dialect == .python else {
-            throw NamePatternError("looks ahead, which is not understood, at character \(position)")
+            throw NamePatternError("has a look-ahead, which resect does not support, at character \(position)")
         }
         if take("=") { return .ahead(true) }
         if take("!") { return .ahead(false) }
@@ -175,7 +176,7 @@ struct NamePatternParser {
         }
         let isLong = start < bytes.count && "<P".utf8.contains(bytes[start])
         let text = String(decoding: bytes[start...].prefix(isLong ? 2 : 1), as: UTF8.self)
-        throw NamePatternError("holds '(?\(text)', which is not understood, at character \(start - 1)")
+        throw NamePatternError("contains '(?\(text)', which resect does not support, at character \(start - 1)")
     }
 
     /// A name and the `>` behind it. Nothing refers to it.
@@ -193,7 +194,7 @@ struct NamePatternParser {
         }
     }
 
-    /// What follows a backslash: a class, or a character that is no letter and no digit.
+    /// An escape after a backslash: a class, or a character other than letters and digits.
     mutating func escape() throws(NamePatternError) -> ByteSet {
         guard position + 1 < bytes.count else { throw NamePatternError("ends with a backslash") }
         let byte = bytes[position + 1]
@@ -201,7 +202,7 @@ struct NamePatternParser {
         let letter = Character(UnicodeScalar(byte))
         if let set = dialect.named(letter) { return set }
         guard !letter.isLetter && !letter.isNumber else {
-            throw NamePatternError("holds '\\\(letter)', which is not understood")
+            throw NamePatternError("contains '\\\(letter)', which resect does not support")
         }
         return dialect.letter(byte)
     }

@@ -1,15 +1,15 @@
-/// A pattern as steps that follow all its possibilities at once, from the end of a name to its start. In this direction a
-/// look-ahead costs one pass as well: that pass finds all positions at which it holds.
+/// A pattern as steps that follow all its possibilities at once, from the end of a name to its start. In this direction
+/// a look-ahead costs one pass as well: that pass finds all positions at which it holds.
 struct NamePatternProgram: Sendable {
     /// One step.
     enum Instruction: Sendable {
         /// Takes the character before the position, which is of the set.
         case bytes(ByteSet)
-        /// Goes on at both steps.
+        /// Continues at both steps.
         case fork(Int, Int)
-        /// Goes on at another step.
+        /// Continues at another step.
         case jump(Int)
-        /// Goes on when an assertion holds at the position.
+        /// Continues when an assertion holds at the position.
         case check(NamePatternAssertion)
         /// A match starts at the position.
         case match
@@ -21,10 +21,11 @@ struct NamePatternProgram: Sendable {
     let aheads: [Int]
     /// The first step of the pattern.
     let first: Int
-    /// Whether alternatives stand outside all groups, so that text before and behind the pattern would become part of them.
+    /// Whether alternatives stand outside all groups, so that text before and behind the pattern would become part of
+    /// them.
     let hasOuterAlternatives: Bool
 
-    /// - Throws: `NamePatternError` when the text is no pattern, or one of a kind that is not understood.
+    /// - Throws: `NamePatternError` when the text is invalid or uses unsupported syntax.
     init(_ text: String, dialect: NamePatternDialect) throws(NamePatternError) {
         var parser = try NamePatternParser(text, dialect: dialect)
         let root = try parser.parse()

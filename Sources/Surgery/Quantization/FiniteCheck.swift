@@ -3,24 +3,24 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// Looks for values that the new type of a tensor cannot hold: NaN and infinity in weights that are quantized, where one
+/// Finds values that the new type of a tensor cannot hold: NaN and infinity in quantized weights, where one value
 /// spoils its whole block, and finite values that F16 or BF16 would store as infinity.
 ///
-/// Found while rows are computed, so that nothing is read twice unless something is wrong.
+/// The check runs while rows are encoded; values are read again only when it fails.
 struct FiniteCheck: Sendable {
     let source: Tensor
     let dtype: DType
     let file: String
 
-    /// Up to the largest f16, every scale of a block is finite too.
+    /// Up to the largest f16, every block scale is finite too.
     private static let limit: Float = 65504
-    /// How many values are decoded at once to count what is wrong.
+    /// The number of values decoded at once to count the faults.
     private static let slabElementCount = 1 << 16
 
-    /// Checks rows that were encoded.
+    /// Checks encoded rows.
     ///
-    /// - Throws: when a value is not finite, or so large that a scale is not. The message does not depend on which
-    ///   rows were looked at first.
+    /// - Throws: when a value is not finite, or so large that a scale is not. The message does not depend on the
+    ///   order in which rows are checked.
     func check(
         _ values: UnsafePointer<Float>, rows: Range<Int>, encoded: UnsafeRawBufferPointer
     ) throws(CheckpointError) {
@@ -46,13 +46,13 @@ struct FiniteCheck: Sendable {
             hint: "--allow-nonfinite writes infinite scales")
     }
 
-    /// Whether a finite value is rounded to infinity in F16 or BF16.
+    /// Whether a finite value rounds to infinity in F16 or BF16.
     private func overflows(_ value: Float) -> Bool {
-        // Half a step above the largest number: 65,504 + 16, and 0x7F7F with one more half bit.
+        // Half a step above the largest value: 65,504 + 16, and 0x7F7F plus half a bit.
         value.isFinite && value.magnitude >= (dtype == .bf16 ? Float(bitPattern: 0x7F7F_8000) : 65520)
     }
 
-    /// Counts the values of the whole tensor that its type would store as infinity.
+    /// Counts all values of the tensor that would become infinity.
     private func overflow() throws(CheckpointError) -> CheckpointError {
         var largest: (index: Int, value: Float) = (0, 0)
         var total = 0
@@ -66,10 +66,10 @@ struct FiniteCheck: Sendable {
             file: file, tensor: source.name,
             "has \(number) for \(dtype): \(largest.value) in \(location(largest.index)); \(dtype) ends at "
                 + (dtype == .bf16 ? "3.39e38" : "65,504"),
-            hint: "bf16 and f32 hold more; --allow-nonfinite writes infinity")
+            hint: "bf16 and f32 have a larger range; --allow-nonfinite writes infinity")
     }
 
-    /// Counts the values of the whole tensor that are not finite.
+    /// Counts all values of the tensor that are not finite.
     private func nonfinite() throws(CheckpointError) -> CheckpointError {
         var first: (index: Int, value: Float)?
         var total = 0
@@ -84,10 +84,10 @@ struct FiniteCheck: Sendable {
         let value = first.value.isNaN ? "nan" : "\(first.value)"
         return CheckpointError(
             file: file, tensor: source.name, "has \(number)\(value) in \(location(first.index))",
-            hint: "the model is damaged; --allow-nonfinite quantizes it all the same")
+            hint: "the model is damaged; --allow-nonfinite quantizes it anyway")
     }
 
-    /// Looks at all values of the tensor, in order.
+    /// Calls `body` with all values of the tensor, in order.
     private func forEachValue(_ body: (_ index: Int, _ value: Float) -> Void) throws(CheckpointError) {
         let length = source.rowLength
         let step = max(1, FiniteCheck.slabElementCount / max(1, length))
@@ -100,7 +100,7 @@ struct FiniteCheck: Sendable {
         }
     }
 
-    /// Where an element is, counted from 0.
+    /// The row and column of an element for a message, counted from 0.
     private func location(_ element: Int) -> String {
         let row = element / source.rowLength
         let text = "column \(element % source.rowLength)"

@@ -1,25 +1,25 @@
 public import Checkpoints
 internal import Formats
 
-/// An importance matrix for a checkpoint, which may have lost layers since it was measured.
+/// An importance matrix for a checkpoint, from which layers may have been cut since the measurement.
 public struct Importance: Sendable {
-    /// What was measured.
+    /// The importance matrix.
     public let matrix: ImportanceMatrix
-    /// The layers of the measured model that the checkpoint has lost.
+    /// Layers that were cut after the importance matrix was measured.
     public let dropped: LayerRuns
 
-    /// An importance matrix of the whole model, for what is left of it without some layers.
+    /// An importance matrix of a model from which these layers were cut.
     public init(_ matrix: ImportanceMatrix, dropped: LayerRuns = LayerRuns()) {
         self.matrix = matrix
         self.dropped = dropped
     }
 
-    /// An importance matrix of the whole model, for what is left of it without one run of layers.
+    /// An importance matrix of a model from which one run of layers was cut.
     public init(_ matrix: ImportanceMatrix, dropped: Range<Int>) { self.init(matrix, dropped: LayerRuns([dropped])) }
 
-    /// Holds the layers that were measured against those of the checkpoint.
+    /// Compares the number of measured layers with that of the checkpoint.
     ///
-    /// - Throws: when the numbers differ: every layer would be given the weights of another one.
+    /// - Throws: when they differ, since layers would get the importance of other layers.
     func check(_ checkpoint: Checkpoint) throws(CheckpointError) {
         func wrong(_ problem: String, hint: String) -> CheckpointError {
             CheckpointError(file: matrix.path, problem, hint: hint)
@@ -27,26 +27,26 @@ public struct Importance: Sendable {
         guard dropped.upperBound <= matrix.layerCount else {
             throw wrong(
                 "has \(matrix.layerCount) layers, so \(dropped.texts.joined(separator: ",")) cannot have been cut",
-                hint: "layers are counted from 0 in the model that was measured, the last one not included")
+                hint: "A:B counts from 0 in the measured model and excludes layer B")
         }
         let layers = checkpoint.tensors.compactMap { LayerPattern.layer(ofGGUF: $0.name) }.max().map { $0 + 1 } ?? 0
         let left = matrix.layerCount - dropped.count
-        // Layers that predict further tokens are not run when a matrix is measured.
+        // Layers for multi-token prediction are not run during the measurement.
         let predicting = checkpoint.metadata.setting("nextn_predict_layers")?.int ?? 0
         guard left <= layers, layers - left <= max(0, predicting) else {
-            let less = dropped.isEmpty ? "" : " less the \(dropped.count) that were cut"
+            let less = dropped.isEmpty ? "" : " minus the \(dropped.count) that were cut"
             throw wrong(
                 "was measured on a model of \(matrix.layerCount) layers\(less); \(checkpoint.path) has \(layers)",
                 hint: left > layers && dropped.isEmpty
-                    ? "if layers of that model were cut, say which: --imatrix-dropped LIST"
-                    : "measure one on the model that is quantized")
+                    ? "if layers were cut from that model, name them: --imatrix-dropped LIST"
+                    : "measure an importance matrix on this model")
         }
     }
 
-    /// What was measured for a tensor; `nil` when nothing was.
+    /// The importance of the columns of a tensor; `nil` when it was not measured.
     ///
-    /// - Throws: when it was measured on matrices of another width, but for embeddings, which llama-quantize then
-    ///   encodes without weights.
+    /// - Throws: when the measured width differs, except for embeddings, which llama-quantize then encodes without
+    ///   importance.
     func entry(for tensor: Tensor) throws(CheckpointError) -> ImportanceMatrix.Entry? {
         guard tensor.count > 0, let entry = matrix.entry(measuredName(of: tensor.name)) else { return nil }
         let matrices = tensor.shape.dropLast(2).reduce(1, *)
@@ -56,16 +56,17 @@ public struct Importance: Sendable {
             file: matrix.path, tensor: tensor.name,
             "was measured with \(entry.count.grouped) columns; it has \(tensor.rowLength.grouped)"
                 + (matrices == 1 ? "" : " in each of \(matrices) matrices"),
-            hint: "the importance matrix is of another model")
+            hint: "the importance matrix was measured on another model")
     }
 
-    /// The name that a tensor had before the cut.
+    /// The name of a tensor before the cut.
     private func measuredName(of name: String) -> String {
         guard let parts = LayerName(name, prefix: "blk.") else { return name }
         return parts.renumbered(dropped.original(of: parts.layer))
     }
 
-    /// Writes what llama-quantize writes about it; of the path only the name, so that the bytes depend on nothing else.
+    /// Adds the metadata that llama-quantize writes, with the file name instead of the path, so that the output does
+    /// not depend on folders.
     func record(in checkpoint: inout Checkpoint) {
         checkpoint.metadata["quantize.imatrix.file"] = .string(Importance.clipped(matrix.path.lastPathComponent))
         checkpoint.metadata["quantize.imatrix.dataset"] = matrix.datasets.first.map { .string(Importance.clipped($0)) }
@@ -75,7 +76,7 @@ public struct Importance: Sendable {
         checkpoint.sources.append(matrix.source)
     }
 
-    /// The beginning of a text that fits where llama-quantize keeps it.
+    /// A text, cut to the length of llama-quantize's buffer.
     private static func clipped(_ text: String) -> String {
         var result = text.prefix { $0 != "\0" }
         while result.utf8.count > 127 { result.removeLast() }

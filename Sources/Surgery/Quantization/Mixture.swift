@@ -1,23 +1,23 @@
 public import Formats
 
-/// A named choice of type for every tensor, as llama-quantize makes it: the data of `formats/quants/mixtures.json`.
+/// A named choice of types for all tensors, as in llama-quantize; from `formats/quants/mixtures.json`.
 public struct Mixture: Sendable {
-    /// The name that `--type` takes.
+    /// The name for `--type`.
     public let name: String
-    /// Another name for the same.
+    /// An alternative name.
     let alias: String?
     /// The type of an ordinary weight.
     public let base: DType
     /// `general.file_type` of the output.
     public let fileType: UInt32
-    /// The type of the output matrix, or of the embedding that serves as one; the base type under a plain mixture.
+    /// The type of the output matrix, or of the tied embedding; the base type for types that are not mixtures.
     let output: DType
-    /// The type of matrices that are not stacked, as those of experts are, where it is not the base type.
+    /// The type of single matrices (experts are stacked) when it differs from the base type.
     let single: DType?
-    /// What holds for some of the tensors; the first rule that holds for one decides.
+    /// Rules for some of the tensors; the first that applies decides.
     let rules: [Rule]
 
-    /// Every mixture, in the order of the file.
+    /// All mixtures, in file order.
     public static let all: [Mixture] = {
         let file = EmbeddedFiles.parsed(under: "quants/mixtures.json").first?.value
         return (file?.array ?? []).map(Mixture.init)
@@ -41,7 +41,7 @@ public struct Mixture: Sendable {
         }
     }
 
-    /// The mixture of that name, in any case.
+    /// The mixture with this name, ignoring case.
     public static func named(_ name: String) -> Mixture? {
         let name = name.uppercased()
         return all.first { $0.name == name || $0.alias == name }

@@ -1,14 +1,14 @@
 internal import Formats
 
 extension Mixture {
-    /// Tensors of a category get another type: in some of the layers, and in some models.
+    /// A rule that gives the tensors of a category another type in some layers and some models.
     struct Rule: Sendable {
         let category: TensorCategory
         let condition: Condition?
         let layers: Layers
         let type: DType
 
-        /// A rule as the data file has it; `nil` when something is missing or unknown.
+        /// Reads a rule from the data file; `nil` when something is missing or unknown.
         init?(_ row: JSON) {
             guard let category = row["tensors"]?.string.flatMap(TensorCategory.init),
                 let layers = Layers(rawValue: row["layers"]?.string ?? "all"),
@@ -20,7 +20,7 @@ extension Mixture {
         }
     }
 
-    /// What a rule asks of the model.
+    /// The models that a rule applies to.
     enum Condition: String, Sendable {
         case falcon
         case groupedHeads = "grouped_heads"
@@ -28,7 +28,7 @@ extension Mixture {
         case importance
     }
 
-    /// Which layers a rule is for.
+    /// The layers that a rule applies to.
     enum Layers: String, Sendable {
         case all
         case firstTwo = "first_2"

@@ -1,25 +1,25 @@
 internal import Checkpoints
 internal import Formats
 
-/// What the rules of mixtures ask of a GGUF model.
+/// The properties of a GGUF model that mixture rules use.
 struct ModelTraits {
     let architecture: String
-    /// `block_count`: a model that has lost layers has other types in those that stay.
+    /// `block_count`. After a cut it is smaller, so the remaining layers may get other types.
     let layerCount: Int
-    /// Tensors of the category of values, which count among themselves.
+    /// The number of tensors in the category of values, which are counted separately.
     let valueCount: Int
     let expertCount: Int
-    /// Whether four or more heads share their keys and values.
+    /// Whether four or more heads share keys and values.
     let hasGroupedHeads: Bool
-    /// Whether it is one of those that have 70 billion parameters.
+    /// Whether llama-quantize treats it as a model of 70 billion parameters.
     let isLarge: Bool
-    /// Whether the embedding is the output matrix too.
+    /// Whether the embedding is also the output matrix.
     let isTied: Bool
 
     init(_ checkpoint: Checkpoint, categories: [TensorCategory]) {
         let metadata = checkpoint.metadata
         architecture = metadata.architecture ?? ""
-        // llama-quantize reads no settings of an encoder (mmproj), and takes its layers for the last of none.
+        // llama-quantize reads no settings of an encoder (mmproj) and assumes 0 layers.
         let counted = checkpoint.content == .model ? checkpoint.layerCount : 0
         let stated = metadata.setting("block_count")?.int ?? counted
         layerCount = ModelTraits.layers.contains(stated) ? stated : counted
@@ -33,10 +33,10 @@ struct ModelTraits {
         isTied = !categories.contains(.output)
     }
 
-    /// Numbers that a count of layers can have: the rules multiply them.
+    /// Valid layer counts, small enough for the arithmetic of the rules.
     private static let layers = 0...Int(UInt32.max)
 
-    /// A setting that has one value, or one for each layer.
+    /// The first value of a setting with one value, or one per layer.
     private static func firstLayer(_ value: GGUFValue?) -> Int? { value?.int ?? value?.array?.first?.int }
 
     func meets(_ condition: Mixture.Condition, hasImportance: Bool) -> Bool {

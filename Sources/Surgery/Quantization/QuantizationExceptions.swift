@@ -1,17 +1,17 @@
 internal import Formats
 
-/// What llama-quantize treats apart by the name of a tensor or of an architecture: `formats/quants/exceptions.json`.
+/// Exceptions of llama-quantize by tensor name or architecture, from `formats/quants/exceptions.json`.
 enum QuantizationExceptions {
     private static let file: JSON = {
         guard let file = EmbeddedFiles.parsed(under: "quants/exceptions.json").first?.value else {
-            preconditionFailure("formats/quants/exceptions.json is not there")
+            preconditionFailure("formats/quants/exceptions.json is missing")
         }
         return file
     }()
 
     private static func strings(_ json: JSON?) -> [String] { (json?.array ?? []).compactMap(\.string) }
 
-    /// Lists of texts, by architecture.
+    /// Lists of strings by architecture.
     private static func lists(_ key: String) -> [String: [String]] {
         let members = file[key]?.object?.members ?? JSONObject().members
         return Dictionary(uniqueKeysWithValues: members.map { ($0, strings($1)) })
@@ -24,36 +24,35 @@ enum QuantizationExceptions {
     private static let expertsOf = lists("experts_of")
     private static let eightBitOutput = strings(file["eight_bit_output"])
 
-    /// Architectures that have 70 billion parameters with so many layers.
+    /// Architectures and layer counts of models with 70 billion parameters.
     private static let large: [(architecture: String, layers: Int, groupedHeads: Bool)] =
         (file["large"]?.array ?? []).map {
             ($0["architecture"]?.string ?? "", $0["layers"]?.int ?? 0, $0["grouped_heads"] == .bool(true))
         }
 
-    /// Whether a tensor is left alone because of what its name contains: small ones, and those that a runtime reads in
-    /// another way.
+    /// Whether the name of a tensor excludes it: small tensors, and those that runtimes do not read quantized.
     static func isKept(_ name: String) -> Bool { kept.contains(where: name.containsBytes) }
 
-    /// Whether a tensor is left alone in models of an architecture.
+    /// Whether a tensor is excluded in models of this architecture.
     static func isKept(_ name: String, architecture: String) -> Bool {
         isKept(name) || keptNames.contains(name)
             || (keptOf[architecture].map { $0.contains(where: name.containsBytes) } ?? false)
     }
 
-    /// Whether a tensor does not go below eight bits in models of an architecture.
+    /// Whether a tensor has at least eight bits in models of this architecture.
     static func hasEightBits(_ name: String, architecture: String) -> Bool {
         eightBitsOf[architecture].map { $0.contains(where: name.containsBytes) } ?? false
     }
 
-    /// Whether stacked matrices are those of experts; some architectures stack others too.
+    /// Whether stacked matrices are experts; some architectures stack other matrices too.
     static func isExperts(_ category: TensorCategory, architecture: String) -> Bool {
         expertsOf[architecture].map { $0.contains(category.rawValue) } ?? true
     }
 
-    /// Whether the output matrix of an architecture has eight bits whatever the mixture says.
+    /// Whether the output matrix of this architecture always has eight bits.
     static func hasEightBitOutput(architecture: String) -> Bool { eightBitOutput.contains(architecture) }
 
-    /// Whether a model is taken for one of 70 billion parameters, whose values are worth more bits.
+    /// Whether llama-quantize treats a model as one of 70 billion parameters, whose values get more bits.
     static func isLarge(architecture: String, layers: Int, sharesKeys: Bool) -> Bool {
         large.contains {
             $0.architecture == architecture && $0.layers == layers && (sharesKeys || !$0.groupedHeads)

@@ -3,9 +3,9 @@ internal import Formats
 internal import Kernels
 
 extension Quantize {
-    /// A weight in its new type, as the settings want it; itself when it has that type already.
+    /// A weight in its new type; unchanged when it has that type already.
     ///
-    /// - Throws: when it is quantized in another way already, or its importance is that of another model.
+    /// - Throws: when it is already quantized in another type, or its importance is from another model.
     func recoded(_ tensor: Tensor, as dtype: DType, file: String) throws(CheckpointError) -> Tensor {
         if tensor.dtype == dtype { return tensor }
         if dtype.isQuantized, !settings.allowsRequantize, Codec.decodes(tensor.dtype),
@@ -13,17 +13,17 @@ extension Quantize {
         {
             throw CheckpointError(
                 file: file, tensor: tensor.name,
-                "is quantized already, as \(before); what \(dtype) makes of it is worse than of the original",
-                hint: "quantize the original, or say --allow-requantize")
+                "is already quantized (\(before)); quantizing it again loses more than quantizing the original would",
+                hint: "quantize the original, or use --allow-requantize")
         }
         return try tensor.recoded(
             as: dtype, file: file, importance: try settings.importance?.entry(for: tensor),
             refusesNonfinite: !settings.allowsNonfinite)
     }
 
-    /// Holds the importance matrix against a checkpoint and what becomes of it: it must be that of the model, and of use.
+    /// Checks that the importance matrix fits the model and that a target type uses it.
     ///
-    /// - Returns: the tensors that would be encoded by importance, but were not measured; none without a matrix.
+    /// - Returns: the tensors whose types use importance but that were not measured; empty without a matrix.
     public func unmeasured(
         from checkpoint: Checkpoint, to result: Checkpoint
     ) throws(CheckpointError) -> [String] {
@@ -33,8 +33,8 @@ extension Quantize {
         }
         if weighted.isEmpty {
             throw CheckpointError(
-                file: importance.matrix.path, "is of no use: no tensor becomes of a type that looks at importance",
-                hint: "leave out --imatrix")
+                file: importance.matrix.path, "has no effect: no tensor gets a type that uses importance",
+                hint: "omit --imatrix")
         }
         try importance.check(checkpoint)
         var names: [String] = []
@@ -42,7 +42,7 @@ extension Quantize {
         if names.count == weighted.count {
             throw CheckpointError(
                 file: importance.matrix.path, "has no entry for any tensor of \(checkpoint.path)",
-                hint: "the importance matrix is of another model")
+                hint: "the importance matrix was measured on another model")
         }
         return names
     }

@@ -3,41 +3,41 @@ public import Formats
 
 /// Quantizes a GGUF checkpoint with a mixture: each tensor gets the type that llama-quantize chooses.
 public struct Quantize: Edit {
-    /// What decides the types, and how values are rounded to them.
+    /// The settings that decide the types and the rounding.
     public struct Settings: Sendable {
         /// The mixture.
         public var mixture: Mixture
-        /// Types by name, which go before the rules of the mixture; the first whose pattern is found counts.
+        /// Types by tensor name, which override the mixture's rules; the first match wins.
         public var byName: [TypeByName] = []
-        /// The type of the output matrix, or of the embedding that serves as one.
+        /// The type of the output matrix, or of the tied embedding.
         public var output: DType?
         /// The type of the embedding.
         public var embedding: DType?
-        /// Whether every tensor gets the base type of the mixture, without its rules.
+        /// Whether every tensor gets the base type of the mixture.
         public var isPure = false
-        /// Whether tensors that came before in the files count for the rules, and not those in the layers below: when the
-        /// output has the input's shards, llama-quantize goes through them in that order.
+        /// Whether rules that count tensors use the order of the input's files instead of the layer order, as
+        /// llama-quantize does when the output keeps the input's shards.
         public var keepsFileOrder = false
-        /// How much the columns of the weights matter; `nil` when all count the same.
+        /// The importance of the columns; `nil` when all columns have equal weight.
         public var importance: Importance? { didSet { hasImportance = importance != nil } }
-        /// Whether values are rounded by the importance of their columns: some mixtures then choose otherwise.
+        /// Whether rounding uses column importance, which changes the types in some mixtures.
         public var hasImportance = false
         /// Whether weights may be NaN or infinite.
         public var allowsNonfinite = false
-        /// Whether weights that are quantized already may be quantized again in another type.
+        /// Whether already quantized weights may be quantized to another type.
         public var allowsRequantize = false
 
-        /// A mixture with nothing else asked for.
+        /// A mixture with default settings.
         public init(_ mixture: Mixture) { self.mixture = mixture }
     }
 
-    /// What decides the types.
+    /// The settings.
     public let settings: Settings
 
-    /// A quantization.
+    /// An edit with settings.
     public init(_ settings: Settings) { self.settings = settings }
 
-    /// A quantization with a mixture.
+    /// An edit with a mixture.
     public init(_ mixture: Mixture) { self.init(Settings(mixture)) }
 
     /// The checkpoint with quantized weights.
@@ -48,16 +48,16 @@ public struct Quantize: Edit {
             if !mixture.base.isQuantized {
                 guard settings.byName.isEmpty, settings.output == nil, settings.embedding == nil else {
                     throw CheckpointError(
-                        file: checkpoint.path, "types of single tensors are chosen in GGUF only",
-                        hint: "name the output x.gguf")
+                        file: checkpoint.path, "types of single tensors can be chosen in GGUF only",
+                        hint: "use a .gguf output")
                 }
                 let result = try Cast(to: mixture.base, allowsNonfinite: settings.allowsNonfinite).apply(to: checkpoint)
                 _ = try unmeasured(from: checkpoint, to: result)
                 return result
             }
             throw CheckpointError(
-                file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot hold",
-                hint: "name the output x.gguf")
+                file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot store",
+                hint: "use a .gguf output")
         }
         var result = checkpoint
         for (index, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {
@@ -71,19 +71,19 @@ public struct Quantize: Edit {
         return result
     }
 
-    /// A tensor that gets another type than the one that was chosen for it.
+    /// A tensor that gets a substitute for the chosen type.
     public struct Fallback: Sendable, Equatable {
         /// The name of the tensor.
         public let tensor: String
-        /// The name of the type that it should have.
+        /// The name of the chosen type.
         public let wanted: String
-        /// The name of the type that it gets.
+        /// The name of the type that it gets instead.
         public let used: String
     }
 
-    /// The tensors whose rows the mixture's blocks do not divide, with the type that they get instead.
+    /// The tensors whose row length is not a multiple of the block size, with the type that they get instead.
     ///
-    /// - Throws: what `apply` throws when the types cannot be chosen.
+    /// - Throws: the error of `apply` when types cannot be chosen.
     public func fallbacks(
         in checkpoint: Checkpoint
     ) throws(CheckpointError) -> [Fallback] {

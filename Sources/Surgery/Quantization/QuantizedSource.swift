@@ -2,12 +2,12 @@ internal import Checkpoints
 internal import Formats
 
 extension Tensor {
-    /// What the values were rounded to before, in words; `nil` for weights as they were trained.
+    /// The type that the values were rounded to, for messages; `nil` for weights as trained.
     var quantizedSource: String? { dtype.isQuantized ? dtype.name : recipe.quantizedSource }
 }
 
 extension Recipe {
-    /// The quantization behind casts, unpacking and orders of rows.
+    /// The quantization behind casts, dequantization and row permutations.
     fileprivate var quantizedSource: String? {
         switch self {
         case .mapped, .archived: nil
@@ -16,7 +16,7 @@ extension Recipe {
         case .computed(let source):
             switch source {
             case let rows as RecodedRows: rows.source.quantizedSource
-            case let rows as DequantizedRows: rows.weight.isRounded ? "packed codes" : nil
+            case let rows as DequantizedRows: rows.weight.isRounded ? rows.format : nil
             default: nil
             }
         }

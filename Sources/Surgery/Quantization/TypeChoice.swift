@@ -1,20 +1,20 @@
 internal import Checkpoints
 internal import Formats
 
-/// The type of every tensor of a GGUF checkpoint: llama-quantize's choice. It depends on the names, on the numbers of layers,
-/// heads and experts, on whether the embedding is the output matrix too, and on the tensors that came before.
+/// The type of every tensor of a GGUF checkpoint, chosen like llama-quantize: by name, by the number of layers, heads
+/// and experts, by whether the embedding is also the output matrix, and by the preceding tensors.
 struct TypeChoice {
-    /// The type that a tensor should have, and the one that its rows can have.
+    /// The chosen type, and the type that fits the row length.
     struct Choice {
         let wanted: DType
         let used: DType
     }
 
-    /// For each tensor; `nil` for those that stay as they are.
+    /// The choice for each tensor; `nil` when its type does not change.
     private(set) var choices: [Choice?]
     private let settings: Quantize.Settings
     private let traits: ModelTraits
-    /// How many tensors of these categories a rule was asked for: what stands for their layer.
+    /// The number of tensors of each category so far, which rules use as the layer number.
     private var valueRank = 0
     private var downRank = 0
     private var usesOutput = false
@@ -22,7 +22,7 @@ struct TypeChoice {
 
     /// Chooses the types.
     ///
-    /// - Throws: when a type that was asked for does not fit its tensor, or is for no tensor.
+    /// - Throws: when a requested type does not fit its tensor or applies to no tensor.
     init(_ settings: Quantize.Settings, _ checkpoint: Checkpoint) throws(CheckpointError) {
         self.settings = settings
         let categories = checkpoint.tensors.map { TensorCategory(name: $0.name) }
@@ -35,7 +35,7 @@ struct TypeChoice {
         try checkThatAllWereUsed(checkpoint)
     }
 
-    /// llama-quantize's order: by layer, what is in none first, then by the bytes of the names.
+    /// llama-quantize's order: by layer, with tensors outside the layers first, then by the bytes of the name.
     private static func order(of tensors: [Tensor]) -> [Int] {
         let layers = tensors.map { TensorCategory.layer(of: $0.name) ?? -1 }
         return tensors.indices.sorted { a, b in
@@ -44,9 +44,9 @@ struct TypeChoice {
         }
     }
 
-    /// Whether a tensor's type changes: matrices of weights do, unless their name is an exception.
+    /// Whether the type of a tensor changes: a matrix of weights whose name is not an exception.
     private func isQuantized(_ tensor: Tensor) -> Bool {
-        // GGUF does not tell a matrix of one row from a vector.
+        // GGUF cannot distinguish a matrix with one row from a vector.
         tensor.shape.dropLast().contains { $0 > 1 } && tensor.name.utf8.suffix(6).elementsEqual("weight".utf8)
             && Cast.isWeight(tensor)
             && !QuantizationExceptions.isKept(tensor.name, architecture: traits.architecture)
@@ -57,7 +57,7 @@ struct TypeChoice {
     ) throws(CheckpointError) -> Choice {
         let base = settings.mixture.base
         let named = settings.byName.first { $0.pattern.matches(tensor.name) }
-        // The table of vectors for each layer follows the embedding, unless it is named itself.
+        // per_layer_token_embd takes the embedding's type unless a pattern names it.
         let isNamedTable = named != nil && tensor.name != "token_embd.weight"
         if category == .embedding, let type = settings.embedding, !isNamedTable {
             usesEmbedding = true
@@ -72,7 +72,7 @@ struct TypeChoice {
         return TypeChoice.fitting(wanted, rowLength: tensor.rowLength)
     }
 
-    /// The type by the rules of the mixture, before rows are looked at.
+    /// The type from the rules of the mixture, before the row length is checked.
     private mutating func ruled(_ tensor: Tensor, _ category: TensorCategory) -> DType {
         let mixture = settings.mixture
         if QuantizationExceptions.hasEightBits(tensor.name, architecture: traits.architecture) { return .q8_0 }
@@ -97,7 +97,7 @@ struct TypeChoice {
         return category == .values && traits.isLarge && (type == .q3_K || type == .q4_K) ? .q5_K : type
     }
 
-    /// The first rule that holds for a tensor.
+    /// The first rule that applies to a tensor.
     private mutating func firstRule(for tensor: Tensor, _ category: TensorCategory) -> Mixture.Rule? {
         var (layer, count) = (0, traits.layerCount)
         switch category {
@@ -115,44 +115,44 @@ struct TypeChoice {
         }
     }
 
-    /// A type that was asked for by itself, for which nothing else is taken.
+    /// An explicitly requested type, which is not substituted.
     private static func exact(_ type: DType, _ tensor: Tensor, file: String) throws(CheckpointError) -> Choice {
         guard tensor.rowLength % type.blockCount == 0 else {
             throw CheckpointError(
                 file: file, tensor: tensor.name,
-                "has rows of \(tensor.rowLength) elements, which blocks of \(type.blockCount) (\(type)) do not divide"
+                "has rows of \(tensor.rowLength) elements, which are not a multiple of the block size \(type.blockCount) of \(type)"
             )
         }
         return Choice(wanted: type, used: type)
     }
 
-    /// What was asked for and changes nothing is a mistake.
+    /// Refuses a request that has no effect.
     private func checkThatAllWereUsed(_ checkpoint: Checkpoint) throws(CheckpointError) {
         func unused(_ problem: String, hint: String? = nil) -> CheckpointError {
             CheckpointError(file: checkpoint.path, problem, hint: hint)
         }
         if settings.output != nil, !usesOutput {
             throw unused(
-                "no tensor takes the type of the output matrix; there is none, or another option goes before it")
+                "--output-type has no effect: there is no output matrix, or another option overrides it")
         }
         if settings.embedding != nil, !usesEmbedding {
-            throw unused("no tensor takes the type of the embedding; there is none, or another option goes before it")
+            throw unused("--embedding-type has no effect: there is no embedding, or another option overrides it")
         }
         guard settings.mixture.base.isQuantized || settings.byName.isEmpty else {
             throw unused(
-                "under \(settings.mixture.name) all weights have one type, and none is chosen by name",
-                hint: "begin with Q8_0 or another type of blocks")
+                "\(settings.mixture.name) has one type for all weights and allows no type by name",
+                hint: "use --type Q8_0 or another block type")
         }
         let names = zip(checkpoint.tensors, choices).compactMap { $1 == nil ? nil : $0.name }
         for byName in settings.byName where !names.contains(where: byName.pattern.matches) {
             let kept = checkpoint.tensors.first { byName.pattern.matches($0.name) }
             throw unused(
-                "the pattern '\(byName.pattern.text)' is in the name of no tensor"
-                    + (kept.map { " whose type changes; '\($0.name)' keeps its own" } ?? ""))
+                "the pattern '\(byName.pattern.text)' matches no tensor"
+                    + (kept.map { " that is quantized; '\($0.name)' keeps its type" } ?? ""))
         }
     }
 
-    /// A type, and what takes its place for rows that its blocks do not divide.
+    /// The type, or its substitute when the row length is not a multiple of its block size.
     private static func fitting(_ wanted: DType, rowLength: Int) -> Choice {
         var used = wanted
         if rowLength % used.blockCount != 0 { used = used.fallback ?? .f16 }

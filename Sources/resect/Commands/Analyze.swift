@@ -3,19 +3,21 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 
-/// How similar the layers are.
+/// The `analyze` command.
 struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure how similar the layers are, and which blocks matter least.",
+        abstract: "Measure how similar the layers are, and which layers matter least.",
         discussion: """
-            The distance of two layers is the angle between their inputs as a share of a half turn, at the last token \
-            of every context (arXiv 2403.17887). For every size n the block with the least distance between its \
-            input and its output is chosen; the last layer stays unless --include-last is given. With --drop, the \
-            five nearest blocks of that size are run as if they were cut, and their loss is printed.
+            The distance of two layers is the angle between their inputs divided by pi, at the last token \
+            of every context (arXiv 2403.17887). For every size n the run of n layers with \
+            the least distance between its input and its output is reported; it includes the last layer only with \
+            --include-last. With --drop, the five closest runs of that size are each left out in a trial, and the \
+            loss is printed.
 
             With --json, or in the file of -o: {"layers": L, "samples", "context", "tokens", "distance": {"last": M, \
-            "all": M}, "blocks": [{"start", "end", "distance", "loss"}]}; M is (L+1) x (L+1), index L is the raw \
-            output of the last layer; "all" is there with --tokens all.
+            "all": M}, "candidates": [{"layers": ["3:4"], "distance", "loss"}]}; M is (L+1) x (L+1), index L is the \
+            raw output of the last layer; "all" needs --tokens all. "candidates" holds the nearest run of every size \
+            and all runs whose loss was measured.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -26,10 +28,12 @@ struct Analyze: ParsableCommand {
     @Option(name: .shortAndLong, help: ArgumentHelp("A file to write the analysis to, as JSON.", valueName: "file"))
     var output: String?
 
-    @Flag(name: .long, help: "Replace an output that exists.")
+    @Flag(name: .long, help: "Replace an existing output.")
     var force = false
 
-    @Option(name: .long, help: ArgumentHelp("Measure the loss of the nearest blocks of this size.", valueName: "n|p%"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Measure the loss without each of the nearest runs of this size.", valueName: "n|p%"))
     var drop: DropCount?
 
     @OptionGroup var stack: LayerOptions
@@ -46,29 +50,25 @@ struct Analyze: ParsableCommand {
         common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {
             common.note(
-                "\(corpus) holds \(text.contexts.count) contexts of \(samples.context) tokens; \(samples.samples) were asked for"
+                "\(corpus) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
             )
         }
         let run = samples.precision.run(threads: common.threadCount)
-        let chooser = BlockChooser(checkpoint: checkpoint, common: common)
+        let chooser = RunChooser(checkpoint: checkpoint, common: common)
         let similarity = try chooser.similarity(text, samples, run: run)
-        var blocks = similarity.chosenBlocks(
+        let nearest = similarity.nearestRunOfEachSize(
             overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-        var loss: BlockLoss?
+        var loss: RunLoss?
         if let size {
             let candidates = try chooser.candidates(
                 similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-            let part = text.prefix(BlockChooser.lossContexts)
-            let measured = try chooser.measure(candidates, corpus: part, run: run)
-            loss = measured
-            for index in blocks.indices {
-                blocks[index].loss = measured.blocks.first { $0.layers == blocks[index].layers }?.loss
-            }
+            let part = text.prefix(RunChooser.lossContexts)
+            loss = try chooser.measure(candidates, corpus: part, run: run)
         }
-        let object = AnalysisFile.json(similarity, blocks: blocks, candidates: loss)
+        let object = AnalysisFile.json(similarity, candidates: nearest, loss: loss)
         if let output { try AnalysisFile.write(object, to: output, force: force) }
         if common.json { return Output.json(object) }
         HeatMap.print(similarity, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-        if let loss { BlockReport.print(loss) }
+        if let loss { RunReport.print(loss) }
     }
 }

@@ -3,17 +3,17 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// Moves a checkpoint between containers.
+/// The `convert` command.
 struct ConvertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "convert",
-        abstract: "Move a checkpoint between a Hugging Face folder, safetensors and GGUF, split it, edit its metadata.",
+        abstract: "Convert between Hugging Face folders, safetensors and GGUF; split files and edit metadata.",
         discussion: """
-            Names, row orders, configuration, vocabulary, special tokens and chat template go along. Without --dtype \
-            weights keep their type; quantized ones become BF16 where the output cannot hold them. NVFP4 and MXFP4 of a \
-            folder become those of GGUF bit for bit.
+            Converts names, row orders, configuration, vocabulary, special tokens and chat templates. Without --dtype \
+            weights keep their type; quantized ones become BF16 when the output cannot store them. NVFP4 and MXFP4 \
+            weights of a folder keep their codes and scales in GGUF bit for bit.
 
-            --set and --unset may be repeated, and hold for the output. For GGUF a value is TYPE:VALUE, where TYPE is \
+            --set and --unset are repeatable and change the output. For GGUF a value is TYPE:VALUE, where TYPE is \
             u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool, str or one of these in brackets for an array: \
             general.name=str:Mine, general.alignment=u32:64, k=[i32]:1,2,3, k=[str]:"a","b". For a folder it is JSON for \
             config.json: rope_theta=1e6. For safetensors it is text for __metadata__.
@@ -25,7 +25,7 @@ struct ConvertCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
     var dtype: String?
 
-    @Flag(name: .long, help: "Write infinity for values that are too large for --dtype f16 or bf16.")
+    @Flag(name: .long, help: "Allow values that become infinity with --dtype f16 or bf16.")
     var allowNonfinite = false
 
     @Option(
@@ -52,8 +52,8 @@ struct ConvertCommand: ParsableCommand {
         if let dtype {
             guard let found = DType(named: dtype), [.f32, .f16, .bf16].contains(found) else {
                 throw CheckpointError(
-                    "the type '\(dtype)' is no plain type",
-                    hint: "--dtype takes f32, f16 or bf16; quantize stores fewer bits")
+                    "the type '\(dtype)' is not f32, f16 or bf16",
+                    hint: "use resect quantize for types with fewer bits")
             }
             type = found
         }
@@ -63,12 +63,12 @@ struct ConvertCommand: ParsableCommand {
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
         let exact = result.exactBlockCount
-        if exact > 0 { common.note("\(exact) packed weights keep their codes and scales: exact") }
+        if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
         try WriteRun(output: output, common: common).write(result)
     }
 }
 
-/// `KEY=VALUE`, where the value may hold another `=`.
+/// `KEY=VALUE`; the value may contain `=`.
 struct Assignment: ExpressibleByArgument {
     let assignment: EditMetadata.Assignment
 

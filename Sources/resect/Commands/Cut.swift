@@ -4,14 +4,15 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// Deletes layers.
+/// The `cut` command.
 struct Cut: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Delete layers and renumber the rest.",
         discussion: """
-            Say which layers (--layers 21:29, or --layers 3,7,9:12), or how many: by an analysis (--drop 8 --analysis A.json), or without \
-            any data the deepest but the last (--drop 25% --simple). With --analysis and --corpus, the five nearest \
-            blocks are run as if they were cut, and the one of least loss is taken.
+            Give the layers (--layers 21:29, or --layers 3,7,9:12), or their number with an analysis (--drop 8 \
+            --analysis A.json) or with no text at all (--drop 25% --simple: the last layers except the final one). \
+            With --analysis and --corpus, the five closest runs of that size are each left out in a trial; the one \
+            that raises the loss least is cut.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -24,16 +25,18 @@ struct Cut: ParsableCommand {
             valueName: "list"))
     var layers: [LayerList] = []
 
-    @Option(name: .long, help: ArgumentHelp("How many layers to delete.", valueName: "n|p%"))
+    @Option(name: .long, help: ArgumentHelp("The number of layers to delete.", valueName: "n|p%"))
     var drop: DropCount?
 
-    @Option(name: .long, help: ArgumentHelp("What analyze wrote for this model.", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("The output of analyze for this model.", valueName: "file"))
     var analysis: String?
 
-    @Flag(name: .long, help: "Take the deepest layers but the last.")
+    @Flag(name: .long, help: "Cut the last layers except the final one.")
     var simple = false
 
-    @Option(name: .long, help: ArgumentHelp("A text on which the nearest blocks are measured.", valueName: "text"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("A text to measure the loss without each of the nearest runs.", valueName: "text"))
     var corpus: String?
 
     @OptionGroup var stack: LayerOptions
@@ -43,15 +46,15 @@ struct Cut: ParsableCommand {
 
     func validate() throws {
         if layers.isEmpty == (drop == nil) {
-            throw ValidationError("say either --layers LIST, or --drop N with --analysis FILE or --simple")
+            throw ValidationError("use either --layers LIST, or --drop N with --analysis FILE or --simple")
         }
         if drop != nil, (analysis == nil) != simple {
             throw ValidationError("--drop needs either --analysis FILE or --simple")
         }
         if !layers.isEmpty, analysis != nil || simple || corpus != nil {
-            throw ValidationError("--layers already says which layers; --analysis, --simple and --corpus choose them")
+            throw ValidationError("--layers names the layers; --analysis, --simple and --corpus are for --drop")
         }
-        if simple, corpus != nil { throw ValidationError("--simple looks at no text; --corpus goes with --analysis") }
+        if simple, corpus != nil { throw ValidationError("--simple uses no text; --corpus requires --analysis") }
     }
 
     func run() throws {
@@ -68,16 +71,16 @@ struct Cut: ParsableCommand {
 
     private func runs(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> LayerRuns {
         if !layers.isEmpty { return try layers.union(file: model.path) }
-        return LayerRuns([try block(checkpoint, &write)])
+        return LayerRuns([try chosenRun(checkpoint, &write)])
     }
 
-    private func block(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> Range<Int> {
+    private func chosenRun(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> Range<Int> {
         guard let drop else { preconditionFailure("validated before") }
         _ = try checkpoint.layers()
         let count = checkpoint.layerCount
         let size = try drop.count(of: count, file: model.path)
         guard let analysis else {
-            guard let range = SimpleBlock.layers(size: size, of: count) else {
+            guard let range = SimpleRun.layers(size: size, of: count) else {
                 throw CheckpointError(file: model.path, "has \(count) layers, too few to drop \(size)")
             }
             return range
@@ -86,11 +89,11 @@ struct Cut: ParsableCommand {
         let overAll = samples.tokens == .all
         if overAll, similarity.all == nil {
             throw CheckpointError(
-                file: analysis, "holds no distances over all tokens", hint: "make it with analyze --tokens all")
+                file: analysis, "has no distances over all tokens", hint: "create it with analyze --tokens all")
         }
-        // Packed weights are measured by their values.
+        // Quantized weights are dequantized to run the model.
         let measured = corpus == nil ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
-        let chooser = BlockChooser(checkpoint: measured, common: common)
+        let chooser = RunChooser(checkpoint: measured, common: common)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
@@ -99,12 +102,12 @@ struct Cut: ParsableCommand {
         try write.check(
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
-            path: corpus, for: measured, contextLength: samples.context, limit: BlockChooser.lossContexts)
+            path: corpus, for: measured, contextLength: samples.context, limit: RunChooser.lossContexts)
         let run = samples.precision.run(threads: common.threadCount)
         let loss = try chooser.measure(candidates, corpus: text, run: run)
         let best = loss.best ?? nearest
-        write.extra = BlockReport.json(loss, chosen: best)
-        if !common.json, !output.isStream { BlockReport.print(loss) }
+        write.extra = RunReport.json(loss, chosen: best)
+        if !common.json, !output.isStream { RunReport.print(loss) }
         return best.layers
     }
 }

@@ -3,23 +3,23 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// What is different between two checkpoints.
+/// The `diff` command.
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what is different between two checkpoints: tensors, names, types, values, metadata.",
+        abstract: "Show the differences between two checkpoints: tensors, names, types, values, metadata.",
         discussion: """
-            Tensors are paired by name, of two containers by HF's; those that moved are found by what they hold. Changed ones \
-            are given with the largest and the root mean square difference of their values. Exit status 1 when \
-            anything differs. With --json: {"equal", "added", "removed", "changed": [{"name", "maxAbs", "rms", \
+            Tensors are paired by name, between GGUF and other containers by HF name; renamed tensors are found by \
+            their values. For changed tensors the output has the largest absolute and the root mean square difference. \
+            Exit status 1 when anything differs. With --json: {"equal", "added", "removed", "changed": [{"name", "maxAbs", "rms", \
             "differing", "nonFinite", "dtype"?, "shape"?}], "renamed": [{"from", "to", "dtype"?}], "retyped": [{"name", \
             "dtype"}], "metadata": {"added", "removed", "changed"}}; "dtype" and "shape" are pairs, before and after; \
             metadata is null between two containers.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint before.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first checkpoint.", valueName: "a"))
     var first: String
 
-    @Argument(help: ArgumentHelp("The checkpoint after.", valueName: "b"))
+    @Argument(help: ArgumentHelp("The second checkpoint.", valueName: "b"))
     var second: String
 
     @OptionGroup var common: CommonOptions
@@ -35,8 +35,8 @@ struct Diff: ParsableCommand {
             Output.json(DifferenceReport.json(difference))
         } else {
             DifferenceReport.print(difference)
-            if difference.metadata == nil { common.note("metadata of two kinds of container is not compared") }
+            if difference.metadata == nil { common.note("metadata is not compared between different containers") }
         }
-        try Answer.leave(isYes: difference.isEmpty)
+        try ComparisonStatus.exit(isEqual: difference.isEmpty)
     }
 }

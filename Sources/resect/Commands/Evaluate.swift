@@ -3,12 +3,12 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 
-/// How well a model predicts a text.
+/// The `evaluate` command.
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure the perplexity of a model on a text, as llama-perplexity does.",
         discussion: """
-            The text is cut into contexts that do not overlap; in each, the tokens of the second half are scored. \
+            The text is divided into contexts that do not overlap; the tokens in the second half of each are scored. \
             With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token.
             """)
 
@@ -17,10 +17,10 @@ struct Evaluate: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"))
     var corpus: String
 
-    @Option(name: .long, help: ArgumentHelp("Tokens in a context.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("Number of tokens in a context.", valueName: "n"))
     var context = 512
 
-    @Option(name: .long, help: ArgumentHelp("How many contexts are scored; all by default.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("The number of contexts to score. Default: all.", valueName: "n"))
     var samples: Int?
 
     @OptionGroup var precision: PrecisionOption
@@ -47,7 +47,7 @@ struct Evaluate: ParsableCommand {
         }
     }
 
-    /// Measures with a bar.
+    /// Measures and shows progress.
     static func measure(
         _ checkpoint: Checkpoint, _ corpus: Corpus, _ run: RunOptions, _ common: CommonOptions, _ label: String
     ) throws -> Evaluation {

@@ -3,15 +3,15 @@ internal import Formats
 internal import Kernels
 internal import Surgery
 
-/// What resect knows of models and types.
+/// The `formats` command.
 struct FormatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "formats",
-        abstract: "Print what is known: architectures, types, pre-tokenizers, settings of layers.",
+        abstract: "List the known architectures, types, pre-tokenizers and layer settings.",
         discussion: """
-            Models of a known architecture can be run and converted; of others, cut, inspect and quantize work. A setting \
-            with a value for each layer follows a cut by its rule: list has one value a layer, indices are layer numbers, \
-            boundary is "the first n layers", count "the last n", period "every n-th layer". With --json: \
+            Models of a known architecture can be run and converted; others can be inspected, cut and quantized. A \
+            setting that depends on layers is updated after a cut by its rule: list has one value per layer, indices \
+            are layer numbers, boundary means "the first n layers", count "the last n", period "every n-th layer". With --json: \
             {"architectures": [{"name", "classes", "gguf", "tensors": [{"role", "folder", "gguf"}]}], "elementTypes": \
             [{"name", "bits", "gguf", "safetensors", "decoded"}], "types", "folderTypes", "preTokenizers": [{"name", \
             "aliases"}], "layerSettings": {"config", "gguf"}}.

@@ -2,27 +2,27 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 
-/// Hashes of all tensors.
+/// The `hash` command.
 struct Hash: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Print a hash of every tensor, and one of them all.",
+        abstract: "Print a hash of every tensor and a total.",
         discussion: """
-            With xxh3-128 the total is a hash over names, types, shapes and hashes in order of the names: the order in \
-            the file does not matter. With xxh64 it is that of all bytes in file order: what llama-gguf-hash --xxh64 \
-            prints, line for line. With --json: {"algorithm", "total", "tensors": {name: hash}}.
+            With xxh3-128 the total covers names, types, shapes and hashes in order of the names, so the order in the \
+            file does not matter. With xxh64 it covers all bytes in file order, and the output equals that of \
+            llama-gguf-hash --xxh64. With --json: {"algorithm", "total", "tensors": {name: hash}}.
             """)
 
     @OptionGroup var model: ModelArgument
 
     @Option(name: .long, help: ArgumentHelp("The hash: xxh3-128 or xxh64.", valueName: "name"))
-    var algorithm = HashArgument.wide
+    var algorithm = HashArgument.xxh3
 
     @Option(
         name: [.customShort("o"), .customLong("manifest")],
-        help: ArgumentHelp("Write a manifest for verify too.", valueName: "file"))
+        help: ArgumentHelp("Also write a manifest for verify.", valueName: "file"))
     var manifest: String?
 
-    @Flag(name: .long, help: "Replace a manifest that exists.")
+    @Flag(name: .long, help: "Replace an existing manifest.")
     var force = false
 
     @OptionGroup var common: CommonOptions
@@ -54,10 +54,10 @@ struct Hash: ParsableCommand {
     }
 }
 
-/// A hash, by the name that the command line takes.
+/// A hash algorithm by its command-line name.
 enum HashArgument: String, ExpressibleByArgument, CaseIterable {
-    case wide = "xxh3-128"
-    case narrow = "xxh64"
+    case xxh3 = "xxh3-128"
+    case xxh64
 
-    var algorithm: HashAlgorithm { self == .wide ? .xxh3_128 : .xxh64 }
+    var algorithm: HashAlgorithm { self == .xxh3 ? .xxh3_128 : .xxh64 }
 }

@@ -3,14 +3,14 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// What is in a checkpoint.
+/// The `inspect` command.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what is in a checkpoint: layers, sizes, types, metadata.",
+        abstract: "Show the contents of a checkpoint: layers, sizes, types, metadata.",
         discussion: """
             Only headers are read. With --json: {"format", "architecture", "layers", "parameters", "byteCount", \
-            "metadata": {…}, "tensors": [{"name", "dtype", "shape", "byteCount", "file"}]}; arrays of more than \
-            64 elements in the metadata are given as {"count": n}.
+            "metadata": {…}, "tensors": [{"name", "dtype", "shape", "byteCount", "file"}]}; metadata arrays of more than \
+            64 elements are replaced by {"count": n}.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -73,13 +73,13 @@ struct Inspect: ParsableCommand {
         table.print()
     }
 
-    /// What can be done with it, when that is not everything.
+    /// What resect cannot do with the checkpoint.
     private func remark(on checkpoint: Checkpoint) -> String {
         if checkpoint.content != .model { return " (\(checkpoint.content.name))" }
-        return checkpoint.architecture == nil ? " (unknown to resect: it can be cut, not run)" : ""
+        return checkpoint.architecture == nil ? " (resect can cut but not run it)" : ""
     }
 
-    /// How many layers there are, or why that cannot be told.
+    /// The number of layers, or why it is unknown.
     private func layers(_ checkpoint: Checkpoint) -> String {
         do {
             guard let pattern = try checkpoint.layers() else { return "0" }
@@ -90,12 +90,12 @@ struct Inspect: ParsableCommand {
         }
     }
 
-    /// The form by name; a PyTorch file alone is read like a safetensors file, and is none.
+    /// The name of the container; a single PyTorch file is handled like safetensors but has its own name.
     private func format(_ checkpoint: Checkpoint) -> String {
         checkpoint.isPyTorch && checkpoint.form == .safetensors ? "pytorch" : checkpoint.form.rawValue
     }
 
-    /// The number of layers; `null` when it cannot be told.
+    /// The number of layers; `null` when unknown.
     private func layerCount(_ checkpoint: Checkpoint) -> JSON {
         do { return .int(try checkpoint.layers()?.decoderCount ?? 0) } catch { return .null }
     }
@@ -122,7 +122,7 @@ struct Inspect: ParsableCommand {
         ])
     }
 
-    /// The metadata of whichever form: GGUF pairs, config.json, or a safetensors header.
+    /// The metadata of the container: GGUF metadata, config.json, or a safetensors header.
     private func pairs(_ checkpoint: Checkpoint) -> JSONObject {
         switch checkpoint.container {
         case .gguf(let metadata):

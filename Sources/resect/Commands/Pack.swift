@@ -2,17 +2,16 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 
-/// Packs a checkpoint into an archive.
+/// The `pack` command.
 struct Pack: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Pack the files of a checkpoint into a smaller archive, without loss.",
         discussion: """
-            All files of a folder go along, bytes as they are, and of its sub-folders those that belong to the model; the \
-            rest is named. Every command reads an archive as a model and unpacks \
-            only what it needs; 'resect unpack' restores the files. With --against, the archive is a patch: it holds \
-            only what differs from another checkpoint, also from one with more layers. With --json: {"output", \
+            All files of a folder are included unchanged, and those of its sub-folders that belong to the model; files \
+            that are left out are named. Every command reads an archive as a model and unpacks only what it needs; 'resect unpack' restores the files. With --against, the archive is a patch: it stores \
+            only differences from another checkpoint, which may have more layers. With --json: {"output", \
             "byteCount", "originalByteCount", "ratio", "files", "seconds"}, and for a patch "same" and "differences", \
-            the numbers of tensors that are those of the base, and that are stored as what differs.
+            the numbers of tensors that equal one of the base and that are stored as a difference.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -23,10 +22,10 @@ struct Pack: ParsableCommand {
     var output: String
 
     @Option(
-        name: .long, help: ArgumentHelp("Pack only what differs from this checkpoint.", valueName: "base"))
+        name: .long, help: ArgumentHelp("Store only differences from this checkpoint.", valueName: "base"))
     var against: String?
 
-    @Flag(name: .long, help: "Replace an output that exists.")
+    @Flag(name: .long, help: "Replace an existing output.")
     var force = false
 
     @OptionGroup var common: CommonOptions
@@ -57,7 +56,7 @@ struct Pack: ParsableCommand {
         }
         let patch =
             base == nil
-            ? "" : "; \(summary.same) tensors are the base's, \(summary.differences) differ from one of its"
+            ? "" : "; \(summary.same) tensors equal one of the base, \(summary.differences) are stored as differences"
         common.note(
             "packed \(counted(summary.files, "file")), \(summary.originalByteCount.byteText), into \(output): "
                 + "\(summary.byteCount.byteText) (\((ratio * 100).fixed(1))%) in \(progress.seconds.fixed(1)) s\(patch)"

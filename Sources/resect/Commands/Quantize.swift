@@ -3,28 +3,29 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// Stores the weights in fewer bits.
+/// The `quantize` command.
 struct QuantizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
-        abstract: "Store the weights in fewer bits.",
+        abstract: "Store weights in fewer bits.",
         discussion: """
             Types: \(Mixture.all.map(\.name).joined(separator: " ")).
 
-            Every tensor gets the type that llama-quantize chooses; where its rows do not divide into blocks, the \
-            same fall-back. A folder is converted to GGUF in the same pass.
+            Every tensor gets the type that llama-quantize chooses, including its substitute when the row length is not a \
+            multiple of the block size. A folder is converted to GGUF in the same pass.
 
             \(FolderFormatOptions.discussion)
 
-            --tensor-type may be repeated, and goes before the choice for the tensors in whose names the pattern is \
-            found; the first such pattern counts. A pattern is a regular expression in small letters, without what \
-            looks ahead or back: ffn_down=Q6_K, 'blk\\.[0-3]\\.attn_(k|v)=Q8_0'.
+            --tensor-type PATTERN=TYPE overrides the type of every tensor whose name matches; the first match wins. \
+            Repeatable. PATTERN is a lower-case regular expression without look-around: ffn_down=Q6_K, 'blk\\.[0-3]\\.attn_(k|v)=Q8_0'.
             """)
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
 
-    @Option(name: .long, help: ArgumentHelp("The type.", valueName: "type"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Target type, for example Q4_K_M; all types are listed below.", valueName: "type"))
     var type: String
 
     @OptionGroup var mixture: MixtureOptions
@@ -44,7 +45,7 @@ struct QuantizeCommand: ParsableCommand {
     func validate() throws {
         try mixture.validate(with: output)
         if !imatrixDropped.isEmpty, inputs.imatrix == nil {
-            throw ValidationError("--imatrix-dropped says what --imatrix was measured on; name that too")
+            throw ValidationError("--imatrix-dropped requires --imatrix")
         }
     }
 
@@ -53,19 +54,19 @@ struct QuantizeCommand: ParsableCommand {
             guard mixture.isEmpty, inputs.suitFolders else {
                 throw ValidationError(
                     "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
-                        + "--allow-nonfinite are not for the types of folders: \(FolderType.names)")
+                        + "--allow-nonfinite do not apply to folder types: \(FolderType.names)")
             }
             return try FolderQuantization(
                 type: type, options: folderFormat, output: output, inputs: inputs, common: common
             ).run(stack.choosing(in: model.open()))
         }
         if stack.layerPrefix != nil {
-            throw ValidationError("--layer-prefix is for the types of folders: \(FolderType.names)")
+            throw ValidationError("--layer-prefix applies to folder types only: \(FolderType.names)")
         }
         if !folderFormat.isEmpty || inputs.allowPlain {
             throw ValidationError(
-                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain are for "
-                    + "the types of folders: \(FolderType.names)")
+                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain apply "
+                    + "to folder types only: \(FolderType.names)")
         }
         var settings = try mixture.settings(Mixture.asked(type))
         let matrix = try inputs.matrix()
@@ -98,7 +99,7 @@ extension Quantize.Fallback {
 }
 
 extension [Quantize.Fallback] {
-    /// One line for each pair of types: how many tensors, and the first of them.
+    /// One line per pair of types: the number of tensors and the first one.
     var grouped: [String] {
         var lines: [(key: String, count: Int, first: String)] = []
         for fallback in self {
@@ -111,7 +112,7 @@ extension [Quantize.Fallback] {
         }
         return lines.map { line in
             let which = line.count == 1 ? line.first : "\(line.count) tensors (\(line.first), …)"
-            return "\(which): rows do not divide into blocks, so \(line.key)"
+            return "\(which): row length is not a multiple of the block size, so \(line.key)"
         }
     }
 }

@@ -4,34 +4,35 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// The main job: analyze, choose, cut, quantize, write, check, report.
+/// The `shrink` command: analyze, choose, cut, quantize, write, check, report.
 struct Shrink: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a model smaller: find the block of layers that matters least, cut it, quantize, and write.",
+        abstract: "Make a model smaller: find the run of layers that matters least, cut it, quantize, and write.",
         discussion: """
-            The distances of all blocks are measured on the text; the five nearest of the wanted size are run as if \
-            they were cut, and the one of least loss goes. Everything is written in one pass, read back, and measured \
-            on --evaluation (by default the same text). The answer is one table, before and after.
+            Measures the distances of all runs of layers on the text; the five closest runs of the requested size are \
+            each left out in a trial, and the one that raises the loss least is cut. The output is written in one \
+            pass, read back, and evaluated on --evaluation (default: the same text). The result is a table that \
+            compares the model before and after.
             """)
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text to choose by.", valueName: "text"))
+    @Option(name: .long, help: ArgumentHelp("A UTF-8 text file for choosing the layers.", valueName: "text"))
     var corpus: String
 
-    @Option(name: .long, help: ArgumentHelp("How many layers to drop, or which share.", valueName: "n|p%"))
+    @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
     var drop: DropCount
 
-    @Option(name: .long, help: ArgumentHelp("The type of the weights; they keep theirs by default.", valueName: "type"))
+    @Option(name: .long, help: ArgumentHelp("Target type of the weights. Default: unchanged.", valueName: "type"))
     var type: String?
 
     @OptionGroup var inputs: QuantizeInputs
 
-    @Option(name: .long, help: ArgumentHelp("Another text to judge by.", valueName: "text"))
+    @Option(name: .long, help: ArgumentHelp("Another text for the evaluation.", valueName: "text"))
     var evaluation: String?
 
-    @Option(name: .long, help: ArgumentHelp("How many contexts to judge by.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("The number of contexts in the evaluation.", valueName: "n"))
     var evaluationSamples = 32
 
     @OptionGroup var stack: LayerOptions
@@ -41,20 +42,20 @@ struct Shrink: ParsableCommand {
 
     func validate() throws {
         if type == nil, inputs.imatrix != nil {
-            throw ValidationError("--imatrix is of use for a quantization; say which with --type")
+            throw ValidationError("--imatrix requires a quantization: choose one with --type")
         }
         if inputs.allowPlain, type.flatMap(FolderType.init(named:)) == nil {
-            throw ValidationError("--allow-plain is for the types of folders: \(FolderType.names)")
+            throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
         }
         if output.isStream {
             throw ValidationError(
-                "shrink measures what it has written, so the output needs a name; cut and quantize take -o -")
+                "shrink evaluates its output, so it cannot write to -o -; cut and quantize can")
         }
     }
 
     func run() throws {
         let goal = try goal()
-        // What is measured has plain weights; what is written has those of the model.
+        // Measure on dequantized weights, but write from the original ones.
         let model = try stack.choosing(in: model.open())
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
@@ -65,19 +66,19 @@ struct Shrink: ParsableCommand {
         common.noteLength(of: samples.context, for: checkpoint)
         let judged = try Corpus(
             path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
-        let chooser = BlockChooser(checkpoint: checkpoint, common: common)
+        let chooser = RunChooser(checkpoint: checkpoint, common: common)
         var write = WriteRun(output: output, common: common)
         try checkOutput(model, size, goal, write)
         let run = samples.precision.run(threads: common.threadCount)
         let similarity = try chooser.similarity(text, samples, run: run)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-        let loss = try chooser.measure(candidates, corpus: text.prefix(BlockChooser.lossContexts), run: run)
+        let loss = try chooser.measure(candidates, corpus: text.prefix(RunChooser.lossContexts), run: run)
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
         let result = try edited(model, best.layers, goal)
         let dropped = LayerRuns([best.layers])
         common.note("drops \(dropped.words) (\(dropped.count) of \(count))")
-        if !common.json { BlockReport.print(loss) }
+        if !common.json { RunReport.print(loss) }
         write.dropped = dropped
         let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, run, common, "before")
         if common.json {
@@ -91,7 +92,7 @@ struct Shrink: ParsableCommand {
         report(model, before, written, after, judged)
     }
 
-    /// What becomes of the weights that stay.
+    /// The target of the remaining weights.
     private enum Goal {
         case theirs
         case quantized(Quantize)
@@ -103,7 +104,7 @@ struct Shrink: ParsableCommand {
         if let folderType = FolderType(named: type) {
             guard inputs.suitFolders else {
                 throw ValidationError(
-                    "--imatrix and --allow-nonfinite are not for the types of folders: \(FolderType.names)")
+                    "--imatrix and --allow-nonfinite do not apply to folder types: \(FolderType.names)")
             }
             return .folder(QuantizeFolder(folderType))
         }
@@ -112,7 +113,7 @@ struct Shrink: ParsableCommand {
         return .quantized(Quantize(settings))
     }
 
-    /// What is done to a checkpoint on the way to its goal, and then for it.
+    /// The edits before the quantization, and the quantization.
     private func edits(
         _ goal: Goal, for checkpoint: Checkpoint
     ) throws -> (before: [any Edit], last: (any Edit)?) {
@@ -126,7 +127,7 @@ struct Shrink: ParsableCommand {
         }
     }
 
-    /// The importance matrix is that of the whole model: each layer that stays has the weights of the one that it was.
+    /// The importance matrix is that of the whole model, so each remaining layer uses its old number.
     private func edited(
         _ checkpoint: Checkpoint, _ layers: Range<Int>, _ goal: Goal
     ) throws -> Checkpoint {
@@ -141,14 +142,15 @@ struct Shrink: ParsableCommand {
             predictors.mtp.edits + [CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
     }
 
-    /// Finds what can go wrong with the output before the minutes of computing.
+    /// Checks the output before the slow steps.
     private func checkOutput(
         _ checkpoint: Checkpoint, _ size: Int, _ goal: Goal, _ write: WriteRun
     ) throws {
         guard try output.form(for: checkpoint) != .safetensors else {
             throw CheckpointError(
-                file: output.output, "a lone safetensors file has no configuration, so it cannot be run and judged",
-                hint: "name a folder or x.gguf")
+                file: output.output,
+                "a single safetensors file has no configuration, so it cannot be run and evaluated",
+                hint: "choose a folder or x.gguf")
         }
         let converted = try checkpoint.applying(try edits(goal, for: checkpoint).before)
         switch goal {
@@ -162,8 +164,8 @@ struct Shrink: ParsableCommand {
             common.noteUnmeasured(
                 try quantize.unmeasured(from: converted, to: whole), in: quantize.settings.importance?.matrix)
         }
-        // Any block of the size will do for names and space; one that cannot be cut is a matter of the choice.
-        guard let layers = SimpleBlock.layers(size: size, of: checkpoint.layerCount) else { return }
+        // Any run of this size gives the names and the space; whether a run can be cut is checked later.
+        guard let layers = SimpleRun.layers(size: size, of: checkpoint.layerCount) else { return }
         if let planned = try? edited(checkpoint, layers, goal) { try write.check(planned) }
     }
 
@@ -190,10 +192,10 @@ struct Shrink: ParsableCommand {
 
     private func writeJSON(
         _ write: WriteRun, _ result: Checkpoint, _ checkpoint: Checkpoint, _ judged: Corpus, _ run: RunOptions,
-        _ before: Evaluation?, _ loss: BlockLoss, _ best: Block
+        _ before: Evaluation?, _ loss: RunLoss, _ best: LayerRun
     ) throws {
         var write = write
-        write.extra = BlockReport.json(loss, chosen: best)
+        write.extra = RunReport.json(loss, chosen: best)
         if let before {
             write.measure = { written in
                 let after = try Evaluate.measure(
@@ -216,6 +218,6 @@ struct Shrink: ParsableCommand {
 }
 
 extension Checkpoint {
-    /// Bits of all tensors over the parameters of the model.
+    /// The bits of all tensors divided by the number of parameters.
     var bitsPerWeight: Double { Double(byteCount) * 8 / Double(max(1, modelParameterCount)) }
 }

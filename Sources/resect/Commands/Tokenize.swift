@@ -2,11 +2,11 @@ internal import Analysis
 internal import ArgumentParser
 internal import Formats
 
-/// A text as the model reads it.
+/// The `tokenize` command.
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Print the token numbers of a text, as the model's own tokenizer makes them.",
-        discussion: "With --json: {\"ids\": […]}; else one number a line.")
+        abstract: "Print the token ids of a text from the model's own tokenizer.",
+        discussion: "With --json: {\"ids\": […]}; otherwise one id per line.")
 
     @OptionGroup var model: ModelArgument
 

@@ -2,16 +2,16 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 
-/// Restores the files of an archive.
+/// The `unpack` command.
 struct Unpack: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Restore the files of an archive, byte for byte.",
         discussion: """
-            Every byte is checked against the hashes in the archive before the output has its name. With --json: \
+            Every byte is checked against the hashes in the archive before the output gets its name. With --json: \
             {"output", "byteCount", "files", "seconds"}.
             """)
 
-    @Argument(help: ArgumentHelp("An archive that 'resect pack' made.", valueName: "archive"))
+    @Argument(help: ArgumentHelp("An archive from 'resect pack'.", valueName: "archive"))
     var archive: String
 
     @Option(
@@ -20,10 +20,10 @@ struct Unpack: ParsableCommand {
     var output: String
 
     @Option(
-        name: .long, help: ArgumentHelp("The checkpoint that a patch was made against.", valueName: "base"))
+        name: .long, help: ArgumentHelp("The base checkpoint of a patch.", valueName: "base"))
     var against: String?
 
-    @Flag(name: .long, help: "Replace an output that exists.")
+    @Flag(name: .long, help: "Replace an existing output.")
     var force = false
 
     @OptionGroup var common: CommonOptions

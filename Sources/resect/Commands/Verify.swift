@@ -3,20 +3,20 @@ internal import Checkpoints
 internal import Formats
 internal import Surgery
 
-/// Whether a checkpoint is what it should be.
+/// The `verify` command.
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Hold a checkpoint against a manifest, or against another checkpoint.",
+        abstract: "Compare a checkpoint with a manifest or with another checkpoint.",
         discussion: """
-            The same tensors must hold the same values, in whatever container: GGUF's names and row orders are \
-            translated, and BF16 or F16 stored as F32 counts as equal. Configurations are not compared; diff does that. \
-            Exit status 1, and a line for each tensor that is not as it should be, when they differ. With --json: \
+            Both must have the same tensors with the same values, in any container: GGUF names and row orders are \
+            translated, and BF16 or F16 values stored as F32 count as equal. Configurations are not compared; diff \
+            does that. When they differ, prints a line per tensor and exits with status 1. With --json: \
             {"equal", "tensors", "sameBytes", "sameValues", "differing": [{"name", "problem"}]}.
             """)
 
     @OptionGroup var model: ModelArgument
 
-    @Argument(help: ArgumentHelp("A manifest that hash or --manifest wrote, or a checkpoint.", valueName: "against"))
+    @Argument(help: ArgumentHelp("A manifest from hash or --manifest, or a checkpoint.", valueName: "against"))
     var against: String
 
     @OptionGroup var common: CommonOptions
@@ -36,10 +36,11 @@ struct Verify: ParsableCommand {
         }
         progress.finish()
         if let problem = result.untranslated {
-            common.note("no name is in the manifest, and names of another container cannot be tried: \(problem)")
+            common.note(
+                "the manifest has none of the names, and names of other containers are not available: \(problem)")
         }
         if common.json { Output.json(json(result)) } else { report(result) }
-        try Answer.leave(isYes: result.isEqual)
+        try ComparisonStatus.exit(isEqual: result.isEqual)
     }
 
     private func report(_ result: Verification) {

@@ -1,7 +1,7 @@
 internal import Analysis
 
-/// The distances as a picture: one row for each size of block, one column for each first layer, each row from its
-/// nearest block (dark) to its farthest (light), with the nearest marked.
+/// The distances as a heat map: one row per run size, one column per first layer, each row from its nearest run (dark)
+/// to its farthest (light), with the nearest marked.
 enum HeatMap {
     private static let shades = Array("@%#*+=-:. ")
     /// The 256-colour codes from dark blue to yellow.
@@ -17,7 +17,7 @@ enum HeatMap {
         Output.line(header)
         for size in 1..<max(layers, 1) {
             let row = (0...layers - size).map { distances[$0][$0 + size] }
-            let chosen = similarity.nearestBlocks(
+            let chosen = similarity.nearestRuns(
                 size: size, overAllTokens: overAllTokens, includesLast: includesLast
             ).first
             let (low, high) = (row.min() ?? 0, row.max() ?? 1)

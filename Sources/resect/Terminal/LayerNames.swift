@@ -1,8 +1,8 @@
 internal import Formats
 
-/// Names of tensors in few words: what is alike in neighbouring layers is said once.
+/// Short lists of tensor names: equal names in neighbouring layers are combined.
 enum LayerNames {
-    /// The parts of a name with a layer; a name without one is all suffix.
+    /// The parts of a name with a layer number; a name without one is all suffix.
     private struct Parts {
         let prefix: String
         let layer: Int?
@@ -17,7 +17,7 @@ enum LayerNames {
         }
     }
 
-    /// More kinds of tensors than this in the same layers are given as `*`.
+    /// When the same layers have more kinds of tensors than this, they are combined to `*`.
     private static let mostSuffixes = 3
 
     /// `["b.0.x", "b.1.x", "c"]` gives `b.0..1.x (2 tensors)` and `c`.
@@ -28,7 +28,7 @@ enum LayerNames {
         LayerNames.moves(moves.map { ($0.from, $0.to) }, arrow: true)
     }
 
-    /// Names that move in the same way by the same number of layers.
+    /// Names that change alike and move by the same number of layers.
     private struct Way: Hashable {
         let from: String
         let to: String
@@ -57,7 +57,7 @@ enum LayerNames {
         return lines
     }
 
-    /// One line for each run of layers and suffix, or one for all when there are many suffixes.
+    /// One line per run of layers and suffix, or one for all when there are many suffixes.
     private static func lines(_ way: Way, _ layers: [Int: [String]], arrow: Bool) -> [String] {
         var lines: [String] = []
         var sorted = layers.keys.sorted()[...]

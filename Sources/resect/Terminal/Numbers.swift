@@ -1,7 +1,7 @@
 internal import Checkpoints
 
 extension Double {
-    /// The number with so many decimals.
+    /// The number with this many decimals.
     func fixed(_ decimals: Int) -> String {
         var scale = 1.0
         for _ in 0..<decimals { scale *= 10 }
@@ -16,7 +16,7 @@ extension Double {
 }
 
 extension Double {
-    /// The number with three digits: `0`, `12.3`, `1.23e-05`.
+    /// The number with three significant digits: `0`, `12.3`, `1.23e-05`.
     var short: String {
         guard isFinite, self != 0 else { return self == 0 ? "0" : description }
         var exponent = 0
@@ -31,14 +31,14 @@ extension Double {
 }
 
 extension Int {
-    /// A number of bytes in the unit that fits.
+    /// A number of bytes with a suitable unit.
     var byteText: String {
         let units: [(Double, String)] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
         guard let (scale, unit) = units.first(where: { Double(self) >= $0.0 }) else { return "\(self) B" }
         return (Double(self) / scale).fixed(2) + " " + unit
     }
 
-    /// A number of parameters in the unit that fits.
+    /// A number of parameters with a suitable unit.
     var countText: String {
         let units: [(Double, String)] = [(1e9, " B"), (1e6, " M"), (1e3, " k")]
         guard let (scale, unit) = units.first(where: { Double(self) >= $0.0 }) else { return "\(self)" }
@@ -47,7 +47,7 @@ extension Int {
 }
 
 extension String {
-    /// The text with spaces up to a width.
+    /// The text padded with spaces to a width.
     func padded(_ width: Int, right: Bool = false) -> String {
         let fill = String(repeating: " ", count: max(0, width - count))
         return right ? fill + self : self + fill

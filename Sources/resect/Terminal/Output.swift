@@ -8,11 +8,11 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// Answers go to standard output, everything else to standard error.
+/// Results go to standard output, everything else to standard error.
 enum Output {
     private static let pending = Mutex<[UInt8]>([])
 
-    /// A line of the answer.
+    /// Writes a line of the result.
     static func line(_ text: String = "") {
         let full = pending.withLock { bytes in
             bytes += Array(text.utf8)
@@ -22,7 +22,7 @@ enum Output {
         if full { flush() }
     }
 
-    /// The answer as one JSON object, with the control characters that JSON allows in strings escaped too.
+    /// Writes the result as one JSON object; control characters are escaped even where JSON allows them.
     static func json(_ object: JSONObject) {
         var text = String.UnicodeScalarView()
         for scalar in JSON.object(object).standard.compact.unicodeScalars {
@@ -35,10 +35,10 @@ enum Output {
         line(String(text))
     }
 
-    /// Forgets what is pending: the answer does not hold.
+    /// Discards pending output, which is not valid.
     static func discard() { pending.withLock { $0 = [] } }
 
-    /// Writes what is pending. A reader that has gone ends the program quietly.
+    /// Writes pending output. Ends the program quietly when the reader has closed the pipe.
     static func flush() {
         let bytes = pending.withLock { pending in
             defer { pending = [] }
@@ -47,7 +47,7 @@ enum Output {
         bytes.withUnsafeBytes(send)
     }
 
-    /// Writes bytes to standard output, at once. A reader that has gone ends the program quietly.
+    /// Writes bytes to standard output at once. Ends the program quietly when the reader has closed the pipe.
     static func send(_ bytes: UnsafeRawBufferPointer) {
         var done = 0
         while done < bytes.count {
@@ -62,26 +62,26 @@ enum Output {
         }
     }
 
-    /// Whether somebody looks at standard output.
+    /// Whether standard output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
 
-    /// A message on standard error, on one line whatever names are in it.
+    /// Writes a message to standard error on one line; control characters in names are escaped.
     static func message(_ text: String) {
         flush()
         let bytes = Array(("resect: " + text.escapingControls + "\n").utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
-    /// An error, with its hint on a line of its own.
+    /// Writes an error, and its hint on a separate line.
     static func complain(_ error: CheckpointError) {
         Progress.clear()
         message(error.description)
         if let hint = error.hint { message("hint: " + hint) }
     }
 
-    /// Whether somebody looks at standard output, and wants colours.
+    /// Whether standard output is a terminal and NO_COLOR is not set.
     static var isColoured: Bool { isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nil }
 
-    /// Whether somebody looks at standard error.
+    /// Whether standard error is a terminal.
     static var isWatched: Bool { isatty(STDERR_FILENO) != 0 }
 }

@@ -7,7 +7,7 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// A bar on standard error with rate and time left, where a terminal is.
+/// A progress bar with rate and remaining time, when standard error is a terminal.
 final class Progress: Sendable {
     private let label: String
     private let unit: Unit
@@ -19,7 +19,7 @@ final class Progress: Sendable {
     private static let width = 24
     private static let erase = "\r\u{1B}[K"
 
-    /// What is counted.
+    /// The unit of progress.
     enum Unit: Sendable {
         case layers
         case bytes
@@ -37,10 +37,10 @@ final class Progress: Sendable {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// Seconds since the bar was made.
+    /// Seconds since the bar was created.
     var seconds: Double { Double(Progress.now() - start) / 1e9 }
 
-    /// Shows how much is done; from any thread, and not more often than eyes follow.
+    /// Shows the progress. Callable from any thread; redraws at a limited rate.
     func report(_ done: Int, _ total: Int) {
         guard isShown, total > 0 else { return }
         let now = Progress.now()
@@ -64,10 +64,10 @@ final class Progress: Sendable {
         Progress.draw(Progress.erase + "\(label.padded(10)) \(bar) \(percent)%  \(text)  \(time)")
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     func finish() { if isShown { Progress.clear() } }
 
-    /// Takes any bar away, before something else is written.
+    /// Removes the current bar before other output.
     static func clear() {
         if Output.isWatched { draw(erase) }
     }

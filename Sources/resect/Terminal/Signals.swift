@@ -6,13 +6,13 @@ internal import Checkpoints
     internal import Darwin
 #endif
 
-/// What signals do: an interrupted program leaves no unfinished output behind.
+/// Signal handling: an interrupted program removes its unfinished output.
 enum Signals {
     private static let ending: [Int32] = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Has a thread of its own wait for the signals that end a program; must run before any other thread starts.
+    /// Starts a thread that waits for terminating signals; call it before any other thread starts.
     static func install() {
-        // A closed pipe, and a file beyond the limit of its size, are errors of the write that meets them.
+        // A closed pipe and an exceeded file size limit are reported as errors of the write.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         var set = sigset_t()
@@ -40,6 +40,6 @@ enum Signals {
         Interruption.cleanUp { leave(status: 128 + number) }
     }
 
-    /// Ends the program at once.
+    /// Ends the program immediately.
     static func leave(status: Int32) -> Never { _exit(status) }
 }

@@ -1,4 +1,4 @@
-/// Columns of text; the first is on the left, numbers are on the right.
+/// A text table: the first column is left-aligned, the others right-aligned.
 struct Table {
     private var rows: [[String]]
 
@@ -6,7 +6,7 @@ struct Table {
 
     mutating func add(_ row: [String]) { rows.append(row) }
 
-    /// Writes the table to the answer.
+    /// Prints the table.
     func print() {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }

@@ -3,13 +3,13 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// The four-bit forms of bitsandbytes, NF4 and FP4.
+/// The four-bit formats of bitsandbytes, NF4 and FP4.
 ///
 /// `X.weight` U8 [ceil(count/2), 1] holds codes in the order of the flat weight, the first of a byte in its high half;
-/// `X.weight.absmax` the scale of each block, `X.weight.quant_map` what the codes mean, and
+/// `X.weight.absmax` the scale of each block, `X.weight.quant_map` the value of each code, and
 /// `X.weight.quant_state.bitsandbytes__nf4` a JSON text with the shape. With double quantization `absmax` is U8, and
-/// `X.weight.nested_absmax`, `X.weight.nested_quant_map` and an offset in the text make scales of it. The bytes of the codes
-/// can be stored as F16, BF16 or F32 (`bnb_4bit_quant_storage`), then in as many fewer rows.
+/// `X.weight.nested_absmax`, `X.weight.nested_quant_map` and an offset in the JSON give the scales. The bytes of the
+/// codes can be stored as F16, BF16 or F32 (`bnb_4bit_quant_storage`), which divides the rows by the size of that type.
 struct BitsAndBytes: QuantFormat {
     let name = "bitsandbytes"
     let mark = ".weight.absmax"
@@ -19,17 +19,17 @@ struct BitsAndBytes: QuantFormat {
 
     /// Reads the configuration.
     ///
-    /// - Throws: for its forms of eight bits.
+    /// - Throws: for LLM.int8.
     init(_ settings: JSONObject, file: String) throws(CheckpointError) {
         let isFour = settings["load_in_4bit"]?.bool ?? settings["_load_in_4bit"]?.bool ?? false
         guard isFour else {
             throw CheckpointError(
-                file: file, "is quantized to eight bits with bitsandbytes (LLM.int8), which is not read",
-                hint: "of bitsandbytes NF4 and FP4 are read")
+                file: file, "is quantized to eight bits by bitsandbytes (LLM.int8), which resect does not read",
+                hint: "resect reads NF4 and FP4 of bitsandbytes")
         }
     }
 
-    /// The form of a checkpoint without settings that has states of weights.
+    /// The format of a checkpoint without settings whose weights have a `quant_state`.
     init?(statesIn checkpoint: Checkpoint) {
         let endings = FourBitLevels.allCases.map(BitsAndBytes.stateEnding)
         guard checkpoint.tensors.contains(where: { endings.contains(where: $0.name.hasSuffix) }) else { return nil }
@@ -42,7 +42,7 @@ struct BitsAndBytes: QuantFormat {
     func weight(of module: CodedModule) throws(CheckpointError) -> any CodedWeight {
         let states = FourBitLevels.allCases.map(BitsAndBytes.stateEnding).filter { module.parts[$0] != nil }
         guard states.count == 1, let ending = states.first else {
-            throw module.refused(".weight", "has \(states.count) states of quantization; a packed weight has one")
+            throw module.refused(".weight", "has \(states.count) quantization states; a quantized weight has one")
         }
         let state = try QuantState(module, ending: ending)
         let count = state.shape[0] * state.shape[1]  // fits: the product was checked
@@ -51,12 +51,12 @@ struct BitsAndBytes: QuantFormat {
         let rows = (count + 1) / 2 / codes.dtype.blockByteCount
         guard codes.shape == [rows, 1], codes.byteCount == (count + 1) / 2 else {
             throw module.refused(
-                ".weight", "has the shape \(codes.shape); the other parts of the weight ask for [\(rows), 1]")
+                ".weight", "has the shape \(codes.shape); the other tensors of the weight require [\(rows), 1]")
         }
         try check(try module.part(".weight.quant_map", .f32, shape: [16]), module, state.levels)
         guard let offset = state.offset else {
             for extra in [".weight.nested_absmax", ".weight.nested_quant_map"] where module.parts[extra] != nil {
-                throw module.refused(extra, "is there, and the state of the weight says nothing of nested blocks")
+                throw module.refused(extra, "is present, but the quantization state of the weight has no nested blocks")
             }
             let scales = try module.part(".weight.absmax", .f32, shape: [blocks])
             return BitsAndBytesWeight(state: state, codes: codes, scales: scales, nested: nil)
@@ -68,12 +68,12 @@ struct BitsAndBytes: QuantFormat {
         return BitsAndBytesWeight(state: state, codes: codes, scales: scales, nested: nested)
     }
 
-    /// bitsandbytes decodes by its own levels, whatever the file's map says: they have to be the same.
+    /// bitsandbytes decodes with its own levels and ignores the file's map, so the two must be equal.
     private func check(_ map: Tensor, _ module: CodedModule, _ levels: FourBitLevels) throws(CheckpointError) {
         for (code, (found, known)) in zip(try module.floats(map), levels.values).enumerated() where found != known {
             throw CheckpointError(
                 file: module.file, tensor: map.name,
-                "says \(found) for the code \(code); \(levels.rawValue) has \(known)")
+                "has the value \(found) for code \(code); \(levels.rawValue) has \(known)")
         }
     }
 }
@@ -89,7 +89,7 @@ extension CodedModule {
     }
 }
 
-/// A weight of bitsandbytes.
+/// A weight in bitsandbytes format.
 private struct BitsAndBytesWeight: CodedWeight {
     struct Nested: Sendable {
         let scales: Tensor
@@ -122,7 +122,7 @@ private struct BitsAndBytesWeight: CodedWeight {
         }
     }
 
-    /// Values by their places in the flat weight.
+    /// Writes the values with these indices in the flat weight.
     private func write(_ places: Range<Int>, into output: UnsafeMutablePointer<Float>) throws(CheckpointError) {
         guard !places.isEmpty else { return }
         let block = state.block

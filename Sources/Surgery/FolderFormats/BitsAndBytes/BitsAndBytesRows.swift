@@ -20,7 +20,7 @@ struct BlockScaleRows: RowSource {
     var description: String { "scales of blocks of \(source.block) of \(source.source.recipe)" }
 
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        // The only row, or none.
+        // There is one row at most.
         guard !rows.isEmpty, let floats = output.bindMemory(to: Float.self).baseAddress else { return }
         try source.forEachScales(of: 0..<source.blockCount) { (scales, blocks) in
             guard let base = scales.baseAddress else { return }
@@ -29,7 +29,7 @@ struct BlockScaleRows: RowSource {
     }
 }
 
-/// The scales of blocks, less their mean, in eight bits: their codes, [blocks], or the scales of these, of F32.
+/// Block scales minus their mean, quantized to eight bits: the codes [blocks], or the F32 scales of those codes.
 struct NestedScaleRows: RowSource {
     enum Part: Sendable { case codes, scales }
 

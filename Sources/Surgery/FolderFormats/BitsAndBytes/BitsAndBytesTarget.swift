@@ -5,12 +5,12 @@ internal import Kernels
 /// NF4 and FP4 as bitsandbytes writes them.
 struct BitsAndBytesTarget: QuantTarget {
     let levels: FourBitLevels
-    /// Weights that share a scale.
+    /// Number of weights that share a scale.
     let block: Int
     /// Whether the scales are quantized too.
     let isDouble: Bool
 
-    /// A last block may be short, so that every weight can be packed.
+    /// None: the last block may be short, so every weight can be quantized.
     func obstacle(_ shape: [Int]) -> String? { nil }
 
     func parts(of weight: Tensor, in checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor] {
@@ -19,7 +19,7 @@ struct BitsAndBytesTarget: QuantTarget {
                 file: checkpoint.path, tensor: weight.name, "has the type \(weight.dtype), which cannot be decoded")
         }
         let source = BlockedSource(weight, block: block, file: checkpoint.path)
-        // The length of the text in the file depends on it, so it cannot be left for later.
+        // The length of the JSON depends on the mean, so it is computed before the layout.
         let mean = isDouble ? try source.meanScale() : nil
         let state = QuantState(
             levels: levels, block: block, dtype: [.f16, .bf16].contains(weight.dtype) ? weight.dtype : .f32,
@@ -71,6 +71,6 @@ struct BitsAndBytesTarget: QuantTarget {
 }
 
 extension Float {
-    /// The bytes of the number as files have them.
+    /// The bytes of the number in file order.
     var littleEndianBytes: [UInt8] { withUnsafeBytes(of: bitPattern.littleEndian) { Array($0) } }
 }

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Kernels
 internal import Weights
 
-/// A dense weight as bitsandbytes cuts it: blocks over the flat tensor, the last of which may be short.
+/// An unquantized weight divided as bitsandbytes does: blocks over the flat tensor, of which the last may be short.
 struct BlockedSource: Sendable {
     let source: Tensor
     let block: Int
@@ -19,7 +19,7 @@ struct BlockedSource: Sendable {
     var count: Int { source.count }
     var blockCount: Int { (count + block - 1) / block }
 
-    /// Calls `body` with the scales of some blocks, in pieces and in order; every piece but the last holds
+    /// Calls `body` with the scales of a range of blocks, in order and in pieces; every piece but the last holds
     /// `Tensor.valuesAtOnce / block` of them.
     func forEachScales(
         of blocks: Range<Int>, _ body: (UnsafeBufferPointer<Float>, Range<Int>) throws(CheckpointError) -> Void
@@ -33,9 +33,9 @@ struct BlockedSource: Sendable {
         }
     }
 
-    /// The scales of blocks that are in memory; that of a short block is 1e-38 at least.
+    /// The scales of blocks in memory; a short block has a scale of at least 1e-38.
     ///
-    /// - Returns: how many there are.
+    /// - Returns: the number of scales.
     /// - Throws: when a value is not finite.
     private func scale(
         _ piece: UnsafePointer<Float>, _ part: Range<Int>, into scales: UnsafeMutablePointer<Float>
@@ -51,7 +51,7 @@ struct BlockedSource: Sendable {
         return found
     }
 
-    /// Writes some bytes of codes, two codes in each.
+    /// Writes a range of code bytes, two codes each.
     func writeCodes(
         _ bytes: Range<Int>, levels: FourBitLevels, into output: UnsafeMutablePointer<UInt8>
     ) throws(CheckpointError) {
@@ -73,7 +73,7 @@ struct BlockedSource: Sendable {
         }
     }
 
-    /// The mean of all scales, which double quantization takes away from them.
+    /// The mean of all scales, which double quantization subtracts from them.
     func meanScale() throws(CheckpointError) -> Float {
         var sum = CascadeSum(count: blockCount)
         try forEachScales(of: 0..<blockCount) { (scales, _) in sum.add(scales) }

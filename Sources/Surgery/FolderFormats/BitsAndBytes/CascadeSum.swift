@@ -1,7 +1,7 @@
-/// The sum of a run of f32 as PyTorch computes it on one thread: four vectors of eight side by side, whose sums go up
-/// through four levels. On several threads PyTorch adds up parts of long runs, and disagrees with itself.
+/// The sum of f32 values in PyTorch's order on one thread: four accumulators of eight lanes, cascaded through four
+/// levels. With several threads PyTorch sums parts of a long array separately, and its own result differs.
 struct CascadeSum {
-    /// Every call of `add` but the last takes a multiple of this many values.
+    /// Every call of `add` except the last takes a multiple of this many values.
     static let stepCount = 32
 
     private let count: Int
@@ -10,7 +10,7 @@ struct CascadeSum {
     private var tail: [Float] = []
     private var steps = 0
 
-    /// A sum of `count` values that are still to come.
+    /// A sum over `count` values, none of which has been added yet.
     init(count: Int) {
         self.count = count
         let steps = count / CascadeSum.stepCount
@@ -33,7 +33,7 @@ struct CascadeSum {
         tail = Array(values[(whole * CascadeSum.stepCount)...])
     }
 
-    /// The sums of a level that is full go to the next one, and so on while that is full too.
+    /// Adds the sums of a full level to the next level, and repeats while that is full too.
     private mutating func carry() {
         for level in 1..<4 {
             for vector in 0..<4 {
@@ -62,7 +62,7 @@ struct CascadeSum {
         return sum
     }
 
-    /// Fewer values than a vector has: four side by side, the others behind the first.
+    /// Fewer values than eight lanes: four lanes side by side; the rest is added to the first.
     private var shortSum: Float {
         var four: [Float] = [0, 0, 0, 0]
         for (index, value) in tail.enumerated() { four[count >= 4 && index < 4 ? index : 0] += value }

@@ -1,11 +1,11 @@
 internal import Kernels
 
-/// bitsandbytes' signed dynamic type of eight bits, in which double quantization keeps the scales of blocks.
+/// bitsandbytes' signed dynamic 8-bit type, which double quantization uses for block scales.
 enum DynamicMap {
-    /// Values of one scale.
+    /// Number of values that share a scale.
     static let block = 256
 
-    /// What each code means, in order: seven decades, each with twice the steps of the one before.
+    /// The value of each code, ascending: seven decades, each with twice as many steps as the decade below.
     static let values: [Float] = {
         var values: [Float] = [0, 1]
         for decade in 0..<7 {
@@ -24,14 +24,15 @@ enum DynamicMap {
         [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1][exponent + 6]
     }
 
-    /// One of the bounds of equal steps from 0.1 to 1, counted from the nearer end and rounded once, as PyTorch's linspace.
+    /// Bound `number` of `steps` equal steps from 0.1 to 1, computed from the nearer end and rounded once, as
+    /// torch.linspace does.
     private static func evenStep(_ number: Int, of steps: Int) -> Float {
         let step = (1 - Float(0.1)) / Float(steps)
         return number < (steps + 1) / 2
             ? Float(0.1).addingProduct(step, Float(number)) : Float(1).addingProduct(-step, Float(steps - number))
     }
 
-    /// The codes of 65,536 numbers from -1 to 1: bitsandbytes looks values up in such a table on a CPU.
+    /// The codes of 65,536 values from -1 to 1; on a CPU bitsandbytes looks values up in this table.
     private static let table: [UInt8] = {
         let middles = zip(values, values.dropFirst()).map { 0.5 * ($0 + $1) }
         var code = 0
@@ -44,7 +45,7 @@ enum DynamicMap {
 
     /// Encodes one block.
     ///
-    /// - Returns: the largest magnitude, which is the block's scale; what is not a number counts as nothing.
+    /// - Returns: the largest magnitude, which is the block's scale; NaN counts as 0.
     static func encode(_ values: UnsafeBufferPointer<Float>, into output: UnsafeMutablePointer<UInt8>) -> Float {
         var largest: Float = 0
         for value in values where largest < abs(value) { largest = abs(value) }

@@ -1,11 +1,11 @@
-/// The sixteen levels of a four-bit type of bitsandbytes, of which a block's largest magnitude is 1.
+/// The sixteen levels of a four-bit type of bitsandbytes, relative to a block's largest magnitude.
 enum FourBitLevels: String, Sendable, CaseIterable {
     /// Quantiles of a normal distribution, from Dettmers et al., QLoRA (https://arxiv.org/abs/2305.14314).
     case nf4
-    /// Two bits of exponent and one of mantissa, in an order of bitsandbytes' own.
+    /// Two exponent bits and one mantissa bit, in bitsandbytes' own code order.
     case fp4
 
-    /// What each code means, `quant_map` of a file.
+    /// The value of each code: `quant_map` in a file.
     var values: [Float] {
         switch self {
         case .nf4:
@@ -20,13 +20,13 @@ enum FourBitLevels: String, Sendable, CaseIterable {
         }
     }
 
-    /// The codes from the lowest level to the highest; of the two zeros of FP4 the smaller code first.
+    /// The codes from the lowest level to the highest; of FP4's two zeros the smaller code comes first.
     var codes: [UInt8] {
         let values = values
         return (0..<16).sorted { (values[$0], $0) < (values[$1], $1) }.map { UInt8($0) }
     }
 
-    /// The middles between neighbouring levels.
+    /// The midpoints between neighbouring levels.
     var bounds: [Float] {
         let sorted = codes.map { values[Int($0)] }
         return zip(sorted, sorted.dropFirst()).map { ($0 + $1) / 2 }

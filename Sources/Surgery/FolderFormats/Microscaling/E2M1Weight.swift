@@ -2,20 +2,20 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// How the scales of small groups of E2M1 are kept, in one byte each.
+/// How the scales of small E2M1 groups are stored, one byte each.
 enum GroupScale: Sendable, Equatable {
     /// E4M3, for groups of 16: NVFP4.
     case e4m3
     /// E8M0, a power of two, for groups of 32: MXFP4.
     case e8m0
 
-    /// Weights that share a scale.
+    /// Number of weights that share a scale.
     var groupSize: Int { self == .e4m3 ? 16 : 32 }
 
-    /// The element type of ggml whose blocks hold the same.
+    /// The ggml type whose blocks hold the same codes and scales.
     var blocks: DType { self == .e4m3 ? .nvfp4 : .mxfp4 }
 
-    /// Writes what the bytes of some scales mean.
+    /// Decodes scale bytes.
     func decode(_ bytes: UnsafePointer<UInt8>, count: Int, into output: UnsafeMutablePointer<Float>) {
         switch self {
         case .e4m3: FloatCodes.decodeE4M3(bytes, count: count, into: output)
@@ -23,7 +23,7 @@ enum GroupScale: Sendable, Equatable {
         }
     }
 
-    /// The value of an E8M0 scale; the largest code is no number.
+    /// The value of an E8M0 scale; the largest code is NaN.
     static func powerOfTwo(_ code: UInt8) -> Float {
         switch code {
         case 0: Float(bitPattern: 0x40_0000)
@@ -33,15 +33,15 @@ enum GroupScale: Sendable, Equatable {
     }
 }
 
-/// The scale of a whole weight, beside those of its groups.
+/// The scale of a whole weight, in addition to its group scales.
 enum WholeScale: Sendable, Equatable {
     case none
-    /// Group scales are multiplied by it: ModelOpt, ggml.
+    /// A factor of the group scales: ModelOpt, ggml.
     case multiplier(Float)
-    /// Group scales are divided by it: compressed-tensors.
+    /// A divisor of the group scales: compressed-tensors.
     case divisor(Float)
 
-    /// What group scales are multiplied by, as runtimes that multiply have it.
+    /// The value as a factor of the group scales.
     var factor: Float {
         switch self {
         case .none: 1
@@ -60,14 +60,14 @@ enum WholeScale: Sendable, Equatable {
     }
 }
 
-/// A weight of E2M1 codes in small groups: NVFP4 or MXFP4, wherever its codes and scales lie.
+/// A weight of E2M1 codes in small groups, NVFP4 or MXFP4, in any storage.
 protocol MicroscaledWeight: CodedWeight {
     var scale: GroupScale { get }
     /// The scale of the whole weight.
     func wholeScale() throws(CheckpointError) -> WholeScale
-    /// Writes the codes of some rows, two a byte, the first in the low half: half a row's columns for each row.
+    /// Writes the codes of a range of rows, two per byte, the first in the low half.
     func writeCodes(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError)
-    /// Writes the scales of some rows as they are stored, one for each group.
+    /// Writes the stored scales of a range of rows, one per group.
     func writeScales(rows: Range<Int>, into output: UnsafeMutablePointer<UInt8>) throws(CheckpointError)
 }
 
@@ -101,7 +101,7 @@ extension MicroscaledWeight {
     }
 }
 
-/// Codes and scales in tensors of their own, row for row those of the weight.
+/// Codes and scales in separate tensors with the rows of the weight.
 struct E2M1Weight: MicroscaledWeight {
     /// [out, in/2] of bytes, or [out, in/8] of words.
     let codes: Tensor

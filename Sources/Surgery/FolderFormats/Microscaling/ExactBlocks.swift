@@ -3,7 +3,7 @@ internal import Formats
 internal import Kernels
 
 extension Recipe {
-    /// The weight in small groups that the rows are computed from, and the order of its rows; `nil` for other rows.
+    /// The E2M1 weight from which the rows are computed, and the order of its rows; `nil` for other rows.
     var microscaled: (weight: any MicroscaledWeight, order: RowMap?)? {
         switch self {
         case .mapped, .archived, .joined: return nil
@@ -18,12 +18,12 @@ extension Recipe {
         }
     }
 
-    /// Rows in an order, where there is one.
+    /// Rows, permuted by `order` unless that is nil.
     func ordered(_ order: RowMap?) -> Recipe { order.map { .rows(self, $0) } ?? self }
 }
 
 extension MicroscaledWeight {
-    /// Whether every group scale is one that passes a test.
+    /// Whether every group scale passes a test.
     func scales(all passes: (UInt8) -> Bool) throws(CheckpointError) -> Bool {
         for part in (0..<shape[0]).pieces(of: Tile.rows(columns: groups)) {
             let bytes = Scratch(byteCount: part.count * groups)
@@ -35,8 +35,8 @@ extension MicroscaledWeight {
 }
 
 extension Tensor {
-    /// The weight as ggml's blocks of the same codes and scales, with the scale of the whole in a tensor of its own;
-    /// `nil` where its form is another one or blocks cannot hold it. Named for GGUF.
+    /// The weight as ggml blocks with the same codes and scales, and its global scale as a separate tensor, with GGUF
+    /// names; `nil` when it has another format or blocks cannot hold it.
     func exactBlocks() throws(CheckpointError) -> [Tensor]? {
         guard let (weight, order) = recipe.microscaled, shape == weight.shape else { return nil }
         let scale = weight.scale, dtype = scale.blocks
@@ -54,7 +54,7 @@ extension Tensor {
         return [blocks, beside]
     }
 
-    /// Whether it holds another form's codes and scales, bit for bit.
+    /// Whether it keeps the codes and scales of another format bit for bit.
     var isExactBlocks: Bool {
         switch recipe {
         case .computed(let source), .rows(.computed(let source), _): source is BlockRows
@@ -64,7 +64,7 @@ extension Tensor {
 }
 
 extension Checkpoint {
-    /// A GGUF checkpoint with the blocks of those weights that have them bit for bit, and a plain type for the others.
+    /// A GGUF checkpoint that keeps weights bit for bit as blocks where possible, and stores the others in `dtype`.
     func withExactBlocks(else dtype: DType) throws(CheckpointError) -> Checkpoint {
         let cast = try Cast(to: dtype).apply(to: self)
         var result = cast
@@ -75,18 +75,18 @@ extension Checkpoint {
             blocks = exact?.first?.dtype ?? blocks
             result.tensors += exact ?? [plain]
         }
-        // The numbers of llama.cpp's file types MOSTLY_NVFP4 and MOSTLY_MXFP4_MOE.
+        // llama.cpp's file types MOSTLY_NVFP4 and MOSTLY_MXFP4_MOE.
         if let blocks { result.metadata["general.file_type"] = .u32(blocks == .nvfp4 ? 39 : 38) }
         return result
     }
 
-    /// How many weights hold another form's codes and scales, bit for bit.
+    /// The number of weights that keep the codes and scales of another format bit for bit.
     package var exactBlockCount: Int { tensors.count { $0.isExactBlocks } }
 
-    /// The checkpoint of a GGUF file whose weights of NVFP4 and MXFP4 are values, the tensors `.scale` beside them taken
-    /// in: their codes can be packed again as they are.
+    /// A GGUF checkpoint whose NVFP4 and MXFP4 weights include their separate `.scale` tensors, so that their codes can
+    /// be moved to another format unchanged.
     ///
-    /// - Throws: for a scale that is no number.
+    /// - Throws: for a scale that is not a positive number.
     func dequantizingBlocks(to dtype: DType) throws(CheckpointError) -> Checkpoint {
         var result = self
         var factors: [ExactString: WholeScale] = [:]
@@ -104,25 +104,25 @@ extension Checkpoint {
             let weight = BlockWeight(tensor, factor: factors[ExactString(tensor.name)] ?? .none)
             return Tensor(
                 name: tensor.name, dtype: dtype, shape: tensor.shape,
-                recipe: .computed(DequantizedRows(weight: weight, dtype: dtype)))
+                recipe: .computed(DequantizedRows(weight: weight, dtype: dtype, format: tensor.dtype.name)))
         }
         return result
     }
 }
 
 extension Tensor {
-    /// The value of a tensor that holds one number of F32.
+    /// The value of a tensor with one F32 element.
     fileprivate func onlyFloat(file: String) throws(CheckpointError) -> Float {
         guard dtype == .f32, count == 1 else {
             throw CheckpointError(
                 file: file, tensor: name,
-                "has the type \(dtype) and \(count.grouped) values; the scale of a weight is one F32")
+                "has the type \(dtype) and \(count.grouped) values; the scale of a weight is a single F32")
         }
         let value = try withBytes(rows: 0..<1) { bytes in
             Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
         }
         guard value.isFinite, value > 0 else {
-            throw CheckpointError(file: file, tensor: name, "is \(value); the scale of a weight is a positive number")
+            throw CheckpointError(file: file, tensor: name, "is \(value); the scale of a weight must be positive")
         }
         return value
     }

@@ -2,21 +2,21 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// The blocks of ggml that hold E2M1 in small groups. A group's codes lie in two halves: byte k holds the k-th code of the
-/// first half in its low bits, that of the second in its high bits.
+/// ggml's blocks of E2M1 codes. Byte k of a group holds code k of its first half in the low bits and code k of its
+/// second half in the high bits.
 ///
 /// | type | a block |
 /// |---|---|
 /// | MXFP4 | the scale of 32 weights, then their codes: 17 bytes |
 /// | NVFP4 | the scales of four groups of 16, then the codes of each: 36 bytes |
 enum GGMLBlocks {
-    /// Groups in a block.
+    /// Number of groups in a block.
     static func groups(_ scale: GroupScale) -> Int { scale == .e4m3 ? 4 : 1 }
 
-    /// Whether blocks can hold a scale: those of NVFP4 have no sign, and neither has a place for what is no number.
+    /// Whether a block can hold a scale: NVFP4 has no sign, and neither type has NaN.
     static func holds(_ code: UInt8, _ scale: GroupScale) -> Bool { scale == .e4m3 ? code < 0x7F : code < 0xFF }
 
-    /// The codes of one group: neighbours in a byte become neighbours of the halves.
+    /// Reorders the codes of one group from pairs of neighbours to ggml halves.
     static func toHalves(_ pairs: UnsafePointer<UInt8>, _ halves: UnsafeMutablePointer<UInt8>, size: Int) {
         let quarter = size / 4
         for index in 0..<quarter {
@@ -26,7 +26,7 @@ enum GGMLBlocks {
         }
     }
 
-    /// The same the other way.
+    /// Reorders the codes of one group from ggml halves to pairs of neighbours.
     static func toPairs(_ halves: UnsafePointer<UInt8>, _ pairs: UnsafeMutablePointer<UInt8>, size: Int) {
         let quarter = size / 4
         for index in 0..<quarter {
@@ -37,7 +37,7 @@ enum GGMLBlocks {
     }
 }
 
-/// A weight in ggml's blocks, with the factor that a tensor `.scale` beside it may hold.
+/// A weight in ggml blocks, with the factor from its `.scale` tensor.
 struct BlockWeight: MicroscaledWeight {
     let blocks: Tensor
     let factor: WholeScale
@@ -69,7 +69,7 @@ struct BlockWeight: MicroscaledWeight {
         try forEachBlock(rows) { (block, index, count) in (output + index * count).update(from: block, count: count) }
     }
 
-    /// Calls `body` with each block of some rows, its place among them, and the groups of a block.
+    /// Calls `body` with each block of a range of rows, its index, and the number of groups per block.
     private func forEachBlock(
         _ rows: Range<Int>, _ body: (UnsafePointer<UInt8>, Int, Int) -> Void
     ) throws(CheckpointError) {
@@ -81,7 +81,7 @@ struct BlockWeight: MicroscaledWeight {
     }
 }
 
-/// The rows of a weight as blocks of ggml.
+/// The rows of a weight as ggml blocks.
 struct BlockRows: RowSource {
     let weight: any MicroscaledWeight
 

@@ -4,22 +4,23 @@ internal import Kernels
 internal import Synchronization
 internal import Weights
 
-/// The scale that weights share which a runtime takes together, such as the queries, keys and values of a layer: what
-/// makes the largest of them 448 * 6, the end of E4M3 and E2M1. It is found when the first row is asked for.
+/// The scale shared by weights that runtimes fuse, such as the queries, keys and values of a layer. It scales the
+/// largest magnitude to 448 * 6, the product of the maxima of E4M3 and E2M1, and is computed when the first row is
+/// requested.
 final class GlobalScale: Sendable {
     private let members: [Tensor]
     private let file: String
     private let found = Mutex<Float?>(nil)
 
-    /// A scale of some weights.
+    /// The scale of these weights.
     init(_ members: [Tensor], file: String) {
         self.members = members
         self.file = file
     }
 
-    /// The divisor of group scales.
+    /// The divisor of the group scales.
     func value() throws(CheckpointError) -> Float {
-        // A thread that asks meanwhile waits, so that weights are read once.
+        // Other threads wait, so the weights are read once.
         let result: Result<Float, CheckpointError> = found.withLock { found in
             if let found { return .success(found) }
             return Result { () throws(CheckpointError) in
@@ -46,18 +47,19 @@ final class GlobalScale: Sendable {
         return largest
     }
 
-    /// 1 where it is no number, as for weights that are all zero. PyTorch divides a number by a tensor in these two steps.
+    /// 1 when the quotient is not finite, as for weights that are all zero. PyTorch divides a scalar by a tensor in
+    /// these two steps.
     private static func divisor(_ largest: Float) -> Float {
         let divisor = 1 / max(largest, .leastNormalMagnitude) * (448 * 6)
         return divisor.isFinite ? divisor : 1
     }
 }
 
-/// Gives the weights of a checkpoint their global scales, the same to those that share one.
+/// The global scales of the weights of a checkpoint.
 final class GlobalScales: Sendable {
     private let known = Mutex<[ExactString: GlobalScale]>([:])
 
-    /// The scale of a weight, named X.weight.
+    /// The scale of the weight X.weight.
     func scale(of weight: Tensor, in checkpoint: Checkpoint) -> GlobalScale {
         known.withLock { known in
             if let scale = known[ExactString(weight.name)] { return scale }
@@ -70,7 +72,7 @@ final class GlobalScales: Sendable {
         }
     }
 
-    /// The names of all weights that share a scale with one.
+    /// The names of all weights that share their scale with this one.
     private static func names(of weight: String) -> [String] {
         ModuleKinds.known.together(with: String(weight.dropLast(".weight".count))).map { $0 + ".weight" }
     }

@@ -2,13 +2,14 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// MLX's modes mxfp4 and nvfp4, as `mx.quantize` makes them on a CPU; embeddings and the output matrix too.
+/// Writes MLX's modes mxfp4 and nvfp4, as `mx.quantize` computes them on a CPU; includes embeddings and the output
+/// matrix.
 struct MLXMicroscaledTarget: QuantTarget {
     let scale: GroupScale
 
     func obstacle(_ shape: [Int]) -> String? { MicroscaledTarget(scale).obstacle(shape) }
 
-    /// There is no scale of a whole weight.
+    /// MLX has no scale of a whole weight.
     func keepsCodes(of weight: Tensor) throws(CheckpointError) -> Bool {
         guard let (source, _) = weight.recipe.microscaled, source.scale == scale else { return false }
         return try source.wholeScale().factor == 1
@@ -45,7 +46,7 @@ struct MLXMicroscaledTarget: QuantTarget {
             JSONObject([("group_size", .int(scale.groupSize)), ("bits", .int(4)), ("mode", .string(mode))]))
         checkpoint.config?["quantization"] = settings
         checkpoint.config?["quantization_config"] = settings
-        // mlx-lm writes no other members.
+        // mlx-lm writes only this metadata.
         checkpoint.headerMetadata = JSONObject([("format", .string("mlx"))])
     }
 }

@@ -2,17 +2,17 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// compressed-tensors' nvfp4-pack-quantized and mxfp4-pack-quantized, of weights alone.
+/// Writes compressed-tensors' nvfp4-pack-quantized and mxfp4-pack-quantized formats, weights only.
 struct MicroscaledTarget: QuantTarget {
     let scale: GroupScale
     private let globals = GlobalScales()
 
-    /// A target for groups of a kind.
+    /// A writer for one kind of group scale.
     init(_ scale: GroupScale) { self.scale = scale }
 
     func obstacle(_ shape: [Int]) -> String? {
         let size = scale.groupSize
-        return shape[1] % size == 0 ? nil : "its rows of \(shape[1]) do not divide into groups of \(size)"
+        return shape[1] % size == 0 ? nil : "its row length \(shape[1]) is not a multiple of the group size \(size)"
     }
 
     func keepsCodes(of weight: Tensor) -> Bool { weight.recipe.microscaled?.weight.scale == scale }
@@ -31,7 +31,7 @@ struct MicroscaledTarget: QuantTarget {
         return parts(of: rounded, module: module, order: nil)
     }
 
-    /// The parts of a weight whose codes and scales are as they will be stored.
+    /// The tensors that store a weight with these codes and scales.
     private func parts(of weight: any MicroscaledWeight, module: String, order: RowMap?) -> [Tensor] {
         let shape = weight.shape
         var parts = [
@@ -73,7 +73,7 @@ struct MicroscaledTarget: QuantTarget {
     }
 }
 
-/// Codes, or scales, of a weight in small groups: [out, in/2] and [out, in/group] of bytes.
+/// The codes [out, in/2] or the scales [out, in/group] of a weight, as bytes.
 struct MicroscaleRows: RowSource {
     enum Part: String, Sendable { case codes, scales }
 
@@ -91,7 +91,7 @@ struct MicroscaleRows: RowSource {
     }
 }
 
-/// The scale of a whole weight as compressed-tensors has it, a divisor: [1] of F32.
+/// The scale of a whole weight as a divisor, as in compressed-tensors: F32 [1].
 struct WholeScaleRows: RowSource {
     let weight: any MicroscaledWeight
 

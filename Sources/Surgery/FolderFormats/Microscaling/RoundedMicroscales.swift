@@ -3,22 +3,23 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// A plain weight as E2M1 in small groups, rounded to nearest by the rule of a peer, in f32 unless MLX's rule says
-/// otherwise. Codes and scales are computed from the rows whenever they are asked for.
+/// An unquantized weight rounded to nearest into E2M1 groups by the rule of another tool, in f32 except where MLX's
+/// rule uses the model's type. Codes and scales are computed from the rows on every request.
 struct RoundedMicroscales: MicroscaledWeight {
-    /// Whose rule.
+    /// The rounding rules.
     enum Rule: Sendable {
-        /// compressed-tensors' NVFP4: E4M3 scales below a global one.
+        /// compressed-tensors' NVFP4: E4M3 scales relative to a global scale.
         case nvfp4(GlobalScale)
-        /// compressed-tensors' MXFP4: the exponent of the largest magnitude, of 1.75 and more the next one.
+        /// compressed-tensors' MXFP4: the exponent of the largest magnitude, or the next one for a mantissa of 1.75 and
+        /// more.
         case mxfp4
-        /// MLX's two, whose steps are rounded to the type of the weights.
+        /// MLX's nvfp4 and mxfp4, whose intermediate steps are rounded to the type of the weights.
         case mlx(GroupScale)
     }
 
     let source: Tensor
     let rule: Rule
-    /// The checkpoint, for messages.
+    /// The path of the checkpoint, for messages.
     let file: String
 
     var shape: [Int] { source.shape }
@@ -58,7 +59,7 @@ struct RoundedMicroscales: MicroscaledWeight {
         if case .mlx = rule { .down(quotients: source.dtype) } else { .even }
     }
 
-    /// Calls `body` with the values and the scales of some rows at a time.
+    /// Calls `body` with the values and the scales, a few rows at a time.
     private func forEachPiece(
         _ rows: Range<Int>,
         _ body: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<UInt8>, Range<Int>) throws(CheckpointError) -> Void
@@ -82,7 +83,7 @@ struct RoundedMicroscales: MicroscaledWeight {
         }
     }
 
-    /// Scales from the largest magnitudes of groups.
+    /// Scales from the largest magnitude of each group.
     private func encodeScales(
         _ largest: UnsafeMutablePointer<Float>, count: Int, into output: UnsafeMutablePointer<UInt8>
     ) throws(CheckpointError) {
@@ -91,7 +92,7 @@ struct RoundedMicroscales: MicroscaledWeight {
             let global = try global.value()
             for index in 0..<count { largest[index] = global * (largest[index] / 6) }
             FloatCodes.encodeE4M3(largest, count: count, into: output)
-            // A group of zeros, or as good as: compressed-tensors' least scale.
+            // A group of (almost) zeros gets compressed-tensors' smallest scale.
             for index in 0..<count where output[index] == 0 { output[index] = 0x20 }
         case .mxfp4:
             for index in 0..<count {

@@ -14,12 +14,12 @@ struct Consumer {
         let candidates = try similarity.candidates(size: 1) { (layers) throws(CheckpointError) in
             _ = try CutLayers(layers: layers).apply(to: model)
         }
-        guard let block = candidates?.blocks.first else { fatalError("a model of one layer") }
-        let cut = try model.applying([CutLayers(layers: block.layers), Convert(to: .folder)])
+        guard let run = candidates?.runs.first else { fatalError("a model of one layer") }
+        let cut = try model.applying([CutLayers(layers: run.layers), Convert(to: .folder)])
         let written = try CheckpointWriter(replaces: true, threads: 2).write(OutputPlan(cut), to: arguments[3])
         let count: JSON? = written.config?["num_hidden_layers"]
         let types: Set<DType> = Set(written.tensors.map(\.dtype))
-        print("\(model.layerCount) layers without \(block.layers): \(count?.int ?? 0), of \(types)")
+        print("\(model.layerCount) layers without \(run.layers): \(count?.int ?? 0), of \(types)")
         precondition(count?.int == model.layerCount - 1 && written.layerCount == model.layerCount - 1)
     }
 }

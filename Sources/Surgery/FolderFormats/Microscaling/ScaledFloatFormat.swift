@@ -3,27 +3,25 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// Weights of F8_E4M3 with scales beside them: DeepSeek's and Qwen's blocks, and the channels and tensors of
-/// compressed-tensors, AutoFP8, fbgemm and ModelOpt.
-///
-/// `X.weight` F8_E4M3 [out, in] is multiplied by `X.weight_scale_inv`, `X.weight_scale` or, in the files of ComfyUI,
-/// `X.scale_weight`: one number, one for each row [out] or [out, 1], or one for each block [out/rows, in/columns], rounded
-/// up.
-struct ScaledFloatForm: QuantFormat {
+/// F8_E4M3 weights with separate scales: per block (DeepSeek, Qwen), or per channel or tensor (compressed-tensors,
+/// AutoFP8, fbgemm, ModelOpt). `X.weight` F8_E4M3 [out, in] is multiplied by `X.weight_scale_inv`, `X.weight_scale` or,
+/// in ComfyUI's files, `X.scale_weight`: a scalar, one value per row [out] or [out, 1], or one per block [out/rows,
+/// in/columns], rounded up.
+struct ScaledFloatFormat: QuantFormat {
     let name = "FP8"
     let mark: String
     var endings: [String] { [".weight", mark] }
-    /// The names that scales have. A checkpoint has one of them.
+    /// Suffixes of the scales; a checkpoint uses one of them.
     private static let marks = [".weight_scale_inv", ".weight_scale", ".scale_weight"]
-    /// Rows and columns of a block, where the configuration names them.
+    /// Rows and columns of a block; `nil` when the configuration does not give them.
     private let block: [Int]?
 
-    /// Reads the configuration of a method that has such weights.
+    /// Reads the settings of a method with these weights.
     ///
-    /// - Throws: for blocks that are none.
+    /// - Throws: for an invalid block size.
     init(_ settings: JSONObject, file: String, of checkpoint: Checkpoint) throws(CheckpointError) {
         mark =
-            ScaledFloatForm.marks.first { mark in checkpoint.tensors.contains { $0.name.hasSuffix(mark) } }
+            ScaledFloatFormat.marks.first { mark in checkpoint.tensors.contains { $0.name.hasSuffix(mark) } }
             ?? ".weight_scale"
         var stated = settings["weight_block_size"]?.array
         for group in settings["config_groups"]?.object?.members ?? JSONObject().members {
@@ -31,7 +29,7 @@ struct ScaledFloatForm: QuantFormat {
         }
         block = stated?.map { $0.int ?? 0 }
         if let block, block.count != 2 || block.contains(where: { !(1...(1 << 20)).contains($0) }) {
-            throw CheckpointError(file: file, "says blocks of \(block); a block has rows and columns")
+            throw CheckpointError(file: file, "has the block size \(block); a block has rows and columns")
         }
     }
 
@@ -44,12 +42,12 @@ struct ScaledFloatForm: QuantFormat {
             let blocks = block.map { "; its blocks are \($0[0])x\($0[1])" } ?? ""
             throw module.refused(
                 mark,
-                "has the shape \(scales.shape), and the weight has \(rows.grouped) rows of \(columns.grouped)\(blocks)")
+                "has the shape \(scales.shape), but the weight has \(rows.grouped) rows of \(columns.grouped)\(blocks)")
         }
         return ScaledFloatWeight(codes: codes, scales: scales, rowsTogether: grid.rows, columnsTogether: grid.columns)
     }
 
-    /// How many rows and columns share a scale; `nil` when the shapes do not fit.
+    /// The rows and columns that share a scale; `nil` when the shapes do not match.
     private func grid(_ shape: [Int], rows: Int, columns: Int) throws(CheckpointError) -> (rows: Int, columns: Int)? {
         if shape.allSatisfy({ $0 == 1 }), block == nil { return (rows, columns) }
         if shape == [rows] || shape == [rows, 1], block == nil { return (1, columns) }
@@ -58,7 +56,7 @@ struct ScaledFloatForm: QuantFormat {
     }
 }
 
-/// A weight of eight-bit floats under a grid of scales.
+/// An 8-bit float weight with a grid of scales.
 private struct ScaledFloatWeight: CodedWeight {
     let codes: Tensor
     let scales: Tensor
@@ -67,7 +65,7 @@ private struct ScaledFloatWeight: CodedWeight {
 
     var shape: [Int] { codes.shape }
     var valueType: DType { scales.dtype == .f16 ? .f16 : .bf16 }
-    /// Models are published so.
+    /// Models are published in FP8.
     var isRounded: Bool { false }
     var description: String { "FP8: \(codes.recipe)" }
 
@@ -91,7 +89,7 @@ private struct ScaledFloatWeight: CodedWeight {
         }
     }
 
-    /// Scales by their place in the whole grid.
+    /// Decodes scales by their index in the grid.
     private func writeScales(
         _ first: Int, count: Int, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {

@@ -2,18 +2,18 @@ internal import Analysis
 internal import Checkpoints
 internal import Surgery
 
-/// Chooses the block to cut: the nearest ones are candidates, and the measured loss of each decides.
-struct BlockChooser {
+/// Chooses the run of layers to cut: the nearest runs are candidates, and their measured losses decide.
+struct RunChooser {
     let checkpoint: Checkpoint
     let common: CommonOptions
 
-    /// Contexts on which candidates are measured.
+    /// The number of contexts on which candidates are measured.
     static let lossContexts = 8
 
-    /// The nearest blocks of a size that can be cut at all; says so when the nearest one cannot.
+    /// The nearest runs of a size that can be cut; prints a note when the nearest run cannot.
     func candidates(
         _ similarity: Similarity, size: Int, overAllTokens: Bool, includesLast: Bool
-    ) throws -> [Block] {
+    ) throws -> [LayerRun] {
         let found = try similarity.candidates(
             size: size, overAllTokens: overAllTokens, includesLast: includesLast
         ) { (layers) throws(CheckpointError) in
@@ -21,21 +21,21 @@ struct BlockChooser {
         }
         guard let found else {
             throw CheckpointError(
-                file: checkpoint.path, "no block of \(size) of \(similarity.layers) layers leaves the last layer",
-                hint: "--include-last lets blocks reach it")
+                file: checkpoint.path, "no run of \(size) of \(similarity.layers) layers leaves the last layer",
+                hint: "--include-last lets a run include it")
         }
-        if let best = found.blocks.first, best != found.nearest {
+        if let best = found.runs.first, best != found.nearest {
             common.note(
-                "the nearest block \(found.nearest.layers.text) (distance \(found.nearest.distance.fixed(4))) cannot be cut; "
+                "the nearest run \(found.nearest.layers.text) (distance \(found.nearest.distance.fixed(4))) cannot be cut; "
                     + "the nearest that can is \(best.layers.text) (\(best.distance.fixed(4)))")
         }
-        return found.blocks
+        return found.runs
     }
 
-    /// Measures what each candidate costs.
-    func measure(_ candidates: [Block], corpus: Corpus, run: RunOptions) throws -> BlockLoss {
+    /// Measures the loss without each candidate.
+    func measure(_ candidates: [LayerRun], corpus: Corpus, run: RunOptions) throws -> RunLoss {
         let progress = Progress("measure", unit: .layers, quiet: common.quiet)
-        let loss = try BlockLoss.measure(
+        let loss = try RunLoss.measure(
             candidates, of: checkpoint, corpus: corpus, run: run, progress: { progress.report($0, $1) })
         progress.finish()
         return loss

@@ -1,16 +1,16 @@
 internal import Checkpoints
 internal import Formats
 
-/// NVFP4 and MXFP4 under the names of compressed-tensors, ModelOpt or MLX.
+/// NVFP4 and MXFP4 with the tensor names of compressed-tensors, ModelOpt or MLX.
 ///
-/// | form | codes | scales | scale of the whole weight |
+/// | format | codes | scales | scale of the whole weight |
 /// |---|---|---|---|
 /// | compressed-tensors | `X.weight_packed` U8 [out, in/2] | `X.weight_scale` | `X.weight_global_scale`, a divisor |
 /// | ModelOpt | `X.weight` U8 [out, in/2] | `X.weight_scale` | `X.weight_scale_2`, a factor |
 /// | MLX | `X.weight` U32 [out, in/8] | `X.scales` | none |
 ///
 /// Scales are F8_E4M3 [out, in/16] for NVFP4, E8M0 in U8 [out, in/32] for MXFP4; MLX has U8 for both.
-struct MicroscaledForm: QuantFormat {
+struct MicroscaledFormat: QuantFormat {
     enum Names: Sendable { case compressedTensors, modelOpt, mlx }
 
     let names: Names
@@ -34,10 +34,10 @@ struct MicroscaledForm: QuantFormat {
 
     /// Reads the configuration of compressed-tensors.
     ///
-    /// - Throws: when its groups are no such weights.
+    /// - Throws: when its config groups have other weights.
     static func compressedTensors(
         _ settings: JSONObject, scale: GroupScale, file: String
-    ) throws(CheckpointError) -> MicroscaledForm {
+    ) throws(CheckpointError) -> MicroscaledFormat {
         for (name, group) in settings["config_groups"]?.object?.members ?? JSONObject().members {
             let size = group["weights"]?["group_size"]?.int ?? 0, bits = group["weights"]?["num_bits"]?.int ?? 0
             guard bits == 4, size == scale.groupSize else {
@@ -47,14 +47,14 @@ struct MicroscaledForm: QuantFormat {
                         + "\(scale.groupSize)")
             }
         }
-        return MicroscaledForm(names: .compressedTensors, scale: scale)
+        return MicroscaledFormat(names: .compressedTensors, scale: scale)
     }
 
     /// Reads the configuration of MLX.
     ///
-    /// - Returns: `nil` when it names another mode for all weights.
-    /// - Throws: when some weights have a mode of their own.
-    static func mlx(_ settings: JSONObject, file: String) throws(CheckpointError) -> MicroscaledForm? {
+    /// - Returns: `nil` when it names another mode.
+    /// - Throws: when some modules have a different mode.
+    static func mlx(_ settings: JSONObject, file: String) throws(CheckpointError) -> MicroscaledFormat? {
         let modes: [String: GroupScale] = ["nvfp4": .e4m3, "mxfp4": .e8m0]
         guard let mode = settings["mode"]?.string, let scale = modes[mode] else { return nil }
         for (name, own) in settings.members {
@@ -62,9 +62,11 @@ struct MicroscaledForm: QuantFormat {
                 continue
             }
             throw CheckpointError(
-                file: file, "names the mode '\(other)' of MLX for '\(name)' and '\(mode)' for the others; one is read")
+                file: file,
+                "names the MLX mode '\(other)' for '\(name)' and '\(mode)' for other modules; resect reads one mode per model"
+            )
         }
-        return MicroscaledForm(names: .mlx, scale: scale)
+        return MicroscaledFormat(names: .mlx, scale: scale)
     }
 
     func weight(of module: CodedModule) throws(CheckpointError) -> any CodedWeight {
@@ -74,7 +76,7 @@ struct MicroscaledForm: QuantFormat {
         guard columns % scale.groupSize == 0 else {
             throw CheckpointError(
                 file: module.file, tensor: codes.name,
-                "has rows of \(columns.grouped) codes, which do not divide into groups of \(scale.groupSize)")
+                "has rows of \(columns.grouped) codes, which are not a multiple of the group size \(scale.groupSize)")
         }
         let shape = [codes.rowCount, columns / scale.groupSize]
         let scales =
@@ -89,7 +91,7 @@ struct MicroscaledForm: QuantFormat {
         let value = try module.floats(tensor).first ?? 0
         guard tensor.count == 1, value.isFinite, value > 0 else {
             throw module.refused(
-                ending, "is \(value) of \(tensor.count.grouped) values; the scale of a weight is one positive number")
+                ending, "is \(value) in \(tensor.count.grouped) values; the scale of a weight is one positive number")
         }
         return names == .compressedTensors ? .divisor(value) : .multiplier(value)
     }

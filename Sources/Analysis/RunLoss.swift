@@ -1,30 +1,38 @@
 public import Checkpoints
 internal import Decoder
 
-/// What cutting each of some blocks costs, measured by running the model without it.
-public struct BlockLoss: Sendable {
+/// The loss without each of several runs of layers, measured by running the model without it.
+public struct RunLoss: Sendable {
     /// The loss of the whole model, in nats per token.
     public let whole: Double
-    /// The blocks with their losses, in the order in which they were given.
-    public let blocks: [Block]
+    /// The runs with their losses, in the given order.
+    public let runs: [LayerRun]
 
-    /// The block of least loss.
-    public var best: Block? { blocks.min { ($0.loss ?? .infinity) < ($1.loss ?? .infinity) } }
+    /// The run with the least loss.
+    public var best: LayerRun? { runs.min { ($0.loss ?? .infinity) < ($1.loss ?? .infinity) } }
 
-    /// Measures blocks on the contexts of a corpus, with the half-context rule of `Evaluation`.
+    /// Losses that were measured.
+    package init(whole: Double, runs: [LayerRun]) {
+        self.whole = whole
+        self.runs = runs
+    }
+
+    /// Measures runs on the contexts of a corpus, with the half-context rule of `Evaluation`.
     ///
-    /// The layers before a block are run once for all: where a block starts, the states are copied and go on behind it.
+    /// The layers before a run are computed once for all runs. Where a run starts, the hidden states are copied and
+    /// continue after it.
     ///
-    /// - Throws: when the model cannot be run, or computes NaN or infinity; a block whose cut makes it do so has an infinite loss.
+    /// - Throws: when resect cannot run the model, or it computes NaN or infinity. A run whose cut causes that has an
+    ///   infinite loss.
     public static func measure(
-        _ blocks: [Block], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
+        _ runs: [LayerRun], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
-    ) throws(CheckpointError) -> BlockLoss {
+    ) throws(CheckpointError) -> RunLoss {
         try Evaluation.checkScored(corpus)
         let model = try DecoderModel(checkpoint)
         let layers = model.plan.layers.count
         let targets = Evaluation.targets(contexts: corpus.contexts)
-        let total = layers + blocks.reduce(0) { $0 + layers - $1.layers.upperBound }
+        let total = layers + runs.reduce(0) { $0 + layers - $1.layers.upperBound }
         var done = 0
         func step() {
             done += 1
@@ -35,7 +43,7 @@ public struct BlockLoss: Sendable {
             let mean = losses.reduce(0, +) / Double(max(losses.count, 1))
             return mean.isNaN ? .infinity : mean
         }
-        var measured = blocks
+        var measured = runs
         let pass = try ForwardPass(
             model, contexts: corpus.inputs, precision: run.decoderPrecision, threads: run.threads,
             observer: FiniteStates(model, contextLength: corpus.contextLength))
@@ -51,6 +59,6 @@ public struct BlockLoss: Sendable {
             try pass.advance()
             step()
         }
-        return BlockLoss(whole: try Evaluation.finite(loss(pass), checkpoint), blocks: measured)
+        return RunLoss(whole: try Evaluation.finite(loss(pass), checkpoint), runs: measured)
     }
 }
