@@ -17,7 +17,7 @@ struct Resect: ParsableCommand {
             """,
         version: Release.version,
         subcommands: [
-            Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Evaluate.self,
+            Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Merge.self, Evaluate.self,
             Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self, Pack.self, Unpack.self,
             FormatsCommand.self,
         ])

@@ -16,7 +16,7 @@ struct TranscriptTests {
         let steps = Transcript.parse(String(decoding: Files.read(path), as: UTF8.self))
         #expect(!steps.isEmpty)
         let folder = TemporaryFolder()
-        for name in ["kjv-7m", "tiny", "importance", "calibration.txt", "evaluation.txt"] {
+        for name in ["kjv-7m", "tiny", "importance", "adapters", "calibration.txt", "evaluation.txt"] {
             Files.symbolicLink(folder(name), to: Fixture.path(name))
         }
         var recorded: [Transcript.Step] = []

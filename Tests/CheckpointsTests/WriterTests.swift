@@ -230,7 +230,7 @@ struct WriterTests {
         safetensors.container = .safetensors(header: nil)
         WriterTests.expectFailure(
             safetensors, to: folder("x.safetensors"),
-            "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot store")
+            "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot hold")
         var nameless = checkpoint
         nameless.metadata["general.architecture"] = nil
         WriterTests.expectFailure(nameless, to: folder("x.gguf"), "has no general.architecture")

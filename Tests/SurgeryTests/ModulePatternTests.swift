@@ -88,8 +88,8 @@ struct ModulePatternTests {
         let deep = String(repeating: "(?:", count: 1000) + "a" + String(repeating: ")", count: 1000)
         let many = "(?=(a{200}){40})(?=(a{200}){40})"
         for (text, problem) in [
-            (deep, "has more than 50 nested groups"), (many, "has more than 10,000 steps, repetitions counted"),
-            (String(repeating: "a|", count: 5000), "has more than 10,000 steps, repetitions counted"),
+            (deep, "has more than 50 nested groups"), (many, "has more than 10,000 steps, including repetitions"),
+            (String(repeating: "a|", count: 5000), "has more than 10,000 steps, including repetitions"),
         ] {
             let error = #expect(throws: NamePatternError.self) { try ModulePattern(text) }
             #expect(error?.problem == problem)

@@ -103,6 +103,16 @@ void resect_matmul_f32(const resect_matmul_shape *shape, const float *a, const f
 int resect_has_bf16(void);
 void resect_matmul_bf16(const resect_matmul_shape *shape, const uint32_t *a, const uint32_t *b, float *c);
 
+// values[m][n] += scale * (sum over k of left[m][k] * right[k][n]). Values and left are contiguous; rows of right lie
+// right_stride elements apart and can be read up to the next multiple of 16. Each product is added with one rounding, in
+// the order of k, on every level.
+typedef struct {
+    size_t rows, columns, rank, right_stride;
+    float scale;
+} resect_low_rank_shape;
+void resect_add_low_rank_of(
+    const resect_low_rank_shape *shape, const float *left, const float *right, float *values, int level);
+
 // output[c][r] = source[r][c], for elements of four bytes: what turns rows of weights into the b of a product.
 void resect_transpose(
     const uint32_t *source, size_t rows, size_t columns, size_t stride, uint32_t *output, size_t output_stride);

@@ -1,0 +1,75 @@
+public import Checkpoints
+internal import Formats
+
+/// A fine-tuning that is stored apart from its base: low-rank changes of weights, and tensors that were trained as a whole.
+public struct Adapter: Sendable {
+    /// A low-rank change of one weight.
+    struct Pair: Sendable {
+        /// The module in the base, or the module of the parameter.
+        let module: String
+        /// How many adapters of other parameters of the module are wrapped around this one.
+        let depth: Int
+        /// Whether the module is an embedding, whose rows are looked up.
+        let isEmbedding: Bool
+        /// [rank, inputs]; of an embedding [rank, rows].
+        let a: Tensor
+        /// [outputs, rank]; of an embedding [columns, rank].
+        let b: Tensor
+        /// The trained norms (DoRA).
+        let magnitude: Tensor?
+        /// What is added to the bias of the module.
+        let bias: Tensor?
+    }
+
+    /// A tensor that takes the place of one of the base.
+    struct Whole: Sendable {
+        /// Its name in the base.
+        let name: String
+        /// Whether its module has an adapter too, so that it may be a copy of the base's.
+        let isWrapped: Bool
+        let values: Tensor
+    }
+
+    /// The path that was opened.
+    public let path: String
+    /// The base, as the training named it. It is never opened.
+    public var baseName: String? { config.baseName }
+    let config: AdapterConfig
+    /// The changes, in the order of the file.
+    let pairs: [Pair]
+    /// Tensors that take the place of those of the base.
+    let wholes: [Whole]
+    /// New rows of embeddings, [rows, columns], by the name of the embedding.
+    let tokens: [(module: String, values: Tensor)]
+    /// The files that it reads.
+    let sources: [MappedFile]
+
+    private static let weightNames = ["adapter_model.safetensors", "adapter_model.bin"]
+
+    /// Opens a folder that PEFT saved.
+    ///
+    /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
+    ///   values that are NaN or infinite.
+    public init(path: String) throws(CheckpointError) {
+        switch FileSystem.kind(of: path) {
+        case .missing: throw CheckpointError(file: path, "does not exist")
+        case .folder: break
+        case .file, .other:
+            throw CheckpointError(
+                file: path, "is not a folder", hint: "a PEFT adapter is a folder with adapter_config.json")
+        }
+        let names = try FileSystem.names(in: path)
+        guard names.contains("adapter_config.json") else {
+            throw CheckpointError(
+                file: path, "has no adapter_config.json, which says what the adapter changes and by how much",
+                hint: "name the folder that PEFT saved")
+        }
+        guard let weights = Adapter.weightNames.first(where: names.contains) else {
+            throw CheckpointError(file: path, "has neither \(Adapter.weightNames.joined(separator: " nor "))")
+        }
+        let configPath = path + "/adapter_config.json"
+        let contents = try FileSystem.contents(of: configPath, limit: 16 << 20)
+        let config = try AdapterConfig(FileSystem.json(contents, path: configPath), path: configPath)
+        try self.init(Checkpoint.open(path + "/" + weights), config, path: path)
+    }
+}

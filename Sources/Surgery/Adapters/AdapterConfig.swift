@@ -1,0 +1,77 @@
+internal import Checkpoints
+internal import Formats
+
+/// What adapter_config.json of PEFT says of a LoRA adapter; settings of the training alone are left out.
+struct AdapterConfig: Sendable {
+    /// Which biases were trained with the adapter.
+    enum Biases: String, Sendable {
+        case none, all
+        case adapted = "lora_only"
+    }
+
+    /// The rank, where no pattern says another one.
+    let rank: Int
+    /// The numerator of the scale, where no pattern says another one.
+    let alpha: Double
+    /// Whether the scale is alpha / sqrt(rank), and not alpha / rank.
+    let usesRSLoRA: Bool
+    /// Whether the norms of the rows were trained too.
+    let usesDoRA: Bool
+    /// Whether the adapter's second matrix has a bias.
+    let hasLoRABias: Bool
+    /// Whether weights are stored [inputs, outputs], as in Conv1D.
+    let fanInFanOut: Bool
+    /// Which biases are in the files.
+    let biases: Biases
+    /// Ranks and alphas of modules, by a pattern of their names; the first that is found counts.
+    let rankPatterns: [(pattern: ModulePattern, rank: Int)]
+    let alphaPatterns: [(pattern: ModulePattern, alpha: Double)]
+    /// Which modules have an adapter.
+    let selection: ModuleSelection
+    /// Modules that were trained as a whole.
+    let modulesToSave: [String]
+    /// Parameters that have an adapter without being the weight of a module: stacks of experts.
+    let targetParameters: [String]
+    /// Rows of embeddings that were trained, by the name of the embedding.
+    let trainableTokens: [(module: String, rows: [Int])]
+    /// Whether what is trained of a tied embedding holds for the output matrix too.
+    let ensuresTying: Bool
+    /// What was trained, as the training named it.
+    let baseName: String?
+    /// The path of the file, for messages.
+    let path: String
+
+    /// Reads the file.
+    ///
+    /// - Throws: for another method than LoRA, for values of the wrong type or size, and for settings that change what is
+    ///   computed in a way that a merge cannot hold.
+    init(_ object: JSONObject, path: String) throws(CheckpointError) {
+        self.path = path
+        let reader = AdapterConfigReader(object, path: path)
+        try reader.checkMethod()
+        try reader.refuseOthers()
+        rank = try reader.positive(reader.required("r"), "r")
+        alpha = try reader.finite(reader.required("lora_alpha"), "lora_alpha")
+        usesRSLoRA = try reader.bool("use_rslora")
+        usesDoRA = try reader.bool("use_dora")
+        hasLoRABias = try reader.bool("lora_bias")
+        fanInFanOut = try reader.bool("fan_in_fan_out")
+        ensuresTying = try reader.bool("ensure_weight_tying")
+        let biasText = try reader.string("bias") ?? "none"
+        guard let biases = Biases(rawValue: biasText) else {
+            throw CheckpointError(file: path, "'bias' is '\(biasText)'; it can be none, all or lora_only")
+        }
+        self.biases = biases
+        rankPatterns = try reader.members("rank_pattern").map { (key, value) throws(CheckpointError) in
+            (try reader.pattern(key, "rank_pattern"), try reader.positive(value, "rank_pattern.\(key)"))
+        }
+        alphaPatterns = try reader.members("alpha_pattern").map { (key, value) throws(CheckpointError) in
+            (try reader.pattern(key, "alpha_pattern"), try reader.finite(value, "alpha_pattern.\(key)"))
+        }
+        selection = try ModuleSelection(object, path: path)
+        modulesToSave = try reader.strings("modules_to_save") ?? []
+        targetParameters = try reader.strings("target_parameters") ?? []
+        trainableTokens = try reader.tokens("trainable_token_indices")
+        baseName = try reader.string("base_model_name_or_path")
+    }
+}

@@ -1,0 +1,26 @@
+/// How stacks of experts are named in runtimes, and their parts in files.
+struct ExpertNames {
+    /// A parameter that holds a weight of all experts.
+    struct Parameter {
+        /// Its name.
+        let parameter: String
+        /// The names of its parts in files, whose rows follow each other in it; families differ.
+        let parts: [[String]]
+    }
+
+    /// The name of the module that holds the experts.
+    let module: String
+    /// The parameters, in the order in which modules have them.
+    let parameters: [Parameter]
+    /// Names of the block that holds the experts: in runtimes, and in files.
+    let blocks: [(runtime: String, file: String)]
+
+    static let known = ExpertNames(
+        module: "experts",
+        parameters: [
+            Parameter(parameter: "gate_up_proj", parts: [["gate_proj", "up_proj"], ["w1", "w3"]]),
+            Parameter(parameter: "down_proj", parts: [["down_proj"], ["w2"]]),
+            Parameter(parameter: "up_proj", parts: [["up_proj"]]),
+        ],
+        blocks: [("mlp", "block_sparse_moe")])
+}

@@ -1,0 +1,125 @@
+internal import Checkpoints
+internal import Formats
+
+/// The adapter of a parameter that holds the weights of all experts of a layer: A [experts * rank, inputs], whose rows are
+/// sorted by expert, and B [outputs, rank * experts], whose columns are sorted by rank.
+///
+/// Runtimes hold such stacks; files of many families hold a matrix for each expert, gate and up apart.
+struct ExpertStack {
+    /// A stored tensor that the parameter's rows or matrices lie in.
+    private struct Target {
+        let name: String
+        /// The expert; the matrix of the stored stack where there is one.
+        let expert: Int
+        let matrix: Int
+        /// Where its outputs begin in the parameter.
+        let firstOutput: Int
+        /// Whether it is stored [inputs, outputs].
+        let isTurned: Bool
+    }
+
+    private let pair: Adapter.Pair
+    private let adapter: Adapter
+    private let parameter: String
+    private let experts: Int
+    private let targets: [Target]
+
+    /// The stack that a pair is for; `nil` for a pair of a plain module.
+    ///
+    /// - Throws: when the base has no such stack.
+    init?(_ pair: Adapter.Pair, _ adapter: Adapter, _ modules: BaseModules, _ base: Checkpoint) throws(CheckpointError)
+    {
+        guard adapter.isOfParameter(pair), !pair.isEmbedding else { return nil }
+        let module = modules.name(of: pair.module)
+        // A parameter of two dimensions is a plain weight under another name.
+        if modules.index(of: module + ".weight") != nil, pair.depth == 0 { return nil }
+        self.pair = pair
+        self.adapter = adapter
+        let announced = Set(
+            adapter.config.targetParameters.filter { adapter.isOfParameter(pair, $0) }.compactMap {
+                $0.split(separator: ".").last
+            })
+        for name in ExpertNames.known.parameters where announced.contains(Substring(name.parameter)) {
+            guard let found = ExpertStack.targets(of: name, module, pair, modules, base) else { continue }
+            (parameter, experts, targets) = (name.parameter, found.experts, found.targets)
+            return
+        }
+        throw CheckpointError(
+            file: adapter.path, tensor: pair.a.name,
+            "is for the experts of \(pair.module), \(pair.a.shape) and \(pair.b.shape), which \(base.path) does not have in these sizes among \(announced.sorted().joined(separator: ", "))",
+            hint: "the adapter is for another model")
+    }
+
+    /// The changes of the stored tensors.
+    func products(_ number: Int) throws(CheckpointError) -> [(String, WeightChanges.Product)] {
+        let ranks = pair.a.shape[0]
+        guard ranks % experts == 0 else {
+            throw CheckpointError(
+                file: adapter.path, tensor: pair.a.name, "has \(ranks) rows for \(experts) experts")
+        }
+        let rank = ranks / experts, name = pair.module + "." + parameter
+        let stated = adapter.config.rank(of: name)
+        guard stated == rank else {
+            throw CheckpointError(
+                file: adapter.config.path,
+                "says rank \(stated) for \(name), whose matrix \(pair.a.name) has \(rank) an expert")
+        }
+        let scale = adapter.config.scale(of: name, rank: rank)
+        return targets.map { target in
+            var a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
+            a.firstRank = target.expert * rank
+            var b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
+            (b.firstRank, b.rankStep, b.offset) = (target.expert, experts, target.firstOutput)
+            let product = WeightChanges.Product(
+                adapter: number, module: name, left: target.isTurned ? a : b, right: target.isTurned ? b : a,
+                leftIsA: target.isTurned, rank: rank, scale: scale, matrix: target.matrix)
+            return (target.name, product)
+        }
+    }
+
+    /// Where a parameter is stored in the base; `nil` when it is not, or the pair is not of its size.
+    private static func targets(
+        of name: ExpertNames.Parameter, _ module: String, _ pair: Adapter.Pair, _ modules: BaseModules,
+        _ base: Checkpoint
+    ) -> (experts: Int, targets: [Target])? {
+        let outputs = pair.b.shape[0], inputs = pair.a.shape[1]
+        if let index = modules.index(of: module + "." + name.parameter) {
+            let shape = base.tensors[index].shape
+            guard shape.count == 3, shape.dropFirst() == [outputs, inputs] || shape.dropFirst() == [inputs, outputs]
+            else { return nil }
+            let isTurned = shape[1] != outputs || (shape[1] == shape[2] && modules.areExpertsInputsFirst)
+            return (
+                shape[0],
+                (0..<shape[0]).map {
+                    Target(name: base.tensors[index].name, expert: $0, matrix: $0, firstOutput: 0, isTurned: isTurned)
+                }
+            )
+        }
+        for parts in name.parts {
+            var targets: [Target] = [], expert = 0
+            while let found = stored(parts, "\(module).\(expert).", inputs: inputs, modules, base) {
+                guard found.last.map({ $0.end == outputs }) == true else { break }
+                targets += found.map {
+                    Target(name: $0.name, expert: expert, matrix: 0, firstOutput: $0.start, isTurned: false)
+                }
+                expert += 1
+            }
+            if expert > 0 { return (expert, targets) }
+        }
+        return nil
+    }
+
+    /// The stored parts of one expert with their outputs; `nil` when one is not there.
+    private static func stored(
+        _ parts: [String], _ prefix: String, inputs: Int, _ modules: BaseModules, _ base: Checkpoint
+    ) -> [(name: String, start: Int, end: Int)]? {
+        var found: [(name: String, start: Int, end: Int)] = []
+        for part in parts {
+            guard let index = modules.index(of: prefix + part + ".weight") else { return nil }
+            let shape = base.tensors[index].shape, start = found.last?.end ?? 0
+            guard shape.count == 2, shape[1] == inputs else { return nil }
+            found.append((base.tensors[index].name, start, start + shape[0]))
+        }
+        return found
+    }
+}

@@ -1,0 +1,80 @@
+internal import Checkpoints
+internal import Kernels
+
+/// What an adapter adds to a weight: `scale * (left_1 right_1 + left_2 right_2 + …)`, with left sides [rows, rank] and right
+/// sides [rank, columns]. Several parts are summed as one product whose ranks follow each other.
+struct LowRankDelta: Sendable {
+    /// Two matrices of the same rank.
+    struct Part: Sendable {
+        /// [rows, rank].
+        var left: ThinMatrix
+        /// [rank, columns].
+        var right: ThinMatrix
+    }
+
+    var parts: [Part]
+    /// The factor of the whole product.
+    var scale: Float
+
+    /// All ranks together.
+    var rank: Int { parts.reduce(0) { $0 + $1.left.rank } }
+
+    /// Adds the product to values.
+    ///
+    /// - Parameter values: [rows, columns] of the weight, contiguous.
+    func add(
+        to values: UnsafeMutablePointer<Float>, rows: Range<Int>, columns: Range<Int>
+    ) throws(CheckpointError) {
+        let rank = rank, stride = LowRankSum.stride(columns: columns.count)
+        let left = Scratch(floats: rows.count * rank), right = Scratch(floats: rank * stride)
+        var first = 0
+        for part in parts {
+            try part.left.write(rows, asRows: true, into: left.floats + first, stride: rank)
+            try part.right.write(columns, asRows: false, into: right.floats + first * stride, stride: stride)
+            first += part.left.rank
+        }
+        LowRankSum.add(
+            to: values, rows: rows.count, columns: columns.count, left: left.floats, right: right.floats, rank: rank,
+            scale: scale)
+    }
+
+    /// The squared Frobenius norm of the product, from the inner products of its sides.
+    ///
+    /// - Parameters:
+    ///   - rows: rows of the weight.
+    ///   - columns: columns of the weight.
+    func squaredNorm(rows: Int, columns: Int) throws(CheckpointError) -> Double {
+        let rank = rank
+        var left = [Double](repeating: 0, count: rank * rank), right = left
+        var first = 0
+        var sides: [(part: Part, first: Int)] = []
+        for part in parts {
+            sides.append((part, first))
+            first += part.left.rank
+        }
+        for (isLeft, length) in [(true, rows), (false, columns)] {
+            for start in stride(from: 0, to: length, by: LowRankDelta.lengthAtOnce) {
+                let range = start..<min(start + LowRankDelta.lengthAtOnce, length)
+                let values = Scratch(floats: range.count * rank)
+                for (part, first) in sides {
+                    try (isLeft ? part.left : part.right).write(
+                        range, asRows: true, into: values.floats + first, stride: rank)
+                }
+                for item in 0..<range.count {
+                    let row = values.floats + item * rank
+                    for k in 0..<rank {
+                        for l in 0..<rank {
+                            let product = Double(row[k]) * Double(row[l])
+                            if isLeft { left[k * rank + l] += product } else { right[k * rank + l] += product }
+                        }
+                    }
+                }
+            }
+        }
+        let sum = zip(left, right).reduce(0.0) { $0 + $1.0 * $1.1 }
+        return max(0, sum) * Double(scale) * Double(scale)
+    }
+
+    /// Rows or columns that are in memory at once.
+    private static let lengthAtOnce = 4096
+}

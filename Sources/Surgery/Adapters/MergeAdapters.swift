@@ -1,0 +1,73 @@
+public import Checkpoints
+internal import Formats
+
+/// Adds adapters to the weights of their base.
+public struct MergeAdapters: Edit {
+    /// How several adapters become one change of a weight, as PEFT's `add_weighted_adapter` has it.
+    public enum Combination: String, Sendable, CaseIterable {
+        /// The changes are added up, each with its weight.
+        case cat
+        /// The matrices are added up, each with the root of its weight: the ranks have to be the same.
+        case linear
+    }
+
+    /// An adapter with its weight.
+    public struct Weighted: Sendable {
+        public let adapter: Adapter
+        public let weight: Double
+
+        /// An adapter; a negative weight takes it out of a model that has it.
+        public init(_ adapter: Adapter, weight: Double = 1) {
+            self.adapter = adapter
+            self.weight = weight
+        }
+    }
+
+    /// The adapters, in the order in which they are added.
+    public let adapters: [Weighted]
+    /// How they are added up.
+    public let combination: Combination
+    /// Whether changed weights stay in f32, for later edits that round them; else they get the type that they had.
+    public let keepsValues: Bool
+    /// How many threads read weights whose columns have trained norms; what is computed does not depend on it.
+    public let threads: Int
+
+    /// A merge.
+    public init(
+        _ adapters: [Weighted], combination: Combination = .cat, keepsValues: Bool = false, threads: Int = 1
+    ) {
+        self.adapters = adapters
+        self.combination = combination
+        self.keepsValues = keepsValues
+        self.threads = threads
+    }
+
+    /// The base with the adapters added; sums are in f32 and rounded once.
+    ///
+    /// - Throws: when an adapter does not fit the base.
+    public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try base.requireModel()
+        let plain = try DequantizeFolder(to: .f32).apply(to: base)
+        var changes = WeightChanges(plain, adapters: adapters)
+        for index in adapters.indices { try changes.add(index) }
+        var result = try changes.result(combination, threads: threads)
+        for weighted in adapters { result.sources += weighted.adapter.sources }
+        if !keepsValues { try result.restoreTypes(from: base) }
+        return result
+    }
+}
+
+extension Checkpoint {
+    /// Gives changed weights the types that they had in the base, or what its configuration names where they were coded.
+    fileprivate mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
+        let stated = DequantizeFolder.statedType(base) ?? .bf16
+        let types = Dictionary(
+            base.tensors.map { (ExactString($0.name), $0.dtype) }, uniquingKeysWith: { first, _ in first })
+        for index in tensors.indices {
+            guard case .computed = tensors[index].recipe, tensors[index].dtype == .f32 else { continue }
+            var type = types[ExactString(tensors[index].name)] ?? stated
+            if type.isQuantized { type = .bf16 }
+            tensors[index] = try tensors[index].recoded(as: type, file: path, refusesNonfinite: true)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+public import Checkpoints
+internal import Formats
+internal import Kernels
+internal import Parallel
+internal import Weights
+
+/// What a merge changes of each weight, and how much of it is left when the weight is rounded to its type.
+public struct MergeReport: Sendable {
+    /// What happens to one weight.
+    public struct Module: Sendable {
+        /// The tensor of the output.
+        public let tensor: String
+        /// The module, as the adapters name it.
+        public let module: String
+        /// The rank of the change.
+        public let rank: Int
+        /// The factors of the products, with the weights of their adapters.
+        public let scales: [Float]
+        /// The Frobenius norm of the low-rank change.
+        public let norm: Double
+        /// The share of the change that is left after rounding: the difference that the output makes, projected on the change
+        /// and divided by its squared norm. 1 when nothing is lost, 0 when all of it is.
+        public let surviving: Double
+    }
+
+    /// The weights that are changed by products, in the order of the output.
+    public let modules: [Module]
+
+    /// Rows of a weight that are looked at, spread over all of them.
+    private static let rowCount = 32
+
+    /// Measures a merge. Of each weight at most 32 rows are computed.
+    ///
+    /// - Parameters:
+    ///   - merged: the checkpoint with adapters, before values are rounded.
+    ///   - base: the same without adapters.
+    ///   - output: the checkpoint with adapters, as it is written.
+    ///   - baseOutput: the same without adapters.
+    /// - Precondition: tensors have the same names in all four.
+    public init(
+        merged: Checkpoint, base: Checkpoint, output: Checkpoint, baseOutput: Checkpoint, threads: Int
+    ) throws(CheckpointError) {
+        let plain = DequantizeFolder(to: .f32)
+        let outputs = Lookup(try plain.apply(to: output)), baseOutputs = Lookup(try plain.apply(to: baseOutput))
+        let bases = Lookup(base)
+        let changed = merged.tensors.compactMap { tensor in tensor.recipe.merged.map { (tensor, $0) } }
+        let found = try Parallel.map(changed.count, workers: threads) { (index, _) throws(CheckpointError) -> Module? in
+            let (tensor, rows) = changed[index]
+            guard let base = bases[tensor.name], let output = outputs[tensor.name],
+                let baseOutput = baseOutputs[tensor.name], base.shape == tensor.shape
+            else { return nil }
+            return Module(
+                tensor: tensor.name, module: rows.modules.first?.name ?? "", rank: rows.rank,
+                scales: rows.modules.map(\.scale), norm: try rows.norm(),
+                surviving: try MergeReport.surviving(tensor, base, output, baseOutput))
+        }
+        modules = found.compactMap { $0 }
+    }
+
+    private struct Lookup {
+        private let tensors: [ExactString: Tensor]
+
+        init(_ checkpoint: Checkpoint) {
+            tensors = Dictionary(
+                checkpoint.tensors.map { (ExactString($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+        }
+
+        subscript(name: String) -> Tensor? { tensors[ExactString(name)] }
+    }
+
+    private static func surviving(
+        _ merged: Tensor, _ base: Tensor, _ output: Tensor, _ baseOutput: Tensor
+    ) throws(CheckpointError) -> Double {
+        let length = merged.rowLength, count = min(rowCount, merged.rowCount)
+        let values = (0..<4).map { _ in Scratch(floats: length) }
+        var product = 0.0, square = 0.0
+        for index in 0..<count {
+            let row = index * merged.rowCount / count
+            for (tensor, target) in zip([merged, base, output, baseOutput], values) {
+                try tensor.writeValues(rows: row..<row + 1, into: target.floats)
+            }
+            for column in 0..<length {
+                let change = Double(values[0].floats[column]) - Double(values[1].floats[column])
+                let kept = Double(values[2].floats[column]) - Double(values[3].floats[column])
+                product += change * kept
+                square += change * change
+            }
+        }
+        return square == 0 ? 1 : product / square
+    }
+}
+
+extension Recipe {
+    /// The rows of a weight with an adapter added, behind what is done with them later.
+    fileprivate var merged: MergedRows? {
+        switch self {
+        case .mapped, .archived: nil
+        case .rows(let source, _): source.merged
+        case .joined(let join): join.parts.lazy.compactMap(\.recipe.merged).first
+        case .computed(let source as MergedRows): source
+        case .computed(let source as RecodedRows): source.source.recipe.merged
+        case .computed(let source as DoRARows): source.merged.recipe.merged
+        case .computed(let source as ReplacedRows): source.base.recipe.merged
+        case .computed: nil
+        }
+    }
+}

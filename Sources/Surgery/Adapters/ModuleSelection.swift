@@ -1,0 +1,106 @@
+package import Checkpoints
+package import Formats
+
+/// Which modules of the base an adapter is for, as its configuration says.
+package struct ModuleSelection: Sendable {
+    /// What `target_modules` says.
+    enum Targets: Sendable {
+        /// Names, or endings of names behind a dot.
+        case names([String])
+        /// Every Linear but the output matrix.
+        case allLinear
+        /// A Python expression for whole names.
+        case pattern(ModulePattern)
+        /// The modules that peft takes for the family.
+        case byFamily
+    }
+
+    let targets: Targets
+    /// Names or a pattern of modules that have no adapter.
+    let excluded: [String]
+    let excludedPattern: ModulePattern?
+    /// Layers that have an adapter; all when it is empty.
+    let layers: [Int]
+    /// Where the number of a layer stands in the names of modules.
+    private let layerPattern: ModuleLayerPattern
+    /// Modules that were trained as a whole: they and what lies in them have no adapter.
+    private let saved: [ModulePattern]
+    private let path: String
+
+    /// Reads the keys of adapter_config.json.
+    ///
+    /// - Throws: for values of the wrong type, patterns that are not understood, and layers that PEFT refuses.
+    package init(_ object: JSONObject, path: String) throws(CheckpointError) {
+        let reader = AdapterConfigReader(object, path: path)
+        if let text = reader.value("target_modules")?.string {
+            targets =
+                text.lowercased() == "all-linear" ? .allLinear : .pattern(try reader.pattern(text, "target_modules"))
+        } else {
+            targets = try reader.strings("target_modules").map(Targets.names) ?? .byFamily
+        }
+        try ModuleSelection.checkLayers(reader)
+        if let text = reader.value("exclude_modules")?.string {
+            // PEFT does not read an empty text.
+            excludedPattern = text.isEmpty ? nil : try reader.pattern(text, "exclude_modules")
+            excluded = []
+        } else {
+            excludedPattern = nil
+            excluded = try reader.strings("exclude_modules") ?? []
+        }
+        layers = try reader.ints("layers_to_transform") ?? []
+        self.path = path
+        saved = try (reader.strings("modules_to_save") ?? []).map { (name) throws(CheckpointError) in
+            try reader.understood(name, "modules_to_save") { (name) throws(NamePatternError) in
+                try ModulePattern(savedModule: name)
+            }
+        }
+        let patterns = try reader.strings("layers_pattern") ?? []
+        layerPattern = try reader.understood(patterns.joined(separator: ", "), "layers_pattern") {
+            (_) throws(NamePatternError) in try ModuleLayerPattern(patterns)
+        }
+    }
+
+    /// Refuses layers that have no effect, as PEFT does.
+    private static func checkLayers(_ reader: AdapterConfigReader) throws(CheckpointError) {
+        let keys = ["layers_to_transform", "layers_pattern"].filter { !(reader.value($0)?.saysNothing ?? true) }
+        guard let first = keys.first else { return }
+        if reader.value("target_modules")?.string != nil {
+            throw CheckpointError(file: reader.path, "has '\(first)', and 'target_modules' is not a list")
+        }
+        if first == "layers_pattern" {
+            throw CheckpointError(file: reader.path, "has 'layers_pattern' without 'layers_to_transform'")
+        }
+    }
+
+    /// Whether the configuration asks for an adapter of a module, as PEFT decides it; `nil` when the family decides.
+    package func selects(_ module: String) throws(CheckpointError) -> Bool? {
+        if excludedPattern?.matchesAll(of: module) ?? ModuleSelection.isNamed(module, in: excluded) { return false }
+        if isSaved(module) { return false }
+        switch targets {
+        case .pattern(let pattern): return pattern.matchesAll(of: module)
+        case .allLinear, .byFamily: return nil
+        case .names(let names):
+            if names.contains(module) { return true }
+            guard ModuleSelection.isNamed(module, in: names) else { return false }
+            guard !layers.isEmpty else { return true }
+            return try layer(of: module).map(layers.contains) ?? false
+        }
+    }
+
+    /// Whether a module was trained as a whole, or lies in one that was.
+    func isSaved(_ module: String) -> Bool { saved.contains { $0.matchesAll(of: module) } }
+
+    /// The number of a module's layer.
+    func layer(of module: String) throws(CheckpointError) -> Int? {
+        do throws(NamePatternError) {
+            return try layerPattern.layer(of: module)
+        } catch {
+            throw CheckpointError(file: path, "'layers_pattern' \(error.problem)")
+        }
+    }
+
+    /// Whether a name is one of a list, or ends with one behind a dot.
+    static func isNamed(_ module: String, in names: [String]) -> Bool {
+        names.contains { module == $0 || module.hasSuffix("." + $0) }
+    }
+}

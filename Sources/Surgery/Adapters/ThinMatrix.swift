@@ -1,0 +1,87 @@
+internal import Checkpoints
+internal import Kernels
+internal import Weights
+
+/// One side of a low-rank product, [length, rank] or [rank, length]: a weighted sum of stored matrices.
+struct ThinMatrix: Sendable {
+    /// A stored matrix, or a part of one.
+    struct Term: Sendable {
+        /// The matrix.
+        let tensor: Tensor
+        /// Whether its rows are ranks; else its columns are.
+        let ranksAreRows: Bool
+        /// Where the first rank lies, and how far apart ranks are: adapters of experts hold those of all experts.
+        var firstRank = 0
+        var rankStep = 1
+        /// Where the long side begins: a fused weight is stored in several tensors.
+        var offset = 0
+        /// What its values are multiplied with, one after the other.
+        var factors: [Float] = []
+
+        /// How long the other side of the stored matrix is.
+        var storedLength: Int { ranksAreRows ? tensor.rowLength : tensor.rowCount }
+        /// How many ranks the stored matrix has.
+        var storedRanks: Int { ranksAreRows ? tensor.rowCount : tensor.rowLength }
+    }
+
+    /// What is added up, in this order.
+    let terms: [Term]
+    /// How many ranks it has.
+    let rank: Int
+
+    /// A sum of matrices of one rank.
+    init(_ terms: [Term], rank: Int) {
+        self.terms = terms
+        self.rank = rank
+    }
+
+    /// Writes a range of the long side as rows or as columns of `output`.
+    ///
+    /// - Parameters:
+    ///   - asRows: whether the long side runs over the rows of the output, [range, rank]; else over its columns.
+    ///   - stride: how far rows of the output lie apart.
+    func write(
+        _ range: Range<Int>, asRows: Bool, into output: UnsafeMutablePointer<Float>, stride: Int
+    ) throws(CheckpointError) {
+        let ranks = 0..<rank
+        for (index, term) in terms.enumerated() {
+            let part = range.lowerBound + term.offset..<range.upperBound + term.offset
+            let values = try term.values(part, ranks: ranks)
+            for item in 0..<range.count {
+                for k in ranks {
+                    var value = values.floats[term.ranksAreRows ? k * range.count + item : item * rank + k]
+                    for factor in term.factors { value *= factor }
+                    let target = asRows ? item * stride + k : k * stride + item
+                    output[target] = index == 0 ? value : output[target] + value
+                }
+            }
+        }
+    }
+}
+
+extension ThinMatrix.Term {
+    /// The values of a part of the long side: [ranks, part] where ranks are rows, else [part, ranks].
+    fileprivate func values(_ part: Range<Int>, ranks: Range<Int>) throws(CheckpointError) -> Scratch {
+        let result = Scratch(floats: part.count * ranks.count)
+        if ranksAreRows {
+            for k in ranks {
+                let row = firstRank + k * rankStep
+                try tensor.writeValues(
+                    rows: row..<row + 1, columns: part, into: result.floats + k * part.count)
+            }
+        } else if rankStep == 1 {
+            try tensor.writeValues(
+                rows: part, columns: firstRank..<firstRank + ranks.count, into: result.floats)
+        } else {
+            let length = tensor.rowLength
+            let whole = Scratch(floats: part.count * length)
+            try tensor.writeValues(rows: part, into: whole.floats)
+            for item in 0..<part.count {
+                for k in ranks {
+                    result.floats[item * ranks.count + k] = whole.floats[item * length + firstRank + k * rankStep]
+                }
+            }
+        }
+        return result
+    }
+}

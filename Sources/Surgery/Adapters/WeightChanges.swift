@@ -1,0 +1,142 @@
+internal import Checkpoints
+internal import Formats
+internal import Weights
+
+/// What adapters change of a base, tensor by tensor.
+struct WeightChanges {
+    /// What one pair of matrices adds to a weight.
+    struct Product: Sendable {
+        /// The number of the adapter.
+        let adapter: Int
+        /// The module, as the adapter names it.
+        let module: String
+        /// [rows, rank] and [rank, columns] of the weight.
+        let left: ThinMatrix.Term
+        let right: ThinMatrix.Term
+        /// Whether the left side is A, to which factors are applied.
+        let leftIsA: Bool
+        let rank: Int
+        let scale: Float
+        /// The matrix of a stack that it is added to.
+        var matrix = 0
+        /// The trained norms (DoRA).
+        var magnitude: Tensor?
+        /// Whether these are norms of columns.
+        var normsAreOfColumns = false
+    }
+
+    /// All changes of one tensor, in the order in which they are made.
+    struct Change: Sendable {
+        /// What takes its place.
+        var replacement: Tensor?
+        var products: [Product] = []
+        /// What is added to a bias.
+        var added: [(values: Tensor, factor: Float)] = []
+        /// Trained rows.
+        var rows: (values: Tensor, rows: [Int: Int])?
+    }
+
+    var base: Checkpoint
+    let adapters: [MergeAdapters.Weighted]
+    var modules: BaseModules
+    var changes: [ExactString: Change] = [:]
+    /// The embedding, where it is the output matrix too.
+    private var tied: TiedOutput?
+
+    /// A base that nothing changes yet.
+    init(_ base: Checkpoint, adapters: [MergeAdapters.Weighted]) {
+        (self.base, self.adapters) = (base, adapters)
+        modules = BaseModules(base)
+        tied = TiedOutput(base)
+    }
+
+    /// Takes up what an adapter changes.
+    mutating func add(_ number: Int) throws(CheckpointError) {
+        let adapter = adapters[number].adapter
+        modules.align(with: adapter.pairs.map(\.module))
+        try untie(for: adapter)
+        for pair in adapter.pairs where !(try isCopyOfTied(pair, adapter)) { try add(pair, number) }
+        for whole in adapter.wholes where !isTiedOutput(whole.name) { try replace(whole, number) }
+        for (module, values) in adapter.tokens {
+            try requireWeightOne(number, values)
+            try replaceRows(of: module, values, adapter)
+        }
+        try checkCompleteness(adapter)
+    }
+
+    /// Refuses a weight for what was trained as a whole: only low-rank changes have an amount.
+    func requireWeightOne(_ number: Int, _ tensor: Tensor) throws(CheckpointError) {
+        guard adapters[number].weight != 1 else { return }
+        throw CheckpointError(
+            file: adapters[number].adapter.path, tensor: tensor.name,
+            "was trained as a whole, and a weight of \(adapters[number].weight) is for low-rank changes alone")
+    }
+
+    /// The weight of the base that a tensor of an adapter is for.
+    ///
+    /// - Throws: when the base has no such tensor.
+    func weight(_ name: String, of tensor: Tensor, _ module: String, in adapter: Adapter) throws(CheckpointError)
+        -> Tensor
+    {
+        guard let index = modules.index(of: name) else {
+            throw CheckpointError(
+                file: adapter.path, tensor: tensor.name, "changes \(module), and \(base.path) has no \(name)",
+                hint: "the adapter is for another model")
+        }
+        return base.tensors[index]
+    }
+
+    // MARK: tied embeddings
+
+    /// Whether a name is that of the output matrix of a model that stores none.
+    private func isTiedOutput(_ name: String) -> Bool {
+        guard let tied else { return false }
+        let name = modules.name(of: name)
+        return name == tied.output || name + ".weight" == tied.output
+    }
+
+    /// Stores the output matrix apart when an adapter changes it and the embedding in different ways.
+    private mutating func untie(for adapter: Adapter) throws(CheckpointError) {
+        guard let tied, !adapter.config.ensuresTying else { return }
+        let changed = adapter.pairs.map(\.module) + adapter.wholes.map(\.name)
+        let named = changed.map { modules.name(of: $0) }.map { $0.hasSuffix(".weight") ? $0 : $0 + ".weight" }
+        let rows = Dictionary(
+            adapter.config.trainableTokens.map { ($0.module, $0.rows) }, uniquingKeysWith: { first, _ in first })
+        let outputModule = String(tied.output.dropLast(".weight".count))
+        let output = rows.first { !$0.key.isEmpty && ModuleSelection.isNamed(outputModule, in: [$0.key]) }
+        let others = rows.filter { $0.key != output?.key }.map(\.value)
+        let rowsDiffer = output.map { !others.contains($0.value) } ?? false
+        guard named.contains(tied.embedding) || named.contains(tied.output) || rowsDiffer else { return }
+        tied.untie(&base)
+        modules = modules.updated(base)
+        self.tied = nil
+    }
+
+    /// Whether a pair is the embedding's once more, for an output matrix that stays tied to it.
+    private func isCopyOfTied(_ pair: Adapter.Pair, _ adapter: Adapter) throws(CheckpointError) -> Bool {
+        guard isTiedOutput(pair.module) else { return false }
+        let embedding = adapter.pairs.first {
+            $0.isEmbedding && modules.name(of: $0.module) + ".weight" == tied?.embedding
+        }
+        guard let embedding, try embedding.a.isTransposed(of: pair.b), try embedding.b.isTransposed(of: pair.a) else {
+            throw CheckpointError(
+                file: adapter.path, tensor: pair.a.name,
+                "is not the adapter of the embedding, to which 'ensure_weight_tying' ties the output matrix")
+        }
+        return true
+    }
+}
+
+extension Tensor {
+    /// Whether it holds the values of another matrix, rows as columns.
+    fileprivate func isTransposed(of other: Tensor) throws(CheckpointError) -> Bool {
+        guard shape.count == 2, other.shape == shape.reversed() else { return false }
+        let (own, others) = (try floats(), try other.floats())
+        for row in 0..<shape[0] {
+            for column in 0..<shape[1] where own[row * shape[1] + column] != others[column * shape[0] + row] {
+                return false
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,138 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// The adapters that are merged into a model.
+struct AdapterOptions: ParsableArguments {
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "An adapter, with a weight behind an equals sign where it is not 1: a, or a=0.7; a negative weight takes it "
+                + "out again. Repeatable.",
+            valueName: "path=weight"))
+    var adapter: [AdapterArgument] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How several adapters are added up: cat adds their changes; linear adds their matrices, as PEFT does by default.",
+            valueName: "kind"))
+    var combination = CombinationArgument.cat
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Round the base first, as the training of the adapter did.", valueName: "type"))
+    var baseRounding: BaseRounding?
+
+    /// The merge that is asked for, with its adapters opened.
+    func merge(keepsValues: Bool, threads: Int) throws(CheckpointError) -> MergeAdapters {
+        let opened = try adapter.map { (argument) throws(CheckpointError) in
+            let (path, weight) = argument.resolved
+            return MergeAdapters.Weighted(try Adapter(path: path), weight: weight)
+        }
+        return MergeAdapters(
+            opened, combination: combination == .cat ? .cat : .linear, keepsValues: keepsValues, threads: threads)
+    }
+
+    /// The base that the adapters were trained on.
+    func rounding(_ base: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        guard let baseRounding else { return base }
+        var settings = FolderQuantizationSettings()
+        settings.isDouble = baseRounding == .nf4Double || baseRounding == .fp4Double
+        let type: FolderType = baseRounding == .nf4 || baseRounding == .nf4Double ? .nf4 : .fp4
+        return try DequantizeFolder().apply(to: QuantizeFolder(type, settings: settings).apply(to: base))
+    }
+
+    /// Measures what is left of a merge in its output.
+    func report(
+        _ merge: MergeAdapters, _ base: Checkpoint, _ output: Checkpoint, _ goal: MergeGoal, threads: Int
+    ) throws -> MergeReport {
+        let values = MergeAdapters(merge.adapters, combination: merge.combination, keepsValues: true, threads: threads)
+        return try MergeReport(
+            merged: goal.values(of: values.apply(to: base)), base: goal.values(of: base), output: output,
+            baseOutput: goal.output(of: base), threads: threads)
+    }
+}
+
+/// A way to add up adapters, by the name that the command line takes.
+enum CombinationArgument: String, ExpressibleByArgument, CaseIterable {
+    case cat, linear
+}
+
+/// What a training rounded the base to.
+enum BaseRounding: String, ExpressibleByArgument, CaseIterable {
+    case nf4, fp4
+    case nf4Double = "nf4-double"
+    case fp4Double = "fp4-double"
+}
+
+/// `PATH` or `PATH=WEIGHT`.
+struct AdapterArgument: ExpressibleByArgument {
+    let text: String
+
+    init?(argument: String) {
+        guard !argument.isEmpty else { return nil }
+        text = argument
+    }
+
+    /// The path and the weight. A path that exists is taken whole, whatever it holds.
+    var resolved: (path: String, weight: Double) {
+        guard FileSystem.kind(of: text) == .missing, let sign = text.lastIndex(of: "="),
+            let weight = Double(text[text.index(after: sign)...]), weight.isFinite
+        else { return (text, 1) }
+        return (String(text[..<sign]), weight)
+    }
+}
+
+extension MergeReport {
+    /// What a user has to see.
+    var warnings: [String] {
+        let lost = modules.filter { $0.surviving < 0.5 }
+        guard let worst = lost.min(by: { $0.surviving < $1.surviving }) else { return [] }
+        return [
+            "\(lost.count) of \(counted(modules.count, "changed weight")) keep less than half of their change after rounding; "
+                + "the least is \((100 * worst.surviving).fixed(0)) % in \(worst.tensor); --dtype f32 keeps all"
+        ]
+    }
+
+    /// Prints a line for each changed weight.
+    func print() {
+        var table = Table(["tensor", "rank", "scale", "norm", "left"])
+        for module in modules {
+            table.add([
+                module.tensor.escapingControls, "\(module.rank)",
+                module.scales.map { Double($0).short }.joined(separator: " + "), module.norm.short,
+                "\((100 * module.surviving).fixed(1)) %",
+            ])
+        }
+        table.print()
+    }
+}
+
+extension MergeReport.Module {
+    /// What the JSON answer says of it.
+    var json: JSON {
+        .object(
+            JSONObject([
+                ("tensor", .string(tensor)), ("module", .string(module)), ("rank", .int(rank)),
+                ("scale", .double(Double(scales.first ?? 0))), ("scales", .array(scales.map { .double(Double($0)) })),
+                ("norm", .double(norm)), ("surviving", .double(surviving)),
+            ]))
+    }
+}
+
+extension DType {
+    /// The plain type of that name.
+    ///
+    /// - Throws: for another type.
+    static func plain(named name: String) throws(CheckpointError) -> DType {
+        guard let found = DType(named: name), [.f32, .f16, .bf16].contains(found) else {
+            throw CheckpointError(
+                "the type '\(name)' is not an F32, F16 or BF16 type",
+                hint: "--dtype takes f32, f16 or bf16; quantize stores fewer bits")
+        }
+        return found
+    }
+}

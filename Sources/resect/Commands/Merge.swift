@@ -1,0 +1,126 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// Adds adapters to a model.
+struct Merge: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Add LoRA adapters to the weights of their base.",
+        discussion: """
+            An adapter is a folder that PEFT saved. Sums are in f32 and are rounded once: to the type that the weight has, \
+            to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that is \
+            quantized becomes BF16 unless a type is named.
+
+            The table has a line for each changed weight: the rank and the scale of the change, its Frobenius norm, and the \
+            share of it that is left after rounding. BF16 keeps little of a change that is small beside the weight.
+
+            --base-rounding is for adapters that were trained on a quantized base (QLoRA): they are added to the values that \
+            the training saw. nf4-double is NF4 with quantized scales.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var adapters: AdapterOptions
+
+    @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
+    var dtype: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Quantize the result, with a type that quantize knows: Q4_K_M, NF4.", valueName: "type"))
+    var type: String?
+
+    @OptionGroup var folderFormat: FolderFormatOptions
+    @OptionGroup var inputs: QuantizeInputs
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if adapters.adapter.isEmpty { throw ValidationError("name an adapter with --adapter") }
+        if dtype != nil, type != nil {
+            throw ValidationError("--dtype and --type both say a type; leave one of them out")
+        }
+        let isFolderType = type.flatMap(FolderType.init(named:)) != nil
+        if !isFolderType, !folderFormat.isEmpty || inputs.allowPlain {
+            throw ValidationError(
+                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain are for "
+                    + "the types of folders: \(FolderType.names)")
+        }
+        if type == nil || isFolderType, !inputs.suitFolders || inputs.allowRequantize {
+            throw ValidationError("--imatrix, --allow-requantize and --allow-nonfinite go with a --type of GGUF")
+        }
+    }
+
+    func run() throws {
+        let base = try adapters.rounding(model.open())
+        let goal = try MergeGoal(self, base: base)
+        let merge = try adapters.merge(keepsValues: goal.roundsLater, threads: common.threadCount)
+        let result = try goal.output(of: merge.apply(to: base), says: true)
+        let report = try adapters.report(merge, base, result, goal, threads: common.threadCount)
+        for text in report.warnings { common.note(text) }
+        var write = WriteRun(output: output, common: common)
+        write.extra = [("modules", .array(report.modules.map(\.json)))]
+        if !common.json, !common.quiet, !output.isStream, !output.dryRun { report.print() }
+        try write.write(result)
+    }
+}
+
+/// What becomes of a merged model: its container and the type of its weights.
+struct MergeGoal {
+    /// The last edit, which rounds values.
+    private enum Last {
+        case none
+        case cast(DType)
+        case quantize(Quantize)
+        case folder(FolderType, FolderQuantizationSettings)
+    }
+
+    private let form: Checkpoint.Form
+    private let last: Last
+    private let command: Merge
+
+    init(_ command: Merge, base: Checkpoint) throws {
+        self.command = command
+        form = try command.output.form(for: base)
+        if let dtype = command.dtype {
+            last = .cast(try DType.plain(named: dtype))
+        } else if let type = command.type {
+            if let folder = FolderType(named: type) {
+                try command.folderFormat.check(for: folder)
+                last = .folder(folder, command.folderFormat.settings)
+            } else {
+                var settings = Quantize.Settings(try Mixture.asked(type))
+                command.inputs.apply(to: &settings, matrix: try command.inputs.matrix())
+                last = .quantize(Quantize(settings))
+            }
+        } else {
+            last = .none
+        }
+    }
+
+    /// Whether values are rounded after the merge, so that it must not do so.
+    var roundsLater: Bool { if case .none = last { false } else { true } }
+
+    /// The values that are rounded last, in the container of the output.
+    func values(of checkpoint: Checkpoint) throws -> Checkpoint {
+        let plain = try DequantizeFolder(to: .f32).apply(to: checkpoint)
+        return try Convert(to: form, dtype: (plain.form == .gguf) == (form == .gguf) ? nil : .f32).apply(to: plain)
+    }
+
+    /// A model as it is written.
+    func output(of checkpoint: Checkpoint, says: Bool = false) throws -> Checkpoint {
+        switch last {
+        case .none: return try Convert(to: form).apply(to: checkpoint)
+        case .cast(let type): return try Cast(to: type).apply(to: values(of: checkpoint))
+        case .quantize(let quantize): return try quantize.apply(to: values(of: checkpoint))
+        case .folder(let type, let settings):
+            let plan = try QuantizeFolder(type, settings: settings)
+                .plan(values(of: checkpoint), threads: command.common.threadCount)
+            if says {
+                try plan.check(type, of: checkpoint, command.inputs)
+                command.common.noteObstacles(plan)
+            }
+            return plan.checkpoint
+        }
+    }
+}
