@@ -35,7 +35,7 @@ public struct RowJoin: Sendable, CustomStringConvertible {
     }
 
     /// The runs of source rows that some rows of the result are, in order.
-    func runs(_ rows: Range<Int>) -> [(part: Part, rows: Range<Int>)] {
+    package func runs(_ rows: Range<Int>) -> [(part: Part, rows: Range<Int>)] {
         var result: [(part: Part, rows: Range<Int>)] = []
         var row = rows.lowerBound
         while row < rows.upperBound {

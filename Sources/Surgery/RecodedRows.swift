@@ -11,6 +11,8 @@ struct RecodedRows: ValueRows {
     var importance: ImportanceMatrix.Entry?
     /// The check for values that the type cannot hold; `nil` when they are allowed.
     var finiteCheck: FiniteCheck?
+    /// Whether its f32 values are those of the source: later edits then round once, and only bytes are rounded here.
+    var givesSourceValues = false
 
     var description: String {
         "\(source.dtype) to \(dtype)\(importance == nil ? "" : " by importance") of \(source.recipe)"
@@ -36,7 +38,7 @@ struct RecodedRows: ValueRows {
     ) throws(CheckpointError) -> Bool {
         guard dtype.blockCount == 1 else { return false }
         try source.writeValues(rows: rows, columns: columns, into: output)
-        if dtype != .f32 { dtype.round(output, count: rows.count * columns.count) }
+        if dtype != .f32, !givesSourceValues { dtype.round(output, count: rows.count * columns.count) }
         return true
     }
 
@@ -73,7 +75,8 @@ extension Tensor {
     ///   - refusesNonfinite: whether values that the type cannot hold throw when rows are encoded.
     /// - Throws: when the source type cannot be decoded or the target type cannot be encoded.
     func recoded(
-        as dtype: DType, file: String, importance: ImportanceMatrix.Entry? = nil, refusesNonfinite: Bool = false
+        as dtype: DType, file: String, importance: ImportanceMatrix.Entry? = nil, refusesNonfinite: Bool = false,
+        givesSourceValues: Bool = false
     ) throws(CheckpointError) -> Tensor {
         if dtype == self.dtype { return self }
         if let shown = shownInF32 {
@@ -96,7 +99,8 @@ extension Tensor {
             refusesNonfinite && (dtype.isQuantized || dtype == .f16 || dtype == .bf16)
             ? FiniteCheck(source: self, dtype: dtype, file: file) : nil
         let weights = Codec.usesImportance(dtype) ? importance : nil
-        let rows = RecodedRows(source: self, dtype: dtype, importance: weights, finiteCheck: check)
+        let rows = RecodedRows(
+            source: self, dtype: dtype, importance: weights, finiteCheck: check, givesSourceValues: givesSourceValues)
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(rows))
     }
 

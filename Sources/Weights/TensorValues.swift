@@ -21,12 +21,17 @@ extension Tensor {
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
         switch recipe {
-        case .rows(let recipe, let order) where columns != 0..<rowLength:
+        case .rows(let recipe, let order) where columns != 0..<rowLength || recipe.givesValues:
             var source = self
             source.recipe = recipe
-            for (index, row) in rows.enumerated() {
-                let from = order.source(of: row)
-                try source.writeValues(rows: from..<from + 1, columns: columns, into: output + index * columns.count)
+            return try source.writeValues(rows: rows.map(order.source(of:)), columns: columns, into: output)
+        case .joined(let join) where recipe.givesValues:
+            var start = 0
+            for (part, rows) in join.runs(rows) {
+                var source = self
+                source.recipe = part.recipe
+                try source.writeValues(rows: rows, columns: columns, into: output + start * columns.count)
+                start += rows.count
             }
             return
         case .computed(let source as any ValueRows):
@@ -43,6 +48,26 @@ extension Tensor {
         }
     }
 
+    /// Writes the values of single rows. Rows that lie close together are computed at once.
+    private func writeValues(
+        rows: [Int], columns: Range<Int>, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        guard let first = rows.min(), let last = rows.max() else { return }
+        let width = columns.count
+        guard recipe.givesValues, rows.count > 1, last - first < 4 * rows.count else {
+            for (index, row) in rows.enumerated() {
+                try writeValues(rows: row..<row + 1, columns: columns, into: output + index * width)
+            }
+            return
+        }
+        let values = Scratch(floats: (last - first + 1) * width)
+        try writeValues(rows: first..<last + 1, columns: columns, into: values.floats)
+        let source = values.floats
+        for (index, row) in rows.enumerated() {
+            (output + index * width).update(from: source + (row - first) * width, count: width)
+        }
+    }
+
     /// Writes the values of some elements, counted over the whole tensor: for layouts whose blocks ignore rows.
     package func writeValues(
         elements: Range<Int>, into output: UnsafeMutablePointer<Float>
@@ -51,6 +76,11 @@ extension Tensor {
         let length = rowLength
         let rows = elements.lowerBound / length..<(elements.upperBound - 1) / length + 1
         let skipped = elements.lowerBound - rows.lowerBound * length
+        if recipe.givesValues {
+            let values = Scratch(floats: rows.count * length)
+            try writeValues(rows: rows, into: values.floats)
+            return output.update(from: values.floats + skipped, count: elements.count)
+        }
         try withBytes(rows: rows) { bytes in
             dtype.decode(bytes, elements: skipped..<skipped + elements.count, into: output)
         }
@@ -74,5 +104,17 @@ extension Tensor {
         let values = Scratch(floats: count)
         try writeValues(rows: 0..<rowCount, into: values.floats)
         return Array(UnsafeBufferPointer(start: values.floats, count: count))
+    }
+}
+
+extension Recipe {
+    /// Whether rows are computed as f32 values, which may be finer than the bytes of their type.
+    fileprivate var givesValues: Bool {
+        switch self {
+        case .mapped, .archived: false
+        case .rows(let source, _): source.givesValues
+        case .joined(let join): join.parts.contains { $0.recipe.givesValues }
+        case .computed(let source): source is any ValueRows
+        }
     }
 }

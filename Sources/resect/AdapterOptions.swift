@@ -16,7 +16,7 @@ struct AdapterOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How several adapters are added up: cat adds their changes; linear adds their matrices, as PEFT does by default.",
+            "How several adapters are added up, as PEFT has it: cat adds their changes, linear adds their matrices.",
             valueName: "kind"))
     var combination = CombinationArgument.cat
 
@@ -26,14 +26,25 @@ struct AdapterOptions: ParsableArguments {
             "Round the base first, as the training of the adapter did.", valueName: "type"))
     var baseRounding: BaseRounding?
 
+    func validate() throws {
+        if adapter.isEmpty, baseRounding != nil {
+            throw ValidationError("--base-rounding is for a base that an --adapter is added to")
+        }
+    }
+
     /// The merge that is asked for, with its adapters opened.
-    func merge(keepsValues: Bool, threads: Int) throws(CheckpointError) -> MergeAdapters {
+    func merge(threads: Int) throws(CheckpointError) -> MergeAdapters {
         let opened = try adapter.map { (argument) throws(CheckpointError) in
             let (path, weight) = argument.resolved
             return MergeAdapters.Weighted(try Adapter(path: path), weight: weight)
         }
-        return MergeAdapters(
-            opened, combination: combination == .cat ? .cat : .linear, keepsValues: keepsValues, threads: threads)
+        return MergeAdapters(opened, combination: combination == .cat ? .cat : .linear, threads: threads)
+    }
+
+    /// A model with the adapters added, where there are any.
+    func merged(_ base: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
+        let base = try rounding(base)
+        return adapter.isEmpty ? base : try merge(threads: threads).apply(to: base)
     }
 
     /// The base that the adapters were trained on.
@@ -43,16 +54,6 @@ struct AdapterOptions: ParsableArguments {
         settings.isDouble = baseRounding == .nf4Double || baseRounding == .fp4Double
         let type: FolderType = baseRounding == .nf4 || baseRounding == .nf4Double ? .nf4 : .fp4
         return try DequantizeFolder().apply(to: QuantizeFolder(type, settings: settings).apply(to: base))
-    }
-
-    /// Measures what is left of a merge in its output.
-    func report(
-        _ merge: MergeAdapters, _ base: Checkpoint, _ output: Checkpoint, _ goal: MergeGoal, threads: Int
-    ) throws -> MergeReport {
-        let values = MergeAdapters(merge.adapters, combination: merge.combination, keepsValues: true, threads: threads)
-        return try MergeReport(
-            merged: goal.values(of: values.apply(to: base)), base: goal.values(of: base), output: output,
-            baseOutput: goal.output(of: base), threads: threads)
     }
 }
 

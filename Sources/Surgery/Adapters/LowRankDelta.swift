@@ -45,34 +45,37 @@ struct LowRankDelta: Sendable {
     ///   - columns: columns of the weight.
     func squaredNorm(rows: Int, columns: Int) throws(CheckpointError) -> Double {
         let rank = rank
-        var left = [Double](repeating: 0, count: rank * rank), right = left
-        var first = 0
-        var sides: [(part: Part, first: Int)] = []
-        for part in parts {
-            sides.append((part, first))
-            first += part.left.rank
-        }
-        for (isLeft, length) in [(true, rows), (false, columns)] {
+        let products = [rows, columns].map { _ in Scratch(byteCount: rank * rank * MemoryLayout<Double>.size) }
+        for (side, length) in [rows, columns].enumerated() {
+            let sums = products[side].base.bindMemory(to: Double.self, capacity: rank * rank)
+            for index in 0..<rank * rank { sums[index] = 0 }
             for start in stride(from: 0, to: length, by: LowRankDelta.lengthAtOnce) {
                 let range = start..<min(start + LowRankDelta.lengthAtOnce, length)
-                let values = Scratch(floats: range.count * rank)
-                for (part, first) in sides {
-                    try (isLeft ? part.left : part.right).write(
-                        range, asRows: true, into: values.floats + first, stride: rank)
+                let buffer = Scratch(floats: range.count * rank), values = buffer.floats
+                var first = 0
+                for part in parts {
+                    try (side == 0 ? part.left : part.right).write(
+                        range, asRows: true, into: values + first, stride: rank)
+                    first += part.left.rank
                 }
                 for item in 0..<range.count {
-                    let row = values.floats + item * rank
+                    let row = values + item * rank
                     for k in 0..<rank {
-                        for l in 0..<rank {
-                            let product = Double(row[k]) * Double(row[l])
-                            if isLeft { left[k * rank + l] += product } else { right[k * rank + l] += product }
-                        }
+                        let value = Double(row[k]), line = sums + k * rank
+                        for l in 0...k { line[l] += value * Double(row[l]) }
                     }
                 }
             }
         }
-        let sum = zip(left, right).reduce(0.0) { $0 + $1.0 * $1.1 }
-        return max(0, sum) * Double(scale) * Double(scale)
+        let (left, right) = (products[0], products[1])
+        let (a, b) = (
+            left.base.assumingMemoryBound(to: Double.self), right.base.assumingMemoryBound(to: Double.self)
+        )
+        var sum = 0.0
+        for k in 0..<rank {
+            for l in 0...k { sum += (k == l ? 1 : 2) * a[k * rank + l] * b[k * rank + l] }
+        }
+        return withExtendedLifetime(products) { max(0, sum) * Double(scale) * Double(scale) }
     }
 
     /// Rows or columns that are in memory at once.

@@ -27,22 +27,20 @@ public struct MergeAdapters: Edit {
     public let adapters: [Weighted]
     /// How they are added up.
     public let combination: Combination
-    /// Whether changed weights stay in f32, for later edits that round them; else they get the type that they had.
-    public let keepsValues: Bool
     /// How many threads read weights whose columns have trained norms; what is computed does not depend on it.
     public let threads: Int
 
     /// A merge.
     public init(
-        _ adapters: [Weighted], combination: Combination = .cat, keepsValues: Bool = false, threads: Int = 1
+        _ adapters: [Weighted], combination: Combination = .cat, threads: Int = 1
     ) {
         self.adapters = adapters
         self.combination = combination
-        self.keepsValues = keepsValues
         self.threads = threads
     }
 
-    /// The base with the adapters added; sums are in f32 and rounded once.
+    /// The base with the adapters added. Sums are in f32. A changed weight has the type that it had, or what the configuration
+    /// names where it was quantized, and is rounded once: later edits that round to other types get the f32 values.
     ///
     /// - Throws: when an adapter does not fit the base.
     public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint {
@@ -52,7 +50,7 @@ public struct MergeAdapters: Edit {
         for index in adapters.indices { try changes.add(index) }
         var result = try changes.result(combination, threads: threads)
         for weighted in adapters { result.sources += weighted.adapter.sources }
-        if !keepsValues { try result.restoreTypes(from: base) }
+        try result.restoreTypes(from: base)
         return result
     }
 }
@@ -67,7 +65,8 @@ extension Checkpoint {
             guard case .computed = tensors[index].recipe, tensors[index].dtype == .f32 else { continue }
             var type = types[ExactString(tensors[index].name)] ?? stated
             if type.isQuantized { type = .bf16 }
-            tensors[index] = try tensors[index].recoded(as: type, file: path, refusesNonfinite: true)
+            tensors[index] = try tensors[index].recoded(
+                as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
         }
     }
 }

@@ -26,8 +26,8 @@ public struct MergeReport: Sendable {
     /// The weights that are changed by products, in the order of the output.
     public let modules: [Module]
 
-    /// Rows of a weight that are looked at, spread over all of them.
-    private static let rowCount = 32
+    /// Rows of a weight that are measured: groups of neighbors, spread over all rows.
+    private static let (groupCount, groupSize) = (4, 8)
 
     /// Measures a merge. Of each weight at most 32 rows are computed.
     ///
@@ -71,22 +71,31 @@ public struct MergeReport: Sendable {
     private static func surviving(
         _ merged: Tensor, _ base: Tensor, _ output: Tensor, _ baseOutput: Tensor
     ) throws(CheckpointError) -> Double {
-        let length = merged.rowLength, count = min(rowCount, merged.rowCount)
-        let values = (0..<4).map { _ in Scratch(floats: length) }
+        let isSmall = merged.rowCount <= groupCount * groupSize
+        let size = isSmall ? merged.rowCount : groupSize, groups = isSmall ? 1 : groupCount
+        let count = size * merged.rowLength
+        let buffers = (0..<4).map { _ in Scratch(floats: count) }
+        let values = buffers.map(\.floats)
         var product = 0.0, square = 0.0
-        for index in 0..<count {
-            let row = index * merged.rowCount / count
-            for (tensor, target) in zip([merged, base, output, baseOutput], values) {
-                try tensor.writeValues(rows: row..<row + 1, into: target.floats)
+        for group in 0..<groups {
+            let start = groups == 1 ? 0 : (merged.rowCount - size) * group / (groups - 1)
+            for (tensor, target) in zip([merged, base], values) {
+                try tensor.writeValues(rows: start..<start + size, into: target)
             }
-            for column in 0..<length {
-                let change = Double(values[0].floats[column]) - Double(values[1].floats[column])
-                let kept = Double(values[2].floats[column]) - Double(values[3].floats[column])
-                product += change * kept
+            for (tensor, target) in zip([output, baseOutput], values[2...]) {
+                // As a reader of the output decodes it.
+                try tensor.withBytes(rows: start..<start + size) { bytes in
+                    tensor.dtype.decode(bytes, elements: 0..<count, into: target)
+                }
+            }
+            let (merged, base, output, baseOutput) = (values[0], values[1], values[2], values[3])
+            for index in 0..<count {
+                let change = Double(merged[index]) - Double(base[index])
+                product += change * (Double(output[index]) - Double(baseOutput[index]))
                 square += change * change
             }
         }
-        return square == 0 ? 1 : product / square
+        return withExtendedLifetime(buffers) { square == 0 ? 1 : product / square }
     }
 }
 

@@ -43,16 +43,25 @@ struct ThinMatrix: Sendable {
     func write(
         _ range: Range<Int>, asRows: Bool, into output: UnsafeMutablePointer<Float>, stride: Int
     ) throws(CheckpointError) {
-        let ranks = 0..<rank
+        let count = range.count
         for (index, term) in terms.enumerated() {
             let part = range.lowerBound + term.offset..<range.upperBound + term.offset
-            let values = try term.values(part, ranks: ranks)
-            for item in 0..<range.count {
-                for k in ranks {
-                    var value = values.floats[term.ranksAreRows ? k * range.count + item : item * rank + k]
-                    for factor in term.factors { value *= factor }
-                    let target = asRows ? item * stride + k : k * stride + item
-                    output[target] = index == 0 ? value : output[target] + value
+            let values = try term.values(part, ranks: 0..<rank)
+            let source = values.floats
+            for factor in term.factors {
+                for element in 0..<count * rank { source[element] *= factor }
+            }
+            // Lines of the output: items where the long side runs over rows, else ranks.
+            let (lines, length) = asRows ? (count, rank) : (rank, count)
+            let (lineStep, step) = term.ranksAreRows == asRows ? (1, lines) : (length, 1)
+            for line in 0..<lines {
+                let target = output + line * stride, start = source + line * lineStep
+                if index > 0 {
+                    for element in 0..<length { target[element] += start[element * step] }
+                } else if step == 1 {
+                    target.update(from: start, count: length)
+                } else {
+                    for element in 0..<length { target[element] = start[element * step] }
                 }
             }
         }
@@ -76,10 +85,9 @@ extension ThinMatrix.Term {
             let length = tensor.rowLength
             let whole = Scratch(floats: part.count * length)
             try tensor.writeValues(rows: part, into: whole.floats)
+            let (source, target) = (whole.floats, result.floats)
             for item in 0..<part.count {
-                for k in ranks {
-                    result.floats[item * ranks.count + k] = whole.floats[item * length + firstRank + k * rankStep]
-                }
+                for k in ranks { target[item * ranks.count + k] = source[item * length + firstRank + k * rankStep] }
             }
         }
         return result

@@ -54,9 +54,12 @@ struct Merge: ParsableCommand {
     func run() throws {
         let base = try adapters.rounding(model.open())
         let goal = try MergeGoal(self, base: base)
-        let merge = try adapters.merge(keepsValues: goal.roundsLater, threads: common.threadCount)
-        let result = try goal.output(of: merge.apply(to: base), says: true)
-        let report = try adapters.report(merge, base, result, goal, threads: common.threadCount)
+        let merged = try adapters.merge(threads: common.threadCount).apply(to: base)
+        let result = try goal.output(of: merged, says: true)
+        let report = try MergeReport(
+            merged: goal.values(of: merged), base: goal.values(of: base), output: result,
+            baseOutput: goal.output(of: base),
+            threads: common.threadCount)
         for text in report.warnings { common.note(text) }
         var write = WriteRun(output: output, common: common)
         write.extra = [("modules", .array(report.modules.map(\.json)))]
@@ -98,9 +101,6 @@ struct MergeGoal {
         }
     }
 
-    /// Whether values are rounded after the merge, so that it must not do so.
-    var roundsLater: Bool { if case .none = last { false } else { true } }
-
     /// The values that are rounded last, in the container of the output.
     func values(of checkpoint: Checkpoint) throws -> Checkpoint {
         let plain = try DequantizeFolder(to: .f32).apply(to: checkpoint)
@@ -111,11 +111,11 @@ struct MergeGoal {
     func output(of checkpoint: Checkpoint, says: Bool = false) throws -> Checkpoint {
         switch last {
         case .none: return try Convert(to: form).apply(to: checkpoint)
-        case .cast(let type): return try Cast(to: type).apply(to: values(of: checkpoint))
+        case .cast(let type): return try Convert(to: form, dtype: type).apply(to: checkpoint)
         case .quantize(let quantize): return try quantize.apply(to: values(of: checkpoint))
         case .folder(let type, let settings):
             let plan = try QuantizeFolder(type, settings: settings)
-                .plan(values(of: checkpoint), threads: command.common.threadCount)
+                .plan(Convert(to: form).apply(to: checkpoint), threads: command.common.threadCount)
             if says {
                 try plan.check(type, of: checkpoint, command.inputs)
                 command.common.noteObstacles(plan)

@@ -35,6 +35,7 @@ struct Shrink: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The number of contexts in the evaluation.", valueName: "n"))
     var evaluationSamples = 32
 
+    @OptionGroup var adapters: AdapterOptions
     @OptionGroup var stack: LayerOptions
     @OptionGroup var predictors: PredictorOption
     @OptionGroup var samples: SampleOptions
@@ -56,7 +57,7 @@ struct Shrink: ParsableCommand {
     func run() throws {
         let goal = try goal()
         // Measure on dequantized weights, but write from the original ones.
-        let model = try stack.choosing(in: model.open())
+        let model = try adapters.merged(stack.choosing(in: model.open()), threads: common.threadCount)
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         let count = checkpoint.layerCount
