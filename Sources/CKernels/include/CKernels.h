@@ -99,6 +99,13 @@ typedef struct {
 enum { RESECT_PANEL = 32 };
 void resect_matmul_f32(const resect_matmul_shape *shape, const float *a, const float *b, float *c, int level);
 
+// c[m][n] += sum over k of a[m][k] * b[k][n] in f64: the same bits on every level. Rows of a lie a_row elements apart, and the
+// terms of a sum a_k; n and the strides of b and c are multiples of 8. A sum runs over k in order.
+typedef struct {
+    size_t m, n, k, a_row, a_k, b_stride, c_stride;
+} resect_f64_product;
+void resect_multiply_f64(const resect_f64_product *shape, const double *a, const double *b, double *c, int level);
+
 // The same by the CPU's bf16 dot product, with sums in f32: an element of a and b is a pair of bf16, neighbours in k.
 int resect_has_bf16(void);
 void resect_matmul_bf16(const resect_matmul_shape *shape, const uint32_t *a, const uint32_t *b, float *c);
