@@ -28,6 +28,14 @@ public struct Checkpoint: Sendable {
     /// that write print these lines; `note` adds one.
     public internal(set) var notes: [String] = []
 
+    /// A model; those who open or make something else say so.
+    package init(path: String, container: Container, tensors: [Tensor], sources: [MappedFile]) {
+        self.path = path
+        self.container = container
+        self.tensors = tensors
+        self.sources = sources
+    }
+
     /// Adds a line that users of this checkpoint have to see, once.
     public mutating func note(_ text: String) {
         if !notes.contains(text) { notes.append(text) }

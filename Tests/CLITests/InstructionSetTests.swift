@@ -25,6 +25,20 @@ struct InstructionSetTests {
         #expect(rounded.output == (try Program.shell("\(command) f32", in: folder)).output)
     }
 
+    @Test("an extracted adapter does not depend on it, nor on the number of threads")
+    func sameAdapter() throws {
+        let folder = TemporaryFolder()
+        let model = InstructionSetTests.model
+        #expect(try Program.shell("resect quantize \(model) -o q.gguf --type Q4_0 --quiet", in: folder).status == 0)
+        for (cpu, threads) in [("baseline", 1), ("best", 2)] {
+            let setting = cpu == "best" ? "" : "RESECT_CPU=\(cpu) "
+            let outcome = try Program.shell(
+                "\(setting)resect extract \(model) q.gguf -o \(cpu) --rank 4 --threads \(threads) --quiet", in: folder)
+            #expect(outcome.status == 0, "\(outcome.output)")
+        }
+        #expect(try Program.shell("diff -r baseline best", in: folder).status == 0)
+    }
+
     @Test("a quantized file does not depend on it", arguments: ["Q4_K_M", "Q4_0"])
     func sameBytes(type: String) throws {
         let folder = TemporaryFolder()

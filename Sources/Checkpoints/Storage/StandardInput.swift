@@ -1,4 +1,3 @@
-internal import CStorage
 #if canImport(Glibc)
     internal import Glibc
 #else
@@ -25,46 +24,20 @@ enum StandardInput {
             guard descriptor >= 0 else { throw .system("cannot read", file: name, errno) }
             return try MappedFile(descriptor: descriptor, path: name, isUnnamed: true)
         }
-        return try MappedFile(descriptor: try spooled(), path: name, isUnnamed: true)
+        return try spooled()
     }
 
-    /// A file that holds all of standard input and disappears when it is closed. It lies in `TMPDIR`, else in
-    /// `/var/tmp`, because `/tmp` is often memory.
-    private static func spooled() throws(CheckpointError) -> Int32 {
-        let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
-        let descriptor = resect_open_unnamed(folder)
-        guard descriptor >= 0 else { throw .system("cannot create a temporary file", file: folder, errno) }
-        do throws(CheckpointError) {
-            try spool(to: descriptor, folder: folder)
-        } catch {
-            close(descriptor)
-            throw error
-        }
-        return descriptor
-    }
-
-    private static func spool(to descriptor: Int32, folder: String) throws(CheckpointError) {
+    /// A file that holds all of standard input and disappears when it is closed.
+    private static func spooled() throws(CheckpointError) -> MappedFile {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
-        var total = 0
+        var file = try UnnamedFile(name: name)
         while true {
             let count = read(STDIN_FILENO, buffer.baseAddress, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw .system("cannot read", file: name, errno) }
-            if count == 0 { return }
-            var done = 0
-            while done < count {
-                let written = write(descriptor, buffer.baseAddress.map { $0 + done }, count - done)
-                if written < 0, errno == EINTR { continue }
-                guard written > 0 else {
-                    throw CheckpointError(
-                        file: name,
-                        "cannot be kept in \(folder) after \((total + done).grouped) bytes: "
-                            + String(cString: strerror(errno)).lowercased(), hint: "TMPDIR names another folder")
-                }
-                done += written
-            }
-            total += count
+            if count == 0 { return try file.mapped() }
+            try file.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
     }
 }

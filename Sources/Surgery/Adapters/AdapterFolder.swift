@@ -1,0 +1,94 @@
+internal import Checkpoints
+internal import Formats
+
+/// A LoRA adapter as a folder that PEFT loads: what is stored, and the settings that say it.
+struct AdapterFolder: Sendable {
+    /// The low-rank change `B A` of the weight of a module.
+    struct Pair: Sendable {
+        /// The module, as the base names it.
+        let module: String
+        /// A, [rank, inputs].
+        let a: Tensor
+        /// B, [outputs, rank].
+        let b: Tensor
+
+        /// Rows of A and columns of B. It is the module's alpha too, so that the scale is 1.
+        var rank: Int { a.shape[0] }
+    }
+
+    /// The changes, in the order of the file.
+    var pairs: [Pair] = []
+    /// Modules that are stored whole, with their tensors as the base names them.
+    var wholes: [(module: String, tensors: [Tensor])] = []
+    /// Biases of modules with a change; all of them where one is stored.
+    var biases: [(module: String, tensor: Tensor)] = []
+    /// Whether the weights are stored [inputs, outputs], as in Conv1D.
+    var fanInFanOut = false
+    /// What the base is called in the settings.
+    var baseName: String?
+    /// The files that its tensors read.
+    var sources: [MappedFile] = []
+
+    private static let prefix = "base_model.model."
+
+    /// The folder.
+    ///
+    /// - Parameters:
+    ///   - path: what messages call it.
+    ///   - modules: all modules of the base.
+    /// - Throws: when a list of PEFT cannot name the modules and no others.
+    func checkpoint(path: String, modules: ModuleTree) throws(CheckpointError) -> Checkpoint {
+        var config = JSONObject([
+            ("alpha_pattern", .object(JSONObject())), ("base_model_name_or_path", baseName.map(JSON.string) ?? .null),
+            ("bias", .string(biases.isEmpty ? "none" : "lora_only")), ("fan_in_fan_out", .bool(fanInFanOut)),
+            ("inference_mode", .bool(true)), ("init_lora_weights", .bool(true)),
+        ])
+        // Where most modules have one rank the patterns name the others.
+        let rank = mostCommonRank
+        config["lora_alpha"] = .int(rank)
+        config["lora_dropout"] = .number("0.0")
+        let saved = try modules.endings(naming: wholes.map(\.module), anywhere: true, path: path)
+        config["modules_to_save"] = saved.isEmpty ? .null : .array(saved.map(JSON.string))
+        config["peft_type"] = .string("LORA")
+        config["r"] = .int(rank)
+        var patterns = JSONObject()
+        for pair in pairs where pair.rank != rank { patterns[modules.patternKey(pair.module)] = .int(pair.rank) }
+        config["rank_pattern"] = .object(patterns)
+        config["alpha_pattern"] = .object(patterns)
+        config["target_modules"] = .array(
+            try modules.endings(naming: pairs.map(\.module), anywhere: false, path: path).map(JSON.string))
+        config["task_type"] = .string("CAUSAL_LM")
+        config["use_dora"] = .bool(false)
+        config["use_rslora"] = .bool(false)
+        let companion = Checkpoint.Companion(
+            name: "adapter_config.json", contents: Array(JSON.object(config).pretty.utf8))
+        var result = Checkpoint(
+            path: path,
+            container: .folder(
+                .init(headerMetadata: JSONObject([("format", .string("pt"))]), companions: [companion])),
+            tensors: tensors, sources: sources)
+        result.weightsName = "adapter_model"
+        result.content = .adapter(kind: "lora", base: baseName)
+        return result
+    }
+
+    /// The rank of most modules, of several the highest.
+    private var mostCommonRank: Int {
+        var counts: [Int: Int] = [:]
+        for pair in pairs { counts[pair.rank, default: 0] += 1 }
+        return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key ?? 1
+    }
+
+    /// All tensors under the names that PEFT gives them.
+    private var tensors: [Tensor] {
+        func named(_ tensor: Tensor, _ name: String) -> Tensor {
+            var tensor = tensor
+            tensor.name = AdapterFolder.prefix + name
+            return tensor
+        }
+        return pairs.flatMap { pair in
+            [named(pair.a, pair.module + ".lora_A.weight"), named(pair.b, pair.module + ".lora_B.weight")]
+        } + biases.map { named($0.tensor, $0.module + ".base_layer.bias") }
+            + wholes.flatMap { whole in whole.tensors.map { named($0, $0.name) } }
+    }
+}

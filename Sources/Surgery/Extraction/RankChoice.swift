@@ -1,0 +1,39 @@
+/// Which rank each matrix of an adapter gets.
+public struct RankChoice: Sendable, Equatable {
+    /// The highest rank.
+    public let highest: Int
+    /// The share of the squared norm of a difference that has to be held, where fewer ranks than the highest hold it.
+    public let energy: Double?
+    /// Whether a matrix may hold less than the share, with the highest rank.
+    public let allowsLess: Bool
+
+    /// The highest rank where none is given; serving programs take no higher ones.
+    public static let highestByEnergy = 512
+
+    /// The same rank for every matrix, or with an energy at most this rank.
+    public init(rank: Int, energy: Double? = nil) {
+        precondition(rank > 0)
+        highest = rank
+        self.energy = energy
+        allowsLess = true
+    }
+
+    /// The smallest rank for every matrix that holds this share.
+    public init(energy: Double) {
+        highest = RankChoice.highestByEnergy
+        self.energy = energy
+        allowsLess = false
+    }
+
+    /// How many of some squared singular values, largest first, are taken.
+    func count(of values: [Double], total: Double) -> Int {
+        let most = min(highest, values.count)
+        guard let energy else { return most }
+        var sum = 0.0
+        for index in 0..<most {
+            sum += values[index]
+            if sum >= energy * total { return index + 1 }
+        }
+        return most
+    }
+}
