@@ -40,6 +40,7 @@ extension Checkpoint {
                 file: image.path, "is a PyTorch file in an archive, which is not read there", hint: "unpack it first")
         }
         guard image.path.lowercased().hasSuffix(".safetensors") || image.path == StandardInput.name else {
+            if let file = image as? MappedFile, let matrix = ImportanceMatrix.legacyCheckpoint(file) { return matrix }
             throw CheckpointError(
                 file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF nor PyTorch",
                 hint: "a model is an HF folder, a .safetensors file, a .gguf file or a PyTorch file")

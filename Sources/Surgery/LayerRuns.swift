@@ -51,6 +51,9 @@ public struct LayerRuns: Sendable, Equatable {
         return (count == 1 ? "layer " : "layers ") + text
     }
 
+    /// The number of a layer after the runs are cut; `nil` when it is in one of them.
+    func renumbered(_ layer: Int) -> Int? { contains(layer) ? nil : layer - count(in: 0..<max(0, layer)) }
+
     /// The layer number before the runs were cut.
     func original(of layer: Int) -> Int {
         runs.reduce(layer) { layer, run in layer < run.lowerBound ? layer : layer + run.count }

@@ -62,7 +62,7 @@ struct WriteRun {
         } else {
             common.note(
                 "wrote \(plan.placement == .folder ? "the folder " : "")\(name(of: plan)): "
-                    + "\(counted(written.layerCount, "layer")), \(counted(written.tensors.count, "tensor")), "
+                    + "\(layerText(written))\(counted(written.tensors.count, "tensor")), "
                     + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
             )
         }
@@ -93,8 +93,16 @@ struct WriteRun {
         try checkStream()
         try CheckpointStream(threads: common.threadCount) { Output.send($0) }.write(plan)
         common.note(
-            "wrote \(counted(plan.checkpoint.layerCount, "layer")), \(counted(plan.checkpoint.tensors.count, "tensor")), "
+            "wrote \(layerText(plan.checkpoint))\(counted(plan.checkpoint.tensors.count, "tensor")), "
                 + "\(plan.byteCount.byteText) to standard output")
+    }
+
+    /// The number of layers of a model; an adapter or an importance matrix has none of its own.
+    private func layerText(_ checkpoint: Checkpoint) -> String {
+        switch checkpoint.content {
+        case .adapter, .importanceMatrix: ""
+        default: counted(checkpoint.layerCount, "layer") + ", "
+        }
     }
 
     /// The path that opens the output: that of the first shard when there are several files.

@@ -17,7 +17,7 @@ struct ContentEditTests {
 
     private static func mixture(_ name: String) throws -> Quantize { Quantize(try #require(Mixture.named(name))) }
 
-    @Test("adapters and control vectors are not cut, quantized or converted")
+    @Test("control vectors are not cut, and they and adapters are not quantized or converted")
     func refused() throws {
         let adapter = try ContentEditTests.open(
             [
@@ -29,12 +29,12 @@ struct ContentEditTests {
             [("general.architecture", .text("controlvector"))], ["direction.1", "direction.2"])
         for (checkpoint, name) in [(adapter, "is a LoRA adapter"), (vector, "is a control vector")] {
             for edit: any Edit in [
-                CutLayers(layers: 0..<1), try ContentEditTests.mixture("Q8_0"), Convert(to: .gguf),
-                Convert(to: .folder),
+                try ContentEditTests.mixture("Q8_0"), Convert(to: .gguf), Convert(to: .folder),
             ] {
                 expectRefusal("\(name), not a model") { try edit.apply(to: checkpoint) }
             }
         }
+        expectRefusal("is a control vector, not a model") { try CutLayers(layers: 0..<1).apply(to: vector) }
     }
 
     /// A projector as llama.cpp's converter names its tensors.

@@ -18,7 +18,7 @@ extension GGUF {
     static func layout(
         _ checkpoint: Checkpoint, shards: [[Tensor]]
     ) throws(CheckpointError) -> [OutputPlan.File] {
-        guard checkpoint.metadata.architecture != nil else {
+        guard checkpoint.metadata.architecture != nil || checkpoint.content == .importanceMatrix else {
             throw CheckpointError(
                 file: checkpoint.path, "has no general.architecture, which a GGUF file needs")
         }

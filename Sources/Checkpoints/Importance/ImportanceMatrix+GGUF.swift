@@ -8,8 +8,8 @@ internal import Formats
 //     X.in_sum      like X.in_sum2        plain sums, which nothing here needs
 
 extension ImportanceMatrix {
-    private static let sumSuffix = ".in_sum2"
-    private static let countSuffix = ".counts"
+    static let sumSuffix = ".in_sum2"
+    static let countSuffix = ".counts"
     private static let keys = ["imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"]
 
     /// Reads the GGUF form.

@@ -38,6 +38,7 @@ extension ImportanceMatrix {
             guard contents.entries.updateValue(entry, forKey: ExactString(name)) == nil else {
                 throw CheckpointError(file: file.path, tensor: name, "stands twice")
             }
+            contents.names.append(name)
         }
         if reader.left > 0 {
             contents.chunkCount = Int(max(0, try reader.integer(Int32.self, "the number of chunks")))
@@ -73,5 +74,24 @@ extension ImportanceMatrix {
             throw reader.error("\(what()) is not UTF-8")
         }
         return text
+    }
+
+    /// A file of the older form as the checkpoint that llama-imatrix would write of it today: with the same quotients.
+    ///
+    /// - Returns: `nil` for a file that is none.
+    static func legacyCheckpoint(_ file: MappedFile) -> Checkpoint? {
+        guard let contents = try? readLegacy(file) else { return nil }
+        var metadata = GGUFMetadata()
+        metadata["general.type"] = .string("imatrix")
+        metadata["imatrix.datasets"] = .array(elementType: 8, contents.datasets.map(GGUFValue.string))
+        metadata["imatrix.chunk_count"] = .u32(UInt32(clamping: contents.chunkCount))
+        // Sums are counted in chunks here; how many tokens one has is not in the file.
+        metadata["imatrix.chunk_size"] = .u32(1)
+        var checkpoint = Checkpoint(path: file.path, container: .gguf(metadata), tensors: [], sources: [file])
+        checkpoint.content = .importanceMatrix
+        for name in contents.names {
+            checkpoint.tensors += contents.entries[ExactString(name)]?.tensors(named: name) ?? []
+        }
+        return checkpoint
     }
 }

@@ -29,6 +29,20 @@ public struct ImportanceMatrix: Sendable {
         /// How many weights there are.
         public let count: Int
 
+        /// What the GGUF form stores of the entry: the sums, and what they are divided by.
+        func tensors(named name: String) -> [Tensor] {
+            let matrices = divisors.count
+            let counts = divisors.map { $0 ?? 0 }
+            return [
+                Tensor(
+                    name: name + ImportanceMatrix.sumSuffix, dtype: .f32, shape: [matrices, count / matrices],
+                    recipe: .mapped(sums)),
+                Tensor(
+                    name: name + ImportanceMatrix.countSuffix, dtype: .f32, shape: [matrices, 1],
+                    recipe: .computed(Counts(values: counts))),
+            ]
+        }
+
         /// Checked sums.
         ///
         /// - Precondition: the range holds f32, in as many equal parts as there are divisors.
@@ -58,9 +72,25 @@ public struct ImportanceMatrix: Sendable {
     /// Bytes in a sum.
     static let width = MemoryLayout<Float>.size
 
+    /// What the sums of some matrices are divided by, as rows of one f32.
+    private struct Counts: RowSource {
+        let values: [Float]
+
+        var description: String { "counts " + values.map { "\($0)" }.joined(separator: " ") }
+
+        func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+            for (index, row) in rows.enumerated() {
+                let bits = values[row].bitPattern.littleEndian
+                output.storeBytes(of: bits, toByteOffset: index * ImportanceMatrix.width, as: UInt32.self)  // fits: an index
+            }
+        }
+    }
+
     /// What was read of a file.
     struct Contents {
         var entries: [ExactString: Entry] = [:]
+        /// The names of the entries, in the order of the file.
+        var names: [String] = []
         var datasets: [String] = []
         var chunkCount = 0
     }

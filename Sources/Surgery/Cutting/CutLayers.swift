@@ -1,7 +1,8 @@
 public import Checkpoints
 internal import Formats
 
-/// Deletes layers and renumbers the rest, with everything that depends on the layer number.
+/// Deletes layers and renumbers the rest, with everything that depends on the layer number. Adapters and importance matrices
+/// of the model follow in the same way.
 ///
 /// Several runs are cut at once: what has to hold for the layers that stay need not hold after a part of the cut.
 public struct CutLayers: Edit {
@@ -14,11 +15,18 @@ public struct CutLayers: Edit {
     /// A cut of one run of layers.
     public init(layers: Range<Int>) { self.init(layers: LayerRuns([layers])) }
 
-    /// The checkpoint without the layers.
+    /// The checkpoint without the layers; of an adapter or an importance matrix that for the model without the layers.
     ///
     /// - Throws: when there is no layer to cut, a run is out of range or everything, or when a setting or a tensor cannot follow.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
-        try checkpoint.requireModel()
+        guard !layers.isEmpty else {
+            throw CheckpointError(file: checkpoint.path, "no layer is named that could be cut")
+        }
+        switch checkpoint.content {
+        case .adapter: return try AdapterCut(layers: layers).apply(to: checkpoint)
+        case .importanceMatrix: return try ImportanceCut(layers: layers).apply(to: checkpoint)
+        default: try checkpoint.requireModel()
+        }
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]
@@ -57,9 +65,6 @@ public struct CutLayers: Edit {
                 file: checkpoint.path, "has no tensors named <prefix>.<number>.<suffix>, so no layers to cut")
         }
         let count = pattern.count
-        guard !layers.isEmpty else {
-            throw CheckpointError(file: checkpoint.path, "no layer is named that could be cut")
-        }
         if let run = layers.runs.first(where: { $0.lowerBound < 0 || $0.upperBound > count }) {
             throw CheckpointError(
                 file: checkpoint.path,

@@ -24,9 +24,7 @@ struct LayerCut {
     var kept: [Int] { keptRuns.flatMap { $0 } }
 
     /// The new number of a layer; `nil` when it is cut.
-    func renumbered(_ layer: Int) -> Int? {
-        cut.contains(layer) ? nil : layer - cut.count(in: 0..<max(0, layer))
-    }
+    func renumbered(_ layer: Int) -> Int? { cut.renumbered(layer) }
 
     /// A list with an entry for each layer, without those of the cut ones.
     ///

@@ -12,7 +12,8 @@ struct Cut: ParsableCommand {
             Give the layers (--layers 21:29, or --layers 3,7,9:12), or their number with an analysis (--drop 8 \
             --analysis A.json) or with no text at all (--drop 25% --simple: the last layers except the final one). \
             With --analysis and --corpus, the five closest runs of that size are each left out in a trial; the one \
-            that raises the loss least is cut.
+            that raises the loss least is cut. A LoRA adapter (a folder of PEFT or mlx-lm, or GGUF) or an importance matrix, \
+            given instead of a model, follows the cut of its model: --layers then names the layers that the model lost.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -58,7 +59,12 @@ struct Cut: ParsableCommand {
     }
 
     func run() throws {
-        let checkpoint = try stack.choosing(in: model.open())
+        let opened = try model.open()
+        switch opened.content {
+        case .adapter, .importanceMatrix: return try follow(opened)
+        default: break
+        }
+        let checkpoint = try stack.choosing(in: opened)
         var write = WriteRun(output: output, common: common)
         let runs = try runs(checkpoint, &write)
         let edits = try predictors.mtp.edits + [CutLayers(layers: runs), Convert(to: output.form(for: checkpoint))]
@@ -67,6 +73,32 @@ struct Cut: ParsableCommand {
         try write.check(result)
         common.note("drops \(runs.words) (\(runs.count) of \(checkpoint.layerCount))")
         try write.write(result)
+    }
+
+    /// Makes an adapter or an importance matrix follow a cut of its model.
+    private func follow(_ opened: Checkpoint) throws {
+        guard !layers.isEmpty else {
+            throw CheckpointError(
+                file: model.path,
+                "is \(opened.content.name), which does not say how many layers its model has",
+                hint: "name the layers that the model lost: --layers LIST")
+        }
+        if predictors.mtp == .drop {
+            throw ValidationError("--mtp is for models; \(model.path) is \(opened.content.name)")
+        }
+        guard try output.form(for: opened) == opened.form else {
+            let name = opened.form == .folder ? "a folder" : "x.\(opened.form.rawValue)"
+            throw CheckpointError(
+                file: output.output, "is not the name of \(opened.content.name) in the form of \(model.path)",
+                hint: "name \(name) as the output")
+        }
+        var chosen = opened
+        chosen.layerPrefix = stack.layerPrefix
+        let runs = try layers.union(file: model.path)
+        var write = WriteRun(output: output, common: common)
+        write.dropped = runs
+        common.note("follows a cut of \(runs.words)")
+        try write.write(CutLayers(layers: runs).apply(to: chosen))
     }
 
     private func runs(_ checkpoint: Checkpoint, _ write: inout WriteRun) throws -> LayerRuns {
