@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
 
-    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut hash pack headers matrices
+    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut merge hash pack headers matrices
 
 Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
 model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Conformance"))
 
+import adapting  # noqa: E402
 import archiving  # noqa: E402
 import copying  # noqa: E402
 import digests  # noqa: E402
@@ -29,8 +30,8 @@ import passes  # noqa: E402
 import quantizing  # noqa: E402
 from tools import RESECT  # noqa: E402
 
-PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "hash": digests.measure,
-         "pack": archiving.measure, "headers": headers.measure, "matrices": matrices.measure}
+PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "merge": adapting.measure,
+         "hash": digests.measure, "pack": archiving.measure, "headers": headers.measure, "matrices": matrices.measure}
 
 
 def table(rows):

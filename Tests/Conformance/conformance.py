@@ -3,7 +3,7 @@
 
     conformance.py [PART ...]     all parts, or those named, in this order:
         tokens decoding acceptance containers sharding pytorch packing hashing conversion quantization mixtures encoders
-        importance divergence forms floats cuts merging trained classes ggufclasses distances extraction
+        importance divergence forms floats cuts merging adapters trained classes ggufclasses distances extraction
         perplexity shrinking memory hostile
 
 After $CONFORMANCE_SECONDS no other part is begun; those left out are named.
@@ -22,8 +22,8 @@ from checks import Checks  # noqa: E402
 from tools import RESECT  # noqa: E402
 
 PARTS = ("tokens", "decoding", "acceptance", "containers", "sharding", "pytorch", "packing", "hashing", "conversion",
-         "quantization", "mixtures", "encoders", "importance", "divergence", "forms", "floats", "cuts", "merging", "trained",
-         "classes", "ggufclasses", "distances", "extraction", "perplexity", "shrinking", "memory", "hostile")
+         "quantization", "mixtures", "encoders", "importance", "divergence", "forms", "floats", "cuts", "merging", "adapters",
+         "trained", "classes", "ggufclasses", "distances", "extraction", "perplexity", "shrinking", "memory", "hostile")
 
 
 def main(names):
