@@ -75,6 +75,26 @@ struct TensorTranslation {
         return (found, layer)
     }
 
+    /// The roles inside one tensor that has the name and the rows of a source tensor, each under its name and in the row order
+    /// of the result.
+    ///
+    /// - Throws: for a role that shares a tensor of the result with others.
+    func parts(of tensor: Tensor) throws(CheckpointError) -> [Tensor] {
+        let (roles, layer) = try roles(in: tensor)
+        return try roles.map { (role) throws(CheckpointError) in
+            guard let own = part(role, inTarget: false), let target = part(role, inTarget: true), target.taken == nil
+            else {
+                throw CheckpointError(
+                    file: source.path, tensor: tensor.name,
+                    "has no \(toGGUF ? "GGUF" : "HF") tensor of its own in the architecture '\(settings.architecture.name)'"
+                )
+            }
+            var result = try ordered(settings.role(own, of: tensor, file: source.path), target)
+            result.name = target.name(layer: layer)
+            return result
+        }
+    }
+
     /// A single role in HF row order.
     private func plain(_ role: TensorRole, _ layer: Int?) throws(CheckpointError) -> Tensor? {
         guard let part = part(role, inTarget: false),

@@ -49,9 +49,10 @@ extension Adapter {
                 hint: "save each of them by itself")
         }
         pairs = try order.map { (key) throws(CheckpointError) in
-            try Adapter.pair(key.module.text, key.depth, found[key] ?? Found(), file: checkpoint.path)
+            try Adapter.pair(key.module.text, key.depth, found[key] ?? Found(), config, file: checkpoint.path)
         }
         (self.path, self.config, self.wholes, self.tokens) = (path, config, wholes, tokens)
+        naming = .folder
         sources = checkpoint.sources
         guard !pairs.isEmpty || !wholes.isEmpty || !tokens.isEmpty else {
             throw CheckpointError(file: checkpoint.path, "holds no tensor of an adapter")
@@ -61,7 +62,7 @@ extension Adapter {
 
     /// The matrices of a module, whose shapes go together.
     private static func pair(
-        _ module: String, _ depth: Int, _ found: Found, file: String
+        _ module: String, _ depth: Int, _ found: Found, _ config: AdapterConfig, file: String
     ) throws(CheckpointError) -> Pair {
         let isEmbedding = found.tensor(.embeddingA) != nil || found.tensor(.embeddingB) != nil
         let (first, second): (AdapterTensorName.Part, AdapterTensorName.Part) =
@@ -87,13 +88,17 @@ extension Adapter {
             throw CheckpointError(file: file, "the module \(module) has matrices of an embedding and of a Linear")
         }
         return Pair(
-            module: module, depth: depth, isEmbedding: isEmbedding, a: a, b: b, magnitude: found.tensor(.magnitude),
+            module: module, depth: depth, isEmbedding: isEmbedding, a: a, b: b,
+            scale: config.scale(of: module, rank: a.shape[0]), magnitude: found.tensor(.magnitude),
             bias: found.tensor(.bias))
     }
 
     /// Refuses values that are NaN or infinite, and types without floats.
-    private static func checkValues(of tensor: Tensor, file: String) throws(CheckpointError) {
-        guard ["F32", "F16", "BF16", "F64"].contains(tensor.dtype.name) else {
+    static func checkValues(
+        of tensor: Tensor, file: String, allowsQuantized: Bool = false
+    ) throws(CheckpointError) {
+        let isKnown = ["F32", "F16", "BF16", "F64"].contains(tensor.dtype.name)
+        guard isKnown || allowsQuantized && tensor.dtype.isQuantized && Codec.decodes(tensor.dtype) else {
             throw CheckpointError(
                 file: file, tensor: tensor.name,
                 "has the type \(tensor.dtype); weights of an adapter are F32, F16 or BF16")

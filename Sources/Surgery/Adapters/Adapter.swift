@@ -11,10 +11,12 @@ public struct Adapter: Sendable {
         let depth: Int
         /// Whether the module is an embedding, whose rows are looked up.
         let isEmbedding: Bool
-        /// [rank, inputs]; of an embedding [rank, rows].
+        /// [rank, inputs]; of an embedding [rank, rows]; of a stack of experts [experts, rank, inputs].
         let a: Tensor
-        /// [outputs, rank]; of an embedding [columns, rank].
+        /// [outputs, rank]; of an embedding [columns, rank]; of a stack of experts [experts, outputs, rank].
         let b: Tensor
+        /// The factor of their product.
+        let scale: Float
         /// The trained norms (DoRA).
         let magnitude: Tensor?
         /// What is added to the bias of the module.
@@ -30,8 +32,17 @@ public struct Adapter: Sendable {
         let values: Tensor
     }
 
+    /// How an adapter names what it changes.
+    enum Naming: Sendable {
+        /// As folders do.
+        case folder
+        /// As GGUF does, for an architecture.
+        case gguf(architecture: String)
+    }
+
     /// The path that was opened.
     public let path: String
+    let naming: Naming
     /// The base, as the training named it. It is never opened.
     public var baseName: String? { config.baseName }
     let config: AdapterConfig
@@ -46,7 +57,16 @@ public struct Adapter: Sendable {
 
     private static let weightNames = ["adapter_model.safetensors", "adapter_model.bin"]
 
-    /// Opens a folder that PEFT saved.
+    /// An adapter of its parts.
+    init(
+        path: String, naming: Naming, config: AdapterConfig, pairs: [Pair], wholes: [Whole],
+        tokens: [(module: String, values: Tensor)], sources: [MappedFile]
+    ) {
+        (self.path, self.naming, self.config, self.sources) = (path, naming, config, sources)
+        (self.pairs, self.wholes, self.tokens) = (pairs, wholes, tokens)
+    }
+
+    /// Opens a folder that PEFT saved, or a GGUF file of llama.cpp.
     ///
     /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
     ///   values that are NaN or infinite.
@@ -55,8 +75,14 @@ public struct Adapter: Sendable {
         case .missing: throw CheckpointError(file: path, "does not exist")
         case .folder: break
         case .file, .other:
-            throw CheckpointError(
-                file: path, "is not a folder", hint: "a PEFT adapter is a folder with adapter_config.json")
+            let checkpoint = try Checkpoint.open(path)
+            guard checkpoint.form == .gguf else {
+                throw CheckpointError(
+                    file: path, "is neither a folder nor a GGUF file",
+                    hint: "a PEFT adapter is a folder with adapter_config.json")
+            }
+            try self.init(gguf: checkpoint)
+            return
         }
         let names = try FileSystem.names(in: path)
         guard names.contains("adapter_config.json") else {

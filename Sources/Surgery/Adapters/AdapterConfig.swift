@@ -33,9 +33,9 @@ struct AdapterConfig: Sendable {
     /// Parameters that have an adapter without being the weight of a module: stacks of experts.
     let targetParameters: [String]
     /// Rows of embeddings that were trained, by the name of the embedding.
-    let trainableTokens: [(module: String, rows: [Int])]
+    var trainableTokens: [(module: String, rows: [Int])]
     /// Whether what is trained of a tied embedding holds for the output matrix too.
-    let ensuresTying: Bool
+    var ensuresTying: Bool
     /// What was trained, as the training named it.
     let baseName: String?
     /// The path of the file, for messages.

@@ -46,6 +46,9 @@ public struct MergeAdapters: Edit {
     public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try base.requireModel()
         let plain = try DequantizeFolder(to: .f32).apply(to: base)
+        let adapters = try adapters.map { (weighted) throws(CheckpointError) in
+            Weighted(try weighted.adapter.fitting(plain), weight: weighted.weight)
+        }
         var changes = WeightChanges(plain, adapters: adapters)
         for index in adapters.indices { try changes.add(index) }
         var result = try changes.result(combination, threads: threads)
@@ -61,12 +64,24 @@ extension Checkpoint {
         let stated = DequantizeFolder.statedType(base) ?? .bf16
         let types = Dictionary(
             base.tensors.map { (ExactString($0.name), $0.dtype) }, uniquingKeysWith: { first, _ in first })
+        let tied = TiedOutput(base)
+        var widened: [DType] = []
         for index in tensors.indices {
             guard case .computed = tensors[index].recipe, tensors[index].dtype == .f32 else { continue }
-            var type = types[ExactString(tensors[index].name)] ?? stated
-            if type.isQuantized { type = .bf16 }
-            tensors[index] = try tensors[index].recoded(
-                as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
+            // An output matrix that is stored apart now has the type of the embedding.
+            let name = tensors[index].name == tied?.output ? tied?.embedding ?? "" : tensors[index].name
+            var type = types[ExactString(name)] ?? stated
+            if type.isQuantized {
+                widened.append(type)
+                type = .bf16
+            }
+            tensors[index] = try tensors[index].recoded(as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
+        }
+        guard !widened.isEmpty else { return }
+        let names = Set(widened.map(\.name)).sorted().joined(separator: ", ")
+        note("\(widened.count) changed weights are BF16 now and were \(names); --type quantizes them again")
+        if form == .gguf, let mixture = Mixture.named(DType.bf16.name) {
+            metadata["general.file_type"] = .u32(mixture.fileType)
         }
     }
 }

@@ -15,6 +15,7 @@ extension WeightChanges {
         }
         let name = modules.name(of: pair.module) + ".weight"
         let weight = try weight(name, of: pair.a, pair.module, in: adapter)
+        if pair.a.shape.count == 3 { return try addExperts(pair, weight, number) }
         let outputs = pair.b.shape[0], inputs = pair.a.shape[1]
         let isPlain = !pair.isEmbedding && weight.shape == [outputs, inputs]
         let isTurned = weight.shape == [inputs, outputs]
@@ -28,7 +29,7 @@ extension WeightChanges {
         let leftIsA = isPlain && isTurned ? modules.areInputsFirst : !isPlain
         let a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
         let b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
-        let rank = pair.a.shape[0], scale = adapter.config.scale(of: pair.module, rank: rank)
+        let rank = pair.a.shape[0], scale = pair.scale
         if let magnitude = pair.magnitude, magnitude.count != outputs {
             throw CheckpointError(
                 file: adapter.path, tensor: magnitude.name,
@@ -39,6 +40,29 @@ extension WeightChanges {
             rank: rank, scale: scale, magnitude: pair.magnitude, normsAreOfColumns: leftIsA)
         changes[ExactString(name), default: Change()].products.append(product)
         if let bias = pair.bias { try add(bias, of: pair, number, scale) }
+    }
+
+    /// Takes up the matrices of all experts of a stack.
+    private mutating func addExperts(
+        _ pair: Adapter.Pair, _ weight: Tensor, _ number: Int
+    ) throws(CheckpointError) {
+        let (experts, rank, outputs) = (pair.a.shape[0], pair.a.shape[1], pair.b.shape[1])
+        guard weight.shape == [experts, outputs, pair.a.shape[2]] else {
+            throw CheckpointError(
+                file: adapters[number].adapter.path, tensor: pair.a.name,
+                "is for a weight of \([experts, outputs, pair.a.shape[2]]), and \(weight.name) of \(base.path) is "
+                    + "\(weight.shape)", hint: "the adapter is for another model")
+        }
+        for expert in 0..<experts {
+            var a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
+            a.firstRank = expert * rank  // fits: a row of the tensor
+            var b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
+            b.offset = expert * outputs  // fits: a row of the tensor
+            changes[ExactString(weight.name), default: Change()].products.append(
+                Product(
+                    adapter: number, module: pair.module, left: b, right: a, leftIsA: false, rank: rank,
+                    scale: pair.scale, matrix: expert))
+        }
     }
 
     /// Takes up the bias of a module's second matrix.
