@@ -80,7 +80,7 @@ struct GGUFAdapterTests {
         let folder = TemporaryFolder()
         let adapter = try Adapter(path: folder.write("x.gguf", GGUFBytes(keys, tensors).bytes))
         let base = try base ?? Convert(to: .gguf, dtype: .f32).apply(to: Checkpoint.open(Fixture.model))
-        return try MergeAdapters([.init(adapter)], keepsValues: true).apply(to: base)
+        return try base.applying([MergeAdapters([.init(adapter)]), Cast(to: .f32)])
     }
 
     @Test("alpha / rank is the scale; without an alpha, or with 0, it is 1")

@@ -79,7 +79,7 @@ extension Checkpoint {
         }
         guard !widened.isEmpty else { return }
         let names = Set(widened.map(\.name)).sorted().joined(separator: ", ")
-        note("\(widened.count) changed weights are BF16 now and were \(names); --type quantizes them again")
+        note("\(widened.count) changed weights were \(names); they become BF16 where no type is named")
         if form == .gguf, let mixture = Mixture.named(DType.bf16.name) {
             metadata["general.file_type"] = .u32(mixture.fileType)
         }

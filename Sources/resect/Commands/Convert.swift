@@ -17,6 +17,9 @@ struct ConvertCommand: ParsableCommand {
             u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool, str or one of these in brackets for an array: \
             general.name=str:Mine, general.alignment=u32:64, k=[i32]:1,2,3, k=[str]:"a","b". For a folder it is JSON for \
             config.json: rope_theta=1e6. For safetensors it is text for __metadata__.
+
+            A LoRA adapter is converted too, from a folder of PEFT to a GGUF file that llama.cpp loads, or back. --base \
+            names its model, whose architecture says what the adapter's tensors are.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -38,6 +41,11 @@ struct ConvertCommand: ParsableCommand {
         help: ArgumentHelp("Remove metadata from the output.", valueName: "key"))
     var unset: [String] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The model that an adapter is for, a folder or a GGUF file.", valueName: "model"))
+    var base: String?
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -58,12 +66,34 @@ struct ConvertCommand: ParsableCommand {
             type = found
         }
         let checkpoint = try model.open()
+        if case .adapter = checkpoint.content { return try convert(adapter: checkpoint, to: type) }
+        guard base == nil else {
+            throw CheckpointError(file: checkpoint.path, "is not an adapter, and --base names the model of one")
+        }
         let result = try checkpoint.applying([
             Convert(to: output.form(for: checkpoint), dtype: type, keepsBlocks: true, allowsNonfinite: allowNonfinite),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
         let exact = result.exactBlockCount
         if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
+        try WriteRun(output: output, common: common).write(result)
+    }
+
+    private func convert(adapter: Checkpoint, to type: DType?) throws {
+        guard let base else {
+            throw CheckpointError(
+                file: adapter.path, "is an adapter, and does not say what its tensors are in another container",
+                hint: "name its model with --base")
+        }
+        let form = try output.form(for: adapter)
+        guard form == .gguf || set.isEmpty && unset.isEmpty else {
+            throw ValidationError("--set and --unset edit GGUF metadata of an adapter, and a folder has none")
+        }
+        let result = try adapter.applying([
+            ConvertAdapter(
+                to: form, base: try Checkpoint.open(base), dtype: type, allowsNonfinite: allowNonfinite),
+            EditMetadata(removing: unset, setting: set.map(\.assignment)),
+        ])
         try WriteRun(output: output, common: common).write(result)
     }
 }

@@ -8,7 +8,8 @@ struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Add LoRA adapters to the weights of their base.",
         discussion: """
-            An adapter is a folder that PEFT saved. Sums are in f32 and are rounded once: to the type that the weight has, \
+            An adapter is a folder that PEFT saved, or a GGUF file of llama.cpp. The model may lie in the other container \
+            where the architecture is llama or mistral. Sums are in f32 and are rounded once: to the type that the weight has, \
             to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that is \
             quantized becomes BF16 unless a type is named.
 

@@ -1,0 +1,137 @@
+public import Checkpoints
+public import Formats
+
+/// Moves an adapter between PEFT's folders and llama.cpp's GGUF files: names, row orders and scales.
+public struct ConvertAdapter: Edit {
+    /// The form of the result.
+    public let form: Checkpoint.Form
+    /// The model that the adapter is for, in either container: an adapter does not state its architecture.
+    public let base: Checkpoint
+    /// The type of the matrices; `nil` keeps them.
+    public let dtype: DType?
+    /// Whether finite values may become infinite in the type.
+    public let allowsNonfinite: Bool
+
+    /// A conversion.
+    public init(to form: Checkpoint.Form, base: Checkpoint, dtype: DType? = nil, allowsNonfinite: Bool = false) {
+        self.form = form
+        self.base = base
+        self.dtype = dtype
+        self.allowsNonfinite = allowsNonfinite
+    }
+
+    /// An adapter in the other form.
+    ///
+    /// - Throws: for what the form cannot hold, and when the adapter does not fit its base.
+    public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        let adapter = checkpoint.form == .gguf ? try Adapter(gguf: checkpoint) : try Adapter(path: checkpoint.path)
+        switch (checkpoint.form, form) {
+        case (.folder, .gguf): return try gguf(adapter, checkpoint)
+        case (.gguf, .folder): return try folder(adapter, checkpoint)
+        default:
+            throw CheckpointError(
+                file: checkpoint.path,
+                "is an adapter, which is converted from a folder to GGUF and from GGUF to a folder",
+                hint: "the name of the output says which: x.gguf, or a folder")
+        }
+    }
+
+    private func gguf(_ adapter: Adapter, _ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try checkFit(adapter, form: "GGUF", allowsTied: false)
+        let translated = try adapter.translated(toGGUF: true, base)
+        guard case .gguf(let architecture) = translated.naming else { preconditionFailure("translated to GGUF") }
+        let alpha = SharedAlpha(translated.pairs.map { ($0.scale, $0.a.shape[0]) })
+        var tensors: [Tensor] = []
+        for (pair, factor) in zip(translated.pairs, alpha.factors) {
+            // Runtimes look rows of an embedding up in A.
+            tensors.append(
+                try stored(pair.isEmbedding ? pair.a.transposed() : pair.a, pair.module + ".weight.lora_a", adapter))
+            var b = pair.b
+            if let factor {
+                b = Tensor(
+                    name: b.name, dtype: .f32, shape: b.shape, recipe: .computed(ScaledRows(source: b, factor: factor)))
+            }
+            tensors.append(try stored(b, pair.module + ".weight.lora_b", adapter))
+        }
+        var metadata = GGUFMetadata()
+        metadata["general.architecture"] = .string(architecture)
+        metadata["general.type"] = .string("adapter")
+        metadata["adapter.type"] = .string("lora")
+        metadata["general.name"] = .string(adapter.path.lastPathComponent)
+        if let name = adapter.baseName {
+            metadata["general.base_model.count"] = .u32(1)
+            metadata["general.base_model.0.name"] = .string(name)
+        }
+        metadata["adapter.lora.alpha"] = .f32(alpha.value)
+        metadata["general.quantization_version"] = .u32(2)
+        var result = checkpoint
+        result.container = .gguf(metadata)
+        result.tensors = tensors
+        let count = alpha.factors.count { $0 != nil }
+        if count > 0 {
+            result.note(
+                "GGUF has one alpha for all weights, so B of \(count) of \(alpha.factors.count) is multiplied with what "
+                    + "their scale differs by")
+        }
+        return result
+    }
+
+    private func folder(_ adapter: Adapter, _ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try checkFit(adapter, form: "a folder", allowsTied: true)
+        let translated = try adapter.translated(toGGUF: false, base)
+        var named = base
+        if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
+        let settings = PEFTSettings(
+            pairs: translated.pairs, baseName: adapter.baseName ?? base.path,
+            modules: BaseModules(named).matrixModules)
+        var folder = Checkpoint.Folder(
+            headerMetadata: JSONObject([("format", .string("pt"))]), companions: [settings.companion])
+        folder.weightsName = "adapter_model"
+        var result = checkpoint
+        result.container = .folder(folder)
+        result.tensors = []
+        for pair in translated.pairs {
+            let parts =
+                pair.isEmbedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A.weight", "lora_B.weight")
+            let stem = "base_model.model." + pair.module + "."
+            result.tensors.append(try stored(pair.a, stem + parts.0, adapter))
+            result.tensors.append(try stored(pair.b, stem + parts.1, adapter))
+        }
+        return result
+    }
+
+    /// A matrix under its name, in its type.
+    private func stored(_ tensor: Tensor, _ name: String, _ adapter: Adapter) throws(CheckpointError) -> Tensor {
+        var result = tensor
+        result.name = name
+        let own: DType = tensor.dtype.isQuantized || tensor.dtype.name == "F64" ? .f32 : tensor.dtype
+        return try result.recoded(as: dtype ?? own, file: adapter.path, refusesNonfinite: !allowsNonfinite)
+    }
+
+    /// Holds an adapter against its base as a merge does, and refuses changes that are not plain products.
+    private func checkFit(_ adapter: Adapter, form: String, allowsTied: Bool) throws(CheckpointError) {
+        try base.requireModel()
+        let plain = try DequantizeFolder(to: .f32).apply(to: base)
+        var changes = WeightChanges(plain, adapters: [.init(try adapter.fitting(plain))])
+        try changes.add(0)
+        for tensor in plain.tensors {
+            guard let change = changes.changes[ExactString(tensor.name)] else { continue }
+            var kind: String?
+            if change.replacement != nil { kind = "a tensor that was trained as a whole" }
+            if change.rows != nil { kind = "trained rows of an embedding ('trainable_token_indices')" }
+            if !change.added.isEmpty { kind = "a change of a bias ('lora_bias')" }
+            if change.products.contains(where: { $0.magnitude != nil }) { kind = "trained norms (DoRA)" }
+            guard let kind else { continue }
+            throw CheckpointError(
+                file: adapter.path, tensor: tensor.name, "has \(kind), which an adapter in \(form) cannot hold",
+                hint: "merge it into its base, and convert the result")
+        }
+        guard changes.base.tensors.count == plain.tensors.count || allowsTied else {
+            throw CheckpointError(
+                file: adapter.path,
+                "changes the embedding or the output matrix alone, which are one tensor in \(base.path); llama.cpp has no "
+                    + "adapter for only one of them",
+                hint: "merge it into its base, and convert the result")
+        }
+    }
+}
