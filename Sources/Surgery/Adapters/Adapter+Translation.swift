@@ -22,6 +22,11 @@ extension Adapter {
                     hint: "the adapter is for another model")
             }
             if isGGUF { return self }
+        case .mlx(let config):
+            var named = base
+            if isGGUF { named.tensors = try TensorTranslation(base).result() }
+            let fitted = try fitting(named, layerCount: base.layerCount, config)
+            return isGGUF ? try fitted.translated(toGGUF: true, base) : fitted
         }
         return try translated(toGGUF: isGGUF, base)
     }
@@ -60,7 +65,7 @@ extension Adapter {
                     Pair(
                         module: Adapter.module(of: part.name), depth: pair.depth, isEmbedding: pair.isEmbedding,
                         a: pair.isEmbedding ? values.transposed() : pair.a, b: pair.isEmbedding ? pair.b : values,
-                        scale: pair.scale, magnitude: magnitudes.map { $0[index] } ?? pair.magnitude,
+                        scale: pair.scale, scalesB: pair.scalesB, magnitude: magnitudes.map { $0[index] } ?? pair.magnitude,
                         bias: biases.map { $0[index] }))
             }
         }

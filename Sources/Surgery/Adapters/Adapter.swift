@@ -17,6 +17,8 @@ public struct Adapter: Sendable {
         let b: Tensor
         /// The factor of their product.
         let scale: Float
+        /// Whether B is multiplied with it before the product, which rounds it, as mlx-lm does.
+        var scalesB = false
         /// The trained norms (DoRA).
         let magnitude: Tensor?
         /// What is added to the bias of the module.
@@ -38,6 +40,8 @@ public struct Adapter: Sendable {
         case folder
         /// As GGUF does, for an architecture.
         case gguf(architecture: String)
+        /// As mlx-lm does, which holds the experts of a layer in one module.
+        case mlx(MLXAdapterConfig)
     }
 
     /// The path that was opened.
@@ -66,7 +70,7 @@ public struct Adapter: Sendable {
         (self.pairs, self.wholes, self.tokens) = (pairs, wholes, tokens)
     }
 
-    /// Opens a folder that PEFT saved, or a GGUF file of llama.cpp.
+    /// Opens a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp.
     ///
     /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
     ///   values that are NaN or infinite.
@@ -88,14 +92,23 @@ public struct Adapter: Sendable {
         guard names.contains("adapter_config.json") else {
             throw CheckpointError(
                 file: path, "has no adapter_config.json, which says what the adapter changes and by how much",
-                hint: "name the folder that PEFT saved")
-        }
-        guard let weights = Adapter.weightNames.first(where: names.contains) else {
-            throw CheckpointError(file: path, "has neither \(Adapter.weightNames.joined(separator: " nor "))")
+                hint: "name the folder that PEFT or mlx-lm saved")
         }
         let configPath = path + "/adapter_config.json"
-        let contents = try FileSystem.contents(of: configPath, limit: 16 << 20)
-        let config = try AdapterConfig(FileSystem.json(contents, path: configPath), path: configPath)
+        let settings = try FileSystem.json(FileSystem.contents(of: configPath, limit: 16 << 20), path: configPath)
+        if names.contains(Adapter.mlxWeightName), settings["peft_type"] == nil {
+            let config = try MLXAdapterConfig(settings, path: configPath)
+            try self.init(Checkpoint.open(path + "/" + Adapter.mlxWeightName), config, path: path)
+            return
+        }
+        guard let weights = Adapter.weightNames.first(where: names.contains) else {
+            let step = names.last { $0.hasSuffix("_" + Adapter.mlxWeightName) }
+            throw CheckpointError(
+                file: path,
+                "has none of \((Adapter.weightNames + [Adapter.mlxWeightName]).joined(separator: ", "))",
+                hint: step.map { "\($0) is of an earlier step; name it \(Adapter.mlxWeightName) to merge it" })
+        }
+        let config = try AdapterConfig(settings, path: configPath)
         try self.init(Checkpoint.open(path + "/" + weights), config, path: path)
     }
 }

@@ -64,6 +64,12 @@ struct AdapterConfigReader {
         return flag
     }
 
+    func int(_ key: String) throws(CheckpointError) -> Int? {
+        guard let value = value(key) else { return nil }
+        guard let number = value.int else { throw wrong(key, value, "an integer") }
+        return number
+    }
+
     func string(_ key: String) throws(CheckpointError) -> String? {
         guard let value = value(key) else { return nil }
         guard let text = value.string else { throw wrong(key, value, "a text") }

@@ -72,7 +72,10 @@ extension ThinMatrix.Term {
     /// The values of a part of the long side: [ranks, part] where ranks are rows, else [part, ranks].
     fileprivate func values(_ part: Range<Int>, ranks: Range<Int>) throws(CheckpointError) -> Scratch {
         let result = Scratch(floats: part.count * ranks.count)
-        if ranksAreRows {
+        if ranksAreRows, rankStep == 1 {
+            try tensor.writeValues(
+                rows: firstRank..<firstRank + ranks.count, columns: part, into: result.floats)
+        } else if ranksAreRows {
             for k in ranks {
                 let row = firstRank + k * rankStep
                 try tensor.writeValues(

@@ -13,7 +13,9 @@ extension WeightChanges {
             }
             return
         }
-        let name = modules.name(of: pair.module) + ".weight"
+        var name = modules.name(of: pair.module)
+        // Folders name a stack of experts as a parameter of its own.
+        if pair.a.shape.count < 3 || modules.index(of: name) == nil { name += ".weight" }
         let weight = try weight(name, of: pair.a, pair.module, in: adapter)
         if pair.a.shape.count == 3 { return try addExperts(pair, weight, number) }
         let outputs = pair.b.shape[0], inputs = pair.a.shape[1]
@@ -35,9 +37,10 @@ extension WeightChanges {
                 file: adapter.path, tensor: magnitude.name,
                 "has \(magnitude.count.grouped) norms for \(outputs.grouped) outputs")
         }
+        if let magnitude = pair.magnitude { try requireWeightOne(number, magnitude) }
         let product = Product(
             adapter: number, module: pair.module, left: leftIsA ? a : b, right: leftIsA ? b : a, leftIsA: leftIsA,
-            rank: rank, scale: scale, magnitude: pair.magnitude, normsAreOfColumns: leftIsA)
+            rank: rank, scale: scale, scalesB: pair.scalesB, magnitude: pair.magnitude, normsAreOfColumns: leftIsA)
         changes[ExactString(name), default: Change()].products.append(product)
         if let bias = pair.bias { try add(bias, of: pair, number, scale) }
     }
@@ -46,11 +49,15 @@ extension WeightChanges {
     private mutating func addExperts(
         _ pair: Adapter.Pair, _ weight: Tensor, _ number: Int
     ) throws(CheckpointError) {
-        let (experts, rank, outputs) = (pair.a.shape[0], pair.a.shape[1], pair.b.shape[1])
-        guard weight.shape == [experts, outputs, pair.a.shape[2]] else {
+        let (experts, rank, outputs, inputs) = (pair.a.shape[0], pair.a.shape[1], pair.b.shape[1], pair.a.shape[2])
+        let isPlain = weight.shape == [experts, outputs, inputs]
+        let isTurned =
+            weight.shape == [experts, inputs, outputs] && !weight.name.hasSuffix(".weight")
+            && (!isPlain || modules.areExpertsInputsFirst)
+        guard isPlain || isTurned else {
             throw CheckpointError(
                 file: adapters[number].adapter.path, tensor: pair.a.name,
-                "is for a weight of \([experts, outputs, pair.a.shape[2]]), and \(weight.name) of \(base.path) is "
+                "is for a weight of \([experts, outputs, inputs]), and \(weight.name) of \(base.path) is "
                     + "\(weight.shape)", hint: "the adapter is for another model")
         }
         for expert in 0..<experts {
@@ -60,8 +67,8 @@ extension WeightChanges {
             b.offset = expert * outputs  // fits: a row of the tensor
             changes[ExactString(weight.name), default: Change()].products.append(
                 Product(
-                    adapter: number, module: pair.module, left: b, right: a, leftIsA: false, rank: rank,
-                    scale: pair.scale, matrix: expert))
+                    adapter: number, module: pair.module, left: isTurned ? a : b, right: isTurned ? b : a,
+                    leftIsA: isTurned, rank: rank, scale: pair.scale, scalesB: pair.scalesB, matrix: expert))
         }
     }
 

@@ -72,9 +72,11 @@ extension WeightChanges {
         of products: [Product], _ combination: MergeAdapters.Combination
     ) throws(CheckpointError) -> LowRankDelta {
         if products.count == 1, let product = products.first, adapters[product.adapter].weight == 1 {
-            let left = ThinMatrix([product.left], rank: product.rank)
-            let right = ThinMatrix([product.right], rank: product.rank)
-            return LowRankDelta(parts: [.init(left: left, right: right)], scale: product.scale)
+            let ofB = product.scalesB ? [product.scale] : []
+            let left = ThinMatrix([product.left.times(product.leftIsA ? [] : ofB)], rank: product.rank)
+            let right = ThinMatrix([product.right.times(product.leftIsA ? ofB : [])], rank: product.rank)
+            return LowRankDelta(
+                parts: [.init(left: left, right: right)], scale: product.scalesB ? 1 : product.scale)
         }
         if combination == .linear { return try sum(of: products) }
         let parts = products.map { product in

@@ -17,6 +17,8 @@ struct WeightChanges {
         let leftIsA: Bool
         let rank: Int
         let scale: Float
+        /// Whether B is multiplied with the scale before the product.
+        var scalesB = false
         /// The matrix of a stack that it is added to.
         var matrix = 0
         /// The trained norms (DoRA).
