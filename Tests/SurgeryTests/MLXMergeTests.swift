@@ -156,6 +156,12 @@ struct MLXMergeTests {
         }
     }
 
+    @Test("an adapter of mlx-lm is merged, and not converted")
+    func conversion() throws {
+        let adapter = try Checkpoint.open(Fixture.path("adapters/mlx")), base = try Models.fixture()
+        expectRefusal("is an adapter of mlx-lm") { try ConvertAdapter(to: .gguf, base: base).apply(to: adapter) }
+    }
+
     private static let stem = "model.layers.11.self_attn.q_proj."
 
     /// What is wrong, how it becomes so, and a part of the message.

@@ -81,7 +81,8 @@ public struct ImportanceMatrix: Sendable {
         func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
             for (index, row) in rows.enumerated() {
                 let bits = values[row].bitPattern.littleEndian
-                output.storeBytes(of: bits, toByteOffset: index * ImportanceMatrix.width, as: UInt32.self)  // fits: an index
+                let start = index * ImportanceMatrix.width  // fits: an index of the rows
+                output.storeBytes(of: bits, toByteOffset: start, as: UInt32.self)
             }
         }
     }

@@ -65,7 +65,8 @@ extension Adapter {
                     Pair(
                         module: Adapter.module(of: part.name), depth: pair.depth, isEmbedding: pair.isEmbedding,
                         a: pair.isEmbedding ? values.transposed() : pair.a, b: pair.isEmbedding ? pair.b : values,
-                        scale: pair.scale, scalesB: pair.scalesB, magnitude: magnitudes.map { $0[index] } ?? pair.magnitude,
+                        scale: pair.scale, scalesB: pair.scalesB,
+                        magnitude: magnitudes.map { $0[index] } ?? pair.magnitude,
                         bias: biases.map { $0[index] }))
             }
         }

@@ -25,6 +25,11 @@ public struct ConvertAdapter: Edit {
     /// - Throws: for what the form cannot hold, and when the adapter does not fit its base.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         let adapter = checkpoint.form == .gguf ? try Adapter(gguf: checkpoint) : try Adapter(path: checkpoint.path)
+        if case .mlx = adapter.naming {
+            throw CheckpointError(
+                file: checkpoint.path, "is an adapter of mlx-lm, which resect merges and does not convert",
+                hint: "merge it into its base, and convert the result")
+        }
         switch (checkpoint.form, form) {
         case (.folder, .gguf): return try gguf(adapter, checkpoint)
         case (.gguf, .folder): return try folder(adapter, checkpoint)

@@ -43,7 +43,7 @@ struct MLXExperts {
             }
         case .part(let stack, let index, let parts):
             if !stacks.contains(where: { $0.name == stack }) { stacks.append((stack, parts, [:])) }
-            for place in stacks.indices where stacks[place].name == stack { stacks[place].parts[index] = pair }
+            for known in stacks.indices where stacks[known].name == stack { stacks[known].parts[index] = pair }
             return []
         }
     }

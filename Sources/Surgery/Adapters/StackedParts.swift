@@ -36,8 +36,8 @@ struct StackedParts: ValueRows {
                 }
                 first += part.b.rowLength
             }
-            for (place, column) in columns.enumerated() {
-                output[index * columns.count + place] = whole.floats[column]
+            for (offset, column) in columns.enumerated() {
+                output[index * columns.count + offset] = whole.floats[column]
             }
         }
         return true

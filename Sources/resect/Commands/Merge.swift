@@ -8,10 +8,10 @@ struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Add LoRA adapters to the weights of their base.",
         discussion: """
-            An adapter is a folder that PEFT saved, or a GGUF file of llama.cpp. The model may lie in the other container \
-            where the architecture is llama or mistral. Sums are in f32 and are rounded once: to the type that the weight has, \
-            to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that is \
-            quantized becomes BF16 unless a type is named.
+            An adapter is a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp. The model may lie in the other \
+            container where the architecture is llama or mistral. Sums are in f32 and are rounded once: to the type that the \
+            weight has, to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that \
+            is quantized becomes BF16 unless a type is named.
 
             The table has a line for each changed weight: the rank and the scale of the change, its Frobenius norm, and the \
             share of it that is left after rounding. BF16 keeps little of a change that is small beside the weight.
