@@ -26,17 +26,40 @@ struct AdapterOptions: ParsableArguments {
             "Round the base first, as the training of the adapter did.", valueName: "type"))
     var baseRounding: BaseRounding?
 
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Layers that were cut from the model after an adapter was trained, such as 21:29; the adapter follows the cut. "
+                + "Repeatable.",
+            valueName: "list"))
+    var adapterDropped: [LayerList] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The layer numbers in the adapters: those of the original model, or of the cut one. Default: what the layers "
+                + "that an adapter names tell.",
+            valueName: "kind"))
+    var adapterNumbering: NumberingArgument?
+
     func validate() throws {
-        if adapter.isEmpty, baseRounding != nil {
-            throw ValidationError("--base-rounding is for a base that an --adapter is added to")
+        if adapter.isEmpty, baseRounding != nil || adapterNumbering != nil || !adapterDropped.isEmpty {
+            throw ValidationError("--base-rounding, --adapter-numbering and --adapter-dropped go with an --adapter")
+        }
+        if adapterNumbering == .original, adapterDropped.isEmpty {
+            throw ValidationError("--adapter-numbering original needs the layers that were cut: --adapter-dropped LIST")
         }
     }
 
     /// The merge that is asked for, with its adapters opened.
-    func merge(threads: Int) throws(CheckpointError) -> MergeAdapters {
+    func merge(into base: Checkpoint, threads: Int) throws(CheckpointError) -> MergeAdapters {
+        let dropped = try adapterDropped.union(file: base.path)
+        let numbering =
+            dropped.isEmpty
+            ? nil : AdapterNumbering(dropped: dropped, left: base.layerCount, kind: adapterNumbering?.kind)
         let opened = try adapter.map { (argument) throws(CheckpointError) in
             let (path, weight) = argument.resolved
-            return MergeAdapters.Weighted(try Adapter(path: path), weight: weight)
+            return MergeAdapters.Weighted(try Adapter(path: path, numbering: numbering), weight: weight)
         }
         return MergeAdapters(opened, combination: combination == .cat ? .cat : .linear, threads: threads)
     }
@@ -44,7 +67,7 @@ struct AdapterOptions: ParsableArguments {
     /// A model with the adapters added, where there are any.
     func merged(_ base: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
         let base = try rounding(base)
-        return adapter.isEmpty ? base : try merge(threads: threads).apply(to: base)
+        return adapter.isEmpty ? base : try merge(into: base, threads: threads).apply(to: base)
     }
 
     /// The base that the adapters were trained on.
@@ -60,6 +83,13 @@ struct AdapterOptions: ParsableArguments {
 /// A way to add up adapters, by the name that the command line takes.
 enum CombinationArgument: String, ExpressibleByArgument, CaseIterable {
     case cat, linear
+}
+
+/// The model that an adapter takes its layer numbers from.
+enum NumberingArgument: String, ExpressibleByArgument, CaseIterable {
+    case original, cut
+
+    var kind: AdapterNumbering.Kind { self == .original ? .original : .cut }
 }
 
 /// What a training rounded the base to.

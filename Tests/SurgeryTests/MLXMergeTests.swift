@@ -42,7 +42,7 @@ struct MLXAdapterFolder {
     /// A base with the adapter, in f32.
     func merged(into base: Checkpoint) throws -> Checkpoint {
         let folder = TemporaryFolder()
-        return try base.applying([MergeAdapters([.init(Adapter(path: path(in: folder)))], keepsValues: true)])
+        return try base.applying([MergeAdapters([.init(Adapter(path: path(in: folder)))]), Cast(to: .f32)])
     }
 }
 

@@ -72,9 +72,10 @@ public struct Adapter: Sendable {
 
     /// Opens a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp.
     ///
+    /// - Parameter numbering: the layers that the base has lost. An adapter that was trained before loses them too.
     /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
     ///   values that are NaN or infinite.
-    public init(path: String) throws(CheckpointError) {
+    public init(path: String, numbering: AdapterNumbering? = nil) throws(CheckpointError) {
         switch FileSystem.kind(of: path) {
         case .missing: throw CheckpointError(file: path, "does not exist")
         case .folder: break
@@ -85,6 +86,7 @@ public struct Adapter: Sendable {
                     file: path, "is neither a folder nor a GGUF file",
                     hint: "a PEFT adapter is a folder with adapter_config.json")
             }
+            try Adapter.refuse(numbering, path)
             try self.init(gguf: checkpoint)
             return
         }
@@ -95,8 +97,9 @@ public struct Adapter: Sendable {
                 hint: "name the folder that PEFT or mlx-lm saved")
         }
         let configPath = path + "/adapter_config.json"
-        let settings = try FileSystem.json(FileSystem.contents(of: configPath, limit: 16 << 20), path: configPath)
+        var settings = try FileSystem.json(FileSystem.contents(of: configPath, limit: 16 << 20), path: configPath)
         if names.contains(Adapter.mlxWeightName), settings["peft_type"] == nil {
+            try Adapter.refuse(numbering, path)
             let config = try MLXAdapterConfig(settings, path: configPath)
             try self.init(Checkpoint.open(path + "/" + Adapter.mlxWeightName), config, path: path)
             return
@@ -108,7 +111,20 @@ public struct Adapter: Sendable {
                 "has none of \((Adapter.weightNames + [Adapter.mlxWeightName]).joined(separator: ", "))",
                 hint: step.map { "\($0) is of an earlier step; name it \(Adapter.mlxWeightName) to merge it" })
         }
-        let config = try AdapterConfig(settings, path: configPath)
-        try self.init(Checkpoint.open(path + "/" + weights), config, path: path)
+        var checkpoint = try Checkpoint.open(path + "/" + weights)
+        if let numbering, try numbering.kind(of: checkpoint) == .original {
+            let cut = AdapterCut(layers: numbering.dropped)
+            settings = try cut.followed(settings, of: checkpoint, path: configPath)
+            checkpoint = try cut.apply(to: checkpoint)
+        }
+        try self.init(checkpoint, AdapterConfig(settings, path: configPath), path: path)
+    }
+
+    /// Refuses to renumber an adapter that is not of PEFT.
+    private static func refuse(_ numbering: AdapterNumbering?, _ path: String) throws(CheckpointError) {
+        guard numbering != nil else { return }
+        throw CheckpointError(
+            file: path, "is not an adapter of PEFT, so a merge cannot renumber its layers",
+            hint: "cut it first: resect cut \(path) -o OUT --layers LIST")
     }
 }

@@ -75,7 +75,8 @@ extension Checkpoint {
                 widened.append(type)
                 type = .bf16
             }
-            tensors[index] = try tensors[index].recoded(as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
+            tensors[index] = try tensors[index].recoded(
+                as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
         }
         guard !widened.isEmpty else { return }
         let names = Set(widened.map(\.name)).sorted().joined(separator: ", ")

@@ -55,7 +55,7 @@ struct Merge: ParsableCommand {
     func run() throws {
         let base = try adapters.rounding(model.open())
         let goal = try MergeGoal(self, base: base)
-        let merged = try adapters.merge(threads: common.threadCount).apply(to: base)
+        let merged = try adapters.merge(into: base, threads: common.threadCount).apply(to: base)
         let result = try goal.output(of: merged, says: true)
         let report = try MergeReport(
             merged: goal.values(of: merged), base: goal.values(of: base), output: result,

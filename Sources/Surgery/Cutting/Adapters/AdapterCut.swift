@@ -26,13 +26,22 @@ struct AdapterCut {
         for index in result.companions.indices where result.companions[index].name == "adapter_config.json" {
             let path = adapter.path + "/adapter_config.json"
             let config = try FileSystem.json(result.companions[index].contents, path: path)
-            let followed =
-                config["peft_type"] == nil && (config["lora_parameters"] != nil || config["fine_tune_type"] != nil)
-                ? try MLXAdapterConfigCut(layers: layers, named: named, path: path).followed(config)
-                : try AdapterConfigCut(adapter, layers: layers, named: named, path: path).followed(config)
+            let followed = try followed(config, of: adapter, path: path)
             if followed != config { result.companions[index].contents = Array(JSON.object(followed).pretty.utf8) }
         }
         return result
+    }
+
+    /// The settings of an adapter after the cut.
+    ///
+    /// - Parameters:
+    ///   - adapter: the adapter before the cut.
+    ///   - path: the path of adapter_config.json, for messages.
+    func followed(_ config: JSONObject, of adapter: Checkpoint, path: String) throws(CheckpointError) -> JSONObject {
+        let named = try NamedLayers(of: adapter)
+        let isMLX = config["peft_type"] == nil && (config["lora_parameters"] != nil || config["fine_tune_type"] != nil)
+        if isMLX { return try MLXAdapterConfigCut(layers: layers, named: named, path: path).followed(config) }
+        return try AdapterConfigCut(adapter, layers: layers, named: named, path: path).followed(config)
     }
 }
 

@@ -8,8 +8,11 @@ struct NamedLayers {
     let prefix: String
     /// The prefixes of other numbered parts, for example of a vision tower.
     let others: [String]
+    /// The layers that are named.
+    let layers: Set<Int>
+
     /// The number after the highest layer that is named.
-    let count: Int
+    var count: Int { (layers.max() ?? -1) + 1 }
 
     /// Modules that training frameworks wrap around a model.
     private static let wrappers: Set<Substring> = ["_orig_mod", "_fsdp_wrapped_module"]
@@ -18,12 +21,12 @@ struct NamedLayers {
     ///
     /// - Throws: when no layer is named, or the names are of several parts that may be meant.
     init(of checkpoint: Checkpoint) throws(CheckpointError) {
-        var order: [String] = [], counts: [ExactString: Int] = [:]
+        var order: [String] = [], found: [ExactString: Set<Int>] = [:]
         for tensor in checkpoint.tensors {
             guard let name = LayerName(tensor.name) else { continue }
             let prefix = NamedLayers.ownPrefix(name.prefix)
-            if counts[ExactString(prefix)] == nil { order.append(prefix) }
-            counts[ExactString(prefix)] = max(counts[ExactString(prefix)] ?? 0, name.layer + 1)  // fits: 9 digits
+            if found[ExactString(prefix)] == nil { order.append(prefix) }
+            found[ExactString(prefix), default: []].insert(name.layer)
         }
         order.removeAll { $0 == "" }
         let own = order.filter { !LayerChoice.namesOther($0) }
@@ -47,7 +50,7 @@ struct NamedLayers {
         }
         self.prefix = prefix
         others = order.filter { $0 != prefix }
-        count = counts[ExactString(prefix)] ?? 0
+        layers = found[ExactString(prefix)] ?? []
     }
 
     private static func words(_ prefixes: [String]) -> String {
