@@ -140,6 +140,9 @@ struct MLXMergeTests {
             let values = try Models.floats(merged.tensor(named: tensor.name))
             #expect(values.count == tensor.count && values.indices.allSatisfy { values[$0] == Float($0 % 97) })
         }
+        let directory = TemporaryFolder(), adapter = try Adapter(path: folder.path(in: directory))
+        let typed = try base.applying([MergeAdapters([.init(adapter)])])
+        #expect(typed.tensors.map(\.dtype) == base.tensors.map(\.dtype))
         let last = try #require(own.last)
         folder.tensors.removeLast()
         expectRefusal("has no \(last.name)") { try folder.merged(into: base) }

@@ -67,7 +67,10 @@ extension Checkpoint {
         let tied = TiedOutput(base)
         var widened: [DType] = []
         for index in tensors.indices {
-            guard case .computed = tensors[index].recipe, tensors[index].dtype == .f32 else { continue }
+            guard tensors[index].dtype == .f32 else { continue }
+            let own = types[ExactString(tensors[index].name)]
+            // A weight that was trained as a whole lies in the adapter's file.
+            if case .computed = tensors[index].recipe {} else if own == nil || own == .f32 { continue }
             // An output matrix that is stored apart now has the type of the embedding.
             let name = tensors[index].name == tied?.output ? tied?.embedding ?? "" : tensors[index].name
             var type = types[ExactString(name)] ?? stated
