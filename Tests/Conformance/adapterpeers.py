@@ -53,6 +53,17 @@ def gguf_adapters(checks, work):
     shutil.copyfile(paths["attention"], both)
     exported(checks, "merge, two GGUF adapters with weights", work, gguf_path("fixture", "f32"), "f32",
              {paths["attention"]: 0.75, both: -0.25})
+    for label, base in (("all linear", FIXTURE), ("attention", gguf_path("fixture", "f32"))):
+        with checks.section(f"convert an adapter, {label}"):
+            converted, back = work / "converted.gguf", work / f"back-{label.split()[0]}"
+            resect("convert", folders[label], "-o", converted, "--base", base, "--force")
+            checks.equal(f"convert an adapter, {label}: the tensors of llama.cpp's converter", tensorfiles.tensor_differences(
+                tensorfiles.gguf_tensors(converted), tensorfiles.gguf_tensors(paths[label])))
+            resect("convert", paths[label], "-o", back, "--base", base)
+            ours, theirs = (load_file(folder / "adapter_model.safetensors") for folder in (back, folders[label]))
+            checks.equal(f"convert an adapter, {label}: back to the tensors of PEFT", sorted(
+                name for name in ours.keys() | theirs.keys() if name not in ours or name not in theirs
+                or not torch.equal(ours[name], theirs[name])))
     label = "all linear"
     for name, base, adapter in (("PEFT's adapter on a GGUF model", gguf_path("fixture", "f32"), folders[label]),
                                 ("a GGUF adapter on a folder", FIXTURE, paths[label]), ("a folder to GGUF", FIXTURE, folders[label])):
