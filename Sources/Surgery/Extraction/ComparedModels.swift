@@ -89,8 +89,8 @@ struct ComparedModels: Sendable {
         }
         if !files.isEmpty {
             notes.append(
-                "\(files.map(\.name).joined(separator: ", ")) of \(tuned.path) differ from the base's, and an adapter holds "
-                    + "no tokenizer")
+                "\(tuned.path) has other tokenizer files than the base, and an adapter holds none: "
+                    + files.map(\.name).joined(separator: ", "))
         }
         return notes
     }
