@@ -81,7 +81,8 @@ extension Tensor {
         if dtype == self.dtype { return self }
         if let shown = shownInF32 {
             return try shown.recoded(
-                as: dtype, file: file, importance: importance, refusesNonfinite: refusesNonfinite)
+                as: dtype, file: file, importance: importance, refusesNonfinite: refusesNonfinite,
+                givesSourceValues: givesSourceValues)
         }
         guard Codec.decodes(self.dtype) else {
             throw CheckpointError(

@@ -54,7 +54,7 @@ struct GGUFAdapterTests {
             changed += 1
         }
         #expect(changed == 4)
-        #expect(merged.notes == ["4 changed weights are BF16 now and were Q8_0; --type quantizes them again"])
+        #expect(merged.notes == ["4 changed weights were Q8_0; they become BF16 where no type is named"])
     }
 
     // MARK: files made here

@@ -96,7 +96,8 @@ func expectRefusal(
         _ = try body()
         Issue.record("nothing was refused", sourceLocation: sourceLocation)
     } catch {
-        let text = (error as? CheckpointError)?.description ?? "\(error)"
+        let known = error as? CheckpointError
+        let text = known.map { [$0.description, $0.hint ?? ""].joined(separator: "; ") } ?? "\(error)"
         #expect(text.contains(message), sourceLocation: sourceLocation)
         #expect(!text.contains { $0.isNewline }, sourceLocation: sourceLocation)
     }
