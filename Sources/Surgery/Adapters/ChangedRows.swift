@@ -2,16 +2,13 @@ internal import Checkpoints
 internal import Weights
 
 /// A vector with others added, each with a factor: a bias.
-struct AddedRows: ValueRows {
+struct AddedRows: F32Rows {
     let base: Tensor
     let added: [(values: Tensor, factor: Float)]
 
     var description: String { "\(base.recipe) with \(added.map(\.values.name).joined(separator: ", ")) added" }
 
-    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        guard let values = output.bindMemory(to: Float.self).baseAddress else { return }
-        _ = try writeValues(rows: rows, columns: 0..<base.rowLength, into: values)
-    }
+    var rowLength: Int { base.rowLength }
 
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
@@ -26,7 +23,7 @@ struct AddedRows: ValueRows {
 }
 
 /// A matrix some of whose rows are those of another one: trained tokens of an embedding.
-struct ReplacedRows: ValueRows {
+struct ReplacedRows: F32Rows {
     let base: Tensor
     let values: Tensor
     /// Which row of `values` stands in a row of the matrix.
@@ -34,10 +31,7 @@ struct ReplacedRows: ValueRows {
 
     var description: String { "\(base.recipe) with \(rows.count) rows of \(values.recipe)" }
 
-    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        guard let values = output.bindMemory(to: Float.self).baseAddress else { return }
-        _ = try writeValues(rows: rows, columns: 0..<base.rowLength, into: values)
-    }
+    var rowLength: Int { base.rowLength }
 
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>

@@ -5,7 +5,7 @@ internal import Weights
 
 /// The rows of a weight whose directions and norms were trained apart (DoRA): each row, or each column, of the merged weight
 /// gets the norm that was trained for it.
-struct DoRARows: ValueRows {
+struct DoRARows: F32Rows {
     /// The base with the low-rank change added, in f32: [rows, columns].
     let merged: Tensor
     /// The trained norms; of each row, or of each column where `factors` is there.
@@ -15,10 +15,7 @@ struct DoRARows: ValueRows {
 
     var description: String { "\(merged.recipe) with norms of \(magnitude.recipe)" }
 
-    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        guard let values = output.bindMemory(to: Float.self).baseAddress else { return }
-        _ = try writeValues(rows: rows, columns: 0..<merged.rowLength, into: values)
-    }
+    var rowLength: Int { merged.rowLength }
 
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>

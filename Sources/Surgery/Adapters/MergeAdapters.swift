@@ -13,7 +13,9 @@ public struct MergeAdapters: Edit {
 
     /// An adapter with its weight.
     public struct Weighted: Sendable {
+        /// The adapter.
         public let adapter: Adapter
+        /// What its change is multiplied with.
         public let weight: Double
 
         /// An adapter; a negative weight takes it out of a model that has it.

@@ -3,7 +3,7 @@ internal import Kernels
 internal import Weights
 
 /// The rows of a weight with adapters added, in f32.
-struct MergedRows: ValueRows {
+struct MergedRows: F32Rows {
     /// The weight of the base, [rows, columns] or a stack of matrices.
     let base: Tensor
     /// What is added to each matrix of the stack; `nil` for one that stays.
@@ -29,10 +29,7 @@ struct MergedRows: ValueRows {
 
     private var height: Int { base.rowCount / max(1, deltas.count) }
 
-    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        guard let values = output.bindMemory(to: Float.self).baseAddress else { return }
-        _ = try writeValues(rows: rows, columns: 0..<base.rowLength, into: values)
-    }
+    var rowLength: Int { base.rowLength }
 
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>

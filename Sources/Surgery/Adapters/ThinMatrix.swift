@@ -17,11 +17,6 @@ struct ThinMatrix: Sendable {
         var offset = 0
         /// What its values are multiplied with, one after the other.
         var factors: [Float] = []
-
-        /// How long the other side of the stored matrix is.
-        var storedLength: Int { ranksAreRows ? tensor.rowLength : tensor.rowCount }
-        /// How many ranks the stored matrix has.
-        var storedRanks: Int { ranksAreRows ? tensor.rowCount : tensor.rowLength }
     }
 
     /// What is added up, in this order.
