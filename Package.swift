@@ -17,6 +17,7 @@ let weights = checkpoints + ["Kernels"]
 let surgery = weights + ["Weights"]
 let decoder = surgery + ["Tokenization"]
 let analysis = decoder + ["Decoder"]
+let healing = analysis + ["Analysis", "Surgery"]
 
 func dependencies(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
 
@@ -28,6 +29,7 @@ let package = Package(
         .library(name: "Checkpoints", targets: ["Checkpoints"]),
         .library(name: "Surgery", targets: ["Surgery"]),
         .library(name: "Analysis", targets: ["Analysis"]),
+        .library(name: "Healing", targets: ["Healing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -56,9 +58,10 @@ let package = Package(
         .target(name: "Tokenization", dependencies: dependencies(checkpoints), swiftSettings: settings),
         .target(name: "Decoder", dependencies: dependencies(decoder), swiftSettings: settings),
         .target(name: "Analysis", dependencies: dependencies(analysis), swiftSettings: settings),
+        .target(name: "Healing", dependencies: dependencies(healing), swiftSettings: settings),
         .executableTarget(
             name: "resect",
-            dependencies: dependencies(analysis + ["Surgery", "Analysis"]) + [
+            dependencies: dependencies(healing + ["Healing"]) + [
                 .product(name: "ArgumentParser", package: "swift-argument-parser")
             ],
             swiftSettings: settings),
@@ -86,6 +89,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "AnalysisTests", dependencies: dependencies(analysis + ["Analysis", "Surgery", "TestSupport"]),
+            swiftSettings: settings),
+        .testTarget(
+            name: "HealingTests", dependencies: dependencies(healing + ["Healing", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(name: "CLITests", dependencies: ["resect", "TestSupport"], swiftSettings: settings),
     ],
