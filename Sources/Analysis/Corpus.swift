@@ -8,7 +8,7 @@ public struct Corpus: Sendable {
     public let path: String
     /// Tokens in a context.
     public let contextLength: Int
-    /// The contexts, one after the other; what does not fill a context is left out.
+    /// The contexts in order; a remainder shorter than a context is dropped.
     public let contexts: [[Int32]]
     /// The token that begins every text, where the model has one.
     let beginning: Int32?
@@ -18,7 +18,7 @@ public struct Corpus: Sendable {
     /// - Parameters:
     ///   - path: a file of UTF-8 text.
     ///   - contextLength: tokens in a context, at least 2.
-    ///   - limit: how many contexts are enough; `nil` takes the whole file.
+    ///   - limit: the maximum number of contexts; `nil` uses the whole file.
     /// - Throws: when the model cannot be run, or the file is empty, not UTF-8, or fills no context.
     public init(
         path: String, for checkpoint: Checkpoint, contextLength: Int, limit: Int? = nil
@@ -26,8 +26,8 @@ public struct Corpus: Sendable {
         guard contextLength >= 2 else {
             throw CheckpointError("a context of \(contextLength) tokens is too short; the least is 2")
         }
-        guard limit ?? 1 > 0 else { throw CheckpointError("no samples are asked for; the least is 1") }
-        // A model that cannot be run says so before its tokenizer is looked for.
+        guard limit ?? 1 > 0 else { throw CheckpointError("the number of samples must be at least 1") }
+        // Report a model that cannot be run before a missing tokenizer.
         _ = try DecoderModel(checkpoint)
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
         let wanted = limit.map { $0.multipliedReportingOverflow(by: contextLength) }
@@ -37,7 +37,7 @@ public struct Corpus: Sendable {
         guard count > 0 else {
             throw CheckpointError(
                 file: path, "has \(tokens.count.grouped) tokens, less than one context of \(contextLength.grouped)",
-                hint: "take a longer text, or a smaller --context")
+                hint: "use a longer text or a smaller --context")
         }
         self.path = path
         self.contextLength = contextLength
@@ -88,7 +88,7 @@ public struct Corpus: Sendable {
 
 /// The rules of UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 package enum UTF8Check {
-    /// The place of the first byte that belongs to no character; `nil` when all do.
+    /// The offset of the first byte that is not valid UTF-8; `nil` when all are.
     package static func firstInvalidByte(_ text: UnsafeRawBufferPointer) -> Int? {
         var index = 0
         while index < text.count {

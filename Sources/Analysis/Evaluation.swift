@@ -23,7 +23,7 @@ public struct Evaluation: Sendable {
     /// Contexts that are run together: enough that reading the weights again costs nothing.
     private static let contextsAtOnce = 16
 
-    /// Measures a model, which may be a planned cut that nobody has written.
+    /// Measures a model, which may be an unwritten cut.
     ///
     /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public static func measure(
@@ -74,7 +74,7 @@ public struct Evaluation: Sendable {
         return loss
     }
 
-    /// The scored places of some contexts that lie one after the other, each with the token that follows it.
+    /// The scored positions of consecutive contexts, each with the token that follows.
     package static func targets(contexts: [[Int32]]) -> [(index: Int, token: Int32)] {
         contexts.enumerated().flatMap { number, context in
             (context.count / 2..<max(context.count / 2, context.count - 1)).map { index in

@@ -31,12 +31,12 @@ package struct UnitStates: Sendable {
         memory.floats + (layer * rows + row) * hidden
     }
 
-    /// Takes one state.
+    /// Stores one state.
     package func set(layer: Int, row: Int, _ values: UnsafePointer<Float>) {
         resect_normalize(values, state(layer: layer, row: row), hidden)
     }
 
-    /// Takes the states of all rows.
+    /// Stores the states of all rows.
     package func set(layer: Int, _ values: UnsafePointer<Float>, threads: Int) {
         nonisolated(unsafe) let values = values
         Parallel.forEach(rows, workers: threads) { row, _ in
@@ -51,7 +51,7 @@ package struct PairSums: Sendable {
     private var sums: [Double]
     private var rows = 0
 
-    /// Rows whose states at all layers are compared while they lie in the cache.
+    /// The number of rows whose states at all layers fit the cache together.
     private static let rowsAtOnce = 8
 
     /// Sums of nothing yet.
@@ -60,26 +60,26 @@ package struct PairSums: Sendable {
         sums = Array(repeating: 0, count: (layers + 1) * (layers + 1))
     }
 
-    /// Adds the distances of some rows. Blocks of rows are added in their order, whatever the number of threads.
+    /// Adds the distances of a range of rows. Groups of rows are summed in a fixed order for every number of threads.
     package mutating func add(_ states: UnitStates, threads: Int) {
         let (size, step) = (layers + 1, PairSums.rowsAtOnce)
-        let blocks = (states.rows + step - 1) / step
-        let parts = Scratch(byteCount: blocks * size * size * MemoryLayout<Double>.size)
+        let groups = (states.rows + step - 1) / step
+        let parts = Scratch(byteCount: groups * size * size * MemoryLayout<Double>.size)
         nonisolated(unsafe) let partial = parts.base.assumingMemoryBound(to: Double.self)
-        Parallel.forEach(blocks, workers: threads) { block, _ in
-            let table = partial + block * size * size
+        Parallel.forEach(groups, workers: threads) { group, _ in
+            let table = partial + group * size * size
             table.update(repeating: 0, count: size * size)
             for low in 0..<size {
                 for high in low + 1..<max(size, low + 1) {
-                    for row in block * step..<min(states.rows, (block + 1) * step) {
+                    for row in group * step..<min(states.rows, (group + 1) * step) {
                         table[low * size + high] += PairSums.distance(
                             states.state(layer: low, row: row), states.state(layer: high, row: row), states.hidden)
                     }
                 }
             }
         }
-        for block in 0..<blocks {
-            for index in sums.indices { sums[index] += partial[block * size * size + index] }
+        for group in 0..<groups {
+            for index in sums.indices { sums[index] += partial[group * size * size + index] }
         }
         rows += states.rows
     }

@@ -15,7 +15,7 @@ public struct Similarity: Sendable, Equatable {
     public let context: Int
     /// The mean over the last token of every context, [layers + 1, layers + 1].
     public let last: [[Double]]
-    /// The mean over all tokens, where it was asked for.
+    /// The mean over all tokens, if measured.
     public let all: [[Double]]?
 
     /// Distances that are known already.
@@ -27,7 +27,7 @@ public struct Similarity: Sendable, Equatable {
         self.all = all
     }
 
-    /// States are held for so many bytes, those of all layers where all tokens are compared; at least one context is.
+    /// Memory for hidden states. With --tokens all it holds those of every layer. One context is always run.
     private static let stateByteCount = 96 << 20
 
     /// Runs a model over a corpus and measures the distances between all pairs of layers.

@@ -1,11 +1,11 @@
 internal import Formats
 
 extension Checkpoint {
-    /// The error for a model whose architecture is not known, where it has to be.
+    /// The error for an unknown architecture when it is required.
     ///
     /// - Parameters:
     ///   - consequence: what cannot be done: `so it cannot be run`.
-    ///   - hint: what can be done all the same.
+    ///   - hint: what is possible instead.
     package func unknownArchitecture(_ consequence: String, hint: String? = nil) -> CheckpointError {
         let start = hint.map { $0 + "; " } ?? ""
         // A class with another head than the one that makes the logits of the next token.

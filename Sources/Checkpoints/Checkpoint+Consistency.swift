@@ -1,8 +1,8 @@
 package import Formats
 
 extension Checkpoint {
-    /// Holds the tensors against the configuration: no layer is missing, every number of layers is theirs, and so is the
-    /// length of every list with one entry per layer; of described models, all tensors are there.
+    /// Checks the tensors against the configuration: no layer is missing, and every layer count and the length of every
+    /// per-layer list match. Models of a known architecture must have all tensors.
     ///
     /// - Throws: when they disagree; a runtime would refuse such a file, or load it and be wrong.
     public func checkConsistency() throws(CheckpointError) {
@@ -32,7 +32,7 @@ extension Checkpoint {
         let prefix = metadata.architecture ?? ""
         guard let key = known.counts.gguf[pattern.prefix] else { return }
         let count = metadata.setting(key)?.int ?? metadata.setting("block_count")?.int
-        // A file may count modules for multi-token prediction that it does not hold.
+        // A file may count modules for multi-token prediction that it does not contain.
         let absent = max(0, metadata.setting(known.counts.ggufPredictors)?.int ?? 0) - pattern.predictorCount
         if let count, absent > 0, count > pattern.count, count - pattern.count <= absent { return }
         try expect("\(prefix).\(key)", count, pattern.count, pattern)
@@ -95,7 +95,7 @@ extension JSONObject {
         return object
     }
 
-    /// The same object with another one in the place that a path of members leads to.
+    /// The object with the member at a path replaced.
     package func replacing(at path: some Collection<String>, with object: JSONObject) -> JSONObject {
         guard let key = path.first else { return object }
         var result = self

@@ -1,7 +1,7 @@
 public import Formats
 
 extension Checkpoint {
-    /// What the tensors lie in, with what that holds beside them.
+    /// The container of the tensors, with everything else in it.
     public enum Container: Sendable {
         /// An HF folder: safetensors or PyTorch files with their configuration.
         case folder(Folder)
@@ -11,7 +11,7 @@ extension Checkpoint {
         case gguf(GGUFMetadata)
     }
 
-    /// What an HF folder holds beside its tensors.
+    /// The contents of an HF folder except tensors.
     public struct Folder: Sendable {
         /// `config.json`, when there is one.
         public var config: JSONObject?
@@ -19,7 +19,7 @@ extension Checkpoint {
         public var headerMetadata: JSONObject?
         /// The other files that travel with the tensors, in order of their names.
         public var companions: [Companion]
-        /// What lies in the folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
+        /// Names in the folder that are not copied: other weights, images, very large texts.
         public internal(set) var leftOut: [String] = []
         /// The name of the file of weights without its ending, as its readers expect it.
         package var weightsName = WeightFiles.modelName
@@ -77,7 +77,7 @@ extension Checkpoint {
         set { change(isNothing: newValue.isEmpty, "companions") { $0.companions = newValue } }
     }
 
-    /// What lies in a folder and does not travel with the tensors, by name: other weights, pictures, very large texts.
+    /// Names in a folder that are not copied: other weights, images, very large texts.
     public internal(set) var leftOut: [String] {
         get { folder?.leftOut ?? [] }
         set { change(isNothing: newValue.isEmpty, "companions") { $0.leftOut = newValue } }
@@ -127,7 +127,7 @@ extension Checkpoint {
         return nil
     }
 
-    /// Changes what a folder holds. Other containers hold nothing of it, and can only be told so.
+    /// Changes the contents of a folder. Other containers have none.
     private mutating func change(isNothing: Bool, _ what: String, _ change: (inout Folder) -> Void) {
         guard case .folder(var folder) = container else {
             return precondition(isNothing, "\(form.rawValue) has no \(what)")

@@ -1,7 +1,7 @@
 internal import Formats
 
 extension Checkpoint {
-    /// What the tensors of a checkpoint are: a model, or something that goes with one.
+    /// The kind of contents of a checkpoint: a model, or something used with one.
     public enum Content: Sendable, Equatable {
         /// A model.
         case model
@@ -32,14 +32,14 @@ extension Checkpoint {
             case .model: nil
             case .adapter(_, let base):
                 "merge it into its base \(base.map { "'\($0)' " } ?? "")first, and name the result"
-            case .controlVector: "llama.cpp takes it as it is, with --control-vector"
-            case .importanceMatrix: "quantize and shrink take it with --imatrix"
+            case .controlVector: "use it with llama.cpp --control-vector"
+            case .importanceMatrix: "use it with --imatrix of quantize and shrink"
             case .projector: "name the language model; convert and quantize keep this one as GGUF"
             }
         }
     }
 
-    /// Refuses what is no language model.
+    /// Refuses everything but language models.
     ///
     /// - Parameter allowsProjector: whether an encoder of images or sound will do.
     package func requireModel(allowsProjector: Bool = false) throws(CheckpointError) {
@@ -54,7 +54,7 @@ extension Checkpoint {
 }
 
 extension Checkpoint.Content {
-    /// What a GGUF file says that it holds.
+    /// The kind of contents that a GGUF file states.
     init(_ metadata: GGUFMetadata) {
         func isTrue(_ key: String) -> Bool { metadata[key] == .bool(true) }
         let (type, architecture) = (metadata["general.type"]?.string, metadata.architecture)

@@ -6,9 +6,9 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
     public var file: String?
     /// The tensor, when one is concerned.
     public var tensor: String?
-    /// The place in the file, in bytes from its start.
+    /// The byte offset in the file.
     public var byteOffset: Int?
-    /// The problem, in words and numbers.
+    /// The problem.
     public var problem: String
     /// A real next step; `nil` when there is none.
     public var hint: String?

@@ -9,7 +9,7 @@ internal import Parallel
 public struct CheckpointStream: Sendable {
     /// How many threads compute rows.
     public var threads: Int
-    /// Takes the next bytes.
+    /// Accepts the next bytes.
     public var emit: @Sendable (UnsafeRawBufferPointer) throws(CheckpointError) -> Void
 
     /// A stream.
@@ -31,7 +31,7 @@ public struct CheckpointStream: Sendable {
         guard plan.files.count == 1, let file = plan.files.first else {
             throw CheckpointError(
                 file: plan.checkpoint.path,
-                "is written as \(plan.placement == .folder ? "a folder" : "several files"), and a pipe takes one file",
+                "is written as \(plan.placement == .folder ? "a folder" : "several files"), but a pipe takes one file",
                 hint: "--format gguf or --format safetensors makes one")
         }
         try plan.checkpoint.checkConsistency()

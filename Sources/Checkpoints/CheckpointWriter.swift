@@ -14,11 +14,11 @@ public struct CheckpointWriter: Sendable {
     public var resumes = false
     /// Whether the output is on the disk when it gets its name, so that a power failure cannot leave less under it.
     public var syncs = true
-    /// After how many bytes what is done is synced and noted, for a run that resumes.
+    /// The number of bytes between syncs and journal entries, for --resume.
     package var journalByteCount = 512 << 20
     /// Called with the bytes done and the bytes in all, from any thread.
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
-    /// Where a manifest of what was written goes too; `nil` for none.
+    /// The path of a manifest; `nil` for none.
     public var manifest: String?
 
     /// A writer.
@@ -31,17 +31,17 @@ public struct CheckpointWriter: Sendable {
         self.progress = progress
     }
 
-    /// Writes a planned output, reads it again, checks it, and only then gives it its name.
+    /// Writes a planned output, reads it back, checks it, and then gives it its name.
     ///
     /// - Returns: the checkpoint as it was read back.
-    /// - Throws: when the output exists, is an input, or does not fit; nothing is left behind then.
+    /// - Throws: when the output exists, is an input, or does not fit; nothing is left on disk then.
     @discardableResult
     public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         try check(plan, path: path)
         let output = try TemporaryOutput(
             for: path, folder: plan.placement != .file,
-            // Without a journal nothing is known of what an earlier run has left.
+            // Without a journal the state of an earlier output is unknown.
             resumes: resumes && Journal.hasBegun(TemporaryOutput.sibling(of: path, "journal")), isKept: resumes)
         try output.makeFolders(plan.folders)
         let files = try plan.files.map { (file) throws(CheckpointError) in
@@ -76,7 +76,7 @@ public struct CheckpointWriter: Sendable {
         return written
     }
 
-    /// Does the work of all files, noting what is done.
+    /// Writes all files and records progress.
     private func write(
         _ files: [PlacedFile], _ plan: OutputPlan, path: String, isResumed: Bool
     ) throws(CheckpointError) -> Journal {
@@ -108,7 +108,8 @@ public struct CheckpointWriter: Sendable {
         return journal
     }
 
-    /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it needs.
+    /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it
+    /// needs.
     public func check(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         try plan.checkpoint.checkConsistency()
         if plan.placement == .shards {
@@ -146,7 +147,7 @@ public struct CheckpointWriter: Sendable {
         }
     }
 
-    /// Holds what has to be written against what the disk has; blocks that may be shared, and holes, take no space.
+    /// Checks the required disk space; shared blocks and holes take none.
     private func checkSpace(_ plan: OutputPlan, path: String, parent: String) throws(CheckpointError) {
         let sharing = FileSystem.sharesBlocks(parent)
         let needed = plan.files.reduce(0) { $0 + $1.byteCountOnDisk { sharing && $0.identity.isOnDevice(of: parent) } }
@@ -158,7 +159,7 @@ public struct CheckpointWriter: Sendable {
         }
     }
 
-    /// An output that is one of the inputs is refused, also through links, also with `--force`.
+    /// Refuses an output that is one of the inputs, also through links and with `--force`.
     private func refuseInput(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         guard let identity = FileIdentity(path: path) else { return }
         let inputs = plan.checkpoint.sources
@@ -174,7 +175,7 @@ public struct CheckpointWriter: Sendable {
         }
     }
 
-    /// Opens what was written and holds it against the plan and its own configuration.
+    /// Opens the written output and checks it against the plan and its configuration.
     private func reopened(
         _ plan: OutputPlan, output: String, path: String
     ) throws(CheckpointError) -> Checkpoint {

@@ -34,7 +34,7 @@ struct Fingerprint {
         }
     }
 
-    /// The type with the values of its members; of a value without members, such as a number, what it is as text.
+    /// The type with the values of its members; for a value without members, such as a number, its text.
     private func children(of value: Any) -> String {
         let mirror = Mirror(reflecting: value)
         let name = "\(type(of: value))"

@@ -1,21 +1,21 @@
 internal import Formats
 
-/// The whole layout of an output, known before its first byte: every file, header and offset.
+/// The complete layout of an output before writing: every file, header and offset.
 public struct OutputPlan: Sendable {
     /// One file of the output.
     public struct File: Sendable {
-        /// Its name in the output folder; what continues the output's name when it is one of several shards; empty when the
-        /// output is this one file.
+        /// Its name in the output folder; what continues the output's name when it is one of several shards; empty when
+        /// the output is this one file.
         public let name: String
         /// The bytes at its start.
         let header: [UInt8]
-        /// The tensors with their places in the file; gaps between them are zero.
+        /// The tensors with their byte offsets; gaps between them are zero.
         let tensors: [(tensor: Tensor, byteOffset: Int)]
         /// The size of the file.
         public let byteCount: Int
     }
 
-    /// Where the files of an output lie.
+    /// The location of the files of an output.
     public enum Placement: Sendable {
         /// One file under the output's name.
         case file
@@ -27,7 +27,7 @@ public struct OutputPlan: Sendable {
 
     /// The kind of output.
     public let form: Checkpoint.Form
-    /// Where the files lie.
+    /// The location of the files.
     public let placement: Placement
     /// The files, weights first.
     public let files: [File]
@@ -109,7 +109,7 @@ public struct OutputPlan: Sendable {
         }
     }
 
-    /// The sub-folders of the output, each after the one that it lies in.
+    /// The sub-folders of the output, parents first.
     var folders: [String] { placement == .folder ? files.map(\.name).subfolders : [] }
 
     /// The path of a file of an output.
@@ -121,7 +121,7 @@ public struct OutputPlan: Sendable {
         }
     }
 
-    /// Where a file lies while an output is written under a temporary name.
+    /// The path of a file while an output is written under a temporary name.
     func temporaryPath(of file: File, in temporary: String, for output: String) -> String {
         switch placement {
         case .file: temporary
@@ -157,7 +157,7 @@ public struct OutputPlan: Sendable {
 }
 
 extension [String] {
-    /// The folders that relative paths lie in, each after the one that it lies in itself.
+    /// The folders of relative paths, parents first.
     var subfolders: [String] {
         var found: Set<String> = []
         for path in self {

@@ -2,7 +2,7 @@
 struct PlacedFile: Sendable {
     let plan: OutputPlan.File
     let writer: FileWriter
-    /// The work that is left after blocks were shared, in file order.
+    /// The remaining work after sharing blocks, in file order.
     let units: [WriteUnit]
     private let rest: [WriteUnit]
 
@@ -21,7 +21,7 @@ struct PlacedFile: Sendable {
         units = rest.flatMap(\.pieces)
     }
 
-    /// Reserves what is going to be written, on the disk; neighbours as one range.
+    /// Reserves disk space for the output; neighbouring ranges as one.
     func reserve() throws(CheckpointError) {
         var pending = 0..<plan.header.count
         for range in rest.flatMap(\.placesOnDisk) {

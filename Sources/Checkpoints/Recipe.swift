@@ -1,8 +1,8 @@
-/// Where the bytes of a tensor come from. It can be printed, and nothing is read before somebody asks for rows.
+/// Where the bytes of a tensor come from. It can be printed; bytes are read when rows are requested.
 public enum Recipe: Sendable, CustomStringConvertible {
-    /// A range of a mapped file: what most tensors have, so that it lies in the value itself.
+    /// A range of a mapped file, the most common case.
     case mapped(MappedRange)
-    /// Bytes that lie compressed in an archive.
+    /// Compressed bytes in an archive.
     case archived(any ArchivedBytes)
     /// Rows of another recipe: output row `r` is source row `map.source(of: r)`.
     indirect case rows(Recipe, RowMap)
@@ -26,12 +26,12 @@ public enum Recipe: Sendable, CustomStringConvertible {
     /// How many rows are best computed at once.
     var rowsTogether: Int { if case .computed(let source) = self { max(1, source.rowsTogether) } else { 1 } }
 
-    /// The range of a file that holds exactly these bytes; `nil` when they have to be made.
+    /// The range of a file with exactly these bytes; `nil` when they are computed.
     package var mappedRange: MappedRange? {
         if case .mapped(let range) = self { range } else { nil }
     }
 
-    /// The name of the file that holds exactly these bytes, also when it lies in an archive; `nil` when they have to be made.
+    /// The name of the file, possibly in an archive, with exactly these bytes; `nil` when they are computed.
     package var fileName: String? {
         if case .archived(let source) = self { source.fileName } else { mappedRange?.file.name }
     }
@@ -61,7 +61,7 @@ public enum Recipe: Sendable, CustomStringConvertible {
         return try body(UnsafeRawBufferPointer(buffer))
     }
 
-    /// Writes the bytes of some rows to the start of `output`, which must hold them.
+    /// Writes the bytes of a range of rows to the start of `output`, which must be large enough.
     package func write(
         rows: Range<Int>, rowByteCount: Int, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
@@ -70,13 +70,13 @@ public enum Recipe: Sendable, CustomStringConvertible {
             defer { withExtendedLifetime(range.file) {} }
             output.copyMemory(from: range.rows(rows, rowByteCount))
         case .archived(let source):
-            let start = rows.lowerBound * rowByteCount  // fits: a place in the tensor
+            let start = rows.lowerBound * rowByteCount  // fits: a position in the tensor
             let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
             try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
         case .rows(let source, let map):
             for (index, row) in rows.enumerated() {
                 let from = map.source(of: row)
-                let start = index * rowByteCount  // fits: a place in the output
+                let start = index * rowByteCount  // fits: a position in the output
                 let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(rowByteCount))
                 try source.write(rows: Range(from...from), rowByteCount: rowByteCount, into: target)
             }
@@ -86,7 +86,7 @@ public enum Recipe: Sendable, CustomStringConvertible {
                 let byteCount = rows.count * rowByteCount  // fits: a part of the output
                 let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(byteCount))
                 try part.recipe.write(rows: rows, rowByteCount: rowByteCount, into: target)
-                start += byteCount  // fits: a place in the output
+                start += byteCount  // fits: a position in the output
             }
         case .computed(let source):
             try source.write(rows: rows, into: output)
@@ -94,7 +94,7 @@ public enum Recipe: Sendable, CustomStringConvertible {
     }
 }
 
-/// Rows of a tensor that are computed when they are asked for.
+/// Rows of a tensor that are computed on request.
 ///
 /// A source is a value: the same rows give the same bytes from any thread, in any order.
 public protocol RowSource: Sendable, CustomStringConvertible {
@@ -118,7 +118,7 @@ extension RowSource {
     public var fingerprint: String { Fingerprint.members(of: self) }
 }
 
-/// A range of bytes in an archive that is unpacked when it is asked for, from any thread.
+/// A range of bytes in an archive, unpacked on request from any thread.
 public protocol ArchivedBytes: Sendable, CustomStringConvertible {
     /// The name of the file that the bytes are of.
     var fileName: String { get }

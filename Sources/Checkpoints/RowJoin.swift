@@ -1,4 +1,4 @@
-/// Rows of several sources in turn: so many of the first, so many of the second, and all over again.
+/// Rows of several sources in turn: a number from the first, a number from the second, and so on, repeatedly.
 ///
 /// One turn puts sources behind each other; several turns weave them, as fused queries, keys and values of each head.
 public struct RowJoin: Sendable, CustomStringConvertible {

@@ -1,11 +1,11 @@
-/// Which row of a source each row of a result is. The rows of the source are seen as a grid, and the result goes through
-/// some of its axes in an order of its own: a slice, an interleaved part, a permutation.
+/// Which row of a source each row of a result is. The rows of the source are seen as a grid, and the result goes
+/// through some of its axes in an order of its own: a slice, an interleaved part, a permutation.
 public struct RowMap: Sendable, Equatable, CustomStringConvertible {
-    /// One axis that the result goes through.
+    /// One axis of the result.
     public struct Axis: Sendable, Equatable {
         /// How many steps there are.
         public let count: Int
-        /// How many rows of the source lie between two steps.
+        /// The number of source rows per step.
         public let stride: Int
 
         /// An axis.
@@ -50,7 +50,7 @@ public struct RowMap: Sendable, Equatable, CustomStringConvertible {
         return source
     }
 
-    /// The rows of the source, when they lie together in order.
+    /// The rows of the source when they are contiguous and in order.
     public var contiguous: Range<Int>? {
         switch axes.count {
         case 0: first..<first + 1
@@ -82,12 +82,12 @@ public struct RowMap: Sendable, Equatable, CustomStringConvertible {
         return RowMap(axes: order.map { Axis(count: sizes[$0], stride: strides[$0]) })
     }
 
-    /// From heads whose rotary halves lie apart, as HF has them, to heads whose pairs are neighbours, as GGUF's llama has.
+    /// From rotary halves (HF) to neighbouring pairs (GGUF's llama) in each head.
     public static func neighbours(heads: Int, headSize: Int) -> RowMap {
         permuting([heads, 2, headSize / 2], order: [0, 2, 1])
     }
 
-    /// From pairs that are neighbours to halves that lie apart.
+    /// From neighbouring pairs to halves.
     public static func halves(heads: Int, headSize: Int) -> RowMap {
         permuting([heads, headSize / 2, 2], order: [0, 2, 1])
     }

@@ -1,6 +1,6 @@
 public import Formats
 
-/// One tensor of a checkpoint: what it is called, what it holds, and where its bytes come from.
+/// A tensor of a checkpoint: name, type, shape, and the source of its bytes.
 public struct Tensor: Sendable {
     /// The name, in the naming of its checkpoint.
     public var name: String
@@ -49,8 +49,8 @@ public struct Tensor: Sendable {
         return shape.contains(0) ? 0 : shape.checkedProduct.flatMap(dtype.byteCount(of:))
     }
 
-    /// Elements in one row, the innermost dimension; 1 for a scalar. Elements of less than a byte fill bytes over the whole
-    /// tensor, not row by row: where a row ends inside a byte, all are one row.
+    /// Elements in one row, the innermost dimension; 1 for a scalar. Elements of less than a byte fill bytes over the
+    /// whole tensor, not row by row: where a row ends inside a byte, all are one row.
     public var rowLength: Int {
         let length = shape.last ?? 1
         return length % dtype.blockCount == 0 ? length : count

@@ -48,7 +48,7 @@ enum WriteUnit {
 }
 
 extension WriteUnit {
-    /// The ranges of the output file that take space: holes of an input stay holes.
+    /// The ranges of the output file that use disk space; holes of an input stay holes.
     var placesOnDisk: [Range<Int>] {
         guard case .copy(let range, let byteOffset) = self else { return [byteRange] }
         return range.dataParts.map { byteOffset + $0.lowerBound..<byteOffset + $0.upperBound }
@@ -56,7 +56,7 @@ extension WriteUnit {
 }
 
 extension OutputPlan.File {
-    /// The bytes that the file takes on its disk, when ranges of some inputs are shared.
+    /// The bytes of the file on disk when ranges of some inputs are shared.
     func byteCountOnDisk(_ isShared: (MappedFile) -> Bool) -> Int {
         runs.reduce(header.count) { sum, run in
             if case .copy(let range, let byteOffset) = run, isShared(range.file),
@@ -70,8 +70,8 @@ extension OutputPlan.File {
 }
 
 extension OutputPlan.File {
-    /// What the file is made of, in order: ranges of inputs, those that lie together both there and here as one, and whole
-    /// tensors that are computed.
+    /// What the file is made of, in order: ranges of inputs, those that lie together both there and here as one, and
+    /// whole tensors that are computed.
     var runs: [WriteUnit] {
         var runs: [WriteUnit] = []
         for (tensor, byteOffset) in tensors where tensor.byteCount > 0 {

@@ -5,7 +5,7 @@ internal import Weights
 
 /// A checkpoint that can be run: its plan, and its tensors by role.
 package struct DecoderModel: Sendable {
-    /// The checkpoint, which may be virtual: a planned cut that nobody has written.
+    /// The checkpoint, which may be an unwritten cut.
     package let checkpoint: Checkpoint
     /// What it computes.
     package let plan: ModelPlan
@@ -31,7 +31,7 @@ package struct DecoderModel: Sendable {
 
     /// Finds and checks every tensor that a forward pass needs.
     ///
-    /// - Throws: when nobody has described the architecture, or a tensor is missing or has another shape.
+    /// - Throws: when resect does not know the architecture, or a tensor is missing or has another shape.
     package init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         try checkpoint.requireModel()
         guard let architecture = checkpoint.architecture else {
@@ -41,7 +41,7 @@ package struct DecoderModel: Sendable {
                     hint: "give the HF folder that contains it")
             }
             throw checkpoint.unknownArchitecture(
-                "so it cannot be run", hint: "inspect, cut --layers and quantize work all the same")
+                "so it cannot be run", hint: "inspect, cut --layers and quantize still work")
         }
         let plan = try ModelPlan(checkpoint)
         guard !plan.layers.isEmpty else { throw CheckpointError(file: checkpoint.path, "has no layers") }
@@ -52,7 +52,7 @@ package struct DecoderModel: Sendable {
         embedding = try finder.required("token_embedding")
         vocabularyCount = embedding.rowCount
         outputNorm = try norm("output_norm", nil, plan.outputNorm)
-        // A matrix in the file counts, whatever the configuration says of tied embeddings: so do transformers and llama.cpp.
+        // A matrix in the file overrides tied embeddings in the configuration, as in transformers and llama.cpp.
         output = Linear(try finder.optional("output") ?? embedding)
         var layers: [Layer] = []
         for (number, layer) in plan.layers.enumerated() {
@@ -96,7 +96,7 @@ private struct DecoderTensors {
         guard let tensor = try optional(role, layer) else {
             let part = architecture.tensor(role: role).flatMap(checkpoint.part)
             throw CheckpointError(
-                file: checkpoint.path, tensor: part?.name(layer: layer) ?? role, "is missing as a plain weight")
+                file: checkpoint.path, tensor: part?.name(layer: layer) ?? role, "is missing as an unquantized weight")
         }
         return tensor
     }
@@ -105,7 +105,7 @@ private struct DecoderTensors {
         guard let role = architecture.tensor(role: role), let part = checkpoint.part(of: role),
             let stored = try finder.find(role, layer: layer)
         else { return nil }
-        // Rotary pairs stay as they are stored: the plan says how they are rotated.
+        // Rotary pairs keep their stored order; the plan states how to rotate them.
         let tensor = part.dims.isEmpty ? stored : try settings.role(part, of: stored, file: checkpoint.path)
         guard Codec.decodes(tensor.dtype) else {
             throw CheckpointError(

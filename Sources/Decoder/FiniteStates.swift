@@ -10,7 +10,7 @@ package struct FiniteStates: PassObserver {
     /// A check of a pass.
     ///
     /// - Parameters:
-    ///   - model: what is run, for the message.
+    ///   - model: the model, for the message.
     ///   - firstContext: the number of the pass's first context in the text.
     package init(_ model: DecoderModel, contextLength: Int, firstContext: Int = 0) {
         file = model.checkpoint.path
@@ -27,7 +27,7 @@ package struct FiniteStates: PassObserver {
         let source = layer == 0 ? "the embedding" : "layer \(layer - 1)"
         throw CheckpointError(
             file: file,
-            "\(source) gives NaN or infinity, first for token \(token % contextLength) of context "
+            "\(source) computes NaN or infinity, first for token \(token % contextLength) of context "
                 + "\(firstContext + token / contextLength)",
             hint: "a weight is NaN or infinite, or the values leave the range of f32")
     }

@@ -23,7 +23,7 @@ package final class ForwardPass {
     package let contextCount: Int
     /// The layer whose input the states are; the number of layers when all have run.
     package private(set) var layer = 0
-    /// What is told of the products and the stream.
+    /// Receives the products and the residual stream.
     let observer: (any PassObserver)?
     private let stateMemory: Scratch
     private let batch: LayerBatch
@@ -36,7 +36,7 @@ package final class ForwardPass {
     ///
     /// - Parameters:
     ///   - contexts: tokens, the same number in each.
-    ///   - observer: what is told of the products and the stream.
+    ///   - observer: receives the products and the residual stream.
     /// - Throws: when a token has no embedding.
     package init(
         _ model: DecoderModel, contexts: [[Int32]], precision: Precision, threads: Int,
@@ -57,7 +57,7 @@ package final class ForwardPass {
             guard token >= 0, Int(token) < model.vocabularyCount else {
                 throw CheckpointError(
                     file: model.checkpoint.path, tensor: model.embedding.name,
-                    "has \(model.vocabularyCount.grouped) rows; the tokenizer made the token \(token)")
+                    "has \(model.vocabularyCount.grouped) rows; the tokenizer produced the token \(token)")
             }
             try model.embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + index * hidden)
         }
@@ -90,8 +90,8 @@ package final class ForwardPass {
     /// It may share the memory of a layer with this one, so only one of them may run at a time.
     package func fork(continuingAt layer: Int) -> ForwardPass { fork(continuingAt: layer, with: model) }
 
-    /// A pass that continues from these states at a layer of another model of the same width, such as this one with other
-    /// weights.
+    /// A pass that continues from these states at a layer of another model of the same width, such as this one with
+    /// other weights.
     ///
     /// It may share the memory of a layer with this one, so only one of them may run at a time.
     package func fork(

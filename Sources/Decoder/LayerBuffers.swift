@@ -34,7 +34,7 @@ struct LayerShape: Sendable, Equatable {
     }
 }
 
-/// The memory that a layer computes in. The caller owns it, so that what a layer left there can be kept.
+/// The work buffers of a layer. The caller owns them and may keep their contents.
 struct LayerBuffers: Sendable {
     /// The normed stream, [tokens, hidden].
     let normed: Scratch
@@ -62,7 +62,7 @@ struct LayerBuffers: Sendable {
         linear = LinearBuffers(threads: threads)
     }
 
-    /// Rows of one of the buffers as an operand.
+    /// Rows of a buffer as an operand.
     func operand(_ values: Scratch, rows: Int, columns: Int) -> MatrixOperand {
         MatrixOperand(values.floats, rows: rows, columns: columns, bf16: bf16, threads: linear.threads)
     }

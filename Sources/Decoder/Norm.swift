@@ -8,7 +8,7 @@ struct Norm: Sendable {
     let weight: Tensor
     let epsilon: Float
 
-    /// Norms rows, which may lie anywhere.
+    /// Normalizes rows at any addresses.
     ///
     /// - Parameters:
     ///   - source: the start of a row of the input.

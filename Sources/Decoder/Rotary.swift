@@ -38,7 +38,7 @@ struct RotaryTable: Sendable {
     private let cosines, sines: Scratch
     private let half: Int
 
-    /// Angles are rounded to f32 as PyTorch rounds them; what is made of them is exact to f32.
+    /// Angles are rounded to f32 as in PyTorch; their sines and cosines are exact to f32.
     init(_ frequencies: [Double], positions: Int) {
         self.positions = positions
         half = frequencies.count

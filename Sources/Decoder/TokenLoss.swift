@@ -21,12 +21,12 @@ extension ForwardPass {
     /// Logits are never in memory as a whole: each tile of the output matrix leaves the logarithm of its sum of
     /// exponentials, and these are combined in the order of the tiles, whatever the number of threads.
     ///
-    /// - Parameter targets: places in `states`, each with the token that follows it.
+    /// - Parameter targets: rows of `states`, each with the token that follows.
     /// - Precondition: all layers have run.
     package func losses(
         of targets: [(index: Int, token: Int32)], threads: Int
     ) throws(CheckpointError) -> [Double] {
-        precondition(layer == model.plan.layers.count, "layers are left to run")
+        precondition(layer == model.plan.layers.count, "not all layers have run")
         let hidden = model.plan.hidden
         let tileCount = (model.output.outputs + Self.tile - 1) / Self.tile
         let normed = Scratch(floats: Self.rowsAtOnce * hidden)

@@ -1,5 +1,5 @@
 extension Architecture {
-    /// Every described architecture, in the order of the registry.
+    /// Every known architecture, in registry order.
     public static let all: [Architecture] = {
         var known: [String: JSON] = [:]
         return EmbeddedFiles.parsed(under: "architectures/").map { file in
@@ -13,11 +13,11 @@ extension Architecture {
         }
     }()
 
-    /// A description with what it takes over from another one: `like` names it, and members merge one by one.
+    /// An architecture file merged with the one that `like` names, member by member.
     package static func resolved(_ value: JSON, _ known: [String: JSON]) throws(DataFileError) -> JSON {
         guard let like = value["like"] else { return value }
         guard let name = like.string, let base = known[name] else {
-            throw DataFileError("like", "names no architecture that stands before this one")
+            throw DataFileError("like", "does not name an earlier architecture")
         }
         var own = value.object ?? JSONObject()
         own["like"] = nil

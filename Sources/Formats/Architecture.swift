@@ -1,4 +1,4 @@
-/// What is known about one family of models: the data of `formats/architectures/NAME.json`.
+/// One family of models, from `formats/architectures/NAME.json`.
 public struct Architecture: Sendable {
     /// The name of the file, and of the family.
     public let name: String
@@ -6,11 +6,11 @@ public struct Architecture: Sendable {
     public let classes: [String]
     /// What `model_type` in `config.json` may be; the first is written.
     package let modelTypes: [String]
-    /// Where the language model's settings lie in `config.json`: paths of members, `[]` for the top.
+    /// The possible paths of the language model's settings in `config.json`; `[]` is the top.
     package let configPaths: [[String]]
-    /// Tensors of older checkpoints that nobody reads.
+    /// Tensors of older checkpoints that runtimes ignore.
     package let unused: [NameTemplate]
-    /// Members of `config.json` that say nothing of the model's numbers, and are written as they stand here.
+    /// Constant members of `config.json`, written as given here.
     package let constants: [(key: String, value: JSON)]
     /// `general.architecture` in GGUF.
     public let gguf: String
@@ -50,12 +50,12 @@ public struct Architecture: Sendable {
         layer = try reader.optional("layer").map { (value) throws(DataFileError) in try LayerDescription(value) }
         try reader.finish()
         guard !classes.isEmpty, !modelTypes.isEmpty, !configPaths.isEmpty, !prefixes.isEmpty else {
-            throw DataFileError("hf", "names no class, no model type, no place of the settings, or no prefix")
+            throw DataFileError("hf", "lacks a class, a model type, a path of the settings, or a prefix")
         }
         try checkRoles()
     }
 
-    /// Every role that is asked for is there, and every role that is there is asked for.
+    /// Checks that every required role exists and every existing role is used.
     private func checkRoles() throws(DataFileError) {
         let known = Set(settings.map(\.role)), tensorRoles = Set(tensors.map(\.role))
         var asked = Set(SettingRole.allCases.map(\.rawValue))
@@ -67,11 +67,11 @@ public struct Architecture: Sendable {
         }
         let fromTensors = tensors.flatMap(\.roles), fromLayer = layer?.roles ?? []
         for role in fromTensors + fromLayer + settings.flatMap(\.absent.roles) where !known.contains(role) {
-            throw DataFileError("settings.\(role)", "is asked for, and is not there")
+            throw DataFileError("settings.\(role)", "is required, but missing")
         }
         asked.formUnion(fromTensors + fromLayer)
         for role in known where !asked.contains(role) {
-            throw DataFileError("settings.\(role)", "is asked for by nobody")
+            throw DataFileError("settings.\(role)", "is not used")
         }
     }
 
@@ -82,7 +82,7 @@ public struct Architecture: Sendable {
     package func setting(_ role: String) -> Setting? { settings.first { $0.role == role } }
 }
 
-/// The settings that code asks for by name; all others are asked for by other members of an architecture file.
+/// The settings that code reads by name; other members of an architecture file refer to all others.
 package enum SettingRole: String, CaseIterable, Sendable {
     /// How many layers there are.
     case layers
@@ -106,7 +106,7 @@ package enum SettingRole: String, CaseIterable, Sendable {
     case rope
     /// The base of the rotary frequencies.
     case ropeTheta = "rope_theta"
-    /// What is added to the mean square before a norm divides by its root.
+    /// Added to the mean square before a norm divides by its root.
     case normEpsilon = "norm_epsilon"
     /// Rows of the embedding.
     case vocabulary

@@ -1,13 +1,13 @@
-/// An element type: how many bytes so many elements take, and what the containers call it.
+/// An element type: its block size and its names in the containers.
 ///
 /// The rows come from `formats/quants/types.json`; nothing else in the package knows a block size.
 public struct DType: Hashable, Sendable, CustomStringConvertible {
     private let index: UInt8
-    // Beside the row, because they are asked for of every tensor.
+    // Cached, because they are used for every tensor.
     private let elements: UInt16
     private let bytes: UInt16
 
-    /// Numbers of several bytes that lie one after another in a block.
+    /// A field of consecutive multi-byte numbers in a block.
     public struct Field: Sendable, Equatable {
         /// Where the first begins, from the start of the block.
         public let byteOffset: Int
@@ -40,7 +40,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         }
     }()
 
-    /// The fields of a row; an element of a plain type is one number.
+    /// The fields of a type; an element without blocks is one number.
     private static func numbers(_ row: JSON, isPlain: Bool, byteCount: Int) -> [Field] {
         guard let fields = row["numbers"]?.array else {
             return isPlain && byteCount > 1 ? [Field(byteOffset: 0, width: byteCount, count: 1)] : []
@@ -103,17 +103,17 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public var name: String { row.name }
     /// The name.
     public var description: String { row.name }
-    /// Elements in one block; 1 for plain types.
+    /// The number of elements in a block; 1 for types without blocks.
     public var blockCount: Int { Int(elements) }
     /// Bytes in one block.
     public var blockByteCount: Int { Int(bytes) }
-    /// The number in ggml's enumeration; `nil` when ggml has no such type.
+    /// The number in ggml's enumeration; `nil` when ggml does not have the type.
     public var ggml: UInt32? { row.ggml }
-    /// Whether a safetensors file can hold it.
+    /// Whether safetensors can store it.
     public var isSafetensors: Bool { row.isSafetensors }
-    /// Whether elements are packed in blocks with shared scales.
+    /// Whether elements are stored in blocks with shared scales.
     public var isQuantized: Bool { elements >= 32 }
-    /// The type with smaller blocks that takes its place for rows that its blocks do not divide.
+    /// The substitute with smaller blocks for row lengths that are not a multiple of the block size.
     public var fallback: DType? { row.fallback.flatMap(DType.init(named:)) }
     /// The fields of a block whose bytes a big-endian machine stores the other way round.
     public var numbers: [Field] { row.numbers }

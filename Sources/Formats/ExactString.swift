@@ -22,9 +22,9 @@ public struct ExactString: Hashable, Sendable {
 }
 
 extension String {
-    /// Whether the text holds another one, byte for byte.
+    /// Whether the text contains another one, byte for byte.
     ///
-    /// `contains` compares characters, and takes some fifty times as long over the short names of tensors.
+    /// `contains` compares characters and is about fifty times slower on tensor names.
     package func containsBytes(of fragment: String) -> Bool {
         var text = self, fragment = fragment
         return text.withUTF8 { text in

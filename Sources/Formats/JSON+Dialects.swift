@@ -1,9 +1,9 @@
-/// What other readers of JSON accept: numbers that are not finite are read where they are allowed, the rest is called by its name.
+/// Extensions of other JSON readers: non-finite numbers are read where allowed; the rest is refused by name.
 extension JSONScanner {
-    /// The words that Python's json module reads and writes as numbers.
+    /// Non-finite numbers as Python's json module reads and writes them.
     private static let nonFiniteWords: [StaticString] = ["Infinity", "-Infinity", "NaN"]
 
-    /// Takes a number that is not finite; `nil` when none stands here.
+    /// Reads a non-finite number; `nil` when there is none here.
     mutating func nonFinite() throws(JSONError) -> JSON? {
         let start = position
         for word in JSONScanner.nonFiniteWords where take(word) {
@@ -13,28 +13,28 @@ extension JSONScanner {
         return nil
     }
 
-    /// Takes a comma between values.
+    /// Reads a comma between values.
     ///
     /// - Throws: when the end of the array or object comes after it.
     mutating func takeComma(before end: UInt8) throws(JSONError) -> Bool {
         guard take(UInt8(ascii: ",")) else { return false }
         skipSpace()
         if isNext(end) {
-            throw error("a comma stands before '\(Character(Unicode.Scalar(end)))', which JSON does not allow")
+            throw error("a comma before '\(Character(Unicode.Scalar(end)))', which JSON does not allow")
         }
         return true
     }
 
-    /// An error here or at an offset; a comment is called one.
+    /// An error here or at an offset; comments are named.
     func unexpected(_ problem: String, at offset: Int? = nil) -> JSONError {
         let index = offset ?? position
         let isComment =
             index + 1 < bytes.count && bytes[index] == UInt8(ascii: "/")
             && (bytes[index + 1] == UInt8(ascii: "/") || bytes[index + 1] == UInt8(ascii: "*"))
-        return error(isComment ? "a comment stands here, which JSON does not allow" : problem, at: index)
+        return error(isComment ? "a comment, which JSON does not allow" : problem, at: index)
     }
 
-    /// What the first bytes say of a text that is not plain UTF-8; `nil` when they say nothing.
+    /// The encoding that the first bytes show when it is not plain UTF-8; `nil` otherwise.
     var foreignEncoding: String? {
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
             return "begins with a byte order mark, which JSON does not allow; save it as UTF-8 without one"

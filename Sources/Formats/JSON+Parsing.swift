@@ -8,7 +8,7 @@ extension JSON {
     ///
     /// - Parameters:
     ///   - bytes: the text in UTF-8.
-    ///   - allowsNonFinite: whether `Infinity`, `-Infinity` and `NaN` are numbers, as Python reads and writes them.
+    ///   - allowsNonFinite: whether `Infinity`, `-Infinity` and `NaN` are allowed, as in Python.
     /// - Throws: `JSONError` with the byte offset.
     public static func parse(
         _ bytes: UnsafeRawBufferPointer, allowsNonFinite: Bool = false
@@ -43,13 +43,13 @@ package struct JSONScanner {
     /// The next byte to look at.
     package internal(set) var position = 0
 
-    /// Whether `Infinity`, `-Infinity` and `NaN` are numbers.
+    /// Whether `Infinity`, `-Infinity` and `NaN` are allowed.
     var allowsNonFinite = false
 
     /// A scanner at the start of a text, which the caller keeps alive.
     package init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// Whether nothing is left.
+    /// Whether the end is reached.
     package var atEnd: Bool { position >= bytes.count }
 
     /// An error here, or at an offset.
@@ -57,7 +57,7 @@ package struct JSONScanner {
         JSONError(problem: problem, byteOffset: offset ?? position)
     }
 
-    /// Goes to the next byte that is no white space.
+    /// Skips white space.
     @inline(__always)
     package mutating func skipSpace() {
         while position < bytes.count, bytes[position] <= 0x20 {
@@ -112,7 +112,7 @@ package struct JSONScanner {
             skipSpace()
             let value = try value(depth: depth + 1)
             guard object.append(key, value) else {
-                throw error("the key '\(key)' stands twice in one object", at: start)
+                throw error("the key '\(key)' occurs twice in one object", at: start)
             }
             skipSpace()
             if try takeComma(before: UInt8(ascii: "}")) { continue }
@@ -187,7 +187,7 @@ package struct JSONScanner {
                 position = end
                 return try escapedString(from: first, start: start)
             }
-            guard byte >= 0x20 else { throw error("a control character stands in a string", at: end) }
+            guard byte >= 0x20 else { throw error("a string contains a control character", at: end) }
             seen |= byte
             end += 1
         }
@@ -211,7 +211,7 @@ package struct JSONScanner {
             switch byte {
             case UInt8(ascii: "\""): return try validated(buffer, at: start)
             case UInt8(ascii: "\\"): buffer.append(contentsOf: Array(String(try escape()).utf8))
-            case 0..<0x20: throw error("a control character stands in a string", at: position - 1)
+            case 0..<0x20: throw error("a string contains a control character", at: position - 1)
             default: buffer.append(byte)
             }
         }
@@ -238,10 +238,10 @@ package struct JSONScanner {
         {
             position += 2
             let low = try hexadecimal()
-            guard 0xDC00..<0xE000 ~= low else { throw error("a surrogate stands alone") }
+            guard 0xDC00..<0xE000 ~= low else { throw error("a surrogate is unpaired") }
             code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
         }
-        guard let scalar = Unicode.Scalar(code) else { throw error("a surrogate stands alone") }
+        guard let scalar = Unicode.Scalar(code) else { throw error("a surrogate is unpaired") }
         return scalar
     }
 

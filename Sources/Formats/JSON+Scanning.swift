@@ -9,7 +9,7 @@ extension JSONScanner {
     /// Whether that byte comes next.
     package func isNext(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
 
-    /// Takes a text when it stands here, byte for byte.
+    /// Reads a text if it is here, byte for byte.
     package mutating func take(_ text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
         guard count <= bytes.count - position, let base = bytes.baseAddress,
@@ -19,7 +19,7 @@ extension JSONScanner {
         return true
     }
 
-    /// Takes the rest of a string that has no escapes and nothing but ASCII; `nil`, and nothing is taken, for another.
+    /// Reads the rest of an ASCII string without escapes; `nil`, without reading, for any other.
     package mutating func restOfString() -> String? {
         var end = position
         while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
@@ -31,10 +31,10 @@ extension JSONScanner {
         return String(ascii: UnsafeRawBufferPointer(rebasing: bytes[position..<end]))
     }
 
-    /// Goes back to a place that was passed.
+    /// Returns to an earlier position.
     package mutating func back(to index: Int) { position = min(index, position) }
 
-    /// Calls `body` at the value of every member of an object; it must take the value.
+    /// Calls `body` at the value of every member of an object; it must read the value.
     package mutating func members(
         _ body: (String, inout JSONScanner) throws(JSONError) -> Void
     ) throws(JSONError) {
@@ -56,7 +56,7 @@ extension JSONScanner {
         }
     }
 
-    /// Calls `body` at every element of an array; it must take the element.
+    /// Calls `body` at every element of an array; it must read the element.
     package mutating func elements(_ body: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
         guard take(UInt8(ascii: "[")) else { throw error("'[' is missing") }
         skipSpace()
@@ -71,26 +71,26 @@ extension JSONScanner {
         }
     }
 
-    /// Takes `null` when it stands here.
+    /// Reads `null` if it is here.
     package mutating func takeNull() throws(JSONError) -> Bool {
         guard isNext(UInt8(ascii: "n")) else { return false }
         _ = try literal("null", .null)
         return true
     }
 
-    /// The string that stands here; `nil` for any other value, which is passed over.
+    /// Reads a string; returns `nil` for any other value, which is skipped.
     ///
-    /// - Parameter depth: how many objects and arrays the value lies in.
+    /// - Parameter depth: the nesting depth of the value.
     package mutating func stringOrSkip(depth: Int) throws(JSONError) -> String? {
         if isNext(UInt8(ascii: "\"")) { return try string() }
         try skip(depth: depth)
         return nil
     }
 
-    /// Reads the array of whole numbers, not negative, that stands here; any other value is passed over.
+    /// Reads an array of non-negative integers; any other value is skipped.
     ///
-    /// - Parameter numbers: what the array holds; what it held before is gone.
-    /// - Returns: whether it is such an array.
+    /// - Parameter numbers: replaced by the numbers of the array.
+    /// - Returns: whether the value is such an array.
     package mutating func wholeNumbersOrSkip(depth: Int, into numbers: inout [Int]) throws(JSONError) -> Bool {
         numbers.removeAll(keepingCapacity: true)
         guard isNext(UInt8(ascii: "[")) else {

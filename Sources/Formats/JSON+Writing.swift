@@ -1,5 +1,5 @@
 extension JSON {
-    /// The text on one line, without spaces: what a safetensors header holds.
+    /// The text on one line without spaces, as in a safetensors header.
     public var compact: String {
         var text = ""
         write(to: &text, indent: nil, separators: (",", ":"))

@@ -67,7 +67,7 @@ public struct JSONObject: Sendable, Equatable {
     /// The members as pairs, in order.
     public var members: Zip2Sequence<[String], [JSON]> { zip(keys, values) }
 
-    /// The value of a key. Setting keeps the place of an existing key, appends a new one, and removes with `nil`.
+    /// The value of a key. Setting keeps the position of an existing key, appends a new key, and removes with `nil`.
     public subscript(key: String) -> JSON? {
         get { index[ExactString(key)].map { values[$0] } }
         set {
@@ -111,7 +111,7 @@ public struct JSONObject: Sendable, Equatable {
     }
 }
 
-/// What is wrong with a JSON text, and where.
+/// A fault in a JSON text, with its offset.
 public struct JSONError: Error, Equatable, Sendable {
     /// The problem, in words.
     public let problem: String

@@ -8,7 +8,7 @@ package struct LayerName: Sendable {
     /// The text behind the number, with the dot.
     package let suffix: Substring
 
-    /// Takes a name apart at its first component that is a number, if another one comes before it and another behind it.
+    /// Splits a name at its first numeric component, if there are components before and after it.
     package init?(_ name: String) {
         let bytes = name.utf8
         guard var start = bytes.firstIndex(of: LayerName.dot) else { return nil }
@@ -24,7 +24,7 @@ package struct LayerName: Sendable {
         } while true
     }
 
-    /// Takes a name apart behind a prefix; `nil` when it has another one, or no number and dot behind it.
+    /// Splits a name after a prefix; `nil` when it has another prefix, or no number and dot follow.
     package init?(_ name: String, prefix: String) {
         let bytes = name.utf8
         guard bytes.starts(with: prefix.utf8) else { return nil }

@@ -1,7 +1,7 @@
 /// The names of the layers of one stack: `<prefix><layer>.<suffix>`, numbered from 0.
 ///
-/// The layers of the decoder come first. Modules that predict further tokens (multi-token prediction) may be numbered behind
-/// them, under the same prefix.
+/// The layers of the decoder come first. Modules that predict further tokens (multi-token prediction) may be numbered
+/// behind them, under the same prefix.
 public struct LayerPattern: Sendable, Hashable {
     /// The text before the number, with the dot.
     public let prefix: String
@@ -29,7 +29,7 @@ public struct LayerPattern: Sendable, Hashable {
     /// The layer that a name belongs to; `nil` outside the layers.
     public func layer(of name: String) -> Int? { LayerName(name, prefix: prefix)?.layer }
 
-    /// What stands behind the layer in a name: `mlp.up_proj.weight`; `nil` outside the layers.
+    /// The part of a name after the layer number: `mlp.up_proj.weight`; `nil` outside the layers.
     package func suffix(of name: String) -> Substring? {
         LayerName(name, prefix: prefix).map { Substring($0.suffix.utf8.dropFirst()) }
     }

@@ -4,7 +4,7 @@ public enum LayerSetting: String, CaseIterable, Sendable {
     case list
     /// For each layer the number of one whose keys and values it uses, often its own.
     case sources
-    /// Layer numbers: those that were cut are dropped, the rest renumbered.
+    /// Layer numbers: cut ones are removed, the others renumbered.
     case indices
     /// Layer numbers that begin with 1.
     case indicesFromOne = "indices_from_1"
@@ -20,23 +20,23 @@ public enum LayerSetting: String, CaseIterable, Sendable {
     case cycle
     /// Runs of kinds with how often each is repeated: `[[["global", "local"], 12]]`.
     case repeats
-    /// An object whose names are layer numbers.
+    /// An object whose keys are layer numbers.
     case names
-    /// As many first layers as the number says, or as the list has entries, cannot be cut.
+    /// The first n layers (the number, or the length of the list) cannot be cut.
     case firstStay = "first_stay"
     /// No layer may move, unless the number is 0.
     case noneMoves = "none_moves"
-    /// A list that has nothing to do with layers, whatever its length.
+    /// A list that is unrelated to layers.
     case unrelated
 }
 
 /// Everything that depends on the layer number: the data of `formats/layer-settings.json`.
 ///
-/// The keys are the same for every family that has them, so they hold for architectures nobody described too.
+/// The keys mean the same in every family, so they apply to unknown architectures too.
 public struct LayerSettings: Sendable {
-    /// The keys that hold the number of layers.
+    /// The keys with layer counts.
     public let counts: LayerCountKeys
-    /// The rules for keys of `config.json`, at whatever depth they lie in the configuration of the language model.
+    /// The rules for keys of `config.json`, at any depth in the configuration of the language model.
     public let config: [(key: String, rule: LayerSetting)]
     /// The rules for GGUF keys, without the architecture's prefix.
     public let gguf: [(key: String, rule: LayerSetting)]
@@ -44,49 +44,51 @@ public struct LayerSettings: Sendable {
     public let deciders: [String: [String]]
     /// Lists that transformers derives from the layer number where a file has none.
     public let derived: [DerivedList]
-    /// Lists that a class of transformers derives in a way that has no entry under `derived`, by the classes' model types.
+    /// Lists that a class of transformers derives in a way that has no entry under `derived`, by the classes' model
+    /// types.
     public let derivedOtherwise: [String: [String]]
-    /// The kind that the last layer has to be of, by model type.
+    /// The required kind of the last layer, by model type.
     public let lastKind: [String: String]
-    /// Model types and GGUF architectures whose first layer is made otherwise than the rest.
+    /// Model types and GGUF architectures whose first layer differs in structure from the others.
     public let firstDiffers: Set<String>
-    /// Model types whose last layer is made otherwise than the rest.
+    /// Model types whose last layer differs in structure from the others.
     public let lastDiffers: Set<String>
     /// Settings that no cut can follow, with the reason.
     public let refused: [String: String]
     /// What a class computes by the layer's number unless each layer of the kind stores it, by model type.
     public let storedByLayer: [String: String]
-    /// Model types and GGUF architectures that compute by the layer's number in a way that no setting can change, with the way.
+    /// Model types and GGUF architectures that compute by the layer's number in a way that no setting can change, with
+    /// the way.
     public let refusedTypes: [String: String]
     /// Weights that several layers use and one of them stores.
     public let shared: [SharedPart]
-    /// Tensors outside the layers that hold a slice for each of them.
+    /// Tensors outside the layers with a slice for each layer.
     public let slices: [LayerSlice]
-    /// Entries of lists that say that a layer uses what the last one before it with another entry computes, by the key of the
-    /// list; those of "" hold for every list.
+    /// Entries of lists that say that a layer uses what the last one before it with another entry computes, by the key
+    /// of the list; those of "" hold for every list.
     public let sharingKinds: [String: [JSON]]
     /// Lists of tensors outside the layers that have one for each.
     public let listsOutside: [ListOutside]
-    /// Lists of tensors outside the layers that have nothing to do with them, whatever their length.
+    /// Lists of tensors outside the layers that are unrelated to layers.
     public let unrelatedLists: Set<String>
     /// GGUF architectures whose runtime derives sliding windows from the layer number.
     public let windowPeriod: [String: LayerPeriod]
-    /// GGUF architectures whose runtime leaves out rotary embeddings in every n-th layer, with no key to say so.
+    /// GGUF architectures without rotary embeddings in every n-th layer, for which there is no key.
     public let ropePeriod: [String: Int]
-    /// Those among them that rotate in every layer when the file says that there is no window.
+    /// Those of them that rotate in every layer when the file states no window.
     public let ropeWithWindow: Set<String>
     /// GGUF architectures whose runtime derives from the layer number which layers are recurrent: all but every n-th.
     public let recurrentPeriod: [String: Int]
-    /// GGUF architectures whose runtime reads the sizes of heads and rotations for each layer; others take those of the first
-    /// layer for some or all.
+    /// GGUF architectures whose runtime reads the sizes of heads and rotations for each layer; others take those of the
+    /// first layer for some or all.
     public let sizesByLayer: Set<String>
-    /// GGUF architectures in which only so many first layers have keys and values of their own, with no key to say so.
+    /// GGUF architectures in which only the first n layers have their own keys and values, for which there is no key.
     public let ownKeys: [String: Int]
-    /// GGUF architectures whose runtime goes by which tensors a layer has.
+    /// GGUF architectures whose runtime decides by the tensors of a layer.
     public let tensorsDecide: Set<String>
     /// The GGUF key without which a runtime derives a scale from the number of layers, by architecture.
     public let scaleOfCount: [String: String]
-    /// GGUF architectures that behave otherwise at these layer counts.
+    /// GGUF architectures that behave differently at these layer counts.
     public let countMatters: [String: [Int]]
 
     /// The one table.

@@ -1,10 +1,10 @@
 /// Tensors whose names are numbered under one prefix: the layers of a model, of its vision tower, of its encoder.
 ///
-/// Only the first number of a name counts, so experts inside layers are no stack.
+/// Only the first number of a name counts, so experts inside layers are not a stack.
 public struct LayerStack: Sendable, Hashable {
     /// The text before the number, with the dot.
     public let prefix: String
-    /// The numbers that have tensors, sorted.
+    /// The numbers with tensors, sorted.
     public let layers: [Int]
 
     /// How many layers there would be without a hole in the numbering.
@@ -19,7 +19,7 @@ public struct LayerStack: Sendable, Hashable {
     /// All stacks in a list of names, sorted by prefix.
     public static func all(in names: [String]) -> [LayerStack] { all(count: names.count) { names[$0] } }
 
-    /// All stacks among `count` names, each of which is asked for once, in order.
+    /// All stacks among `count` names; each name is requested once, in order.
     package static func all(count: Int, name: (Int) -> String) -> [LayerStack] {
         // A list may have a layer many times, but neighbours mostly share theirs.
         var found: [ExactString: [Int]] = [:]
@@ -41,7 +41,8 @@ public struct LayerStack: Sendable, Hashable {
             .sorted { $0.prefix.utf8.lexicographicallyPrecedes($1.prefix.utf8) }
     }
 
-    /// What `LayerName` takes apart behind a prefix, on bytes alone: it is asked of every name of a file while it is opened.
+    /// What `LayerName` takes apart behind a prefix, on bytes alone: it is asked of every name of a file while it is
+    /// opened.
     private static func layer(of name: String, behind prefix: [UInt8]) -> Int? {
         var name = name
         return name.withUTF8 { name in

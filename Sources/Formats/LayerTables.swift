@@ -1,4 +1,4 @@
-/// The keys that hold the number of layers, and the configurations in which they are looked for.
+/// The keys with layer counts, and the configurations to search for them.
 public struct LayerCountKeys: Sendable {
     /// Keys of any stack; in a model with an encoder and a decoder of its encoder.
     public let keys: [String]
@@ -12,7 +12,7 @@ public struct LayerCountKeys: Sendable {
     public let gguf: [String: String]
     /// The GGUF key that counts modules for multi-token prediction among the blocks.
     public let ggufPredictors: String
-    /// Members of `config.json` that hold the configuration of the language model, or lead to it.
+    /// Members of `config.json` that contain the configuration of the language model.
     public let languageConfigs: Set<String>
     /// Words in a prefix that tell a stack apart from the language model.
     public let otherWords: [String]
@@ -35,10 +35,10 @@ public struct LayerCountKeys: Sendable {
 public struct LayerPeriod: Sendable, Hashable {
     /// How many layers make a period.
     public let count: Int
-    /// The place in the period.
+    /// The index in the period.
     public let at: Int
 
-    /// A period; one of 0 holds nowhere.
+    /// A period; a period of 0 includes no layer.
     public init(count: Int, at: Int) { (self.count, self.at) = (count, at) }
 
     /// Whether a layer is one of them.
@@ -47,34 +47,34 @@ public struct LayerPeriod: Sendable, Hashable {
 
 /// A list that a class of transformers derives from the layer number where `config.json` has none.
 public struct DerivedList: Sendable {
-    /// What the list holds.
+    /// The contents of the list.
     public enum Form: Sendable, Equatable {
-        /// One of two values for each layer: the first where the rule holds.
+        /// One of two values per layer: the first when the rule applies.
         case kinds(JSON, JSON)
-        /// The numbers of the layers for which the rule holds.
+        /// The numbers of the layers to which the rule applies.
         case indices
-        /// The numbers of those for which it does not hold, while the period is 1.
+        /// The numbers of the layers to which it does not apply, when the period is 1.
         case others
     }
 
     /// The key of the list.
     public let list: String
-    /// What it holds.
+    /// The contents.
     public let form: Form
     /// The key of the number in the rule; `nil` where it has none.
     public let key: String?
     /// The number when the key is missing.
     public let standard: Int
-    /// The place in a period; `nil` when the rule is "the first n".
+    /// The index in a period; `nil` when the rule is "the first n".
     public let period: At?
-    /// The values of `model_type` that it holds for.
+    /// The values of `model_type` that it applies to.
     public let types: Set<String>
 
-    /// Where in a period the rule holds.
+    /// Where in a period the rule applies.
     public enum At: Sendable, Equatable {
         /// In its last layer.
         case last
-        /// At this place.
+        /// At this index.
         case index(Int)
     }
 
@@ -93,7 +93,7 @@ public struct DerivedList: Sendable {
         types = Set(LayerSettings.strings(row["types"]))
     }
 
-    /// Whether the rule holds for a layer, with the number that a configuration gives.
+    /// Whether the rule applies to a layer, for the number in a configuration.
     public func holds(_ layer: Int, number: Int) -> Bool {
         switch period {
         case nil: layer < number
@@ -116,7 +116,7 @@ public struct SharedPart: Sendable {
     }
 }
 
-/// A tensor outside the layers that holds a slice for each of them.
+/// A tensor outside the layers with a slice for each layer.
 public struct LayerSlice: Sendable {
     /// The end of its name.
     public let tensor: String
@@ -132,7 +132,7 @@ public struct LayerSlice: Sendable {
     }
 }
 
-/// A list of tensors outside the layers that has one for each layer, such as `attn_res.mlp_queries.3`.
+/// A list of tensors outside the layers, one per layer, such as `attn_res.mlp_queries.3`.
 public struct ListOutside: Sendable {
     /// The end of the prefix, without the last dot.
     public let list: String

@@ -1,6 +1,6 @@
 /// A mistake in a data file of formats/. It is our bug; the first test that reads the file finds it.
 package struct DataFileError: Error, Equatable, CustomStringConvertible {
-    /// The file and the member, and what is wrong with it.
+    /// The file, the member and the fault.
     package let description: String
 
     /// A mistake at a member, `settings.heads`.
@@ -10,7 +10,7 @@ package struct DataFileError: Error, Equatable, CustomStringConvertible {
 /// Reads the members of one object in a data file and refuses those that nobody asks for, so that a misspelt member
 /// is an error and not a default.
 struct MemberReader {
-    /// Where the object stands, for messages: `layer.rope`.
+    /// The path of the object, for messages: `layer.rope`.
     let name: String
     private let object: JSONObject
     private var asked: Set<String> = []
@@ -33,13 +33,13 @@ struct MemberReader {
         return object[key]
     }
 
-    /// A member that has to be there.
+    /// A required member.
     mutating func required(_ key: String) throws(DataFileError) -> JSON {
         guard let value = optional(key) else { throw wrong(key, "is missing") }
         return value
     }
 
-    /// Text that has to be there.
+    /// A required string.
     mutating func string(_ key: String) throws(DataFileError) -> String {
         guard let text = try required(key).string else { throw wrong(key, "is not text") }
         return text
@@ -85,7 +85,7 @@ struct MemberReader {
         return Array(object.members)
     }
 
-    /// Refuses members that nobody asked for.
+    /// Refuses members that were not read.
     func finish() throws(DataFileError) {
         for key in object.keys where !asked.contains(key) { throw wrong(key, "is not a member that resect knows") }
     }

@@ -1,6 +1,6 @@
-/// What the names of modules in HF checkpoints say, whatever the family: the data of `formats/modules.json`.
+/// The meaning of module names in HF checkpoints of any family, from `formats/modules.json`.
 ///
-/// Quantizers treat a matrix by its module. Where the architecture is described, its roles come first.
+/// Quantizers treat a matrix according to its module. The roles of a known architecture take precedence.
 package struct ModuleKinds: Sendable {
     /// Projections that runtimes put together, so that they share one scale.
     package let fused: [[String]]
@@ -10,7 +10,7 @@ package struct ModuleKinds: Sendable {
     package let outputs: [String]
     /// Modules that choose experts.
     package let routers: [String]
-    /// Texts in the names of modules whose matrices are no Linears: norms and embeddings of layers.
+    /// Name parts of modules that are not linear layers: norms and embeddings of layers.
     package let small: [String]
 
     /// The one table.
@@ -38,7 +38,7 @@ package struct ModuleKinds: Sendable {
         }
     }
 
-    /// Whether a module has one of the names, alone or behind a dot.
+    /// Whether the name of a module, or its last components, is one of the names.
     package static func isNamed(_ module: String, _ names: [String]) -> Bool {
         names.contains { module == $0 || module.hasSuffix("." + $0) }
     }

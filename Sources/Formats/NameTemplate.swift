@@ -1,4 +1,4 @@
-/// A tensor name with a place for the layer number, matched whole and in both directions.
+/// A tensor name with a placeholder for the layer number; it matches whole names, in both directions.
 ///
 /// `model.layers.{layer}.mlp.up_proj.weight` names layer 3's tensor, and reads `3` out of its name.
 public struct NameTemplate: Sendable, Hashable {
@@ -22,13 +22,13 @@ public struct NameTemplate: Sendable, Hashable {
     /// Whether every layer has a tensor of this name.
     public var isPerLayer: Bool { suffix != nil }
 
-    /// The name for a layer; the layer is ignored by a template without a place for it.
+    /// The name for a layer; a template without a placeholder ignores the layer.
     public func name(layer: Int?) -> String {
         guard let suffix else { return prefix }
         return prefix + String(layer ?? 0) + suffix
     }
 
-    /// What a name says: no match, a match without a layer, or the layer.
+    /// The result for a name: no match, a match without a layer, or the layer.
     public enum Match: Equatable, Sendable {
         /// The name is another's.
         case none

@@ -10,9 +10,9 @@ public struct PreTokenizer: Sendable {
     public let digits: Int
     /// Whether every digit is cut out before the pattern is applied.
     public let isolatesNumbers: Bool
-    /// Whether a GGUF vocabulary of this kind takes whole words before it merges.
+    /// Whether a GGUF vocabulary of this kind looks up whole words before merging.
     public let ignoresMerges: Bool
-    /// Whether a GGUF vocabulary of this kind begins every text with a token, unless it says otherwise.
+    /// Whether a GGUF vocabulary of this kind adds a beginning token by default.
     public let addsBeginning: Bool
     /// `normalizer` of tokenizer.json: null, or NFC.
     public let normalizer: JSON
@@ -30,7 +30,7 @@ public struct PreTokenizer: Sendable {
     /// Whether text is brought into Unicode's composed form first.
     public var composes: Bool { normalizer["type"]?.string == "NFC" }
 
-    /// Every described pre-tokenizer, in the order of the registry.
+    /// Every known pre-tokenizer, in registry order.
     public static let all: [PreTokenizer] = EmbeddedFiles.parsed(under: "tokenizers/").map { file in
         guard let found = PreTokenizer(file.value) else {
             preconditionFailure("formats/\(file.name): a member is missing or of the wrong kind")
@@ -85,7 +85,7 @@ public struct PreTokenizer: Sendable {
         return type == "Sequence" ? (definition[member]?.array ?? []).flatMap { types($0, member) } : [type]
     }
 
-    /// What a definition does, step by step, without what changes nothing: order of members, offsets, defaults.
+    /// The steps of a definition, without details that have no effect: order of members, offsets, defaults.
     private static func steps(_ definition: JSON?) -> [String] {
         guard let definition, let type = definition["type"]?.string else { return [] }
         func flag(_ key: String, _ standard: Bool) -> Bool { definition[key]?.bool ?? standard }

@@ -1,4 +1,4 @@
-/// One setting of a family: where `config.json` and GGUF hold it, and what holds when they do not.
+/// A setting of a family: its keys in `config.json` and GGUF, and its default.
 package struct Setting: Sendable, Equatable {
     /// What the setting is: `hidden`, `heads`, …
     package let role: String
@@ -10,9 +10,9 @@ package struct Setting: Sendable, Equatable {
     package let layers: LayerSetting?
     /// What the values of a file mean; empty when they mean themselves.
     package let values: [(from: JSON, to: JSON)]
-    /// What holds when no file states it.
+    /// The default.
     package let absent: Absent
-    /// Whether `null` in `config.json` means that there is no value, and not that it is absent.
+    /// Whether `null` in `config.json` means "no value" instead of "not stated".
     package let isNullable: Bool
 
     /// A GGUF key with the type of its value.
@@ -31,13 +31,13 @@ package struct Setting: Sendable, Equatable {
         case f32
     }
 
-    /// What holds for a setting that no file states.
+    /// The default of a setting.
     package enum Absent: Sendable, Equatable {
         /// The file is refused.
         case required
-        /// There is no value.
+        /// No value.
         case optional
-        /// This value, which the model's class takes too.
+        /// This value, as in the model's class.
         case value(JSON)
         /// The value of another role.
         case role(String)
@@ -86,7 +86,7 @@ package struct Setting: Sendable, Equatable {
         try reader.finish()
     }
 
-    /// Whether both say the same.
+    /// Whether both are equal.
     package static func == (a: Setting, b: Setting) -> Bool {
         a.role == b.role && a.huggingFace == b.huggingFace && a.gguf == b.gguf && a.layers == b.layers
             && a.absent == b.absent && a.isNullable == b.isNullable && a.values.elementsEqual(b.values) { $0 == $1 }
@@ -119,7 +119,7 @@ extension Setting.Absent {
         } else if roles.count == 2 {
             self = .quotient(roles[0], roles[1])
         } else {
-            throw inner.wrong("quotient", "has \(roles.count) roles; it takes two")
+            throw inner.wrong("quotient", "has \(roles.count) roles instead of two")
         }
         try inner.finish()
     }

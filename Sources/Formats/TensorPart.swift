@@ -8,22 +8,22 @@ package struct TensorPart: Sendable, Equatable {
     package let names: [NameTemplate]
     /// The grid of rows; empty when the part is the whole tensor.
     package let dims: [Axis]
-    /// What is taken of one axis; `nil` when all of it is.
+    /// The selection on one axis; `nil` for all of it.
     package let taken: (axis: Int, part: Taken)?
-    /// The axes that are left, in the order of the role; empty when it is theirs.
+    /// The remaining axes in the order of the role; empty when the order is unchanged.
     package let order: [Int]
-    /// The role of the number of heads whose rotary pairs are stored as neighbours; `nil` when a head's halves lie apart.
+    /// The role of the head count when rotary pairs are stored as neighbours; `nil` when they are stored as halves.
     package let pairedHeads: String?
 
     /// An axis of the grid: a number of rows, or several named runs of them.
     package enum Axis: Sendable, Equatable {
-        /// So many.
+        /// A fixed number.
         case extent(Extent)
         /// Runs behind each other.
         case runs([Extent])
     }
 
-    /// What is taken of an axis.
+    /// A selection on an axis.
     package enum Taken: Sendable, Equatable {
         /// One index; the axis is gone.
         case index(Int)
@@ -53,11 +53,11 @@ package struct TensorPart: Sendable, Equatable {
         var left = dims.count
         if case .index = taken?.part { left -= 1 }
         guard self.order.count == order.count, order.isEmpty || self.order.sorted() == Array(0..<left) else {
-            throw reader.wrong("order", "is not an order of the \(left) axes that are left")
+            throw reader.wrong("order", "is not an order of the \(left) remaining axes")
         }
         pairedHeads = try reader.optionalString("paired_heads")
         guard pairedHeads == nil || dims.isEmpty else {
-            throw reader.wrong("paired_heads", "and 'dims' are two ways to say the same")
+            throw reader.wrong("paired_heads", "and 'dims' exclude each other")
         }
         try reader.finish()
     }
@@ -82,7 +82,7 @@ package struct TensorPart: Sendable, Equatable {
         return (axis, .run(run))
     }
 
-    /// Whether both say the same.
+    /// Whether both are equal.
     package static func == (a: TensorPart, b: TensorPart) -> Bool {
         a.names == b.names && a.dims == b.dims && a.order == b.order && a.pairedHeads == b.pairedHeads
             && a.taken?.axis == b.taken?.axis && a.taken?.part == b.taken?.part
@@ -119,7 +119,7 @@ package struct Extent: Sendable, Equatable {
             factors = [.number(number)]
             return
         }
-        guard let text = value.string, !text.isEmpty else { throw DataFileError(name, "is no length") }
+        guard let text = value.string, !text.isEmpty else { throw DataFileError(name, "is not a length") }
         factors = text.split(separator: "*").map { part in
             Int(part).map(Factor.number) ?? .setting(String(part))
         }

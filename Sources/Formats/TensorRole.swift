@@ -1,4 +1,4 @@
-/// A tensor by what it is in the model, with its place in either container.
+/// A tensor by its role in the model, with its stored part in each container.
 package struct TensorRole: Sendable, Equatable {
     /// What the tensor is: `attention_q`, `ffn_down`, …
     package let role: String
@@ -15,9 +15,9 @@ package struct TensorRole: Sendable, Equatable {
     package enum Need: Sendable, Equatable {
         /// Always.
         case always
-        /// When a setting is true; else it may be there all the same.
+        /// Required when a setting is true, otherwise optional.
         case setting(String)
-        /// When a setting is false; else it may be there all the same.
+        /// Required when a setting is false, otherwise optional.
         case unless(String)
         /// It may be there.
         case optional
@@ -46,7 +46,7 @@ package struct TensorRole: Sendable, Equatable {
         try reader.finish()
         let parts = [huggingFace, gguf].compactMap { $0 }
         guard let first = parts.first, parts.allSatisfy({ $0.isPerLayer == first.isPerLayer }) else {
-            throw DataFileError("tensors.\(role)", "has no name, or a layer in one of two names only")
+            throw DataFileError("tensors.\(role)", "has no name, or a layer in only one of its names")
         }
     }
 
@@ -63,13 +63,13 @@ package struct TensorRole: Sendable, Equatable {
 }
 
 extension TensorPart {
-    /// Whether the name has a place for the layer.
+    /// Whether the name has a placeholder for the layer.
     package var isPerLayer: Bool { names.first?.isPerLayer ?? false }
 
     /// The name that is written.
     package func name(layer: Int?) -> String { names.first?.name(layer: layer) ?? "" }
 
-    /// What a whole name says: another's, this one's, or this one's in a layer.
+    /// The result for a whole name: another role, this role, or this role in a layer.
     package func match(_ name: String) -> NameTemplate.Match {
         for template in names {
             let match = template.match(name)

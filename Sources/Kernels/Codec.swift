@@ -7,12 +7,12 @@ public import Formats
 public enum Codec {
     private static var level: Int32 { InstructionSet.best.rawValue }
 
-    /// Whether values of the type can be turned into f32.
+    /// Whether the type can be decoded to f32.
     public static func decodes(_ dtype: DType) -> Bool {
         dtype.ggml.map { resect_decoder($0, level) != nil } ?? false
     }
 
-    /// Whether f32 can be turned into the type.
+    /// Whether f32 can be encoded in the type.
     public static func encodes(_ dtype: DType) -> Bool {
         dtype.ggml.map { resect_encoder($0, level) != nil } ?? false
     }
@@ -22,7 +22,7 @@ public enum Codec {
         dtype.ggml.map { resect_uses_importance($0) != 0 } ?? false
     }
 
-    /// The place of the first value that is NaN or whose magnitude is above a limit.
+    /// The index of the first value that is NaN or whose magnitude exceeds a limit.
     public static func firstBeyond(_ limit: Float, in values: UnsafePointer<Float>, count: Int) -> Int? {
         let index = resect_first_beyond(values, count, limit)
         return index < count ? index : nil

@@ -5,7 +5,7 @@ public import Formats
 ///
 /// Counts are elements, and blocks go over the whole run; every instruction set gives the same bytes.
 public enum FloatCodes {
-    /// Which half of a byte holds the first of two codes.
+    /// The half of a byte with the first of two codes.
     public enum Order: Sendable {
         case lowFirst, highFirst
 
@@ -41,11 +41,11 @@ public enum FloatCodes {
         resect_largest_of_blocks(values, count, block, output, instructions.rawValue)
     }
 
-    /// Writes the code of each value divided by the largest of its block, the first of a byte in its high half. The last
-    /// block may be short.
+    /// Writes the code of each value divided by the largest of its block, the first of a byte in its high half. The
+    /// last block may be short.
     ///
     /// - Parameters:
-    ///   - bounds: fifteen numbers between the levels, in order.
+    ///   - bounds: fifteen ascending bounds between the levels.
     ///   - codes: the sixteen codes of the levels, in order.
     ///   - output: room for half as many bytes as there are values, rounded up.
     /// - Precondition: a block is a multiple of 16.
@@ -88,7 +88,7 @@ public enum FloatCodes {
         resect_decode_e4m3(codes, output, count, instructions.rawValue)
     }
 
-    /// Encodes E4M3, rounded to nearest, ties to even; what is too large becomes 448.
+    /// Encodes E4M3, rounded to nearest, ties to even; values that are too large become 448.
     public static func encodeE4M3(
         _ values: UnsafePointer<Float>, count: Int, into output: UnsafeMutablePointer<UInt8>,
         by instructions: InstructionSet = .best

@@ -1,16 +1,17 @@
 internal import CKernels
 package import Formats
 
-/// How groups of neighbours become codes of four bits with a scale and an offset.
+/// How groups of neighbouring values become 4-bit codes with a scale and a zero point or a bias.
 package struct GroupRounding: Sendable, Equatable {
     /// The peers' rules, which differ in their last bits.
     package enum Rule: Sendable, Equatable {
-        /// `code * scale + offset`, as `mx.quantize` on a CPU.
+        /// `code * scale + bias`, as `mx.quantize` on a CPU.
         case mlx
         /// `(code - offset) * scale`, as compressed-tensors: the offset is added before rounding, and every step is
         /// rounded to the type of the weights.
         case compressedTensors(symmetric: Bool)
-        /// `(code - offset) * scale` in f32, the offset added after rounding: GPTQ and AWQ. No offset is below the least.
+        /// `(code - offset) * scale` in f32, the offset added after rounding: GPTQ and AWQ. No offset is below the
+        /// least.
         case integer(symmetric: Bool, leastZeroPoint: Int)
     }
 

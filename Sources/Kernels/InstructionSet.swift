@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// The instruction sets that one binary holds kernels for.
+/// The instruction sets for which the binary has kernels.
 public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     case baseline, v3, v4
 

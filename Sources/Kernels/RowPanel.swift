@@ -1,7 +1,7 @@
 internal import CKernels
 package import Formats
 
-/// Thirty-two rows of a weight matrix, decoded and turned so that a product can read them.
+/// Thirty-two rows of a weight matrix, decoded and transposed for a product.
 ///
 /// Weights of any type are decoded a tile at a time, so that a matrix never lies in memory as a whole.
 package struct RowPanel {
@@ -20,9 +20,9 @@ package struct RowPanel {
     ///
     /// - Parameters:
     ///   - bytes: the rows as they are stored, contiguous, at most `width` of them.
-    ///   - output: the place of the first row's products; products of the next rows follow it, those of the next
+    ///   - output: the address of the first row's products; products of the next rows follow it, those of the next
     ///     operand row lie `stride` floats further.
-    ///   - accumulates: whether the products are added to what is there.
+    ///   - accumulates: whether the products are added to the existing values.
     package func multiply(
         _ operand: MatrixOperand, _ bytes: UnsafeRawBufferPointer, rows: Int, dtype: DType,
         output: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool

@@ -89,7 +89,7 @@ extension Parallel {
 }
 
 extension Parallel {
-    /// The values that `body` gives for every index below `count`, by index.
+    /// The results of `body` for every index below `count`, by index.
     ///
     /// - Throws: the error of the lowest index that failed.
     package static func map<Value: Sendable, Failure: Error>(

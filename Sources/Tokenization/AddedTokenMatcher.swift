@@ -66,7 +66,7 @@ struct AddedTokenMatcher: Sendable {
         }
     }
 
-    /// The start of the white space character that ends at a place.
+    /// The start of the white space character that ends at a position.
     private func space(_ text: UnsafeRawBufferPointer, endingAt end: Int) -> Int? {
         var start = end - 1
         while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }

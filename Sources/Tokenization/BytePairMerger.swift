@@ -27,7 +27,7 @@ struct BytePairMerger: Sendable {
             ids[ExactString(token)] = Int32(id)
         }
         words = vocabulary.ignoresMerges ? ids : [:]
-        // An added token is plain text, so one of a single character must not take the place of a byte.
+        // Added tokens are not in the byte alphabet, so one with a single character must not replace a byte.
         for (id, token) in vocabulary.tokens.enumerated() where !vocabulary.isPlaceholder(id) {
             if ids[ExactString(token)] == nil { ids[ExactString(token)] = Int32(id) }
         }

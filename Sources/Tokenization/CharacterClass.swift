@@ -31,7 +31,7 @@ enum CharacterClass {
         }
     }
 
-    /// The class and the length in bytes of the character at a place in UTF-8 text.
+    /// The class and the length in bytes of the character at a position in UTF-8 text.
     static func at(_ position: Int, in text: UnsafeRawBufferPointer) -> (CharacterClass, byteCount: Int) {
         let first = text[position]
         if first < 0x80 { return (ascii[Int(first)], 1) }
@@ -48,7 +48,7 @@ enum CharacterClass {
         }
     }
 
-    /// The character at a place in UTF-8 text that was checked before, and its length in bytes.
+    /// The character at a position in UTF-8 text that was checked before, and its length in bytes.
     static func scalar(
         at index: Int, in text: UnsafeRawBufferPointer
     ) -> (Unicode.Scalar, byteCount: Int) {

@@ -43,7 +43,7 @@ package struct Tokenizer: Sendable {
     ///
     /// - Parameters:
     ///   - text: UTF-8, checked before.
-    ///   - limit: the first so many tokens are enough; a long text is then not read to its end.
+    ///   - limit: the maximum number of tokens; the rest of a long text is not read.
     package func encode(_ text: UnsafeRawBufferPointer, limit: Int = .max) -> [Int32] {
         var output = TokenOutput(limit: limit, cache: merger.newCache())
         if let beginning { output.ids.append(beginning) }

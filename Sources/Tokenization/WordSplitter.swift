@@ -48,7 +48,7 @@ struct WordSplitter: Sendable {
     }
 }
 
-/// Matches one word from a place on. Each alternative of the regular expression is tried in its order.
+/// Matches one word at a position; tries the alternatives of the regular expression in order.
 private struct Cursor {
     let text: UnsafeRawBufferPointer
     let start: Int
@@ -57,7 +57,7 @@ private struct Cursor {
         index < text.count ? CharacterClass.at(index, in: text) : nil
     }
 
-    /// The end of the longest run of one class from a place on.
+    /// The end of the longest run of one class from a position.
     private func run(of wanted: CharacterClass, from position: Int, atMost limit: Int = .max) -> Int {
         var position = position
         var count = 0
@@ -76,7 +76,8 @@ private struct Cursor {
         return spaces()
     }
 
-    // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+    // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}
+    // | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
     mutating func cl100k(digits: Int) -> Int {
         if let end = contraction(anyCase: true) { return end }
         guard let (first, bytes) = kind(start) else { return start }

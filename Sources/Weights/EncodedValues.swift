@@ -34,7 +34,7 @@ extension DType {
         }
     }
 
-    /// Rounds values to those that the type can hold.
+    /// Rounds values to those that the type represents.
     ///
     /// - Precondition: the type is encoded and decoded one element at a time.
     package func round(_ values: UnsafeMutablePointer<Float>, count: Int) {

@@ -22,13 +22,13 @@ package struct AdapterGradient: Sendable {
 extension Linear {
     /// Turns the gradient of the result into that of the operand: `dX = dY W`, with an adapter `+ scale (dY B) A`.
     ///
-    /// The weight is decoded once, a slab of rows at a time, and every sum runs in the order of its rows: the result does
-    /// not depend on the number of threads.
+    /// The weight is decoded once, a slab of rows at a time, and every sum runs in the order of its rows: the result
+    /// does not depend on the number of threads.
     ///
     /// - Parameters:
     ///   - gradient: dY, [rows, outputs].
     ///   - output: dX, [rows, inputs].
-    ///   - accumulates: whether dX is added to what is there.
+    ///   - accumulates: whether dX is added to the existing values.
     package func applyBackward(
         _ gradient: UnsafePointer<Float>, rows: Int, into output: UnsafeMutablePointer<Float>,
         accumulates: Bool = false,
@@ -84,7 +84,8 @@ extension Tensor {
     private static let slabCount = 1 << 20
     private static let rowsAtOnce = 16
 
-    /// `output = operand W`, where `LinearProduct` computes `operand W'`: operand [rows, rowCount], output [rows, rowLength].
+    /// `output = operand W`, where `LinearProduct` computes `operand W'`: operand [rows, rowCount], output [rows,
+    /// rowLength].
     fileprivate func multiplyUntransposed(
         _ operand: UnsafePointer<Float>, rows: Int, into output: UnsafeMutablePointer<Float>, accumulates: Bool,
         threads: Int

@@ -11,7 +11,7 @@ package struct Linear: Sendable {
     /// What a fine-tuning adds to the weight.
     package let adapter: Adapter?
 
-    /// A low-rank adapter (LoRA), which stands for the weight `scale B A`.
+    /// A low-rank adapter (LoRA): it adds the weight `scale B A`.
     package struct Adapter: Sendable {
         /// A, [rank, inputs].
         package let a: Tensor

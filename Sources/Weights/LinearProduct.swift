@@ -3,8 +3,8 @@ package import Checkpoints
 package import Kernels
 internal import Parallel
 
-/// A linear map and its operand, ready to compute any outputs: the bias is decoded, and the part of the adapter that all
-/// outputs share is computed.
+/// A linear map and its operand, ready to compute any outputs: the bias is decoded, and the part of the adapter that
+/// all outputs share is computed.
 package struct LinearProduct: Sendable {
     private let linear: Linear
     private let operand: MatrixOperand
@@ -34,7 +34,7 @@ package struct LinearProduct: Sendable {
     ///
     /// - Parameters:
     ///   - output: the first of the outputs in the first row; those of the next row lie `stride` floats further.
-    ///   - accumulates: whether the results are added to what is there.
+    ///   - accumulates: whether the results are added to the existing values.
     package func write(
         _ outputs: Range<Int>, into output: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool, panel: RowPanel
     ) throws(CheckpointError) {

@@ -1,6 +1,6 @@
 package import Checkpoints
 
-/// Computed rows that can give f32 values for a part of their columns, without computing and encoding whole rows.
+/// Computed rows that can provide f32 values for part of their columns, without computing whole rows.
 package protocol ValueRows: RowSource {
     /// Writes the values of some rows and columns in f32, row after row.
     ///

@@ -7,7 +7,7 @@ internal import Kernels
 enum Main {
     static func main() {
         Signals.install()
-        Sources.surviveTruncation()
+        MappedFiles.surviveTruncation()
         do {
             if let name = InstructionSet.refusedRequest {
                 throw CheckpointError(
@@ -16,11 +16,11 @@ enum Main {
             }
             var command = try Resect.parseAsRoot()
             try command.run()
-            if let problem = Sources.problem { throw problem }
+            if let problem = MappedFiles.problem { throw problem }
             Output.flush()
         } catch let error as CheckpointError {
             // A change of an input file explains any other error, so report it first.
-            let changed = Sources.problem
+            let changed = MappedFiles.problem
             if changed != nil { Output.discard() }
             Output.flush()
             Output.complain(changed ?? error)

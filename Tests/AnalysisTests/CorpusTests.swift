@@ -46,8 +46,8 @@ struct CorpusTests {
         try CorpusTests.expectRefusal("fifo: ", path: folder("fifo"))
         try CorpusTests.expectRefusal("a context of 1 tokens is too short", path: folder("missing"), contextLength: 1)
         try CorpusTests.expectRefusal("a context of -5 tokens is too short", path: folder("missing"), contextLength: -5)
-        try CorpusTests.expectRefusal("no samples are asked for", path: folder("missing"), limit: 0)
-        try CorpusTests.expectRefusal("no samples are asked for", path: folder("missing"), limit: -1)
+        try CorpusTests.expectRefusal("the number of samples must be at least 1", path: folder("missing"), limit: 0)
+        try CorpusTests.expectRefusal("the number of samples must be at least 1", path: folder("missing"), limit: -1)
         try CorpusTests.expectRefusal(
             "has 1 tokens, less than one context of 9,223,372,036,854,775,807", path: folder.write("a", "a"),
             contextLength: .max, limit: .max)
@@ -95,7 +95,7 @@ struct CorpusTests {
         var model = try KnownAnalysis.model()
         model.companions = []
         try CorpusTests.expectRefusal(
-            "the folder holds no tokenizer.json", path: Fixture.path("evaluation.txt"), model: model)
+            "the folder has no tokenizer.json", path: Fixture.path("evaluation.txt"), model: model)
         model.architecture = nil
         try CorpusTests.expectRefusal(
             "so it cannot be run", path: Fixture.path("evaluation.txt"), model: model)

@@ -61,7 +61,7 @@ struct SimilarityTests {
             name: model.tensors[index].name, dtype: .f32, shape: [256],
             recipe: .computed(Given(values: Array(repeating: value, count: 256))))
         try SimilarityTests.expectRefusal(
-            model, SimilarityTests.corpus(1), "layer 3 gives NaN or infinity, first for token 0 of context 0")
+            model, SimilarityTests.corpus(1), "layer 3 computes NaN or infinity, first for token 0 of context 0")
     }
 
     @Test("a token whose embedding is NaN is named")
@@ -75,7 +75,7 @@ struct SimilarityTests {
         model.tensors[index].recipe = .computed(
             SpoiledRow(source: model.tensors[index], row: Int(corpus.contexts[18][token])))
         SimilarityTests.expectRefusal(
-            model, corpus, "the embedding gives NaN or infinity, first for token \(token) of context 18")
+            model, corpus, "the embedding computes NaN or infinity, first for token \(token) of context 18")
     }
 }
 

@@ -68,7 +68,7 @@ struct ChatTemplateTests {
         #expect(vocabulary.notes.count == 1)
         #expect(
             vocabulary.notes.first?.hasSuffix(
-                "the chat template 'default' is that of tokenizer_config.json; chat_template.jinja holds another one")
+                "the chat template 'default' is that of tokenizer_config.json; chat_template.jinja has another one")
                 == true)
     }
 
@@ -111,7 +111,7 @@ struct ChatTemplateTests {
             (#"{"chat_template":[{"name":"a"}]}"#, "a chat template has no name or no text"),
             (
                 #"{"chat_template":[{"name":"a","template":"1"},{"name":"a","template":"2"}]}"#,
-                "holds two chat templates 'a'"
+                "has two chat templates 'a'"
             ),
         ])
     func refused(settings: String, message: String) throws {

@@ -42,7 +42,7 @@ struct CompanionTests {
             let error = #expect(throws: CheckpointError.self) {
                 try writer.write(OutputPlan(checkpoint), to: folder("out"))
             }
-            expect(error, "is a folder that holds other things than a checkpoint")
+            expect(error, "is a folder with other contents than a checkpoint")
             if isFolder {
                 #expect(Files.names(folder("out/a")).contains("b"))
             } else {

@@ -76,6 +76,6 @@ struct DepthTests {
         for _ in 0..<1000 { value = .array(9, [value]) }
         let folder = TemporaryFolder()
         let path = folder.write("x.gguf", GGUFBytes([("general.architecture", .text("toy")), ("k", value)]).bytes)
-        #expect(DepthTests.problem(opening: path).contains("the array 'k' holds arrays, which no runtime reads"))
+        #expect(DepthTests.problem(opening: path).contains("the array 'k' contains arrays, which no runtime reads"))
     }
 }

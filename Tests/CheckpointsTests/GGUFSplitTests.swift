@@ -37,12 +37,12 @@ struct GGUFSplitTests {
         let path = folder.write("m-00001-of-00002.gguf", GGUFSplitTests.first)
         expectFailure(opening: path, "m-00002-of-00002.gguf: cannot open: no such file or directory")
         folder.write("m-00002-of-00002.gguf", GGUFSplitTests.first)
-        expectFailure(opening: path, "is not shard 2 of 2 as its name says")
+        expectFailure(opening: path, "is not shard 2 of 2, as its name states")
         folder.write(
             "m-00002-of-00002.gguf", GGUFSplitTests.shard(1, of: 2, [.init("blk.0.w", shape: [1], data: [5, 6, 7, 8])]))
         expectFailure(opening: path, "tensor 'blk.0.w' is in another shard too")
         folder.write("m-00002-of-00002.gguf", GGUFSplitTests.shard(1, of: 2, []))
-        expectFailure(opening: path, "the shards hold 1 tensors; split.tensors.count is 2")
+        expectFailure(opening: path, "the shards have 1 tensors; split.tensors.count is 2")
         expectFailure(
             opening: folder.write("x.gguf", GGUFSplitTests.first), "its name does not end with '-00001-of-00002.gguf'")
     }

@@ -174,7 +174,7 @@ struct GGUFTests {
             "the array 'k' has elements of unknown type 77"),
         Hostile(
             "an array in an array", pair("k", .array(9, [.array(4, [.u32(1)])])),
-            "the array 'k' holds arrays, which no runtime reads"
+            "the array 'k' contains arrays, which no runtime reads"
         ),
         Hostile(
             "an array longer than the file",
@@ -189,7 +189,7 @@ struct GGUFTests {
                     bytes: littleEndian(UInt32(8)) + littleEndian(UInt64(2)) + GGUFBytes.text("a")
                         + littleEndian(UInt64(99)))), "the length of the value of 'k' is 99"),
         Hostile(
-            "a key twice", GGUFBytes([architecture, architecture]).bytes, "the key 'general.architecture' stands twice"),
+            "a key twice", GGUFBytes([architecture, architecture]).bytes, "the key 'general.architecture' occurs twice"),
         Hostile("alignment 0", pair("general.alignment", .u32(0)), "general.alignment is"),
         Hostile("alignment 3", pair("general.alignment", .u32(3)), "not a power of two of the type u32"),
         Hostile("alignment as text", pair("general.alignment", .text("32")), "not a power of two of the type u32"),
@@ -203,7 +203,7 @@ struct GGUFTests {
         Hostile(
             "a name twice",
             tensor(.init("a", shape: [1], data: [0, 0, 0, 0]), .init("a", shape: [1], data: [0, 0, 0, 0])),
-            "tensor 'a' stands twice"),
+            "tensor 'a' occurs twice"),
         Hostile(
             "a name of 64 bytes", tensor(.init(String(repeating: "n", count: 64), shape: [1], data: [0, 0, 0, 0])),
             "has a name of 64 bytes; at most 63 are allowed"),
@@ -247,7 +247,7 @@ struct GGUFTests {
             GGUFBytes(
                 [architecture, ("general.alignment", .u32(64))],
                 [.init("a", shape: [1], data: [0, 0, 0, 0]), .init("b", shape: [1], data: [0, 0, 0, 0])]
-            ).bytes, "tensor 'b' lies at offset 32 of the data; 64 was expected"),
+            ).bytes, "tensor 'b' is at offset 32 of the data; expected 64"),
         Hostile(
             "data that would begin behind the end",
             Array(GGUFBytes([architecture], [.init("a", shape: [0], data: [])]).header), "the data would begin at byte"),
@@ -259,16 +259,16 @@ struct GGUFTests {
             tensor(
                 .init("a", shape: [1], data: [0, 0, 0, 0]),
                 .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 64)),
-            "tensor 'b' lies at offset 64 of the data; 32 was expected"),
+            "tensor 'b' is at offset 64 of the data; expected 32"),
         Hostile(
             "an offset that wraps", tensor(.init("a", shape: [1], data: [0, 0, 0, 0], claimedOffset: .max - 31)),
-            "was expected"),
+            "of the data; expected"),
         Hostile(
             "two tensors in one place",
             tensor(
                 .init("a", shape: [1], data: [0, 0, 0, 0]),
                 .init("b", shape: [1], data: [0, 0, 0, 0], claimedOffset: 0)),
-            "tensor 'b' lies at offset 0 of the data; 32 was expected"),
+            "tensor 'b' is at offset 0 of the data; expected 32"),
     ]
 
     @Test("a file that lies is refused, with the reason", arguments: hostile)

@@ -29,7 +29,7 @@ struct GGUFVocabularyTests {
         }
         expect(
             #expect(throws: CheckpointError.self) { try Vocabulary(checkpoint: twice).folderFiles(of: "x.gguf") },
-            "x.gguf: the tokens 2,039 and 2,040 are both 'the', which tokenizer.json cannot hold")
+            "x.gguf: the tokens 2,039 and 2,040 are both 'the', which tokenizer.json cannot store")
         let unknown = try GGUFVocabularyTests.file { metadata in
             metadata["tokenizer.ggml.merges"] = .strings(
                 GGUFVocabularyTests.texts(metadata, "merges") + ["th zzz"])
@@ -50,7 +50,7 @@ struct GGUFVocabularyTests {
         #expect(vocabulary.merges.count == 2048 - 256 - 1)
         #expect(
             vocabulary.notes == [
-                "x.gguf: 2 of 1,793 merges name tokens that the vocabulary does not have, and are left out"
+                "x.gguf: 2 of 1,793 merges name tokens that the vocabulary does not have; they are left out"
             ])
         #expect(try vocabulary.folderFiles().count == 3)
     }
@@ -119,6 +119,6 @@ struct GGUFVocabularyTests {
         #expect(vocabulary.notes.count == 1)
         #expect(
             vocabulary.notes.first?.hasSuffix(
-                "tokenizer.ggml.fim_pre_token_id is left out; the files of a folder have no member for it") == true)
+                "tokenizer.ggml.fim_pre_token_id is left out; the files of a folder have no setting for it") == true)
     }
 }

@@ -45,7 +45,7 @@ struct HostileArchiveTests {
             $0.layouts = .init(repeating: [(1, 0, 1)], count: 257)
         },
         lie("a number of 64 bits", "is not a number") { $0.files[0].byteCount = .max },
-        lie("pieces beyond reason", "claims 1,099,511,627,776 pieces") {
+        lie("pieces beyond reason", "has 1,099,511,627,776 pieces") {
             $0.files[0].byteCount = 1 << 60
             $0.files[0].spans[0].byteCount = 1 << 60
         },
@@ -84,12 +84,12 @@ struct HostileArchiveTests {
         lie("a frame of nothing", "is stored in 0") { $0.files[0].spans[0].pieces[0].planes = [1] },
         lie("pieces that end before the index", "the index begins at") { $0.pieces.append(0) },
         lie("pieces that end behind it", "where the index begins") { $0.pieces.removeLast() },
-        lie("bytes behind the index", "1 bytes are left behind the index") { $0.behindIndex = [0] },
-        lie("an index elsewhere", "the index is said to be") { $0.claimedOffset = 8 },
-        lie("an index beyond the end", "the index is said to be") { $0.claimedOffset = .max },
-        lie("a longer index", "the index is said to be") { $0.claimedCount = 1 << 63 },
-        lie("another size", "its end says 7") { $0.claimedTotal = 7 },
-        lie("a file twice", "the file 'a' stands twice") {
+        lie("bytes behind the index", "1 bytes follow the index") { $0.behindIndex = [0] },
+        lie("an index elsewhere", "the trailer states an index of") { $0.claimedOffset = 8 },
+        lie("an index beyond the end", "the trailer states an index of") { $0.claimedOffset = .max },
+        lie("a longer index", "the trailer states an index of") { $0.claimedCount = 1 << 63 },
+        lie("another size", "its trailer states 7") { $0.claimedTotal = 7 },
+        lie("a file twice", "the file 'a' occurs twice") {
             $0.kind = 1
             let file = ArchiveBytes.File(name: [0x61], byteCount: 0, spans: [])
             $0.files = [file, file]

@@ -127,7 +127,7 @@ struct ImportanceTests {
             littleEndian(Int32(1)) + text("abc") + littleEndian(Int32(1)) + littleEndian(Int32.max)
                 + littleEndian([1] as [Float]),
             "the values of 'abc' needs 8,589,934,588 bytes; the file has 4 more"),
-        Hostile("an entry twice", legacy([("abc", 1, [1]), ("abc", 1, [1])]), "tensor 'abc' stands twice"),
+        Hostile("an entry twice", legacy([("abc", 1, [1]), ("abc", 1, [1])]), "tensor 'abc' occurs twice"),
         Hostile("a sum below 0", legacy([("abc", 1, [1, -1])]), "has the sum -1.0 for column 1"),
         Hostile("a sum that is no number", legacy([("abc", 1, [.nan])]), "has the sum nan for column 0"),
         Hostile("half an end", legacy([("abc", 1, [1])], [1, 0]), "the number of chunks needs 4 bytes"),

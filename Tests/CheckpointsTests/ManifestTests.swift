@@ -76,25 +76,27 @@ struct ManifestTests {
 
     @Test("every way a manifest can lie is refused with its reason")
     func hostile() throws {
-        ManifestTests.expectRefusal("is no manifest: 'format' is not") { $0.format = "" }
-        ManifestTests.expectRefusal("is no manifest: 'format' is not") { $0.format = "\"format\":\"other\"," }
+        ManifestTests.expectRefusal("is not a manifest: 'format' is not") { $0.format = "" }
+        ManifestTests.expectRefusal("is not a manifest: 'format' is not") { $0.format = "\"format\":\"other\"," }
         ManifestTests.expectRefusal("the version is missing; version 1 is read") { $0.version = "" }
         ManifestTests.expectRefusal("the version is 2; version 1 is read") { $0.version = "\"version\":2," }
         ManifestTests.expectRefusal("'algorithm' is missing or unknown; known: xxh3-128 xxh64") {
             $0.algorithm = "\"algorithm\":\"md5\","
         }
-        ManifestTests.expectRefusal("'total' is no hash of 16") { $0.algorithm = "\"algorithm\":\"xxh64\"," }
-        ManifestTests.expectRefusal("'total' is no hash of 32") { $0.total = "12" }
-        ManifestTests.expectRefusal("'total' is no hash of 32") { $0.total = String(repeating: "A", count: 32) }
-        ManifestTests.expectRefusal("'total' is no hash of 32") { $0.total = String(repeating: "g", count: 32) }
-        ManifestTests.expectRefusal("; its tensors give ") { $0.total = String(repeating: "0", count: 32) }
+        ManifestTests.expectRefusal("'total' is not a hash of 16") { $0.algorithm = "\"algorithm\":\"xxh64\"," }
+        ManifestTests.expectRefusal("'total' is not a hash of 32") { $0.total = "12" }
+        ManifestTests.expectRefusal("'total' is not a hash of 32") { $0.total = String(repeating: "A", count: 32) }
+        ManifestTests.expectRefusal("'total' is not a hash of 32") { $0.total = String(repeating: "g", count: 32) }
+        ManifestTests.expectRefusal(", but its tensors have the total ") {
+            $0.total = String(repeating: "0", count: 32)
+        }
         ManifestTests.expectRefusal("tensor 1 of the list has no name") { $0.second = "7" }
         ManifestTests.expectRefusal("tensor 1 of the list has no name") { $0.second = "{}" }
-        ManifestTests.expectRefusal("tensor 'a' stands twice") { $0.second = $0.first }
+        ManifestTests.expectRefusal("tensor 'a' occurs twice") { $0.second = $0.first }
         ManifestTests.expectRefusal("tensor 'a' has no known dtype") { $0.first = Text.entry(dtype: "bf16") }
         ManifestTests.expectRefusal("tensor 'a' has no known dtype") { $0.first = Text.entry(dtype: "BF17") }
         for shape in ["[2,-3]", "[2,1.5]", "7", "[99999999999999999999]", "[\"2\"]"] {
-            ManifestTests.expectRefusal("tensor 'a' has no shape of whole numbers") {
+            ManifestTests.expectRefusal("tensor 'a' has no shape of integers") {
                 $0.first = Text.entry("a", shape)
             }
         }
@@ -200,6 +202,6 @@ struct ManifestTests {
         var writer = CheckpointWriter(replaces: true, threads: 1)
         writer.manifest = folder("sub/m.json")
         let error = #expect(throws: CheckpointError.self) { try writer.write(OutputPlan(model), to: folder("sub")) }
-        expect(error, "lies in it")
+        expect(error, "is the output or inside it")
     }
 }

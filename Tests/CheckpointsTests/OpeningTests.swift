@@ -144,7 +144,7 @@ struct FolderTests {
         ])
     func traversal(name: String) {
         let folder = FolderTests.folder(index: #"{"h.0.w":"\#(name)"}"#, FolderTests.twoShards)
-        expectFailure(opening: folder.path, "tensor 'h.0.w' is said to be in a file outside the folder")
+        expectFailure(opening: folder.path, "tensor 'h.0.w' is in a file outside the folder, according to the index")
     }
 
     @Test("an index that is no map of text is refused", arguments: [#"{"h.0.w":7}"#, "{}", "[]", "null"])
@@ -160,7 +160,7 @@ struct FolderTests {
         folder = FolderTests.folder(
             index: FolderTests.twoShardIndex,
             [FolderTests.twoShards[0], ("s-2.safetensors", FolderTests.shard("h.2.w"))])
-        expectFailure(opening: folder.path, "tensor 'h.1.w' is not in s-2.safetensors as the index says")
+        expectFailure(opening: folder.path, "tensor 'h.1.w' is not in s-2.safetensors, where the index places it")
         folder = FolderTests.folder(index: #"{"h.0.w":"pipe.safetensors"}"#, [])
         Files.fifo(folder("pipe.safetensors"))
         expectFailure(opening: folder.path, "pipe.safetensors: is not a regular file")
@@ -169,11 +169,11 @@ struct FolderTests {
     @Test("a folder without weights, or with several files and no index, is refused")
     func noWeights() {
         var folder = TemporaryFolder()
-        expectFailure(opening: folder.path, "the folder holds no safetensors file")
+        expectFailure(opening: folder.path, "the folder has no safetensors file")
         folder = FolderTests.folder([("a.bin", [1]), ("b.bin", [1]), ("training_args.bin", [1])])
-        expectFailure(opening: folder.path, "holds 2 PyTorch files and no pytorch_model.bin.index.json")
+        expectFailure(opening: folder.path, "has 2 PyTorch files but no pytorch_model.bin.index.json")
         folder = FolderTests.folder(FolderTests.twoShards)
-        expectFailure(opening: folder.path, "holds 2 safetensors files and no model.safetensors.index.json")
+        expectFailure(opening: folder.path, "has 2 safetensors files but no model.safetensors.index.json")
     }
 
     @Test(

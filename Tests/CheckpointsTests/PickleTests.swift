@@ -69,7 +69,7 @@ struct PickleTests {
 
     static let hostile: [Hostile] = [
         named("nothing", [], "an instruction needs 1 bytes; the pickle has 0 more"),
-        named("no value", P.proto() + P.stop, "takes a value from an empty stack"),
+        named("no value", P.proto() + P.stop, "pops an empty stack"),
         named("two values", P.proto() + P.none + P.none + P.stop, "ends with values that belong to nothing"),
         named("a mark that is left", P.proto() + Array("(N.".utf8), "ends with values that belong to nothing"),
         named("bytes after the end", P.pickle(P.none) + [0], "has 1 bytes after its end"),
@@ -84,14 +84,16 @@ struct PickleTests {
         named("NEWOBJ_EX", P.pickle([0x92]), "has the instruction 0x92"),
         named("a buffer outside", P.pickle([0x97]), "has the instruction 0x97"),
         named("a persistent id in text", P.pickle(Array("P0\n".utf8)), "has the instruction 0x50"),
-        named("a persistent id that is a path", P.pickle(P.text("/etc/passwd") + P.persistentID), "that is no storage"),
+        named(
+            "a persistent id that is a path", P.pickle(P.text("/etc/passwd") + P.persistentID), "that is not a storage"),
         named(
             "a persistent id of another kind",
             P.pickle(
                 P.tuple([P.text("module"), P.none, P.text("0"), P.text("a.py"), P.text("import os")]) + P.persistentID),
-            "has a persistent id that is no storage"),
-        named("a storage of -1 elements", P.pickle(P.storage(count: -1)), "has a persistent id that is no storage"),
-        named("a storage of no storage class", P.pickle(P.storage("Size")), "has a persistent id that is no storage"),
+            "has a persistent id that is not a storage"),
+        named("a storage of -1 elements", P.pickle(P.storage(count: -1)), "has a persistent id that is not a storage"),
+        named(
+            "a storage of no storage class", P.pickle(P.storage("Size")), "has a persistent id that is not a storage"),
         named(
             "a storage in two types", P.pickle(P.tuple([P.storage(), P.storage("IntStorage")])),
             "names the storage '0' twice, with different types or sizes"),
@@ -108,10 +110,10 @@ struct PickleTests {
         named(
             "a name without end", P.proto() + [UInt8(ascii: "c")] + Array(repeating: 65, count: 5000),
             "has a name of more than 256 bytes"),
-        named("a name on the stack that is no text", P.pickle(P.none + P.none + [0x93]), "names a global by something"),
+        named("a name on the stack that is no text", P.pickle(P.none + P.none + [0x93]), "names a global by a value"),
         named("an unknown memory", P.pickle([UInt8(ascii: "h"), 7]), "recalls the value 7, which there is not"),
-        named("a tuple of nothing", P.pickle([0x86]), "takes a value from an empty stack"),
-        named("a value below a mark", P.pickle(P.none + Array("(".utf8) + [0x85]), "takes a value from an empty stack"),
+        named("a tuple of nothing", P.pickle([0x86]), "pops an empty stack"),
+        named("a value below a mark", P.pickle(P.none + Array("(".utf8) + [0x85]), "pops an empty stack"),
         named("an end without a beginning", P.pickle(Array("t".utf8)), "has an end without a beginning"),
         // Instructions on values of another type.
         named(
@@ -145,7 +147,7 @@ struct PickleTests {
             "that it does not have"),
         named(
             "a dictionary of a text", P.pickle(call(P.global("collections", "OrderedDict"), [P.text("ab")])),
-            "makes a dictionary of something that is no list of pairs"),
+            "makes a dictionary from a value that is not a list of pairs"),
         named(
             "a parameter of no tensor",
             P.pickle(call(P.global("torch._utils", "_rebuild_parameter"), [P.none, P.none, P.none])),
@@ -160,10 +162,10 @@ struct PickleTests {
                         P.tuple([]), P.none,
                     ])), "with arguments that it does not have"),
         named("a tensor of a text", P.pickle(P.tensor(P.text("0"))), "makes a tensor of a text, not of a storage"),
-        named("an offset of -1", P.pickle(P.tensor(offset: -1)), "are not whole numbers from 0 on"),
-        named("a dimension of -1", P.pickle(P.tensor(shape: [-1, 2])), "are not whole numbers from 0 on"),
-        named("a stride of -1", P.pickle(P.tensor(strides: [-1, 1])), "are not whole numbers from 0 on"),
-        named("a stride too few", P.pickle(P.tensor(strides: [1])), "are not whole numbers from 0 on"),
+        named("an offset of -1", P.pickle(P.tensor(offset: -1)), "are not non-negative integers"),
+        named("a dimension of -1", P.pickle(P.tensor(shape: [-1, 2])), "are not non-negative integers"),
+        named("a stride of -1", P.pickle(P.tensor(strides: [-1, 1])), "are not non-negative integers"),
+        named("a stride too few", P.pickle(P.tensor(strides: [1])), "are not non-negative integers"),
         named(
             "seventeen dimensions",
             P.pickle(P.tensor(shape: Array(repeating: 1, count: 17), strides: Array(repeating: 1, count: 17))),
@@ -177,7 +179,7 @@ struct PickleTests {
         named(
             "two models",
             P.pickle(P.named([("model", P.named([("a", P.tensor())])), ("module", P.named([("a", P.tensor())]))])),
-            "holds several maps of tensors: model, module"),
+            "has several maps of tensors: model, module"),
         named("a name twice", P.pickle(P.named([("a", P.tensor()), ("a", P.tensor())])), "tensor 'a' is there twice"),
         named(
             "a number for a name", P.pickle(P.dictionary([(key: P.int(0), value: P.tensor())])), "under a whole number"),

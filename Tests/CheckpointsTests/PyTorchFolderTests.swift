@@ -54,9 +54,9 @@ struct PyTorchFolderTests {
             #expect(checkpoint.sources.count == 2)
         }
         folder.write(PyTorchFolderTests.index, #"{"weight_map":{"h.1.w":"a-1.bin"}}"#)
-        expectFailure(opening: folder.path, "tensor 'h.1.w' is not in a-1.bin as the index says")
+        expectFailure(opening: folder.path, "tensor 'h.1.w' is not in a-1.bin, where the index places it")
         folder.write(PyTorchFolderTests.index, #"{"weight_map":{"h.1.w":"../a-1.bin"}}"#)
-        expectFailure(opening: folder.path, "is said to be in a file outside the folder")
+        expectFailure(opening: folder.path, "is in a file outside the folder, according to the index")
         folder.write(PyTorchFolderTests.index, #"{"weight_map":{"h.0.w":"a-1.bin","b":"a-3.bin"}}"#)
         expectFailure(opening: folder.path, "1 of the 2 files that it names is not in the folder: a-3.bin")
     }

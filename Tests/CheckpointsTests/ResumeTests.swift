@@ -102,7 +102,7 @@ struct ResumeTests {
         let error = #expect(throws: CheckpointError.self) {
             try ResumeTests.writer().write(otherPlan, to: folder("out.gguf"))
         }
-        expect(error, "has an unfinished output that was made from other inputs or with other options")
+        expect(error, "has an unfinished output from other inputs or other options")
         #expect(folder.names == before)
     }
 

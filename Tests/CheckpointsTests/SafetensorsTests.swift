@@ -184,7 +184,7 @@ struct SafetensorsTests {
             "no object", SafetensorsBytes(header: "[]", data: []).bytes, "the header: not a JSON object (at byte 8)"),
         Hostile("no UTF-8", [4, 0, 0, 0, 0, 0, 0, 0] + [0x7B, 0x22, 0xFF, 0x22], "a string is not UTF-8"),
         Hostile(
-            "a name twice", two("[0,4]", "[4,8]", name: #"\u0061"#), "tensor 'a' stands twice in the header"),
+            "a name twice", two("[0,4]", "[4,8]", name: #"\u0061"#), "tensor 'a' occurs twice in the header"),
         Hostile(
             "nested without end", SafetensorsBytes(header: String(repeating: #"{"a":"#, count: 50_000), data: []).bytes,
             "nested deeper than 127 levels"),
@@ -196,12 +196,12 @@ struct SafetensorsTests {
             "tensor 'a' has no dtype"),
         Hostile(
             "metadata twice", SafetensorsBytes(header: #"{"__metadata__":{},"__metadata__":{}}"#, data: []).bytes,
-            "__metadata__ stands twice"),
+            "__metadata__ occurs twice"),
         Hostile(
             "a key of the metadata twice",
             SafetensorsBytes(header: #"{"__metadata__":{"a":"","a":""}}"#, data: []).bytes,
-            "the key 'a' stands twice"),
-        Hostile("a member of a tensor twice", one(dtype: #""F32","dtype":"F32""#), "'dtype' stands twice in 'a'"),
+            "the key 'a' occurs twice"),
+        Hostile("a member of a tensor twice", one(dtype: #""F32","dtype":"F32""#), "'dtype' occurs twice in 'a'"),
         Hostile(
             "a member nested too deep", one(dtype: String(repeating: "[", count: 126)), "nested deeper than 127 levels"),
         Hostile("a number out of range", one(dtype: "1e999"), "the header: a number is out of range"),
@@ -209,7 +209,7 @@ struct SafetensorsTests {
         Hostile(
             "a tensor in an array", SafetensorsBytes(header: #"{"a":["F32",[0],[0,0]]}"#, data: []).bytes,
             "has no dtype"),
-        Hostile("a dimension below zero by its sign", one(shape: "[-0,2]"), "has no shape of whole numbers"),
+        Hostile("a dimension below zero by its sign", one(shape: "[-0,2]"), "has no shape of integers"),
         Hostile("a dimension with a zero before it", one(shape: "[02]"), "the header: not a JSON value"),
         Hostile(
             "a product that wraps before a dimension of 0",
@@ -219,30 +219,30 @@ struct SafetensorsTests {
         Hostile("an unknown dtype", one(dtype: #""F31""#), "has the unknown dtype 'F31'"),
         Hostile("a dtype in small letters", one(dtype: #""f32""#), "has the unknown dtype 'f32'"),
         Hostile("a dtype of GGUF", one(dtype: #""Q8_0""#), "has the unknown dtype 'Q8_0'"),
-        Hostile("no shape", one(shape: "null"), "has no shape of whole numbers"),
-        Hostile("a negative dimension", one(shape: "[-2]"), "has no shape of whole numbers"),
-        Hostile("a broken dimension", one(shape: "[2.0]"), "has no shape of whole numbers"),
-        Hostile("a dimension beyond 64 bits", one(shape: "[99999999999999999999]"), "has no shape of whole numbers"),
+        Hostile("no shape", one(shape: "null"), "has no shape of integers"),
+        Hostile("a negative dimension", one(shape: "[-2]"), "has no shape of integers"),
+        Hostile("a broken dimension", one(shape: "[2.0]"), "has no shape of integers"),
+        Hostile("a dimension beyond 64 bits", one(shape: "[99999999999999999999]"), "has no shape of integers"),
         Hostile("a shape whose product wraps", one(shape: "[4611686018427387904,4]"), "cannot have the shape"),
         Hostile("a shape whose bytes wrap", one(shape: "[4611686018427387904]"), "cannot have the shape"),
         Hostile(
             "offsets of the wrong size", one(offsets: "[0,4]"),
-            "of type F32 and shape [2] needs 8 bytes; its offsets hold 4"),
+            "of type F32 and shape [2] needs 8 bytes; its offsets span 4"),
         Hostile("offsets in reverse", one(offsets: "[8,0]"), "has no data_offsets in order"),
         Hostile("a negative offset", one(offsets: "[-8,0]"), "has no data_offsets in order"),
         Hostile("three offsets", one(offsets: "[0,8,16]"), "has no data_offsets in order"),
         Hostile("offsets that are text", one(offsets: #"["0","8"]"#), "has no data_offsets in order"),
         Hostile(
             "offsets at the end of 64 bits", one(offsets: "[9223372036854775799,9223372036854775807]"),
-            "starts at offset 9,223,372,036,854,775,799 of the data; 0 was expected"),
+            "starts at offset 9,223,372,036,854,775,799 of the data; expected 0"),
         Hostile("data that is too short", one(data: 7), "needs 8 bytes at offset"),
         Hostile("data that is too long", one(data: 9), "the tensors cover 8 bytes of data; the file has 9"),
         Hostile(
-            "a hole at the start", one(offsets: "[4,12]", data: 12), "starts at offset 4 of the data; 0 was expected"),
+            "a hole at the start", one(offsets: "[4,12]", data: 12), "starts at offset 4 of the data; expected 0"),
         Hostile(
-            "a hole in the middle", two("[0,4]", "[8,12]"), "tensor 'b' starts at offset 8 of the data; 4 was expected"),
-        Hostile("an overlap", two("[0,4]", "[2,6]"), "tensor 'b' starts at offset 2 of the data; 4 was expected"),
-        Hostile("the same place twice", two("[0,4]", "[0,4]"), "starts at offset 0 of the data; 4 was expected"),
+            "a hole in the middle", two("[0,4]", "[8,12]"), "tensor 'b' starts at offset 8 of the data; expected 4"),
+        Hostile("an overlap", two("[0,4]", "[2,6]"), "tensor 'b' starts at offset 2 of the data; expected 4"),
+        Hostile("the same place twice", two("[0,4]", "[0,4]"), "starts at offset 0 of the data; expected 4"),
         Hostile(
             "six-bit elements that fill no bytes", one(dtype: #""F6_E2M3""#, shape: "[2]", offsets: "[0,1]", data: 1),
             "cannot have the shape [2]"),

@@ -99,7 +99,7 @@ struct TokenizerSettingTests {
         #expect(vocabulary.addsBeginning == true)
         #expect(
             vocabulary.notes.first?.hasSuffix(
-                "tokenizer_config.json says that add_bos_token is false; tokenizer.json does otherwise, and counts")
+                "add_bos_token is false in tokenizer_config.json; tokenizer.json differs and takes precedence")
                 == true)
     }
 
@@ -121,7 +121,7 @@ struct TokenizerSettingTests {
             ),
             (around(["x"], []), "{}", "names a special token without a number"),
             (#"{"type":"Unheard"}"#, "{}", "a post-processor Unheard, which resect does not know"),
-            (#"{"type":"TemplateProcessing","single":[]}"#, "{}", "holds the text 0 times"),
+            (#"{"type":"TemplateProcessing","single":[]}"#, "{}", "contains the text 0 times"),
         ] as [(String, String, String)])
     func otherTokens(processor: String, settings: String, message: String) throws {
         let checkpoint = try TokenizerSettingTests.folder(processor: processor, settings: settings)
@@ -202,7 +202,7 @@ struct TokenizerSettingTests {
                 config: #"{"eos_token_id":[3,0,1,2]}"#))
         #expect(
             vocabulary.ggufNotes(file: "m") == [
-                "m: lstrip, rstrip and single_word of '<m>' are left out; a GGUF file cannot hold them",
+                "m: lstrip, rstrip and single_word of '<m>' are left out; GGUF cannot store them",
                 "m: ignore_merges is true; runtimes of a GGUF file with the pre-tokenizer 'gpt-2' assume false, so some "
                     + "words may become other tokens",
                 "m: a GGUF file holds three tokens that end a text; '<s>' are left out",

@@ -131,9 +131,9 @@ struct WriterTests {
         #expect(Files.names(folder("out")) == ["config.json", "model.safetensors"])
         folder.makeFolder("mine")
         folder.write("mine/letter.txt", "dear")
-        WriterTests.expectFailure(checkpoint, to: folder("mine"), "holds other things than a checkpoint")
+        WriterTests.expectFailure(checkpoint, to: folder("mine"), "with other contents than a checkpoint")
         folder.makeFolder("out/inner")
-        WriterTests.expectFailure(checkpoint, to: folder("out"), "holds other things than a checkpoint")
+        WriterTests.expectFailure(checkpoint, to: folder("out"), "with other contents than a checkpoint")
         WriterTests.expectFailure(checkpoint, to: folder.write("file", "x"), "is a file; the output is a folder")
         #expect(folder.names == ["file", "m", "mine", "out"])
     }
@@ -230,13 +230,13 @@ struct WriterTests {
         safetensors.container = .safetensors(header: nil)
         WriterTests.expectFailure(
             safetensors, to: folder("x.safetensors"),
-            "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot hold")
+            "tensor 'blk.1.w' has the type Q8_0, which safetensors cannot store")
         var nameless = checkpoint
         nameless.metadata["general.architecture"] = nil
         WriterTests.expectFailure(nameless, to: folder("x.gguf"), "has no general.architecture")
         var long = checkpoint
         long.tensors[0].name = String(repeating: "n", count: 64)
-        WriterTests.expectFailure(long, to: folder("x.gguf"), "has a name of 64 bytes; GGUF holds at most 63")
+        WriterTests.expectFailure(long, to: folder("x.gguf"), "has a name of 64 bytes; GGUF allows at most 63")
         #expect(folder.names == ["fifo", "in.gguf", "sub"])
     }
 

@@ -21,7 +21,7 @@ struct WrongFolderTests {
     func cache() {
         let folder = TemporaryFolder()
         for name in ["blobs", "refs", "snapshots", "snapshots/abc", "snapshots/def"] { folder.makeFolder(name) }
-        let message = "is the root of a model in the cache of Hugging Face, which holds no files itself"
+        let message = "is the root of a model in the cache of Hugging Face, which has no files itself"
         WrongFolderTests.expect(folder, message, hint: "name DIR/snapshots/abc, DIR/snapshots/def")
         folder.write("refs/main", "def")
         WrongFolderTests.expect(folder, message, hint: "name DIR/snapshots/def")
@@ -71,16 +71,16 @@ struct WrongFolderTests {
         WrongFolderTests.expect(folder, "holds 1 archive, and no safetensors file", hint: "name DIR/m.resect")
         folder = TemporaryFolder()
         folder.write("optimizer.safetensors", WrongFolderTests.weights)
-        let hint = "such a name is that of an optimizer's state or an embedding; name the file if it is a model"
-        WrongFolderTests.expect(folder, "the folder holds no model, only optimizer.safetensors", hint: hint)
+        let hint = "this name is usual for an optimizer's state or an embedding; give the file if it is a model"
+        WrongFolderTests.expect(folder, "the folder has no model, only optimizer.safetensors", hint: hint)
         folder.write("rng_state.pth", "x")
         WrongFolderTests.expect(
-            folder, "the folder holds no model, only optimizer.safetensors and 1 other file", hint: hint)
+            folder, "the folder has no model, only optimizer.safetensors and 1 other file", hint: hint)
         folder = TemporaryFolder()
         folder.makeFolder("checkpoint-500")
         folder.write("checkpoint-500/config.json", "{}")
         folder.write("checkpoint-500/model.safetensors", WrongFolderTests.weights)
         WrongFolderTests.expect(
-            folder, "the folder holds no safetensors file; 1 sub-folder of it may", hint: "name DIR/checkpoint-500")
+            folder, "the folder has no safetensors file; 1 sub-folder may have one", hint: "name DIR/checkpoint-500")
     }
 }

@@ -76,7 +76,7 @@ struct ZipTests {
             $0.records[1].sizes = (.max, .max)
             $0.records[1].extra = [1, 0, 8, 0] + littleEndian(UInt64(16))
         },
-        hostile("a size of 2^63", "has a size or a place beyond 63 bits") {
+        hostile("a size of 2^63", "has a size or an offset beyond 63 bits") {
             $0.records[1].sizes = (.max, .max)
             $0.records[1].extra = wideSizes(1 << 63)
         },
@@ -97,18 +97,20 @@ struct ZipTests {
             for number in 0..<40 { $0.records.append(.init("a/long name number \(number)", [])) }
             $0.claimedCount = UInt16($0.records.count + 1)
         },
-        hostile("more records than fit", "has 60,000 records, more than its directory can hold") {
+        hostile("more records than fit", "has 60,000 records, more than its directory can contain") {
             $0.claimedCount = 60_000
         },
-        hostile("a way out of the archive", "has a record whose name is no path inside it") {
+        hostile("a way out of the archive", "has a record whose name is not a path inside it") {
             $0.records[1].name = "a/../0"
         },
-        hostile("a way from the root", "has a record whose name is no path inside it") { $0.records[1].name = "/a/0" },
-        hostile("a backslash", "has a record whose name is no path inside it") { $0.records[1].name = "a\\0" },
-        hostile("a name that ends early", "has a record whose name is no path inside it") {
+        hostile("a way from the root", "has a record whose name is not a path inside it") {
+            $0.records[1].name = "/a/0"
+        },
+        hostile("a backslash", "has a record whose name is not a path inside it") { $0.records[1].name = "a\\0" },
+        hostile("a name that ends early", "has a record whose name is not a path inside it") {
             $0.records[1].name = "a/\u{0}"
         },
-        hostile("no name", "has a record whose name is no path inside it") { $0.records[1].name = "" },
+        hostile("no name", "has a record whose name is not a path inside it") { $0.records[1].name = "" },
         hostile("another folder", "has the record 'b/data/0', which is not in the archive's folder 'a/'") {
             $0.records[1].name = "b/data/0"
         },

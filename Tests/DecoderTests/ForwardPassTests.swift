@@ -105,6 +105,6 @@ struct ForwardPassTests {
         let error = #expect(throws: CheckpointError.self) {
             try ForwardPass(model, contexts: [[1, token]], precision: .f32, threads: 1)
         }
-        #expect(error?.description.contains("has 64 rows; the tokenizer made the token \(token)") == true)
+        #expect(error?.description.contains("has 64 rows; the tokenizer produced the token \(token)") == true)
     }
 }

@@ -48,18 +48,18 @@ struct ArchitectureTests {
         arguments: [
             (["layer", "norm"], #""rsm""#, "'layer.norm' is 'rsm'; known: rms"),
             (["layer", "rope", "pairs"], #""neox""#, "'layer.rope.pairs' is 'neox'; known: halves, neighbours"),
-            (["layer", "ffn", "gated"], #""hidden_act""#, "'settings.hidden_act' is asked for, and is not there"),
-            (["layer", "window"], #""windows""#, "'settings.windows' is asked for, and is not there"),
+            (["layer", "ffn", "gated"], #""hidden_act""#, "'settings.hidden_act' is required, but missing"),
+            (["layer", "window"], #""windows""#, "'settings.windows' is required, but missing"),
             (["settings", "heads", "gguf"], #""attention.head_count""#, "a key is written 'attention.head_count:u32'"),
             (["settings", "heads", "gguf"], #""attention.head_count:u8""#, "a key is written"),
             (["settings", "heads", "layers"], #""lists""#, "'settings.heads.layers' is 'lists'"),
-            (["settings", "key_size", "default"], #"{"quotient": ["hidden"]}"#, "has 1 roles; it takes two"),
-            (["settings", "key_size", "default"], #"{"role": "head"}"#, "'settings.head' is asked for"),
+            (["settings", "key_size", "default"], #"{"quotient": ["hidden"]}"#, "has 1 roles instead of two"),
+            (["settings", "key_size", "default"], #"{"role": "head"}"#, "'settings.head' is required"),
             (["settings", "tied"], "{}", "'settings.tied.hf' and 'gguf' are both missing"),
-            (["settings", "other"], #"{"hf": "other"}"#, "'settings.other' is asked for by nobody"),
-            (["tensors", "ffn_up", "shape"], #"["fnn", "hidden"]"#, "'settings.fnn' is asked for"),
-            (["tensors", "ffn_up", "hf"], #""up.weight""#, "a layer in one of two names only"),
-            (["tensors", "ffn_up", "if"], #""mlp""#, "'settings.mlp' is asked for"),
+            (["settings", "other"], #"{"hf": "other"}"#, "'settings.other' is not used"),
+            (["tensors", "ffn_up", "shape"], #"["fnn", "hidden"]"#, "'settings.fnn' is required"),
+            (["tensors", "ffn_up", "hf"], #""up.weight""#, "a layer in only one of its names"),
+            (["tensors", "ffn_up", "if"], #""mlp""#, "'settings.mlp' is required"),
             (
                 ["tensors", "attention_q", "gguf"], #"{"of": "blk.{layer}.q", "dims": ["heads", 2], "take": {"2": 0}}"#,
                 "names no axis of 2"
@@ -67,7 +67,7 @@ struct ArchitectureTests {
             (
                 ["tensors", "attention_q", "gguf"],
                 #"{"of": "blk.{layer}.q", "dims": ["heads", 3, "key_size"], "take": {"1": 0}, "order": [0, 1, 2]}"#,
-                "is not an order of the 2 axes that are left"
+                "is not an order of the 2 remaining axes"
             ),
             (["like"], #""lama""#, "'like' is not a member that resect knows"),
         ])

@@ -74,8 +74,8 @@ struct JSONTests {
     @Test(
         "what other readers accept is called by its name",
         arguments: [
-            ("\u{FEFF}{}", "begins with a byte order mark"), ("{\"a\":1,}", "a comma stands before '}'"),
-            ("[1, ]", "a comma stands before ']'"), ("{ // a\n}", "a comment"), ("[1 /* a */]", "a comment"),
+            ("\u{FEFF}{}", "begins with a byte order mark"), ("{\"a\":1,}", "a comma before '}'"),
+            ("[1, ]", "a comma before ']'"), ("{ // a\n}", "a comment"), ("[1 /* a */]", "a comment"),
             ("/* a */ {}", "a comment"), ("{} // a", "a comment"), ("{\"a\" /**/: 1}", "a comment"),
             ("[/]", "not a JSON value"), ("NaN", "NaN is not a JSON number"),
             ("[-Infinity]", "-Infinity is not a JSON number"), ("{\"a\":Infinity}", "Infinity is not a JSON number"),
@@ -112,7 +112,7 @@ struct JSONTests {
     @Test("a key that stands twice is refused, wherever the object is")
     func duplicates() {
         let error = #expect(throws: JSONError.self) { try JSON.parse(#"[{"a":1,"b":2,"\u0061":3}]"#) }
-        #expect(error?.problem == "the key 'a' stands twice in one object")
+        #expect(error?.problem == "the key 'a' occurs twice in one object")
         #expect(error?.byteOffset == 14)
     }
 

@@ -113,7 +113,7 @@ struct ConvertTests {
             (
                 "rope_scaling",
                 #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64,"mscale":1.0,"mscale_all_dim":0.5}"#,
-                "the rope scaling 'yarn' has 'mscale', which GGUF's llama does not hold"
+                "the rope scaling 'yarn' has 'mscale', which GGUF's llama has no key for"
             ),
             (
                 "rope_scaling",
@@ -248,7 +248,7 @@ struct RopeScalingTests {
         let other = try #require(try Checkpoint.open(folder.write("f.safetensors", file.bytes)).tensors.first)
         let index = try #require(gguf.tensors.firstIndex { $0.name == "rope_freqs.weight" })
         gguf.tensors[index].recipe = other.recipe
-        expectRefusal("holds factors that no numbers of Llama 3's scaling give") {
+        expectRefusal("has factors that no parameters of Llama 3's scaling produce") {
             try Convert(to: .folder).apply(to: gguf)
         }
     }

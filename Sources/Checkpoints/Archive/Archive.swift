@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// An open archive: its index, and its bytes unpacked as they are asked for.
+/// An open archive: its index, and its bytes, unpacked on request.
 final class Archive: Sendable {
     let file: MappedFile
     let index: ArchiveIndex
@@ -34,9 +34,9 @@ final class Archive: Sendable {
         return try ArchiveIndex(archive: file.bytes, path: file.path)
     }
 
-    /// Unpacks one piece of a span; `output` takes exactly the piece.
+    /// Unpacks one piece of a span; `output` has the size of the piece.
     ///
-    /// - Throws: when the archive is damaged there, or the base is not the one it was made against.
+    /// - Throws: when the archive is damaged there, or the base is not the one of the patch.
     func unpack(
         piece: Int, of span: ArchiveIndex.Span, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
@@ -48,7 +48,7 @@ final class Archive: Sendable {
         let layout = index.layout(of: span)
         let pieceIndex = span.firstPiece + piece
         let (start, end) = (index.pieceOffsets[pieceIndex], index.pieceOffsets[pieceIndex + 1])
-        let firstPlane = span.firstPlane + piece * layout.planeCount  // fits: a place in the list of planes
+        let firstPlane = span.firstPlane + piece * layout.planeCount  // fits: a position in the list of planes
         var isWhole = PieceDecoder.decode(
             UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]),
             planes: index.planes[firstPlane..<firstPlane + layout.planeCount], layout: layout, into: output, workspace)
@@ -65,7 +65,7 @@ final class Archive: Sendable {
         }
     }
 
-    /// Reads bytes of a file, unpacking the pieces that hold them. The range lies in the file.
+    /// Reads bytes of a file by unpacking the pieces that contain them. The range is valid.
     func read(
         _ file: ArchiveIndex.File, from byteOffset: Int, into output: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
@@ -73,7 +73,7 @@ final class Archive: Sendable {
         var spanIndex = output.isEmpty ? 0 : index.span(of: file, at: byteOffset)
         while done < output.count {
             let span = index.spans[spanIndex]
-            let start = byteOffset + done - span.byteOffset  // fits: a place in the file
+            let start = byteOffset + done - span.byteOffset  // fits: a position in the file
             let count = min(output.count - done, span.byteCount - start)
             let target = UnsafeMutableRawBufferPointer(rebasing: output[done..<done + count])
             try read(span, from: start, into: target)
@@ -111,7 +111,7 @@ final class Archive: Sendable {
 
     private var memoryLimit: Int { ArchiveFormat.memoryAllowance + file.byteCount }  // fits: 64 MiB and a file's size
 
-    /// Counts bytes that are unpacked to stay in memory.
+    /// Counts bytes that are unpacked and kept in memory.
     ///
     /// - Throws: when they are more than a file of this size justifies.
     func reserve(_ byteCount: Int, for name: String) throws(CheckpointError) {

@@ -56,7 +56,7 @@ struct ArchiveFolder: FileFolder {
 }
 
 extension Archive {
-    /// The checkpoint in an archive, with nothing unpacked but headers and small files.
+    /// The checkpoint in an archive; only headers and small files are unpacked.
     func checkpoint() throws(CheckpointError) -> Checkpoint {
         guard index.base == nil || !base.isEmpty else {
             throw CheckpointError(

@@ -1,8 +1,8 @@
 internal import Formats
 
 // A resect archive (x.resect): the files of a checkpoint, byte for byte, with the tensors' bytes apart by meaning and
-// compressed in pieces. All numbers are little-endian; a varint has 7 bits a byte, the lowest first, and its highest bit says
-// that more follow; a string is a varint and so many bytes of UTF-8.
+// compressed in pieces. All numbers are little-endian; a varint has 7 bits a byte, the lowest first, and its highest
+// bit says that more follow; a string is a varint and so many bytes of UTF-8.
 //
 //     head      89 52 53 43 54 0D 0A 1A   u32 version   u32 0
 //     pieces    one after another, without gaps, in the order of the index
@@ -19,13 +19,15 @@ internal import Formats
 //               pieces of all spans: u64 XXH3-64 of its bytes as they were, and for each plane
 //                               varint 2 * stored bytes + (1 if it is a zstd frame, 0 if it is stored as it is)
 //
-// The spans of a file cover it. Layout 0 is bytes that are no tensor's: headers, gaps, companions; layout n + 1 is the nth of
-// the list. A file of a sub-folder has its path in the folder for a name. The use of the base is 0 for none, 2n + 1 when the span is its tensor n, 2n + 2 when what is stored is the
-// exclusive or with it. A span that is a tensor of the base has no pieces.
+// The spans of a file cover it. Layout 0 is bytes that are no tensor's: headers, gaps, companions; layout n + 1 is the
+// nth of the list. A file of a sub-folder has its path in the folder for a name. The use of the base is 0 for none, 2n
+// + 1 when the span is its tensor n, 2n + 2 when what is stored is the exclusive or with it. A span that is a tensor of
+// the base has no pieces.
 //
-// A piece is as many whole blocks of a span as 1 MiB holds. A layout says what a block is made of: fields of elements of 1, 2,
-// 4 or 8 bytes. The elements' bits are turned left by 0 or 1 (a float's exponent then is a byte of its own), and byte k of all
-// elements of a field lies in a plane of its own; the planes of the first field come first, low bytes first.
+// A piece is as many whole blocks of a span as 1 MiB holds. A layout says what a block is made of: fields of elements
+// of 1, 2, 4 or 8 bytes. The elements' bits are turned left by 0 or 1 (a float's exponent then is a byte of its own),
+// and byte k of all elements of a field lies in a plane of its own; the planes of the first field come first, low bytes
+// first.
 
 /// The constants of the format.
 enum ArchiveFormat {
@@ -33,14 +35,14 @@ enum ArchiveFormat {
     static let version: UInt32 = 1
     static let headByteCount = 16
     static let trailerByteCount = 64
-    /// The most bytes that a piece is made of.
+    /// The maximum size of an unpacked piece in bytes.
     static let pieceByteCount = 1 << 20
-    /// What is unpacked into memory, headers and small files, may exceed the archive's size by this much.
+    /// The bytes unpacked into memory (headers, small files) may exceed the archive's size by this much.
     static let memoryAllowance = 64 << 20
     static let maximumNameBytes = 255
-    /// How many names a path in a folder is made of.
+    /// The maximum number of components in a path.
     static let maximumDepth = 8
-    /// Caps that no model comes near; what is parsed then takes no more memory than the file justifies.
+    /// Limits far above any real model, so that parsing takes memory in proportion to the file.
     static let maximumSpans = 1 << 19
     static let maximumFiles = 1 << 16
     static let maximumLayouts = 1 << 8
@@ -50,7 +52,8 @@ enum ArchiveFormat {
     /// The first bytes of an archive.
     static var head: [UInt8] { magic + littleEndianBytes(version) + [0, 0, 0, 0] }
 
-    /// Whether a name can be that of a file in a folder or its sub-folders, `1_Pooling/config.json`, and of nothing outside.
+    /// Whether a name can be that of a file in a folder or its sub-folders, `1_Pooling/config.json`, and of nothing
+    /// outside.
     static func isRelativePath(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return parts.count <= maximumDepth && parts.allSatisfy { isFileName(String($0)) }

@@ -1,7 +1,7 @@
 internal import Formats
 
 extension ArchiveIndex {
-    /// Finds and checks the index of an archive: after it, every piece lies in the file, and all of them fill it.
+    /// Finds and checks the index of an archive, so that all pieces are in the file and fill it.
     ///
     /// - Throws: an error that names `path`.
     init(archive bytes: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
@@ -33,12 +33,12 @@ extension ArchiveIndex {
             number(40) == UInt64(ArchiveFormat.version)
         else { throw wrong("the end of the archive is damaged", at: start) }
         guard number(32) == UInt64(bytes.count) else {
-            throw wrong("has \(bytes.count.grouped) bytes; its end says \(number(32).grouped)")
+            throw wrong("has \(bytes.count.grouped) bytes; its trailer states \(number(32).grouped)")
         }
         guard let offset = Int(exactly: number(0)), let count = Int(exactly: number(8)),
             ArchiveFormat.headByteCount...start ~= offset, count == start - offset
         else {
-            throw wrong("the index is said to be \(number(8).grouped) bytes at \(number(0).grouped)", at: start)
+            throw wrong("the trailer states an index of \(number(8).grouped) bytes at \(number(0).grouped)", at: start)
         }
         let index = UnsafeRawBufferPointer(rebasing: bytes[offset..<start])
         guard Digest(of: index).bytes.elementsEqual(trailer[16..<32]) else {
@@ -46,7 +46,7 @@ extension ArchiveIndex {
         }
         var cursor = ByteCursor(index: index, path: path, start: offset)
         try self.init(parsing: &cursor, end: offset)
-        guard cursor.left == 0 else { throw cursor.error("\(cursor.left.grouped) bytes are left behind the index") }
+        guard cursor.left == 0 else { throw cursor.error("\(cursor.left.grouped) bytes follow the index") }
         let end = pieceOffsets.last ?? 0
         guard end == offset else {
             throw wrong("the pieces end at \(end.grouped); the index begins at \(offset.grouped)")
@@ -84,7 +84,7 @@ extension ArchiveIndex {
             let name =
                 try kind == .folder ? cursor.relativePath("the name of a file") : cursor.fileName("the name of a file")
             guard names.insert(ExactString(name)).inserted else {
-                throw cursor.error("the file '\(name)' stands twice")
+                throw cursor.error("the file '\(name)' occurs twice")
             }
             let byteCount = try cursor.number("the size of '\(name)'")
             let (sum, overflow) = total.addingReportingOverflow(byteCount)
@@ -103,9 +103,9 @@ extension ArchiveIndex {
                 try check(span, cursor)
                 let number = pieceCount(of: span)
                 // Every piece has a hash and a number for each plane further on.
-                let taken = 8 * pieces + planes  // fits: as many bytes as are left, by the line below
+                let taken = 8 * pieces + planes  // fits: at most the bytes left, checked below
                 guard number <= (cursor.left - taken) / (8 + layout(of: span).planeCount) else {
-                    throw cursor.error("'\(name)' claims \(number.grouped) pieces, more than the index can hold")
+                    throw cursor.error("'\(name)' has \(number.grouped) pieces, more than the index can hold")
                 }
                 pieces += number
                 planes += number * layout(of: span).planeCount  // fits: no more than the bytes left
@@ -174,7 +174,7 @@ extension ArchiveIndex {
 }
 
 extension ArchiveIndex {
-    /// Reads and checks the index of an archive that lies in memory: where hostile bytes meet the parser.
+    /// Reads and checks the index of an archive in memory; the input of fuzzing.
     package static func check(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
         _ = try ArchiveIndex(archive: bytes, path: "archive")
     }

@@ -1,5 +1,5 @@
 extension ArchiveIndex {
-    /// The bytes of the index, as the format says.
+    /// The bytes of the index.
     var bytes: [UInt8] {
         var bytes: [UInt8] = [kind.rawValue]
         bytes.append(string: name)
@@ -48,7 +48,7 @@ extension ArchiveIndex {
         return bytes
     }
 
-    /// The last bytes of an archive whose index begins at an offset.
+    /// The trailer of an archive whose index begins at an offset.
     static func trailer(index: [UInt8], at byteOffset: Int) -> [UInt8] {
         var bytes = littleEndianBytes(UInt64(byteOffset)) + littleEndianBytes(UInt64(index.count))
         bytes += Digest(of: index).bytes
@@ -60,7 +60,7 @@ extension ArchiveIndex {
 }
 
 extension [UInt8] {
-    /// Appends a number in as few bytes as it takes.
+    /// Appends a varint.
     fileprivate mutating func append(varint value: Int) {
         var rest = value
         while rest >= 0x80 {

@@ -1,4 +1,4 @@
-/// What an archive holds and where: parsed and checked as a whole, so that later code need not check.
+/// The contents of an archive and their offsets. It is checked as a whole, so that later code need not check.
 package struct ArchiveIndex: Sendable {
     /// What the files of an archive are.
     enum Kind: UInt8, Sendable {
@@ -7,21 +7,21 @@ package struct ArchiveIndex: Sendable {
         case shards = 2
     }
 
-    /// How a span depends on the checkpoint that a patch was made against.
+    /// How a span depends on the base of a patch.
     enum BaseUse: Sendable, Equatable {
         /// Not at all.
         case none
         /// It is that tensor.
         case same(Int)
-        /// What is stored is the exclusive or with that tensor.
+        /// Stored as the exclusive or with that tensor.
         case difference(Int)
     }
 
-    /// Bytes of a file that are stored in one way: a tensor, or what lies between tensors.
+    /// Bytes of a file with one layout: a tensor, or the bytes between tensors.
     struct Span: Sendable {
         let byteOffset: Int
         let byteCount: Int
-        /// 0 for bytes of no tensor, else the place in `layouts` and one.
+        /// 0 for bytes outside tensors, else the index in `layouts` plus one.
         let layout: Int
         let base: BaseUse
         let firstPiece: Int
@@ -42,7 +42,7 @@ package struct ArchiveIndex: Sendable {
         let digest: Digest
     }
 
-    /// The checkpoint that a patch was made against.
+    /// The base checkpoint of a patch.
     struct Base: Sendable {
         let digest: Digest
         let tensors: [BaseTensor]
@@ -76,7 +76,7 @@ package struct ArchiveIndex: Sendable {
     var pieceHashes: [UInt64] = []
     var planes: [Plane] = []
 
-    /// How the bytes of a span lie.
+    /// The plane layout of a span.
     func layout(of span: Span) -> PlaneLayout { span.layout == 0 ? .plain : layouts[span.layout - 1] }
 
     /// How many pieces a span is stored in.
@@ -86,13 +86,13 @@ package struct ArchiveIndex: Sendable {
         return span.byteCount / size + (span.byteCount % size > 0 ? 1 : 0)
     }
 
-    /// The bytes of a span that a piece of it holds, counted from the span's start.
+    /// The byte range of a piece, relative to the start of its span.
     func range(ofPiece piece: Int, in span: Span) -> Range<Int> {
         let size = layout(of: span).pieceByteCount
         return piece * size..<min((piece + 1) * size, span.byteCount)  // fits: the index has a hash for each piece
     }
 
-    /// The span of a file that holds a byte.
+    /// The span of a file that contains a byte.
     func span(of file: File, at byteOffset: Int) -> Int {
         var range = file.spans
         while range.count > 1 {

@@ -1,4 +1,4 @@
-/// A file in an archive, as the reader of a container sees it: its header is in memory, the rest is unpacked on demand.
+/// A file in an archive for the container readers: its header is in memory, the rest is unpacked on request.
 final class ArchiveMember: FileImage {
     let path: String
     private let archive: Archive
@@ -29,7 +29,7 @@ final class ArchiveMember: FileImage {
     }
 }
 
-/// Bytes of a file in an archive; the range was checked to lie in the file.
+/// Bytes of a file in an archive; the range is checked.
 struct ArchiveRange: ArchivedBytes {
     let archive: Archive
     let file: ArchiveIndex.File

@@ -3,19 +3,19 @@ internal import Synchronization
 
 /// Packs the files of a checkpoint into an archive, or into a patch on another checkpoint.
 public struct ArchivePacker: Sendable {
-    /// What was made.
+    /// The result of packing.
     public struct Summary: Sendable {
         /// The bytes of the archive.
         public var byteCount: Int
         /// The bytes of the files in it.
         public var originalByteCount: Int
-        /// How many files it holds.
+        /// The number of files.
         public var files: Int
         /// How many tensors are those of the base.
         public var same: Int
-        /// How many tensors are stored as what differs from one of the base.
+        /// The number of tensors stored as a difference from one of the base.
         public var differences: Int
-        /// What lies in the folder and is not in the archive, by name: links that leave it, sub-folders with other weights.
+        /// Names in the folder that are not in the archive: links that leave it, sub-folders with other weights.
         public var leftOut: [String]
     }
 
@@ -41,7 +41,7 @@ public struct ArchivePacker: Sendable {
         var end: Int
     }
 
-    /// A piece that is packed and waits for its turn.
+    /// A packed piece that waits to be written in order.
     private struct Packed: Sendable {
         let workspace: PieceWorkspace
         let hash: UInt64
@@ -50,7 +50,7 @@ public struct ArchivePacker: Sendable {
 
     /// Packs a checkpoint as it was opened; with a base, only what differs from it.
     ///
-    /// - Throws: when the output exists or is an input; nothing is left behind then.
+    /// - Throws: when the output exists or is an input; nothing is left on disk then.
     @discardableResult
     public func pack(
         _ checkpoint: Checkpoint, against base: Checkpoint? = nil, to path: String

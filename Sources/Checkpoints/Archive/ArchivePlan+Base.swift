@@ -1,8 +1,7 @@
 internal import Formats
 
 extension ArchivePlan {
-    /// Has every tensor that the base holds too, under whatever name, be a reference, and others be stored as what differs
-    /// from their counterpart where that is smaller.
+    /// Replaces tensors found in the base by references; stores the others as differences where that is smaller.
     mutating func refer(
         to base: Checkpoint, from checkpoint: Checkpoint, threads: Int
     ) throws(CheckpointError) {
@@ -11,7 +10,7 @@ extension ArchivePlan {
         let theirs = manifest.entries.map(\.digest)
         var known: [Digest: Int] = [:]
         for (tensorIndex, digest) in theirs.enumerated().reversed() { known[digest] = tensorIndex }
-        let counterparts = Counterparts(checkpoint: checkpoint, base: base) { known[ours[$0]] }
+        let related = BaseTensors(checkpoint: checkpoint, base: base) { known[ours[$0]] }
         var referred: [ArchiveIndex.BaseTensor] = []
         var numbers: [Int: Int] = [:]
         func number(of tensor: Int) -> Int {
@@ -29,7 +28,7 @@ extension ArchivePlan {
             let byteCount = index.spans[spanIndex].byteCount
             if let same = known[ours[tensor]], base.tensors[same].byteCount == byteCount {
                 index.spans[spanIndex] = index.spans[spanIndex].with(.same(number(of: same)))
-            } else if let other = counterparts.of(tensor),
+            } else if let other = related.of(tensor),
                 try isSmaller(spanIndex, against: base.tensors[other], workspace)
             {
                 index.spans[spanIndex] = index.spans[spanIndex].with(.difference(number(of: other)))
@@ -38,7 +37,7 @@ extension ArchivePlan {
         index.base = ArchiveIndex.Base(digest: manifest.total, tensors: referred)
     }
 
-    /// Whether what differs takes less room than the tensor itself, by a few of its pieces.
+    /// Whether the difference packs smaller than the tensor, judged by a few pieces.
     private func isSmaller(
         _ spanIndex: Int, against other: Tensor, _ workspace: PieceWorkspace
     ) throws(CheckpointError) -> Bool {
@@ -68,12 +67,12 @@ extension ArchiveIndex.Span {
     }
 }
 
-/// Which tensor of the base a tensor was made from, when it is none of them: the one of its name, where layers that are
-/// still the same tell how the others were renumbered.
-struct Counterparts {
+/// The base tensor that a changed tensor corresponds to: the one of its name, after renumbering layers as the unchanged
+/// layers show.
+struct BaseTensors {
     private let checkpoint: Checkpoint
     private let base: Checkpoint
-    private let places: [ExactString: Int]
+    private let indices: [ExactString: Int]
     private let pattern: LayerPattern?
     private let layers: [Int]
 
@@ -81,7 +80,7 @@ struct Counterparts {
     init(checkpoint: Checkpoint, base: Checkpoint, same: (Int) -> Int?) {
         self.checkpoint = checkpoint
         self.base = base
-        places = Dictionary(
+        indices = Dictionary(
             base.tensors.enumerated().map { (ExactString($1.name), $0) }, uniquingKeysWith: { first, _ in first })
         pattern = checkpoint.layerPattern
         var found = [Int?](repeating: nil, count: pattern?.count ?? 0)
@@ -93,7 +92,7 @@ struct Counterparts {
                 found[layer] = found[layer] ?? theirs.layer(of: base.tensors[other].name)
             }
         }
-        // A layer of which nothing is left follows the one before it.
+        // A layer without unchanged tensors follows the layer before it.
         var next = 0
         layers = found.map { layer in
             let number = layer ?? next
@@ -102,14 +101,14 @@ struct Counterparts {
         }
     }
 
-    /// The place of a tensor's counterpart; `nil` when there is none of its type and shape.
+    /// The index of the corresponding base tensor; `nil` without one of the same type and shape.
     func of(_ tensor: Int) -> Int? {
         let tensor = checkpoint.tensors[tensor]
         var names = [tensor.name]
         if let pattern, let layer = pattern.layer(of: tensor.name), layers.indices.contains(layer) {
             names.insert(pattern.renumber(tensor.name, to: layers[layer]), at: 0)
         }
-        return names.lazy.compactMap { places[ExactString($0)] }.first { index in
+        return names.lazy.compactMap { indices[ExactString($0)] }.first { index in
             base.tensors[index].dtype == tensor.dtype && base.tensors[index].shape == tensor.shape
         }
     }

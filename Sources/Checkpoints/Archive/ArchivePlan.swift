@@ -1,8 +1,8 @@
 internal import Formats
 
-/// What an archive will hold: the files, cut into spans, before any byte is packed.
+/// The plan of an archive: the files, divided into spans.
 struct ArchivePlan: Sendable {
-    /// Where a span's bytes are, and the tensor that it is, by its place in the checkpoint.
+    /// The bytes of a span, and the index of its tensor in the checkpoint.
     struct Place: Sendable {
         let range: MappedRange
         let tensor: Int?
@@ -11,9 +11,9 @@ struct ArchivePlan: Sendable {
     var index: ArchiveIndex
     /// For each span.
     var places: [Place] = []
-    /// The tensors of the base that the index names, by their places in that checkpoint.
+    /// The indices of the base tensors that the index refers to.
     var baseTensors: [Int] = []
-    /// What lies in the folder and does not go along, by name.
+    /// Names in the folder that are left out.
     private(set) var leftOut: [String] = []
     private var layoutNumbers: [PlaneLayout: Int] = [:]
 
@@ -25,13 +25,14 @@ struct ArchivePlan: Sendable {
         index = ArchiveIndex(kind: kind, name: ArchiveFormat.isFileName(name) ? name : "model", layouts: [])
         for (name, file) in try files(of: checkpoint) {
             guard ArchiveFormat.isRelativePath(name) else {
-                throw CheckpointError(file: file.path, "has a name that an archive cannot hold")
+                throw CheckpointError(file: file.path, "has a name that an archive cannot store")
             }
             add(file, named: name, tensors: try ArchivePlan.tensors(of: file, in: checkpoint))
         }
     }
 
-    /// Every regular file of a folder and what travels of its sub-folders, or the files of the checkpoint; each with its name.
+    /// Every regular file of a folder and what travels of its sub-folders, or the files of the checkpoint; each with
+    /// its name.
     private mutating func files(
         of checkpoint: Checkpoint
     ) throws(CheckpointError) -> [(name: String, file: MappedFile)] {
@@ -57,7 +58,7 @@ struct ArchivePlan: Sendable {
         return files
     }
 
-    /// Whether a file really lies in the folder, and is no link to one elsewhere.
+    /// Whether a file is really in the folder and not a link to another place.
     private func isInside(_ name: String, _ checkpoint: Checkpoint) -> Bool {
         (try? FolderFile.path(name, in: checkpoint.path)) != nil
     }
@@ -81,7 +82,7 @@ struct ArchivePlan: Sendable {
         }
     }
 
-    /// The tensors of a file that lies in the folder but is not of the checkpoint; none when it cannot be read.
+    /// The tensors of a file in the folder that is not part of the checkpoint; empty when it cannot be read.
     private static func others(in file: MappedFile) -> [(range: MappedRange, dtype: DType, index: Int?)] {
         do throws(CheckpointError) {
             return try Safetensors.read(file).tensors.compactMap { tensor in
@@ -129,7 +130,7 @@ struct ArchivePlan: Sendable {
         return index.layouts.count
     }
 
-    /// Numbers the pieces of all spans, once it is known which spans have any.
+    /// Numbers the pieces of all spans that are stored.
     ///
     /// - Returns: how many there are.
     mutating func numberPieces() -> Int {

@@ -27,9 +27,10 @@ public struct ArchiveUnpacker: Sendable {
         self.progress = progress
     }
 
-    /// Unpacks the archive at a path; a patch needs the checkpoint that it was made against.
+    /// Unpacks the archive at a path; a patch needs its base checkpoint.
     ///
-    /// - Throws: when the archive is damaged, the base is another one, or the output exists; nothing is left behind then.
+    /// - Throws: when the archive is damaged, the base is another one, or the output exists; nothing is left on disk
+    ///   then.
     @discardableResult
     public func unpack(
         _ archivePath: String, against base: Checkpoint? = nil, to path: String
@@ -66,7 +67,7 @@ public struct ArchiveUnpacker: Sendable {
                 $0.identity == identity || FileIdentity(path: $0.path.deletingLastPathComponent) == identity
             })
         {
-            throw CheckpointError(file: path, "is the input, or holds it", hint: "write to another name")
+            throw CheckpointError(file: path, "is the input or contains it", hint: "write to another name")
         }
         if !isFolder {
             try SmallFile.check(path, replaces: replaces)
@@ -77,7 +78,7 @@ public struct ArchiveUnpacker: Sendable {
                 guard FileSystem.kind(of: parent) == .folder else {
                     throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
                 }
-            case .file: throw CheckpointError(file: path, "is a file; the archive holds a folder")
+            case .file: throw CheckpointError(file: path, "is a file; the archive contains a folder")
             case .other: throw CheckpointError(file: path, "is a device or a pipe, not a folder")
             case .folder:
                 guard replaces else { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
@@ -115,7 +116,7 @@ public struct ArchiveUnpacker: Sendable {
                 let range = index.range(ofPiece: piece, in: span)
                 let target = UnsafeMutableRawBufferPointer(rebasing: buffer.whole[..<range.count])
                 try archive.unpack(piece: piece, of: span, into: target)
-                let start = span.byteOffset + range.lowerBound  // fits: a place in the file
+                let start = span.byteOffset + range.lowerBound  // fits: a position in the file
                 try writer.write(UnsafeRawBufferPointer(target), at: start)
                 writer.startWriting(start..<start + range.count)
                 done.add(range.count)
@@ -126,14 +127,14 @@ public struct ArchiveUnpacker: Sendable {
         try output.finish()
     }
 
-    /// Copies a tensor of the base, inside the kernel where it lies in a file.
+    /// Copies a tensor of the base, inside the kernel when it is in a file.
     private func copy(_ tensor: Tensor, to writer: FileWriter, at byteOffset: Int) throws(CheckpointError) {
         if let range = tensor.recipe.mappedRange { return try writer.copy(range, at: byteOffset) }
         let step = ArchiveFormat.pieceByteCount
         for start in stride(from: 0, to: tensor.byteCount, by: step) {
             let rows = start..<min(start + step, tensor.byteCount)
             try tensor.recipe.withBytes(rows: rows, rowByteCount: 1) { (bytes) throws(CheckpointError) in
-                try writer.write(bytes, at: byteOffset + start)  // fits: a place in the file
+                try writer.write(bytes, at: byteOffset + start)  // fits: a position in the file
             }
         }
     }
@@ -180,7 +181,7 @@ extension ArchiveIndex.Base {
             guard let index = places[tensor.digest], base.tensors[index].byteCount == tensor.byteCount else {
                 throw CheckpointError(
                     file: base.path, tensor: tensor.name,
-                    "is not the one that \(patch) was made against",
+                    "differs from the base of \(patch)",
                     hint: "the patch needs the checkpoint whose hash is \(digest); this one has \(manifest.total)")
             }
             found.append(base.tensors[index])

@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// The pieces that were unpacked last: rows are asked for a few at a time, and often by several threads of the same piece.
+/// The most recently unpacked pieces: rows are requested a few at a time, often by several threads from one piece.
 final class PieceCache: Sendable {
-    /// One piece. Whoever fills it holds the lock, so that nobody unpacks it a second time.
+    /// One piece. The thread that fills it holds the lock, so that it is unpacked once.
     private final class Slot: Sendable {
         let state = Mutex<(piece: Int, bytes: [UInt8])>((-1, []))
     }

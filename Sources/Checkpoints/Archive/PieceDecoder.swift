@@ -6,8 +6,8 @@ enum PieceDecoder {
     ///
     /// - Parameters:
     ///   - stored: the bytes in the archive.
-    ///   - output: takes exactly the piece.
-    /// - Returns: whether every plane could be unpacked; the hash says whether the bytes are right.
+    ///   - output: has the size of the piece.
+    /// - Returns: whether every plane could be unpacked; the caller checks the hash.
     static func decode(
         _ stored: UnsafeRawBufferPointer, planes: ArraySlice<ArchiveIndex.Plane>, layout: PlaneLayout,
         into output: UnsafeMutableRawBufferPointer, _ workspace: PieceWorkspace

@@ -13,12 +13,12 @@ enum PieceEncoder {
 
     /// A plane whose bytes are worth this many bits is stored as it is: exponents are worth 3, mantissas 8.
     private static let incompressible = 7.9
-    /// Of so many bytes one in sixteen is looked at.
+    /// Above this size one byte in sixteen is sampled.
     private static let sampleStep: Int64 = 1024
-    /// Repetitions are looked for in so many bytes of the middle of a plane.
+    /// The number of bytes in the middle of a plane that are searched for repetitions.
     private static let trialByteCount = 8192
 
-    /// A negative level so low that no repetition is found: what is left is the entropy coder, which is fast.
+    /// A negative level at which zstd finds no repetitions and only the fast entropy coder remains.
     private static let entropyLevel: Int32 = -100_000
     private static let matchingLevel: Int32 = 1
     private static let textLevel: Int32 = 3

@@ -14,7 +14,7 @@ final class PieceWorkspace: @unchecked Sendable {
     /// What is stored.
     let stored = PieceWorkspace.buffer()
 
-    /// The buffers, of which only what is used takes memory, and zstd's contexts.
+    /// The buffers, which take memory as they are used, and zstd's contexts.
     init() {
         guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
             preconditionFailure("no memory for zstd")
@@ -34,7 +34,7 @@ final class PieceWorkspace: @unchecked Sendable {
     }
 }
 
-/// Things that threads take and put back.
+/// A pool of objects for threads.
 final class Pool<Item: Sendable>: Sendable {
     private let free = Mutex<[Item]>([])
     private let make: @Sendable () -> Item
@@ -42,9 +42,9 @@ final class Pool<Item: Sendable>: Sendable {
     /// An empty pool.
     init(_ make: @escaping @Sendable () -> Item) { self.make = make }
 
-    /// One that nobody else has.
+    /// An object for exclusive use.
     func take() -> Item { free.withLock { $0.popLast() } ?? make() }
 
-    /// Gives one back.
+    /// Returns an object.
     func put(_ item: Item) { free.withLock { $0.append(item) } }
 }

@@ -1,13 +1,13 @@
 internal import CStorage
 internal import Formats
 
-/// What the blocks of a tensor are made of, and so which of its bytes are stored together.
+/// The fields of the blocks of a tensor, which decide which bytes are stored together.
 struct PlaneLayout: Sendable, Hashable {
     /// Elements of one kind in a block.
     struct Field: Sendable, Hashable {
         /// Bytes of one element: 1, 2, 4 or 8.
         let unit: Int
-        /// By how many bits an element is turned left before its bytes are taken apart: 0 or 1.
+        /// The number of bits to rotate an element left before its bytes are separated: 0 or 1.
         let turn: Int
         /// Bytes of all elements in one block.
         let byteCount: Int
@@ -33,7 +33,7 @@ struct PlaneLayout: Sendable, Hashable {
     /// The bytes of a piece that is not the last of its span.
     var pieceByteCount: Int { ArchiveFormat.pieceByteCount - ArchiveFormat.pieceByteCount % blockByteCount }
 
-    /// The bytes of each plane of a piece of so many bytes.
+    /// The size of each plane of a piece of `byteCount` bytes.
     func planeByteCounts(of byteCount: Int) -> [Int] {
         let blocks = byteCount / blockByteCount
         return fields.flatMap { field in
@@ -41,7 +41,7 @@ struct PlaneLayout: Sendable, Hashable {
         }
     }
 
-    /// Takes the bytes of whole blocks apart; the planes lie one after another in `output`.
+    /// Separates the bytes of whole blocks into planes, consecutive in `output`.
     func split(_ source: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
         precondition(output.count >= source.count && source.count % blockByteCount == 0)
         guard let base = source.bindMemory(to: UInt8.self).baseAddress else { return }
@@ -83,7 +83,7 @@ extension PlaneLayout {
     /// The layout of an element type, from `formats/quants/planes.json`.
     static func of(_ dtype: DType) -> PlaneLayout { known[dtype] ?? plain }
 
-    /// `"f16"` is a float of two bytes, `"i32"` an integer of four, a number so many single bytes.
+    /// `"f16"` is a 2-byte float, `"i32"` a 4-byte integer, a number that many single bytes.
     private static let known: [DType: PlaneLayout] = {
         let file = EmbeddedFiles.parsed(under: "quants/planes.json").first?.value
         var layouts: [DType: PlaneLayout] = [:]

@@ -1,9 +1,9 @@
 package import Formats
 
 extension Checkpoint {
-    /// Holds the tensors of a described model against its settings: each that it needs is there, in its shape.
+    /// Checks that a model of a known architecture has every tensor that its settings require, with the right shape.
     ///
-    /// A packed weight counts as there when a part of it is; its parts are checked when it is unpacked.
+    /// A quantized weight counts as present when one part is; its parts are checked when it is decoded.
     ///
     /// - Throws: for the first tensor that is missing or has another shape.
     package func checkCompleteness() throws(CheckpointError) {
@@ -21,8 +21,8 @@ extension Checkpoint {
         try checkTokens(settings)
     }
 
-    /// Whether any layer has a tensor where the description of the architecture looks for one. A folder of another naming can
-    /// be cut and copied; nothing is known to be missing from it.
+    /// Whether any layer has a tensor where the description of the architecture looks for one. A folder of another
+    /// naming can be cut and copied; nothing is known to be missing from it.
     package var hasKnownNames: Bool {
         guard form == .folder, let settings else { return true }
         let names = Set(tensors.map { ExactString($0.name) })
@@ -43,12 +43,12 @@ extension Checkpoint {
     }
 }
 
-/// Finds the tensors of a described model by role, and holds them to the shape that the settings ask for.
+/// Finds tensors by role and checks their shapes.
 package struct RoleFinder {
     private let checkpoint: Checkpoint
     private let settings: Settings
     private let tensors: [ExactString: Int]
-    /// The modules of which some part is there: what stands before the last dot of each name.
+    /// The modules with at least one part: the names up to their last dot.
     private let modules: Set<ExactString>
 
     /// Looks through the tensors of a checkpoint once.
@@ -65,7 +65,7 @@ package struct RoleFinder {
         (self.tensors, self.modules) = (tensors, modules)
     }
 
-    /// The stored tensor that holds a role; `nil` where the model does without, or where it lies packed.
+    /// The stored tensor of a role; `nil` when the model has none or it is quantized.
     ///
     /// - Throws: when it is needed and missing, or has another shape.
     package func find(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Tensor? {
@@ -79,7 +79,7 @@ package struct RoleFinder {
         let tensor = checkpoint.tensors[index]
         guard !role.shape.isEmpty, isPlain(tensor) else { return tensor }
         var shape = try role.shape.map { (extent) throws(CheckpointError) in try settings.length(extent) }
-        // A stored tensor that holds other roles too has the rows of all.
+        // A stored tensor with several roles has the rows of all.
         if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.checkedProduct ?? -1 }
         guard tensor.shape == shape else {
             throw CheckpointError(
@@ -99,7 +99,7 @@ package struct RoleFinder {
         }
     }
 
-    /// Whether a tensor holds the values of a weight as they are, and no codes.
+    /// Whether a tensor holds the values of a weight, not codes.
     private func isPlain(_ tensor: Tensor) -> Bool {
         let isFloat = ["F64", "F32", "F16", "BF16"].contains(tensor.dtype.name)
         // bitsandbytes keeps its codes in floats too, with `X.weight.absmax` beside them.

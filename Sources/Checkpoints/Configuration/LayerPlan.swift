@@ -14,7 +14,7 @@ package struct LayerPlan: Sendable, Equatable {
 package struct NormPlan: Sendable, Equatable {
     /// Its kind.
     package let kind: LayerDescription.Norm
-    /// What is added to the mean square before the root is taken.
+    /// Added to the mean square before taking the root.
     package let epsilon: Float
 }
 

@@ -1,5 +1,5 @@
 extension RopeScaling {
-    /// The numbers of Llama 3.1's scaling, with their usual values.
+    /// The parameters of Llama 3.1's scaling, with their defaults.
     package struct Llama3: Equatable, Sendable {
         var factor = 8.0
         var lowFactor = 1.0
@@ -20,11 +20,11 @@ extension RopeScaling.Llama3 {
         }
     }
 
-    /// Finds the numbers that give the factors of a GGUF file.
+    /// Finds the parameters that produce the factors of a GGUF file.
     ///
     /// Where the factors do not tell all of them, the usual ones are taken; the frequencies are the same then.
     ///
-    /// - Throws: when no numbers give these factors.
+    /// - Throws: when no parameters produce these factors.
     package init(factors: [Float], frequencies: [Double], file: String) throws(CheckpointError) {
         let factor = Double(factors.max() ?? 1)
         // The original contexts of published models come first; all are powers of two.
@@ -37,7 +37,7 @@ extension RopeScaling.Llama3 {
             return
         }
         throw CheckpointError(
-            file: file, tensor: "rope_freqs.weight", "holds factors that no numbers of Llama 3's scaling give",
+            file: file, tensor: "rope_freqs.weight", "has factors that no parameters of Llama 3's scaling produce",
             hint: "keep the model in GGUF")
     }
 

@@ -4,7 +4,7 @@ internal import Formats
 package struct ModelPlan: Sendable, Equatable {
     /// The width of the residual stream.
     package let hidden: Int
-    /// Rows of the embedding; `nil` where the file does not say.
+    /// The number of embedding rows; `nil` when the file does not state it.
     package let vocabulary: Int?
     /// The norm before the output matrix.
     package let outputNorm: NormPlan
@@ -13,7 +13,7 @@ package struct ModelPlan: Sendable, Equatable {
     /// A plan for each layer.
     package let layers: [LayerPlan]
 
-    /// Resolves the settings of a described model.
+    /// Resolves the settings of a model.
     ///
     /// - Throws: when nobody has described how it computes, when a setting is missing or absurd, or when it asks for
     ///   something that the description does not have.
@@ -62,9 +62,9 @@ extension Settings {
         var window: Int?
         if let role = layer.window, let stated = try value(role) {
             guard let number = stated.int, number >= 0 else {
-                throw CheckpointError(file: file, "'\(key(role))' is no whole number")
+                throw CheckpointError(file: file, "'\(key(role))' is not a whole number")
             }
-            // 0 stands for no window in some files.
+            // In some files 0 means no window.
             window = number > 0 ? number : nil
         }
         return AttentionPlan(

@@ -3,13 +3,14 @@ internal import Formats
 extension RopeScaling {
     /// Reads the scaling from GGUF metadata; `nil` where positions are not scaled.
     ///
-    /// llama.cpp takes a factor without a type for linear scaling, and `rope.scale_linear` of files from 2023 for a factor.
+    /// llama.cpp reads a factor without a type as linear scaling, and `rope.scale_linear` in files from 2023 as a
+    /// factor.
     package init?(metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         let type = metadata.setting("rope.scaling.type")?.string ?? "linear"
         let value = metadata.setting("rope.scaling.factor") ?? metadata.setting("rope.scale_linear")
         guard type != "none", let value else { return nil }
         guard let factor = value.json.double, factor >= 0 else {
-            throw CheckpointError(file: file, "the rope scaling '\(type)' has a factor that is no positive number")
+            throw CheckpointError(file: file, "the rope scaling '\(type)' has a factor that is not a positive number")
         }
         switch type {
         // llama.cpp reads 0 as no scaling.
@@ -31,7 +32,7 @@ extension RopeScaling {
 
     /// The GGUF keys; none for Llama 3, whose factors are a tensor.
     ///
-    /// - Throws: for numbers that GGUF has no key for.
+    /// - Throws: for parameters without a GGUF key.
     package func ggufPairs(prefix: String, file: String) throws(CheckpointError) -> [GGUFMetadata.Pair] {
         func pair(_ key: String, _ value: GGUFValue) -> GGUFMetadata.Pair {
             GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
@@ -43,19 +44,19 @@ extension RopeScaling {
                 pair("rope.scaling.type", .string("linear")),
                 pair("rope.scaling.factor", .f32(Float(factor))),
             ]
-        case .yarn(let numbers):
-            if let key = numbers.inexpressible.first {
+        case .yarn(let parameters):
+            if let key = parameters.inexpressible.first {
                 throw CheckpointError(
-                    file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) does not hold",
+                    file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) has no key for",
                     hint: "keep the model in a folder")
             }
             return [
                 pair("rope.scaling.type", .string("yarn")),
-                pair("rope.scaling.factor", .f32(Float(numbers.factor))),
-                pair("rope.scaling.original_context_length", .u32(UInt32(clamping: numbers.originalContext))),
+                pair("rope.scaling.factor", .f32(Float(parameters.factor))),
+                pair("rope.scaling.original_context_length", .u32(UInt32(clamping: parameters.originalContext))),
             ]
                 + RopeScaling.yarnKeys.compactMap { key, gguf in
-                    numbers.others[key]?.double.map { pair(gguf, .f32(Float($0))) }
+                    parameters.others[key]?.double.map { pair(gguf, .f32(Float($0))) }
                 }
         }
     }

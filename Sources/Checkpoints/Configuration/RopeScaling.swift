@@ -6,7 +6,7 @@ package import Formats
     internal import Darwin
 #endif
 
-/// The scaling of rotary embeddings, in the forms that both containers can hold.
+/// The scaling of rotary embeddings, in the kinds that both containers can store.
 package enum RopeScaling: Sendable, Equatable {
     /// Positions divided by a factor.
     case linear(factor: Double)
@@ -15,13 +15,13 @@ package enum RopeScaling: Sendable, Equatable {
     /// The frequencies of Llama 3.1, which GGUF stores as a tensor of factors.
     case llama3(Llama3)
 
-    /// YaRN's numbers.
+    /// YaRN's parameters.
     package struct YaRN: Equatable, Sendable {
         let factor: Double
         let originalContext: Int
-        /// The optional numbers that both containers have, by their names in config.json.
+        /// Optional parameters that both containers have, by their names in config.json.
         let others: JSONObject
-        /// The optional numbers that GGUF has no key for, or computes otherwise.
+        /// Optional parameters without a GGUF key or with another meaning there.
         let inexpressible: [String]
     }
 
@@ -48,7 +48,7 @@ package enum RopeScaling: Sendable, Equatable {
             guard let key = object.keys.first(where: { $0 != "rope_theta" && $0 != "partial_rotary_factor" }) else {
                 return nil
             }
-            throw wrong("'\(name)' has '\(key)' and no type", hint: "say which scaling with \"rope_type\"")
+            throw wrong("'\(name)' has '\(key)' and no type", hint: "add \"rope_type\"")
         }
         if type == "default" { return nil }
         func number(_ key: String, or standard: Double? = nil) throws(CheckpointError) -> Double {
@@ -63,7 +63,7 @@ package enum RopeScaling: Sendable, Equatable {
         switch type {
         case "linear": self = .linear(factor: try number("factor"))
         case "yarn":
-            // As transformers has it when the object does not say.
+            // transformers' default.
             let context = (try? settings.int(.context)).map(Double.init)
             var others = JSONObject()
             for (key, _) in RopeScaling.yarnKeys { others[key] = object[key]?.double.map(JSON.double) }
@@ -92,18 +92,18 @@ package enum RopeScaling: Sendable, Equatable {
         switch self {
         case .linear(let factor):
             members = [("rope_type", .string("linear")), ("factor", .double(factor))]
-        case .yarn(let numbers):
+        case .yarn(let parameters):
             members = [
-                ("rope_type", .string("yarn")), ("factor", .double(numbers.factor)),
-                ("original_max_position_embeddings", .int(numbers.originalContext)),
+                ("rope_type", .string("yarn")), ("factor", .double(parameters.factor)),
+                ("original_max_position_embeddings", .int(parameters.originalContext)),
             ]
-            members += numbers.others.members.map { ($0, $1) }
-        case .llama3(let numbers):
+            members += parameters.others.members.map { ($0, $1) }
+        case .llama3(let parameters):
             members = [
-                ("rope_type", .string("llama3")), ("factor", .double(numbers.factor)),
-                ("low_freq_factor", .double(numbers.lowFactor)),
-                ("high_freq_factor", .double(numbers.highFactor)),
-                ("original_max_position_embeddings", .int(Int(clampingFinite: numbers.originalContext))),
+                ("rope_type", .string("llama3")), ("factor", .double(parameters.factor)),
+                ("low_freq_factor", .double(parameters.lowFactor)),
+                ("high_freq_factor", .double(parameters.highFactor)),
+                ("original_max_position_embeddings", .int(Int(clampingFinite: parameters.originalContext))),
             ]
         }
         return .object(JSONObject(members))

@@ -10,7 +10,7 @@ package struct RotaryPlan: Sendable, Equatable {
     package let theta: Double
     /// How positions are scaled; `nil` when they are not.
     package let scaling: RopeScaling?
-    /// What each frequency is divided by, where a GGUF file lists it in place of Llama 3's numbers.
+    /// The divisor of each frequency, when a GGUF file lists them instead of Llama 3's parameters.
     package let factors: [Float]?
 
     /// Reads the rotary embedding of a model.
@@ -34,7 +34,7 @@ package struct RotaryPlan: Sendable, Equatable {
         }
     }
 
-    /// Refuses a head size that no model has, before a table of that length is made.
+    /// Refuses an absurd head size before a table of that length is allocated.
     package static func check(size: Int, file: String) throws(CheckpointError) {
         guard 1...65_536 ~= size else {
             throw CheckpointError(file: file, "has heads of the size \(size.grouped)")
@@ -57,7 +57,7 @@ package struct RotaryPlan: Sendable, Equatable {
         switch scaling {
         case nil: return plain
         case .linear(let factor): return plain.map { $0 / factor }
-        case .llama3(let numbers): return zip(plain, numbers.factors(plain)).map { $0 / Double($1) }
+        case .llama3(let parameters): return zip(plain, parameters.factors(plain)).map { $0 / Double($1) }
         case .yarn:
             throw CheckpointError(
                 file: file, "scales its positions by YaRN, which the forward pass does not compute",
@@ -67,8 +67,8 @@ package struct RotaryPlan: Sendable, Equatable {
 
     /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
     package var frequencyFactors: Tensor? {
-        guard case .llama3(let numbers) = scaling else { return nil }
-        let factors = numbers.factors(RopeScaling.frequencies(headSize: size, theta: theta))
+        guard case .llama3(let parameters) = scaling else { return nil }
+        let factors = parameters.factors(RopeScaling.frequencies(headSize: size, theta: theta))
         return Tensor(
             name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
             recipe: .computed(Constants(values: factors)))
@@ -76,13 +76,13 @@ package struct RotaryPlan: Sendable, Equatable {
 }
 
 extension Checkpoint {
-    /// The factors of `rope_freqs.weight`; `nil` when the file has no such tensor.
+    /// The factors of `rope_freqs.weight`; `nil` without this tensor.
     package func ropeFactors() throws(CheckpointError) -> [Float]? {
         guard let tensor = tensor(named: "rope_freqs.weight") else { return nil }
         guard tensor.shape.count == 1, tensor.dtype == .f32 else {
             throw CheckpointError(
                 file: path, tensor: tensor.name,
-                "of type \(tensor.dtype) and shape \(tensor.shape) is no list of factors")
+                "of type \(tensor.dtype) and shape \(tensor.shape) is not a list of factors")
         }
         return try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
             (0..<tensor.count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }

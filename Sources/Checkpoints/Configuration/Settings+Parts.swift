@@ -1,7 +1,8 @@
 package import Formats
 
 extension Settings {
-    /// The rows of a stored tensor that are a role, in the role's order; `nil` when they are all of its rows as they are.
+    /// The rows of a stored tensor that are a role, in the role's order; `nil` when they are all of its rows as they
+    /// are.
     ///
     /// - Parameter rowCount: the rows of the stored tensor.
     /// - Throws: when these do not fill the grid of the part.
@@ -35,7 +36,7 @@ extension Settings {
         return RowMap(axes: part.order.isEmpty ? axes : part.order.map { axes[$0] }, first: first)
     }
 
-    /// The lengths of a part's axes, and what is taken of one of them.
+    /// The lengths of a part's axes, and the selection on one of them.
     package func grid(
         of part: TensorPart
     ) throws(CheckpointError) -> (sizes: [Int], start: Int, taken: Int) {

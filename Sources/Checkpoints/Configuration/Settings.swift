@@ -7,7 +7,7 @@ package struct Settings: Sendable {
     /// The file that states the settings, for messages.
     package let file: String
     private let form: Checkpoint.Form
-    /// What the file states, by role; `null` where config.json says so.
+    /// The stated values by role; `null` when config.json has null.
     private let stated: [String: (key: String, value: JSON)]
     /// What follows from the tensors for settings that the file cannot or does not state.
     private let derived: [String: JSON]
@@ -30,7 +30,7 @@ package struct Settings: Sendable {
             }
             for path in setting.huggingFace {
                 guard let value = config.value(at: path), value.object?.count != 0 else { continue }
-                // An older spelling may stand beside a newer one that is null.
+                // An older key may be present when a newer one is null.
                 if value == .null, stated[setting.role] != nil { continue }
                 stated[setting.role] = (path.joined(separator: "."), value)
                 if value != .null { break }
@@ -40,7 +40,7 @@ package struct Settings: Sendable {
         derived = checkpoint.derivedSettings(architecture)
     }
 
-    /// The object of config.json that holds the language model's settings: the first place that has its layer count.
+    /// The object of config.json with the language model's settings: the first with its layer count.
     private static func languageModel(_ config: JSONObject?, _ architecture: Architecture) -> JSONObject {
         let config = config ?? JSONObject()
         let objects = architecture.configPaths.compactMap { path in
@@ -58,12 +58,12 @@ package struct Settings: Sendable {
         return setting.writtenKey?.joined(separator: ".") ?? role
     }
 
-    /// Whether the file has the key, also when it says null.
+    /// Whether the file has the key, even with null.
     package func isStated(_ role: String) -> Bool { stated[role] != nil }
 
-    /// The value of a role: what the file states, else what holds then; `nil` when there is none.
+    /// The value of a role: stated in the file, or its default; `nil` without one.
     ///
-    /// - Throws: for a required setting that is missing, and for a value that nobody has described.
+    /// - Throws: for a missing required setting, and for a value that resect does not know.
     package func value(_ role: String) throws(CheckpointError) -> JSON? {
         guard let setting = architecture.setting(role) else { return nil }
         if let value = stated[role]?.value, value != .null { return try meaning(of: value, setting) }
@@ -96,9 +96,9 @@ package struct Settings: Sendable {
 
     /// A whole number above zero. A list with one value for each layer counts when all are equal.
     ///
-    /// - Parameter limit: the greatest; no dimension reaches 2^31, and a product of two such numbers still fits.
+    /// - Parameter limit: the maximum; below 2^31 the product of two dimensions still fits.
     package func int(_ role: String, limit: Int = Int(Int32.max)) throws(CheckpointError) -> Int {
-        // A role that takes another one's value is named by that one's key.
+        // A role that defaults to another one is named by that one's key.
         if stated[role] == nil, case .role(let other)? = architecture.setting(role)?.absent {
             return try int(other, limit: limit)
         }
@@ -179,7 +179,7 @@ extension GGUFValue {
 }
 
 extension Checkpoint {
-    /// Where the tensor of a role lies in this checkpoint's form.
+    /// The stored part of a role in this container.
     package func part(of role: TensorRole) -> TensorPart? { form == .gguf ? role.gguf : role.huggingFace }
 
     /// The first tensor of a role.
@@ -210,16 +210,16 @@ extension Checkpoint {
         return result
     }
 
-    /// The settings of a described model; `nil` when nobody has described it.
+    /// The settings; `nil` when resect does not know the architecture.
     package var settings: Settings? { architecture.map { Settings(self, $0) } }
 
-    /// The longest context that the model was made for, in tokens; `nil` when the file does not say.
+    /// The maximum context length in tokens; `nil` when the file does not state it.
     package var longestContext: Int? { try? settings?.int(.context) }
 }
 
 extension Architecture {
-    /// The description of a GGUF file: that of its architecture, unless it has tensors of another family that shares it.
-    /// Mixtral's files say llama.
+    /// The description of a GGUF file: that of its architecture, unless it has tensors of another family that shares
+    /// it. Mixtral's GGUF files have the architecture llama.
     package static func describing(_ checkpoint: Checkpoint) -> Architecture? {
         all.first { known in
             known.gguf == checkpoint.metadata.architecture

@@ -28,7 +28,7 @@ extension Tensor {
 }
 
 extension Settings {
-    /// A role out of the stored tensor that holds it, in the role's order of rows.
+    /// A role, extracted from its stored tensor, in the row order of the role.
     package func role(_ part: TensorPart, of tensor: Tensor, file: String) throws(CheckpointError) -> Tensor {
         guard part.pairedHeads != nil || !part.dims.isEmpty else { return tensor }
         let matrix = try tensor.asMatrix(file: file)

@@ -1,10 +1,11 @@
 internal import Formats
 
-/// The files that travel with the tensors of a folder: tokenizers, templates, licences, also in sub-folders; and what does not.
+/// The files that travel with the tensors of a folder: tokenizers, templates, licences, also in sub-folders; and what
+/// does not.
 struct CompanionFiles {
     /// The files that travel, those of sub-folders with the sub-folder's name before their own.
     private(set) var names: [String] = []
-    /// What lies in the folder and does not travel, hidden files left out.
+    /// Names in the folder that are not copied, without hidden files.
     private(set) var leftOut: [String] = []
 
     /// A companion is read into memory: tokenizers reach 20 MB or so, weights are far above.
@@ -15,7 +16,7 @@ struct CompanionFiles {
     private static let endings = [".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".py"]
     private static let neededNames = ["tokenizer.json", "tokenizer_config.json", "tokenizer.model"]
     private static let knownNames = ["LICENSE", "NOTICE", "USE_POLICY"]
-    /// The endings of weights, in whatever form.
+    /// The extensions of weight files.
     private static let weightEndings =
         PyTorch.endings + [
             ".safetensors", ".gguf", ".onnx", ".onnx_data", ".h5", ".msgpack", ".tflite", ".npz", ".distcp",
@@ -29,13 +30,13 @@ struct CompanionFiles {
     /// Finds what travels.
     ///
     /// - Parameters:
-    ///   - names: what lies in the folder itself.
+    ///   - names: the names in the folder itself.
     ///   - weights: the files of the model.
     init(of folder: any FileFolder, names: [String], weights: [String]) throws(CheckpointError) {
         self.folder = folder
         left = min(CompanionFiles.maximumTotal, folder.memoryAllowance)
         if names.contains("modules.json") { modules = try CompanionFiles.modules(of: folder) }
-        // Beside the weights of another runtime lie its settings, which say another number of layers after a cut.
+        // Settings of another runtime beside its weights would keep the old layer count after a cut.
         let otherSettings =
             names.contains { $0.hasPrefix("consolidated.") && !weights.contains($0) } ? "params.json" : ""
         let isAdapter = weights.contains(where: WeightFiles.areAdapter)
@@ -83,7 +84,7 @@ struct CompanionFiles {
     private mutating func walk(_ subfolder: String, depth: Int) {
         let found = (try? folder.names(in: subfolder)) ?? []
         let isModule = modules.contains(subfolder)
-        // What lies beside other weights belongs to them.
+        // Files beside other weights belong to those.
         let hasWeights = found.contains { CompanionFiles.weightEndings.contains(where: $0.hasSuffix) }
         guard depth <= CompanionFiles.maximumDepth, isModule || !hasWeights else {
             return leftOut.append(subfolder + "/")
@@ -102,7 +103,7 @@ struct CompanionFiles {
         leftOut.append(subfolder + "/")
     }
 
-    /// Takes a file of a sub-folder when it travels, and says whether it does; nothing there stops a command.
+    /// Adds a file of a sub-folder when it is to be copied, and returns whether it is; errors are ignored.
     private mutating func takeInner(_ path: String, _ name: String, isModule: Bool) -> Bool {
         guard isModule || CompanionFiles.travels(name), folder.isFile(path),
             let byteCount = try? folder.byteCount(of: path),

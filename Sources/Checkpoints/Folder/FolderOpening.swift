@@ -6,12 +6,12 @@ enum HuggingFaceFolder {
 
     /// Opens a folder on the disk.
     ///
-    /// - Parameter index: the index to go by; `nil` for what transformers would take.
+    /// - Parameter index: the index to use; `nil` for the choice of transformers.
     static func open(_ path: String, index: String? = nil) throws(CheckpointError) -> Checkpoint {
         try open(DiskFolder(path: path), index: index)
     }
 
-    /// Opens a folder, wherever its files lie.
+    /// Opens a folder on disk or in an archive.
     static func open(_ folder: any FileFolder, index: String? = nil) throws(CheckpointError) -> Checkpoint {
         let names = try folder.names()
         let config = try config(of: folder, names: names)
@@ -49,7 +49,7 @@ enum HuggingFaceFolder {
 }
 
 extension Checkpoint {
-    /// Reads the tensors of all files. The index decides where a tensor is that stands in two of them.
+    /// Reads the tensors of all files. When two contain a tensor, the index decides.
     fileprivate mutating func read(_ weights: WeightFiles, in folder: any FileFolder) throws(CheckpointError) {
         var places: [ExactString: Int] = [:]
         var parts: [[Tensor]] = []

@@ -1,6 +1,6 @@
 internal import Formats
 
-/// Which files of a folder hold the model: those that transformers takes, else the only one that can be it.
+/// The weight files of a folder: those that transformers reads, else the only candidate.
 struct WeightFiles {
     /// The files, in the order of their names.
     let names: [String]
@@ -30,7 +30,7 @@ struct WeightFiles {
     ///
     /// - Parameters:
     ///   - config: config.json, which may name the file.
-    ///   - index: the index to go by, when one was asked for.
+    ///   - index: the requested index, if any.
     /// - Throws: when no file is the model, or several may be.
     init(
         of folder: any FileFolder, names: [String], config: JSONObject?, index: String?
@@ -78,14 +78,14 @@ struct WeightFiles {
             if files.isEmpty { continue }
             let other = names.first { isIndex($0) }
             throw CheckpointError(
-                file: folder.path, "the folder holds \(files.count) \(kind) files and no \(index)",
+                file: folder.path, "the folder has \(files.count) \(kind) files but no \(index)",
                 hint: other.map { "\(folder.path)/\($0) is an index; name it" }
-                    ?? "name one of the files, or add the index")
+                    ?? "choose one of the files, or add the index")
         }
         return nil
     }
 
-    /// Whether a file holds weights by its name, in a form that is read.
+    /// Whether the name of a file is that of weights in a supported container.
     static func areWeights(_ name: String) -> Bool { name.hasSuffix(".safetensors") || PyTorchFolder.holds(name) }
 
     /// Whether a file holds the weights of an adapter by its name.
@@ -111,13 +111,14 @@ struct WeightFiles {
             guard let name = file.string, !name.isEmpty, name != ".", name != "..",
                 !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "/"))
             else {
-                throw CheckpointError(file: path, tensor: tensor, "is said to be in a file outside the folder")
+                throw CheckpointError(
+                    file: path, tensor: tensor, "is in a file outside the folder, according to the index")
             }
         }
         return map
     }
 
-    /// Whether all files of an index are there: one that was left behind names others than the folder has.
+    /// Whether all files of an index exist; a stale index names others.
     private static func checkPresence(
         of files: [String], names: [String], index: String, in folder: any FileFolder
     ) throws(CheckpointError) {
@@ -134,7 +135,7 @@ struct WeightFiles {
                 ?? "fetch the folder again")
     }
 
-    /// Which of two files counts for a tensor that is in both, by their places.
+    /// The index of the file to use for a tensor that two files contain.
     ///
     /// - Throws: when the index names neither.
     func decide(
@@ -146,19 +147,19 @@ struct WeightFiles {
         default:
             throw CheckpointError(
                 file: folder.path, tensor: tensor, "is in two of the folder's files, \(names[a]) and \(names[b])",
-                hint: index.map { "\($0) says which one counts: add the tensor to it" })
+                hint: index.map { "add the tensor to \($0), which decides" })
         }
     }
 
     /// Every tensor of the index must be in the file that the index names.
     ///
-    /// - Parameter part: the place of the file that a tensor is in.
+    /// - Parameter part: the index of the file that contains a tensor.
     func check(in folder: any FileFolder, _ part: (String) -> Int?) throws(CheckpointError) {
         guard let index else { return }
         for (tensor, file) in map.members where part(tensor).map({ names[$0] }) != file.string {
             throw CheckpointError(
                 file: folder.path + "/" + index, tensor: tensor,
-                "is not in \(file.string ?? "") as the index says",
+                "is not in \(file.string ?? ""), where the index places it",
                 hint: "a shard is missing or was replaced; fetch the folder again")
         }
     }

@@ -10,7 +10,7 @@ enum WrongFolder {
         }
         if names.contains("snapshots"), folder.isFolder("snapshots") {
             return error(
-                "is the root of a model in the cache of Hugging Face, which holds no files itself",
+                "is the root of a model in the cache of Hugging Face, which has no files itself",
                 name: snapshots(of: folder, in: ""))
         }
         let models = names.filter { $0.hasPrefix("models--") && folder.isFolder($0) }
@@ -40,16 +40,16 @@ enum WrongFolder {
         let inner = names.filter { folder.isFolder($0) && holdsModel(folder, $0) }
         if !inner.isEmpty {
             return error(
-                "the folder holds no safetensors file; \(counted(inner.count, "sub-folder")) of it may", name: inner)
+                "the folder has no safetensors file; \(counted(inner.count, "sub-folder")) may have one", name: inner)
         }
         let others = names.filter(WeightFiles.areWeights)
         if let first = others.first {
             let rest = others.count > 1 ? " and \(counted(others.count - 1, "other file"))" : ""
             return CheckpointError(
-                file: path, "the folder holds no model, only \(first)\(rest)",
-                hint: "such a name is that of an optimizer's state or an embedding; name the file if it is a model")
+                file: path, "the folder has no model, only \(first)\(rest)",
+                hint: "this name is usual for an optimizer's state or an embedding; give the file if it is a model")
         }
-        return CheckpointError(file: path, "the folder holds no safetensors file")
+        return CheckpointError(file: path, "the folder has no safetensors file")
     }
 
     /// The snapshots of a model in the cache, that of the main branch first.
@@ -60,7 +60,8 @@ enum WrongFolder {
         return found.contains(name) ? [name] : found
     }
 
-    /// The files that open models: of a split one the first, and no projectors or importance matrices where there are others.
+    /// The files that open models: of a split one the first, and no projectors or importance matrices where there are
+    /// others.
     private static func openers(of names: [String]) -> [String] {
         let first = names.filter { name in
             let parts = name.dropLast(5).split(separator: "-")

@@ -1,8 +1,8 @@
 internal import Formats
 
-/// The rows of a big-endian file as a little-endian machine wants them: the numbers in every block turned round.
+/// The rows of a big-endian file in little-endian order: the bytes of every number in a block are swapped.
 struct ByteSwappedRows: RowSource {
-    /// The tensor as it lies in the file.
+    /// The tensor as stored.
     let source: Tensor
 
     var description: String { "bytes swapped of \(source.recipe)" }
@@ -17,7 +17,7 @@ struct ByteSwappedRows: RowSource {
             for field in source.dtype.numbers {
                 for block in stride(from: 0, to: bytes.count, by: size) {
                     for number in 0..<field.count {
-                        let start = block + field.byteOffset + number * field.width  // fits: a place in a block
+                        let start = block + field.byteOffset + number * field.width  // fits: a position in a block
                         output[start..<start + field.width].reverse()
                     }
                 }
@@ -27,7 +27,7 @@ struct ByteSwappedRows: RowSource {
 }
 
 extension Tensor {
-    /// A tensor of a big-endian file with its numbers turned round; itself when it is made of bytes.
+    /// A tensor of a big-endian file with swapped bytes; unchanged when its elements are bytes.
     func byteSwapped() -> Tensor {
         if dtype.numbers.isEmpty || byteCount == 0 { return self }
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: .computed(ByteSwappedRows(source: self)))

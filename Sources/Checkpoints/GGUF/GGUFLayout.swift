@@ -44,18 +44,18 @@ extension GGUF {
 
     /// The number of a tensor's type.
     ///
-    /// - Throws: when a GGUF file cannot hold the tensor, or a runtime would not find it under its name.
+    /// - Throws: when GGUF cannot store the tensor, or runtimes would not find its name.
     private static func storedType(of tensor: Tensor, file: String) throws(CheckpointError) -> UInt32 {
         func wrong(_ problem: String) -> CheckpointError { CheckpointError(file: file, tensor: tensor.name, problem) }
         guard let type = tensor.dtype.ggml else {
-            throw wrong("has the type \(tensor.dtype), which GGUF cannot hold")
+            throw wrong("has the type \(tensor.dtype), which GGUF cannot store")
         }
         guard tensor.shape.count <= maximumDimensions else {
-            throw wrong("has \(tensor.shape.count) dimensions; GGUF holds at most \(maximumDimensions)")
+            throw wrong("has \(tensor.shape.count) dimensions; GGUF allows at most \(maximumDimensions)")
         }
         let count = tensor.name.utf8.count
         guard count <= maximumNameBytes else {
-            throw wrong("has a name of \(count) bytes; GGUF holds at most \(maximumNameBytes)")
+            throw wrong("has a name of \(count) bytes; GGUF allows at most \(maximumNameBytes)")
         }
         guard !tensor.name.utf8.contains(0) else {
             throw wrong("has a zero byte in its name, where runtimes would end it")

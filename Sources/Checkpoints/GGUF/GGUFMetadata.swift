@@ -24,7 +24,7 @@ public struct GGUFMetadata: Sendable, Equatable {
         pairs.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
     }
 
-    /// The value of a key. Setting keeps the place of an existing key, appends a new one, and removes with `nil`.
+    /// The value of a key. Setting keeps the position of an existing key, appends a new key, and removes with `nil`.
     public subscript(key: String) -> GGUFValue? {
         get { index(of: key).map { pairs[$0].value } }
         set {

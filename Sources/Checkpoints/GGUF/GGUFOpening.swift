@@ -1,12 +1,12 @@
 internal import Formats
 
 extension GGUF {
-    /// Opens a file on the disk, or all shards of a split when the file is one of them.
+    /// Opens a file on disk, or all shards when it is one of them.
     static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
         try open(file, in: DiskFolder(beside: file.path))
     }
 
-    /// Opens a file of a folder, or all shards of a split when the file is one of them.
+    /// Opens a file of a folder, or all shards when it is one of them.
     static func open(
         _ file: any FileImage, in folder: any FileFolder
     ) throws(CheckpointError) -> Checkpoint {
@@ -37,7 +37,7 @@ extension GGUF {
             throw CheckpointError(
                 file: opened.path,
                 "is shard \(number + 1) of \(shards), but its name does not end with '\(suffix)'",
-                hint: "shards are found by their names; give them back the ones they had")
+                hint: "shards are found by name; restore the original names")
         }
         let stem = String(opened.path.lastPathComponent.dropLast(suffix.count))
         var tensors: [Tensor] = []
@@ -50,7 +50,7 @@ extension GGUF {
                 contents.metadata["split.count"]?.int == shards
             else {
                 throw CheckpointError(
-                    file: file.path, "is not shard \(shard + 1) of \(shards) as its name says")
+                    file: file.path, "is not shard \(shard + 1) of \(shards), as its name states")
             }
             if shard == 0 { checkpoint.metadata = contents.metadata }
             for tensor in contents.tensors where !seen.insert(tensor.name) {
@@ -64,7 +64,7 @@ extension GGUF {
         if let expected = checkpoint.metadata["split.tensors.count"]?.int, expected != tensors.count {
             throw CheckpointError(
                 file: opened.path,
-                "the shards hold \(tensors.count) tensors; split.tensors.count is \(expected)")
+                "the shards have \(tensors.count) tensors; split.tensors.count is \(expected)")
         }
         for key in splitKeys { checkpoint.metadata[key] = nil }
         checkpoint.tensors = tensors

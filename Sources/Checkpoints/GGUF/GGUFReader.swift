@@ -21,7 +21,7 @@ enum GGUF {
     static let maximumNameBytes = 63
     static let maximumDimensions = 4
 
-    /// What a pair and a tensor take in memory, with their places in sets, about.
+    /// The approximate memory of a metadata pair and of a tensor, including lookup tables.
     private static let pairMemory = 128
     private static let infoMemory = 512
 
@@ -31,14 +31,14 @@ enum GGUF {
         var tensors: [Tensor]
     }
 
-    /// Reads and checks the header of a file: after it, every tensor lies in the file.
+    /// Reads and checks the header of a file, so that every tensor is within the file.
     static func read(_ file: any FileImage) throws(CheckpointError) -> Contents {
         var reader = ByteCursor(file)
         guard try reader.take(4, "the magic number").elementsEqual(magic) else {
             throw CheckpointError(file: file.path, "is not a GGUF file")
         }
         let version = try reader.integer(UInt32.self, "the version")
-        // The low half of a small number is nothing when its bytes are turned round.
+        // With swapped bytes the low half of a small number is zero.
         reader.isBigEndian = version & 0xFFFF == 0
         let number = reader.isBigEndian ? version.byteSwapped : version
         guard number == 2 || number == 3 else {
@@ -74,7 +74,7 @@ enum GGUF {
             let type = try reader.integer(UInt32.self, "the type of '\(key)'")
             try reader.spend(pairMemory, "the key '\(key)'")
             guard seen.insert(key) else {
-                throw reader.error("the key '\(key)' stands twice")
+                throw reader.error("the key '\(key)' occurs twice")
             }
             metadata.append(newKey: key, try value(type, &reader, key: key, nested: false))
         }
@@ -86,7 +86,7 @@ enum GGUF {
     ) throws(CheckpointError) -> String {
         let count = try reader.count(of: 1, limit: maximumStringOrArray, "the length of \(what())")
         let bytes = try reader.take(count, what())
-        // Short texts lie in the value itself.
+        // Short texts are stored inline.
         if count > 15 { try reader.spend(count, what()) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw reader.error("\(what()) is not UTF-8")
@@ -116,7 +116,7 @@ enum GGUF {
             guard let unit = minimumByteCount[element] else {
                 throw reader.error(
                     element == 9
-                        ? "the array '\(key)' holds arrays, which no runtime reads"
+                        ? "the array '\(key)' contains arrays, which no runtime reads"
                         : "the array '\(key)' has elements of unknown type \(element)")
             }
             let count = try reader.count(of: unit, limit: maximumStringOrArray, "the length of '\(key)'")
@@ -132,7 +132,7 @@ enum GGUF {
         }
     }
 
-    /// The fewest bytes that an array element of each type takes; nested arrays are refused, as llama.cpp does.
+    /// The minimum size of an array element of each type; nested arrays are refused, as in llama.cpp.
     private static let minimumByteCount: [UInt32: Int] = [
         0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8,
     ]
@@ -165,7 +165,7 @@ enum GGUF {
             guard name.utf8.count <= maximumNameBytes else {
                 throw wrong("has a name of \(name.utf8.count) bytes; at most \(maximumNameBytes) are allowed")
             }
-            guard seen.insert(name) else { throw wrong("stands twice") }
+            guard seen.insert(name) else { throw wrong("occurs twice") }
             let dimensions = try reader.integer(UInt32.self, "the number of dimensions")
             guard dimensions <= maximumDimensions else {
                 throw wrong("has \(dimensions) dimensions; at most \(maximumDimensions) are allowed")
@@ -188,7 +188,7 @@ enum GGUF {
         return infos
     }
 
-    /// Places the tensors: each where the previous one ends, as llama.cpp demands, and inside the file.
+    /// Locates the tensors: each must start where the previous one ends, as llama.cpp requires, and be within the file.
     private static func locate(
         _ infos: [Info], start: Int, alignment: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
@@ -205,11 +205,11 @@ enum GGUF {
             guard info.byteOffset == UInt64(expected) else {
                 throw CheckpointError(
                     file: file.path, tensor: info.name,
-                    "lies at offset \(info.byteOffset.grouped) of the data; \(expected.grouped) was expected")
+                    "is at offset \(info.byteOffset.grouped) of the data; expected \(expected.grouped)")
             }
             let byteCount = Tensor.byteCount(dtype: info.dtype, shape: info.shape) ?? 0
             let (byteOffset, overflow) = start.addingReportingOverflow(expected)
-            // An empty tensor may lie behind the padding that a file need not end with.
+            // An empty tensor may start after padding that the file need not contain.
             let position = overflow ? Int.max : byteCount == 0 ? min(byteOffset, file.byteCount) : byteOffset
             let recipe = try file.recipe(position, byteCount, tensor: info.name)
             tensors.append(

@@ -1,7 +1,7 @@
 package import Formats
 
 extension GGUFValue {
-    /// What the types are called in commands and messages, by their numbers.
+    /// The names of the types in commands and messages, by number.
     private static let typeNames = [
         "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "array", "u64", "i64", "f64",
     ]
@@ -22,8 +22,8 @@ extension GGUFValue {
         }
     }
 
-    /// The value as JSON: numbers that are not finite are `null`, and of arrays with more than `longest` elements only the
-    /// count is given.
+    /// The value as JSON: numbers that are not finite are `null`, and of arrays with more than `longest` elements only
+    /// the count is given.
     package func json(longest: Int = .max) -> JSON {
         switch self {
         case .string(let value): .string(value)
@@ -37,8 +37,8 @@ extension GGUFValue {
         }
     }
 
-    /// Parses what follows `KEY=` in an assignment: `TYPE:VALUE`, where an array is `[TYPE]:` and what stands between the
-    /// brackets of a JSON array, and the text of a `str` is taken as it is.
+    /// Parses what follows `KEY=` in an assignment: `TYPE:VALUE`, where an array is `[TYPE]:` and what stands between
+    /// the brackets of a JSON array, and the text of a `str` is taken as it is.
     ///
     /// - Returns: `nil` when the type is unknown or the value is none of it.
     package init?(parsing text: String) {
@@ -62,7 +62,7 @@ extension GGUFValue {
         }
     }
 
-    /// The number of a type that is no array; `string` may be written out.
+    /// The number of a scalar type; `string` is accepted for `str`.
     private static func type(named name: Substring) -> UInt32? {
         if name == "string" { return 8 }
         guard name != "array" else { return nil }

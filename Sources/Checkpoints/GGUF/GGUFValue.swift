@@ -51,7 +51,7 @@ public enum GGUFValue: Sendable, Equatable {
         }
     }
 
-    /// The integer, of whatever width, when it is one and fits.
+    /// The value as an integer of any width, if it is one and fits.
     public var int: Int? {
         switch self {
         case .u8(let value): Int(value)

@@ -12,7 +12,7 @@ public enum HashAlgorithm: String, Sendable, CaseIterable {
 
 /// The hash of some bytes.
 public struct Digest: Hashable, Sendable, CustomStringConvertible {
-    /// The algorithm that made it.
+    /// Its algorithm.
     public let algorithm: HashAlgorithm
     let high: UInt64
     let low: UInt64
@@ -27,7 +27,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         (algorithm, high, low) = (.xxh64, 0, value)
     }
 
-    /// The hash that a text of lower-case digits stands for; `nil` when it is none of that algorithm.
+    /// Parses a hash from lower-case hexadecimal digits; `nil` when it is not one of that algorithm.
     public init?(_ text: String, algorithm: HashAlgorithm) {
         let digits = Array(text.utf8)
         guard digits.count == algorithm.digitCount else { return nil }

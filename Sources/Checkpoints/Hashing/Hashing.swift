@@ -31,11 +31,12 @@ package struct Hashing: Sendable {
     /// The hash of each tensor, and that of all their bytes one after another.
     package func digestsAndWhole(of tensors: [Tensor]) throws(CheckpointError) -> (each: [Digest], whole: Digest) {
         let (each, whole) = try run(tensors, joined: true)
-        guard let whole else { preconditionFailure("the whole was asked for") }
+        guard let whole else { preconditionFailure("the total was requested") }
         return (each, whole)
     }
 
-    /// One job for each tensor, the largest first so that threads end together; before them one for all, when it is asked for.
+    /// One job per tensor, the largest first so that threads finish together; before them a job for the total, if
+    /// requested.
     private func run(_ tensors: [Tensor], joined: Bool) throws(CheckpointError) -> ([Digest], Digest?) {
         let order = tensors.indices.sorted { (tensors[$1].byteCount, $0) < (tensors[$0].byteCount, $1) }
         // The job behind those of the tensors is the one for all.

@@ -15,7 +15,7 @@ internal import Formats
 extension Manifest {
     private static let format = "resect-manifest"
     private static let version = 1
-    /// A text that is no manifest should not be parsed for long: beyond this, it has to begin as `text` does.
+    /// Texts longer than this must begin like a manifest, so that other files are not parsed for long.
     private static let maximumForeignByteCount = 16 << 20
     /// Six million tensors.
     private static let maximumByteCount = 1 << 30
@@ -63,7 +63,7 @@ extension Manifest {
         let object = try FileSystem.json(try Manifest.contents(path), path: path, allowsNonFinite: false)
         guard object["format"]?.string == Manifest.format else {
             throw CheckpointError(
-                file: path, "is no manifest: 'format' is not '\(Manifest.format)'",
+                file: path, "is not a manifest: 'format' is not '\(Manifest.format)'",
                 hint: "hash MODEL -o FILE and --manifest write one")
         }
         guard object["version"]?.int == Manifest.version else {
@@ -75,7 +75,7 @@ extension Manifest {
             throw wrong("'algorithm' is missing or unknown; known: \(known)")
         }
         guard let total = object["total"]?.string.flatMap({ Digest($0, algorithm: algorithm) }) else {
-            throw wrong("'total' is no hash of \(algorithm.digitCount) lower-case digits")
+            throw wrong("'total' is not a hash of \(algorithm.digitCount) lower-case digits")
         }
         guard let list = object["tensors"]?.array else { throw wrong("has no list of tensors") }
         var entries: [Entry] = []
@@ -83,7 +83,7 @@ extension Manifest {
         for (index, value) in list.enumerated() {
             let entry = try Manifest.entry(value, index: index, algorithm, path: path)
             guard seen.insert(ExactString(entry.name)).inserted else {
-                throw CheckpointError(file: path, tensor: entry.name, "stands twice")
+                throw CheckpointError(file: path, tensor: entry.name, "occurs twice")
             }
             entries.append(entry)
         }
@@ -91,7 +91,7 @@ extension Manifest {
             let expected = Manifest.total(of: entries)
             guard total == expected else {
                 throw CheckpointError(
-                    file: path, "'total' is \(total); its tensors give \(expected)",
+                    file: path, "'total' is \(total), but its tensors have the total \(expected)",
                     hint: "the manifest was changed after it was written")
             }
         }
@@ -111,7 +111,7 @@ extension Manifest {
             throw wrong("has no known dtype")
         }
         guard let dimensions = value["shape"]?.array, dimensions.allSatisfy({ ($0.int ?? -1) >= 0 }) else {
-            throw wrong("has no shape of whole numbers")
+            throw wrong("has no shape of integers")
         }
         let shape = dimensions.compactMap(\.int)
         guard let byteCount = Tensor.byteCount(dtype: dtype, shape: shape) else {

@@ -1,6 +1,6 @@
 public import Formats
 
-/// What a checkpoint holds, tensor by tensor: enough to tell later whether it is still the same.
+/// The tensors of a checkpoint with their hashes, to verify it later.
 public struct Manifest: Sendable, Equatable {
     /// One tensor.
     public struct Entry: Sendable, Equatable {
@@ -16,7 +16,7 @@ public struct Manifest: Sendable, Equatable {
         /// The bytes of the tensor; the sizes were checked before.
         public var byteCount: Int { Tensor.byteCount(dtype: dtype, shape: shape) ?? 0 }
 
-        /// Whether both say the same of a tensor of the same name, byte for byte.
+        /// Whether both entries have the same name, type, shape and hash.
         public static func == (a: Entry, b: Entry) -> Bool {
             ExactString(a.name) == ExactString(b.name) && a.dtype == b.dtype && a.shape == b.shape
                 && a.digest == b.digest
@@ -27,9 +27,9 @@ public struct Manifest: Sendable, Equatable {
     public let algorithm: HashAlgorithm
     /// One hash for everything.
     ///
-    /// With XXH3 it is that of the entries in order of their names, so it is the same whatever the order in the file, and in
-    /// every container where names and types are the same; with XXH64 that of all bytes in the order of the file, as
-    /// llama-gguf-hash makes it.
+    /// With XXH3 it is that of the entries in order of their names, so it is the same whatever the order in the file,
+    /// and in every container where names and types are the same; with XXH64 that of all bytes in the order of the
+    /// file, as llama-gguf-hash makes it.
     public let total: Digest
     /// The tensors, in the order of the file.
     public let entries: [Entry]
@@ -63,8 +63,8 @@ public struct Manifest: Sendable, Equatable {
         self.entries = entries
     }
 
-    /// The hash of a line for each entry, in order of the names' bytes: `HASH TYPE SHAPE BYTES NAME`, where SHAPE is `2x3` and
-    /// BYTES is the length of the name, so that no name can pass for two lines.
+    /// The hash of a line for each entry, in order of the names' bytes: `HASH TYPE SHAPE BYTES NAME`, where SHAPE is
+    /// `2x3` and BYTES is the length of the name, so that no name can pass for two lines.
     static func total(of entries: [Entry]) -> Digest {
         let hash = StreamHash(.xxh3_128)
         for entry in entries.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {

@@ -10,7 +10,8 @@ package enum ManifestFile {
         try SmallFile.check(path, replaces: replaces)
     }
 
-    /// Whether a manifest may go there beside an output: not over it, nor into it, as it gets its name when it is whole.
+    /// Whether a manifest may go there beside an output: not over it, nor into it, as it gets its name when it is
+    /// whole.
     static func check(_ path: String, beside output: String) throws(CheckpointError) {
         let folder = FileIdentity(path: path.deletingLastPathComponent)
         let isOutput =
@@ -19,7 +20,7 @@ package enum ManifestFile {
         let isInside = folder != nil && folder == FileIdentity(path: output)
         guard isOutput || isInside else { return }
         throw CheckpointError(
-            file: path, "is the output, or lies in it", hint: "by default the manifest lies beside it")
+            file: path, "is the output or inside it", hint: "the default path is beside the output")
     }
 
     /// Writes a manifest.

@@ -1,6 +1,6 @@
 internal import CXXHash
 
-/// A hash that grows with the bytes it is given, whatever the pieces they come in.
+/// An incremental hash, independent of how the bytes are divided.
 struct StreamHash: ~Copyable {
     private enum State {
         case xxh3(OpaquePointer)

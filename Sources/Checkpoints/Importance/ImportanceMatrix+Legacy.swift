@@ -36,7 +36,7 @@ extension ImportanceMatrix {
             try check(sums, of: name)
             let entry = Entry(sums: sums, divisors: [calls > 0 ? Float(calls) : 1])
             guard contents.entries.updateValue(entry, forKey: ExactString(name)) == nil else {
-                throw CheckpointError(file: file.path, tensor: name, "stands twice")
+                throw CheckpointError(file: file.path, tensor: name, "occurs twice")
             }
             contents.names.append(name)
         }

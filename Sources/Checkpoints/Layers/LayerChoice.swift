@@ -4,7 +4,7 @@ package import Formats
 package struct LayerChoice: Sendable {
     /// All stacks of numbered tensors.
     package let stacks: [LayerStack]
-    /// The numbers of layers that the configuration states.
+    /// The layer counts that the configuration states.
     package let counts: [StatedCount]
     private let config: JSONObject?
     private let metadata: GGUFMetadata?
@@ -25,7 +25,7 @@ package struct LayerChoice: Sendable {
     package enum Outcome: Sendable {
         /// The layers.
         case found(LayerPattern)
-        /// No tensor is numbered, or nothing says that the numbers are those of layers.
+        /// No tensor is numbered, or nothing shows that the numbers are layers.
         case none
         /// Several stacks may be meant.
         case ambiguous([LayerStack])
@@ -86,7 +86,7 @@ package struct LayerChoice: Sendable {
         let rest = long.isEmpty ? dense : long
         if rest.count > 1 { return .ambiguous(rest) }
         if let stack = rest.first { return outcome(of: stack) }
-        // Where layers are counted and nothing else is numbered, most of the numbers from 0 are layers with a hole.
+        // If layers are counted and no other tensors are numbered, most numbers from 0 are layers, with a gap.
         let counted = metadata != nil || counts.contains { $0.owner == .language }
         guard counted, let stack = own.first(where: { $0.count > 2 && $0.layers.count > $0.count / 2 }) else {
             return .none
@@ -123,14 +123,14 @@ package struct LayerChoice: Sendable {
         return min(max(0, found), stack.count - 1)
     }
 
-    // MARK: what is stated of a stack
+    // MARK: stated counts of a stack
 
-    /// The numbers that count the layers of a stack.
+    /// The stated counts of a stack.
     package func counts(of stack: LayerStack) -> [StatedCount] {
         counts(ofPrefix: stack.prefix, isOther: isOther(stack))
     }
 
-    /// The numbers that count the layers of a pattern.
+    /// The stated counts of a pattern.
     package func counts(of pattern: LayerPattern) -> [StatedCount] {
         let stack = stacks.first { $0.prefix == pattern.prefix }
         return counts(ofPrefix: pattern.prefix, isOther: stack.map(isOther) ?? false)
@@ -141,7 +141,7 @@ package struct LayerChoice: Sendable {
         let side = LayerChoice.side(of: prefix)
         if let side {
             let sided = language.filter { $0.side == side && $0.value != nil }
-            // Where a configuration counts the decoder by itself, the other numbers beside it count the encoder.
+            // If a configuration counts the decoder separately, the other counts beside it are for the encoder.
             let mirrors =
                 side == .decoder
                 ? []
@@ -163,7 +163,7 @@ package struct LayerChoice: Sendable {
         return counts.filter { $0.value != nil && isUnknown($0.owner) && $0.side == nil }
     }
 
-    /// Whether a part is none that is known to stand beside a language model.
+    /// Whether a part is not one of the known parts beside a language model.
     private func isUnknown(_ owner: StatedCount.Owner) -> Bool {
         guard case .other(let word) = owner else { return false }
         return !LayerSettings.known.counts.otherWords.contains { word.hasPrefix($0) }
@@ -199,7 +199,7 @@ package struct LayerChoice: Sendable {
         }
     }
 
-    /// The number of blocks under a GGUF key; a decoder has as many as the encoder unless it is said.
+    /// The layer count under a GGUF key; by default a decoder has as many as the encoder.
     private func count(_ key: String, _ metadata: GGUFMetadata) -> Int? {
         metadata.setting(key)?.int ?? metadata.setting("block_count")?.int
     }

@@ -13,7 +13,7 @@ package struct StatedCount: Sendable {
         case other(String)
     }
 
-    /// The members that lead to the object that holds the number: `["text_config"]`.
+    /// The path of the object that contains the count: `["text_config"]`.
     package let path: [String]
     /// The key.
     package let key: String
@@ -29,7 +29,7 @@ package struct StatedCount: Sendable {
     /// The key with its path: `text_config.num_hidden_layers`.
     package var name: String { (path + [key]).joined(separator: ".") }
 
-    /// All numbers of layers in a configuration, those nearest to its beginning first.
+    /// All layer counts in a configuration, outermost first.
     package static func all(in config: JSONObject) -> [StatedCount] {
         var found: [StatedCount] = []
         collect(config, path: [], .language, nil, &found)
@@ -67,7 +67,7 @@ package struct StatedCount: Sendable {
         }
     }
 
-    /// Whether a member holds settings of a quantizer, which count no layers.
+    /// Whether a member contains quantization settings, which count no layers.
     package static func isQuantization(_ key: String) -> Bool {
         key == "quantization" || key == "quantization_config" || key == "compression_config"
     }

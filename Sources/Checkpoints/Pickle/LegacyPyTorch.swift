@@ -32,7 +32,7 @@ enum LegacyPyTorch {
         }
         let system = try next(&cursor)
         guard case .dictionary(let members) = system.values[system.root] else {
-            throw CheckpointError(file: cursor.path, "does not say which system it was written on")
+            throw CheckpointError(file: cursor.path, "does not state the system that wrote it")
         }
         for index in stride(from: 0, to: members.count, by: 2) {
             guard case .text(let key) = system.values[members[index]], cursor[key].elementsEqual("little_endian".utf8)
@@ -59,7 +59,7 @@ enum LegacyPyTorch {
         var keys: [String] = []
         for item in items {
             guard case .text(let key) = pickle.values[item] else {
-                throw CheckpointError(file: cursor.path, "has a storage whose key is no text")
+                throw CheckpointError(file: cursor.path, "has a storage whose key is not a string")
             }
             keys.append(try cursor.text(key))
         }
@@ -89,7 +89,7 @@ enum LegacyPyTorch {
             guard stored == UInt64(exactly: storage.count) else {
                 throw CheckpointError(
                     file: file.path, byteOffset: position,
-                    "the storage '\(key)' has \(stored.grouped) elements; its tensors say \(storage.count.grouped)")
+                    "the storage '\(key)' has \(stored.grouped) elements; its tensors expect \(storage.count.grouped)")
             }
             position += 8
             let place = try StoragePlace(

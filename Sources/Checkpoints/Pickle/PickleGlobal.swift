@@ -1,6 +1,7 @@
 internal import Formats
 
-/// The names that a pickle may mention: all others are refused. None of them is looked up anywhere; each is a case below.
+/// The names that a pickle may mention: all others are refused. None of them is looked up anywhere; each is a case
+/// below.
 enum PickleGlobal: UInt8 {
     case orderedDict
     case size, parameter

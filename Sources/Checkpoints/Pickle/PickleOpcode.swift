@@ -1,4 +1,4 @@
-/// The instructions of a pickle that are understood: those of protocols 2 to 5 that build plain values.
+/// The supported pickle instructions: those of protocols 2 to 5 that build plain values.
 enum PickleOpcode: UInt8 {
     case proto = 0x80
     case frame = 0x95

@@ -2,10 +2,10 @@ internal import Formats
 
 /// The values that a pickle builds: plain ones only, in one table.
 ///
-/// A container holds the numbers of its values, not the values: nothing is copied when a value is used a thousand times, and
-/// nothing recurses when the table goes away, however deep the nesting.
+/// A container holds the numbers of its values, not the values: nothing is copied when a value is used a thousand
+/// times, and nothing recurses when the table goes away, however deep the nesting.
 struct PickleValues {
-    /// The place of a value in the table.
+    /// The index of a value in the table.
     typealias ID = UInt32
 
     /// A value.
@@ -18,15 +18,15 @@ struct PickleValues {
         case float
         case text(PickleSpan)
         case bytes
-        /// The numbers of its values lie together in `tupleItems`.
+        /// The indices of its values are a range of `tupleItems`.
         case tuple(start: UInt32, count: UInt32)
         case list([ID])
         /// Keys and values by turns, in order.
         case dictionary([ID])
         case global(PickleGlobal)
-        /// The place in the pickle's storages.
+        /// The index in the pickle's storages.
         case storage(UInt32)
-        /// The place in the pickle's tensors.
+        /// The index in the pickle's tensors.
         case tensor(UInt32)
 
         /// What messages call it.
@@ -140,7 +140,7 @@ struct Pickle {
         let storage: Int
         let dtype: DType
         let offset: Int
-        /// The numbers of the dimensions, tuples of whole numbers of equal length.
+        /// Shape and strides: tuples of integers of equal length.
         let shape: PickleValues.ID
         let strides: PickleValues.ID
     }
@@ -150,7 +150,7 @@ struct Pickle {
     var tensors: [TensorView] = []
     var root: PickleValues.ID = 0
 
-    /// The numbers of a tuple of whole numbers; `nil` for any other value, or when there are too many.
+    /// The integers of a tuple; `nil` for any other value, or when there are too many.
     func numbers(_ id: PickleValues.ID, limit: Int) -> [Int]? {
         guard let items = values.tuple(id), items.count <= limit else { return nil }
         let numbers = items.compactMap { values.int($0) }

@@ -2,8 +2,9 @@ internal import Formats
 
 // PyTorch files: what torch.save writes. Two forms are read, both without running anything.
 //
-// The zip form (since 1.6). All records are stored, not compressed, aligned to 64 bytes by padding in the local header's extra
-// field; sizes stand in the central directory, and behind the data in a descriptor. All names begin with the same folder.
+// The zip form (since 1.6). All records are stored, not compressed, aligned to 64 bytes by padding in the local
+// header's extra field; sizes stand in the central directory, and behind the data in a descriptor. All names begin with
+// the same folder.
 //
 //     NAME/data.pkl       a pickle of the object; a storage is a persistent id:
 //                         ('storage', class, KEY, device, elements), where the class gives the element type
@@ -20,17 +21,17 @@ internal import Formats
 //     keys                a list of the storages' keys
 //     for each key        u64 elements, then their bytes
 //
-// A tensor is `_rebuild_tensor_v2(storage, offset, shape, strides, …)`: any strides over any part of a storage, which several
-// tensors may share. The older tar form and TorchScript archives are refused by name.
+// A tensor is `_rebuild_tensor_v2(storage, offset, shape, strides, …)`: any strides over any part of a storage, which
+// several tensors may share. The older tar form and TorchScript archives are refused by name.
 
 /// Reading of the format.
 enum PyTorch {
-    /// The endings under which people keep such files.
+    /// Common extensions of these files.
     static let endings = [".bin", ".pt", ".pth", ".ckpt"]
-    /// The most that is read of a pickle: it names tensors, their bytes lie outside.
+    /// The maximum size of a pickle, which names tensors but does not contain their bytes.
     static let maximumPickleBytes = 64 << 20
 
-    /// Whether a file is one of torch.save's, or claims to be by its name.
+    /// Whether a file was written by torch.save or has an extension that says so.
     static func recognizes(_ file: any FileImage) -> Bool {
         let bytes = file.bytes
         if bytes.starts(with: ZipDirectory.localMagic) || bytes.starts(with: LegacyPyTorch.magic) { return true }

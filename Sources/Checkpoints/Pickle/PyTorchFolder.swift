@@ -1,6 +1,6 @@
 internal import Formats
 
-/// HF folders whose weights are PyTorch files: read when there is no safetensors file, as transformers does.
+/// HF folders with PyTorch weights, which are read when there is no safetensors file, as in transformers.
 enum PyTorchFolder {
     static let indexName = "pytorch_model.bin.index.json"
 
@@ -18,8 +18,8 @@ enum PyTorchFolder {
 }
 
 extension Checkpoint {
-    /// Leaves out a tensor that is the same bytes as an earlier one, when the configuration says that embeddings are tied:
-    /// PyTorch writes both names, transformers' safetensors files and everybody's GGUF have the first one only.
+    /// Leaves out a tensor that is the same bytes as an earlier one, when the configuration says that embeddings are
+    /// tied: PyTorch writes both names, transformers' safetensors files and everybody's GGUF have the first one only.
     mutating func dropTiedTensors() {
         guard isPyTorch, config?["tie_word_embeddings"] == .bool(true) else { return }
         struct Place: Hashable {

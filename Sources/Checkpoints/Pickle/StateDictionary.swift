@@ -1,16 +1,16 @@
 internal import Formats
 
-/// The map from names to tensors in what a PyTorch file holds.
+/// The map from names to tensors in a PyTorch file.
 ///
-/// It is the dictionary under "state_dict", "model" or "module", when one of them holds tensors; else the outermost one. Other
-/// values beside the tensors, such as a step number, are left out.
+/// It is the dictionary under "state_dict", "model" or "module", when one of them holds tensors; else the outermost
+/// one. Other values beside the tensors, such as a step number, are left out.
 struct StateDictionary {
     private static let nestedKeys = ["state_dict", "model", "module"]
     private static let shownKeys = 8
 
     private let pickle: Pickle
     private let cursor: ByteCursor
-    /// Names and the places of their tensors, in order.
+    /// Names and the indices of their tensors, in order.
     private var members: [(name: String, tensor: Int)] = []
 
     /// Finds the dictionary of a file.
@@ -35,13 +35,13 @@ struct StateDictionary {
         }
         guard nested.count <= 1 else {
             throw CheckpointError(
-                file: cursor.path, "holds several maps of tensors: " + nested.map(\.key).joined(separator: ", "),
+                file: cursor.path, "has several maps of tensors: " + nested.map(\.key).joined(separator: ", "),
                 hint: "load it in PyTorch and save the one that is meant")
         }
         let chosen = nested.first?.members ?? outermost
         guard hasTensors(chosen) else {
             throw CheckpointError(
-                file: cursor.path, "holds no map from names to tensors; its keys are " + (try keys(of: outermost)))
+                file: cursor.path, "has no map from names to tensors; its keys are " + (try keys(of: outermost)))
         }
         try collect(chosen)
     }

@@ -7,9 +7,9 @@ struct StoragePlace {
     let byteCount: Int
     let isBigEndian: Bool
 
-    /// Holds a storage against the file.
+    /// Checks a storage against the file.
     ///
-    /// - Parameter byteCount: the bytes that the container has for it; `nil` when it only says where they begin.
+    /// - Parameter byteCount: its size in the container; `nil` when only its start is known.
     init(
         _ storage: Pickle.Storage, byteOffset: Int, byteCount: Int?, isBigEndian: Bool, file: any FileImage
     ) throws(CheckpointError) {
@@ -28,7 +28,7 @@ struct StoragePlace {
         self.isBigEndian = isBigEndian
     }
 
-    /// The part of the storage that a tensor looks at, as it lies there or gathered row by row.
+    /// The part of the storage that a tensor views, contiguous or gathered row by row.
     func tensor(
         _ name: String, _ view: Pickle.TensorView, of pickle: Pickle, file: any FileImage
     ) throws(CheckpointError) -> Tensor {

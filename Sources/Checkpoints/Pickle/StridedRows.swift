@@ -6,7 +6,7 @@ struct StridedRows: RowSource {
     let shape: [Int]
     let strides: [Int]
     let width: Int
-    /// The bytes that are turned round in an element: 1 for none, half an element for complex numbers.
+    /// The size of the units whose bytes are swapped: 1 for none, half an element for complex numbers.
     let swapWidth: Int
 
     /// Columns are gathered in groups of this many, so that what neighbouring rows share stays in the cache.
@@ -28,7 +28,7 @@ struct StridedRows: RowSource {
         return last
     }
 
-    /// Whether the elements lie together in order.
+    /// Whether the elements are contiguous and in order.
     static func lieTogether(shape: [Int], strides: [Int]) -> Bool {
         var expected = 1
         for (dimension, stride) in zip(shape, strides).reversed() where dimension != 1 {
@@ -80,7 +80,7 @@ struct StridedRows: RowSource {
             for (row, start) in starts.enumerated() {
                 for column in tile {
                     let from = (start + column * step) * size  // fits: the last element lies in the storage
-                    let offset = (row * columns + column) * size  // fits: a place in the output
+                    let offset = (row * columns + column) * size  // fits: a position in the output
                     let element = bytes.loadUnaligned(fromByteOffset: from, as: Element.self)
                     output.storeBytes(of: change(element), toByteOffset: offset, as: Element.self)
                 }

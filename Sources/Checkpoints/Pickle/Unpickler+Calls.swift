@@ -42,7 +42,7 @@ extension Unpickler {
             }
             push(id: items[0])
         case .rebuildFromType2:
-            // A parameter with attributes: the tensor that it is made from is all that counts.
+            // A parameter with attributes: only its tensor matters.
             guard count == 4, case .global(let function) = pickle.values[items[0]],
                 function == .rebuildTensor2 || function == .rebuildTensor3 || function == .rebuildParameter,
                 case .global(.parameter) = pickle.values[items[1]], let inner = pickle.values.tuple(items[2])
@@ -54,7 +54,7 @@ extension Unpickler {
 
     /// An ordered dictionary: empty, or of the pairs that Python 2 lists.
     private mutating func makeDictionary(_ items: [PickleValues.ID], count: Int) throws(CheckpointError) {
-        let wrong = error("makes a dictionary of something that is no list of pairs")
+        let wrong = error("makes a dictionary from a value that is not a list of pairs")
         try push(.dictionary([]))
         if count == 0 { return }
         guard count == 1, case .list(let pairs) = pickle.values[items[0]] else { throw wrong }
@@ -71,7 +71,7 @@ extension Unpickler {
         }
     }
 
-    /// Numbers that are read another way than they are stored.
+    /// Views of a tensor as another type.
     private func refuseMetadata(_ id: PickleValues.ID?) throws(CheckpointError) {
         guard let id else { return }
         switch pickle.values[id] {
@@ -92,7 +92,7 @@ extension Unpickler {
             shape.count == strides.count, offset >= 0, (shape + strides).allSatisfy({ $0 >= 0 })
         else {
             throw error(
-                "makes a tensor whose offset, shape and strides are not whole numbers from 0 on, in at most "
+                "makes a tensor whose offset, shape and strides are not non-negative integers in at most "
                     + "\(Unpickler.maximumRank) dimensions")
         }
         guard let dtype = dtype ?? pickle.storages[Int(number)].dtype else {
@@ -110,7 +110,7 @@ extension Unpickler {
             case .text(let word) = pickle.values[items[0]], cursor[word].elementsEqual("storage".utf8),
             case .global(let type) = pickle.values[items[1]], type.isStorage,
             case .text(let key) = pickle.values[items[2]], let count = pickle.values.int(items[4]), count >= 0
-        else { throw error("has a persistent id that is no storage") }
+        else { throw error("has a persistent id that is not a storage") }
         if items.count == 6 {
             guard case .none = pickle.values[items[5]] else {
                 throw error("has a view of a storage, which is not read")

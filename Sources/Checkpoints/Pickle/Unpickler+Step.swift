@@ -60,7 +60,7 @@ extension Unpickler {
         case .stackGlobal:
             let (name, module) = (try pop(), try pop())
             guard case .text(let module) = pickle.values[module], case .text(let name) = pickle.values[name] else {
-                throw error("names a global by something that is no text")
+                throw error("names a global by a value that is not a string")
             }
             try push(.global(try global(module: module, name: name)))
         case .inst:
@@ -76,7 +76,7 @@ extension Unpickler {
             }
             try call(type, arguments)
         case .build:
-            // Attributes of a dictionary, such as the versions of a state's modules: nothing that is needed.
+            // Attributes of a dictionary, such as the versions of modules, are not needed.
             let (_, object) = (try pop(), try top())
             guard case .dictionary = pickle.values[object] else {
                 throw error("sets attributes of \(pickle.values[object].kind), which is refused")
@@ -86,7 +86,7 @@ extension Unpickler {
         return true
     }
 
-    /// The place of bytes whose length stands before them.
+    /// The range of bytes with a length prefix.
     private mutating func take<Length: FixedWidthInteger & UnsignedInteger>(
         _ type: Length.Type
     ) throws(CheckpointError) -> PickleSpan {
@@ -131,8 +131,8 @@ extension Unpickler {
         if let global = PickleGlobal(module: cursor[module], name: cursor[name]) { return global }
         let text = [module, name].map { String(decoding: cursor[$0].prefix(100), as: UTF8.self) }
         throw CheckpointError(
-            file: cursor.path, byteOffset: cursor.start + Int(module.offset),  // fits: a place in the file
+            file: cursor.path, byteOffset: cursor.start + Int(module.offset),  // fits: a position in the file
             "refuses global '\(text[0]).\(text[1])'",
-            hint: "tensors in plain containers are read; nothing in a checkpoint is run")
+            hint: "resect reads tensors in standard containers and runs no code from a checkpoint")
     }
 }

@@ -1,9 +1,9 @@
 internal import Formats
 
-/// A machine that follows a pickle and can do nothing but build plain values, storages and tensors.
+/// An interpreter for pickles that can only build plain values, storages and tensors.
 ///
-/// It holds nothing that could run, load or open anything: names outside `PickleGlobal` are refused where they stand, and the
-/// few that may be called are cases in `Unpickler+Calls`.
+/// It holds nothing that could run, load or open anything: names outside `PickleGlobal` are refused where they stand,
+/// and the few that may be called are cases in `Unpickler+Calls`.
 struct Unpickler {
     /// Whether the pickle may name storages.
     enum Storages {
@@ -15,7 +15,7 @@ struct Unpickler {
     var cursor: ByteCursor
     let storages: Storages
     var pickle = Pickle()
-    /// The place of a storage among the pickle's, by its key.
+    /// The index of a storage, by its key.
     var storageNumbers: [ExactString: Int] = [:]
     private var stack: [PickleValues.ID] = []
     /// Heights of the stack: what lies below the last one is out of reach until it is taken.
@@ -76,21 +76,21 @@ struct Unpickler {
     /// The value on top.
     func top() throws(CheckpointError) -> PickleValues.ID {
         guard stack.count > marks.last ?? 0, let id = stack.last else {
-            throw error("takes a value from an empty stack")
+            throw error("pops an empty stack")
         }
         return id
     }
 
-    /// Takes the value on top.
+    /// Pops a value.
     mutating func pop() throws(CheckpointError) -> PickleValues.ID {
         let id = try top()
         stack.removeLast()
         return id
     }
 
-    /// Takes the last `count` values.
+    /// Pops `count` values.
     mutating func pop(_ count: Int) throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
-        guard stack.count - (marks.last ?? 0) >= count else { throw error("takes a value from an empty stack") }
+        guard stack.count - (marks.last ?? 0) >= count else { throw error("pops an empty stack") }
         // A slice of the stack would have it copied when it changes next.
         let items = Array(stack.suffix(count))
         stack.removeLast(count)
@@ -100,7 +100,7 @@ struct Unpickler {
     /// Remembers the height of the stack.
     mutating func mark() { marks.append(stack.count) }
 
-    /// Takes everything above the last mark.
+    /// Pops everything above the last mark.
     mutating func popToMark() throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
         guard let height = marks.popLast() else { throw error("has an end without a beginning") }
         return try pop(stack.count - height)
@@ -111,7 +111,7 @@ struct Unpickler {
         guard pickle.values.append(items, to: id) else { throw tooMuch }
     }
 
-    /// The one value that is left at the end.
+    /// The single value on the stack at the end.
     mutating func finish() throws(CheckpointError) {
         pickle.root = try pop()
         guard stack.isEmpty, marks.isEmpty else { throw error("ends with values that belong to nothing") }

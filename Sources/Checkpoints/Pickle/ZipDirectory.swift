@@ -1,9 +1,9 @@
 internal import Formats
 
-/// The directory of a zip archive, read as strictly as torch.save writes it: there is one way to read such an archive.
+/// The directory of a zip archive, read as strictly as torch.save writes it, so that it cannot be read in two ways.
 ///
-/// Every record is stored, named once, and named alike in its own header and in the directory; records follow one another from
-/// the first byte of the file to the directory, and the directory ends with the file.
+/// Every record is stored, named once, and named alike in its own header and in the directory; records follow one
+/// another from the first byte of the file to the directory, and the directory ends with the file.
 struct ZipDirectory {
     /// A record: a file in the archive.
     struct Record {
@@ -90,12 +90,12 @@ struct ZipDirectory {
             throw wrong("is stored in \(extra[1].grouped) bytes and has \(extra[0].grouped)")
         }
         guard let byteCount = Int(exactly: extra[0]), let headerOffset = Int(exactly: extra[2]) else {
-            throw wrong("has a size or a place beyond 63 bits")
+            throw wrong("has a size or an offset beyond 63 bits")
         }
         return Record(name: name, headerOffset: headerOffset, flags: flags, checksum: checksum, byteCount: byteCount)
     }
 
-    /// Holds the records' own headers against the directory: from first to last there are neither gaps nor overlaps.
+    /// Checks the local headers of the records against the directory, without gaps or overlaps.
     private static func locate(
         _ records: inout [Record], end: Int, _ reader: inout ZipReader
     ) throws(CheckpointError) {
@@ -139,7 +139,7 @@ struct ZipDirectory {
         let nameCount = Int(try reader.u16()), extraCount = Int(try reader.u16())
         let name = try reader.name(nameCount)
         let wide = try reader.wideNumbers(extraCount, wanted: [sizes.plain, sizes.packed])
-        // With a descriptor the header need not know; what it says must be true all the same.
+        // With a descriptor the header may omit sizes; those that it states must be right.
         let isOpen = record.flags & descriptorFlag != 0 && checksum == 0 && wide.allSatisfy { $0 == 0 }
         let agrees = checksum == record.checksum && wide.allSatisfy { $0 == UInt64(record.byteCount) }
         guard flags == record.flags, method == 0, ExactString(name) == ExactString(record.name), isOpen || agrees else {

@@ -28,7 +28,7 @@ struct ZipReader {
         cursor.error("the archive " + problem, hint: hint)
     }
 
-    /// Goes on by so many bytes.
+    /// Skips bytes.
     mutating func skip(_ count: Int) throws(CheckpointError) { try cursor.take(count, "a header of the archive") }
 
     private mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws(CheckpointError) -> Value {
@@ -48,11 +48,11 @@ struct ZipReader {
         let parts = name.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard let text = String(validating: name, as: UTF8.self), !name.contains(0), !name.contains(UInt8(ascii: "\\")),
             parts.first?.isEmpty == false, !parts.contains(where: { $0.elementsEqual("..".utf8) })
-        else { throw error("has a record whose name is no path inside it") }
+        else { throw error("has a record whose name is not a path inside it") }
         return text
     }
 
-    /// The numbers of a header, with those that are full replaced by the 64 bits that the extra field has for them in order.
+    /// The sizes of a header; those with all bits set are replaced by the 64-bit values of the extra field, in order.
     mutating func wideNumbers(_ count: Int, wanted: [UInt32]) throws(CheckpointError) -> [UInt64] {
         let start = position
         try skip(count)
@@ -79,8 +79,8 @@ struct ZipReader {
         return numbers
     }
 
-    /// Where the directory is. The records at the end must be the last bytes of the file: torch.save writes no comment, and
-    /// a search could find another directory than other readers do.
+    /// Where the directory is. The records at the end must be the last bytes of the file: torch.save writes no comment,
+    /// and a search could find another directory than other readers do.
     mutating func directoryEnd() throws(CheckpointError) -> End {
         let incomplete = "the file is incomplete, or something was appended to it"
         guard cursor.bytes.count >= ZipReader.endByteCount else {
@@ -113,11 +113,13 @@ struct ZipReader {
                     + "byte \(limit.grouped)")
         }
         // The shortest entry has 46 bytes and a name.
-        guard count <= size / 47 else { throw error("has \(count.grouped) records, more than its directory can hold") }
+        guard count <= size / 47 else {
+            throw error("has \(count.grouped) records, more than its directory can contain")
+        }
         return End(byteOffset: offset, byteCount: size, count: count)
     }
 
-    /// The end with 64-bit numbers, which stands before the other; `nil` when there is none.
+    /// The 64-bit end record before the other one; `nil` without one.
     private mutating func wideEnd(
         before endOffset: Int
     ) throws(CheckpointError) -> (count: UInt64, byteCount: UInt64, byteOffset: UInt64, start: Int)? {
@@ -127,7 +129,7 @@ struct ZipReader {
         guard try u32() == 0x0706_4B50 else { return nil }
         let start = locator - ZipReader.wideEndByteCount
         guard try u32() == 0, try u64() == UInt64(exactly: start), try u32() <= 1 else {
-            throw error("does not have its 64-bit end where it says")
+            throw error("has no 64-bit end record at its stated offset")
         }
         position = start
         guard try u32() == 0x0606_4B50, try u64() == UInt64(ZipReader.wideEndByteCount - 12) else {

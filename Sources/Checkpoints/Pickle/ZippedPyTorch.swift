@@ -4,13 +4,13 @@ internal import Formats
 enum ZippedPyTorch {
     private static let maximumSmallRecord = 64
 
-    /// The tensors of a file. Checksums are held against what is read, the pickle and the small records; reading every weight
-    /// to open a model is not worth it.
+    /// The tensors of a file. Checksums are held against what is read, the pickle and the small records; reading every
+    /// weight to open a model is not worth it.
     static func read(_ file: any FileImage) throws(CheckpointError) -> [Tensor] {
         let directory = try ZipDirectory(bytes: file.bytes, path: file.path)
         let folder = try folder(of: directory, file)
         guard let object = directory[folder + "data.pkl"] else {
-            throw CheckpointError(file: file.path, "is a zip archive without data.pkl, so it is no PyTorch file")
+            throw CheckpointError(file: file.path, "is a zip archive without data.pkl, so it is not a PyTorch file")
         }
         if directory.records.contains(where: {
             $0.name == folder + "constants.pkl" || $0.name.hasPrefix(folder + "code/")
@@ -44,7 +44,7 @@ enum ZippedPyTorch {
     /// The refusal of an archive with code.
     static func isProgram(_ path: String) -> CheckpointError {
         CheckpointError(
-            file: path, "is a TorchScript archive, which holds a program and not only weights",
+            file: path, "is a TorchScript archive, which contains a program and not only weights",
             hint: "load it in PyTorch and save its state_dict()")
     }
 
@@ -54,7 +54,7 @@ enum ZippedPyTorch {
     ) throws(CheckpointError) -> String {
         let slash = UInt8(ascii: "/")
         guard let first = directory.records.first?.name.utf8, let end = first.firstIndex(of: slash) else {
-            throw CheckpointError(file: file.path, "is a zip archive without data.pkl, so it is no PyTorch file")
+            throw CheckpointError(file: file.path, "is a zip archive without data.pkl, so it is not a PyTorch file")
         }
         let folder = String(decoding: first[...end], as: UTF8.self)
         for record in directory.records where !record.name.utf8.starts(with: folder.utf8) {
@@ -74,7 +74,7 @@ enum ZippedPyTorch {
         guard checksum == record.checksum || !directory.hasChecksums else {
             throw CheckpointError(
                 file: file.path, byteOffset: record.byteOffset,
-                "the record '\(record.name)' has the checksum 0x\(String(checksum, radix: 16)); the archive says 0x"
+                "the record '\(record.name)' has the checksum 0x\(String(checksum, radix: 16)); the archive states 0x"
                     + String(record.checksum, radix: 16), hint: "the file is damaged; fetch it again")
         }
         return bytes

@@ -2,9 +2,10 @@ internal import Formats
 
 /// The tensors that the header of a safetensors file describes.
 ///
-/// Headers of 100,000 tensors exist, so it is read without a tree of values. What the official library accepts is accepted
-/// and what it refuses is refused, with three exceptions:
-/// - A name that stands twice is refused, in `__metadata__` too: the library takes the later one, other readers the first.
+/// Headers of 100,000 tensors exist, so it is read without a tree of values. What the official library accepts is
+/// accepted and what it refuses is refused, with three exceptions:
+/// - A name that occurs twice is refused, in `__metadata__` too: the library takes the later one, other readers the
+///   first.
 /// - A tensor is an object, and its dtype a string: the library's decoder takes an array of the three values too.
 /// - A dimension is below 2^63, also where another one is 0.
 struct SafetensorsHeader {
@@ -13,14 +14,14 @@ struct SafetensorsHeader {
     /// The tensors, in the order of the header, and where the data of each begins.
     private(set) var tensors: [Tensor] = []
     private(set) var begins: [Int] = []
-    /// The first tensor that cannot be, and the first that does not lie in the file.
+    /// The first invalid tensor, and the first outside the file.
     private(set) var problem: CheckpointError?
     private(set) var outside: CheckpointError?
 
     private let file: any FileImage
     private let dataStart: Int
     private var hasMetadata = false
-    /// Space for numbers that is used again for every array.
+    /// A reusable buffer for the numbers of an array.
     private var numbers: [Int] = []
     /// The shapes that were met first.
     private var shapes: [[Int]] = []
@@ -30,12 +31,12 @@ struct SafetensorsHeader {
 
     /// One tensor as the header describes it.
     private struct Entry {
-        /// What stands there as its type; `nil` when it is no text.
+        /// The text of its type; `nil` when it is not a string.
         var type: String?
         var dtype: DType?
-        /// `nil` when no array of whole numbers stands there.
+        /// `nil` when it is not an array of integers.
         var shape: [Int]?
-        /// `nil` when no two whole numbers in order stand there.
+        /// `nil` when it is not two ascending integers.
         var range: Range<Int>?
     }
 
@@ -59,7 +60,7 @@ struct SafetensorsHeader {
     }
 
     private mutating func readMetadata(_ scanner: inout JSONScanner) throws(JSONError) {
-        if hasMetadata { throw scanner.error("__metadata__ stands twice") }
+        if hasMetadata { throw scanner.error("__metadata__ occurs twice") }
         hasMetadata = true
         if try scanner.takeNull() { return }
         guard scanner.isNext(UInt8(ascii: "{")) else {
@@ -72,7 +73,7 @@ struct SafetensorsHeader {
                 throw scanner.error("__metadata__ is not a map from text to text", at: start)
             }
             guard object.append(key, .string(text)) else {
-                throw scanner.error("the key '\(key)' stands twice in one object", at: start)
+                throw scanner.error("the key '\(key)' occurs twice in one object", at: start)
             }
         }
         metadata = object
@@ -88,8 +89,8 @@ struct SafetensorsHeader {
         add(name, entry)
     }
 
-    /// Reads a tensor in the spelling of the official library, which nearly every file has: no white space, and the members
-    /// in this order.
+    /// Reads a tensor in the spelling of the official library, which nearly every file has: no white space, and the
+    /// members in this order.
     ///
     /// - Returns: whether it was that.
     private mutating func readUsual(_ entry: inout Entry, _ scanner: inout JSONScanner) throws(JSONError) -> Bool {
@@ -108,7 +109,7 @@ struct SafetensorsHeader {
         return scanner.take("]}")
     }
 
-    /// Reads a tensor in whatever spelling.
+    /// Reads a tensor in any valid notation.
     private mutating func readAny(_ name: String, _ scanner: inout JSONScanner) throws(JSONError) -> Entry {
         var entry = Entry()
         guard scanner.isNext(UInt8(ascii: "{")) else {
@@ -118,7 +119,7 @@ struct SafetensorsHeader {
         var seen: UInt8 = 0
         try scanner.members { (key, scanner) throws(JSONError) in
             let member: UInt8 = key == "dtype" ? 1 : key == "shape" ? 2 : key == "data_offsets" ? 4 : 0
-            guard seen & member == 0 else { throw scanner.error("'\(key)' stands twice in '\(name)'") }
+            guard seen & member == 0 else { throw scanner.error("'\(key)' occurs twice in '\(name)'") }
             seen |= member
             switch member {
             case 1:
@@ -160,7 +161,7 @@ struct SafetensorsHeader {
         do throws(CheckpointError) {
             recipe = try file.recipe(overflow ? Int.max : byteOffset, range.count, tensor: name)
         } catch {
-            // Said only when nothing else is wrong, and then the tensor is not used.
+            // Reported only when nothing else is wrong; the tensor is not used.
             outside = outside ?? error
             recipe = file.recipe(checked: 0, 0)
         }
@@ -169,19 +170,19 @@ struct SafetensorsHeader {
             Tensor(name: name, dtype: dtype, shape: shape, recipe: recipe, byteCount: range.count, count: count))
     }
 
-    /// What is wrong with a tensor.
+    /// The fault of a tensor.
     private static func problem(_ name: String, _ entry: Entry, file: any FileImage) -> CheckpointError {
         func wrong(_ problem: String) -> CheckpointError { CheckpointError(file: file.path, tensor: name, problem) }
         guard let dtype = entry.dtype else {
             return wrong(entry.type.map { "has the unknown dtype '\($0)'" } ?? "has no dtype")
         }
-        guard let shape = entry.shape else { return wrong("has no shape of whole numbers") }
+        guard let shape = entry.shape else { return wrong("has no shape of integers") }
         guard let range = entry.range else { return wrong("has no data_offsets in order") }
         guard let byteCount = shape.checkedProduct.flatMap(dtype.byteCount(of:)) else {
             return wrong("of type \(dtype) cannot have the shape \(shape)")
         }
         return wrong(
-            "of type \(dtype) and shape \(shape) needs \(byteCount.grouped) bytes; its offsets hold "
+            "of type \(dtype) and shape \(shape) needs \(byteCount.grouped) bytes; its offsets span "
                 + range.count.grouped)
     }
 }

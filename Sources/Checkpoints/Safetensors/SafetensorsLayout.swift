@@ -8,7 +8,7 @@ extension Safetensors {
         for tensor in tensors where !tensor.dtype.isSafetensors {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,
-                "has the type \(tensor.dtype), which safetensors cannot hold",
+                "has the type \(tensor.dtype), which safetensors cannot store",
                 hint: "name the output x.gguf, or convert to bf16")
         }
         // Elements of less than a byte go last, with the bytes.
@@ -46,8 +46,8 @@ extension Safetensors {
         return OutputPlan.File(name: name, header: prefix + text, tensors: placed, byteCount: position)
     }
 
-    /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a disk,
-    /// so that the file system can share them: none when they do already, or are few.
+    /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a
+    /// disk, so that the file system can share them: none when they do already, or are few.
     private static func sharingPadding(_ tensors: [Tensor], dataStart: Int) -> Int {
         var position = dataStart
         var byteCounts: [Int: Int] = [:]
@@ -65,6 +65,6 @@ extension Safetensors {
         return most.key
     }
 
-    /// Below this nobody notices the time of a copy, and a header without spaces is worth more.
+    /// Below this size copying is fast, so a header without padding is preferred.
     private static let sharedBytesThatMatter = 64 << 20
 }

@@ -37,11 +37,11 @@ enum Safetensors {
         } catch {
             throw CheckpointError(
                 file: file.path,
-                byteOffset: 8 + error.byteOffset,  // fits: a place in the header
+                byteOffset: 8 + error.byteOffset,  // fits: a position in the header
                 "the header: \(error.problem)")
         }
         if let name = NameSet.firstRepeated(in: header.tensors) {
-            throw CheckpointError(file: file.path, tensor: name, "stands twice in the header")
+            throw CheckpointError(file: file.path, tensor: name, "occurs twice in the header")
         }
         if let problem = header.problem { throw problem }
         return Contents(
@@ -49,7 +49,8 @@ enum Safetensors {
             tensors: try ordered(header, dataByteCount: file.byteCount - reader.position, file: file))
     }
 
-    /// The tensors in the order of the data: each begins where the one before ends, and the last one ends with the file.
+    /// The tensors in the order of the data: each begins where the one before ends, and the last one ends with the
+    /// file.
     private static func ordered(
         _ header: SafetensorsHeader, dataByteCount: Int, file: any FileImage
     ) throws(CheckpointError) -> [Tensor] {
@@ -66,7 +67,7 @@ enum Safetensors {
             guard begins[index] == expected else {
                 throw CheckpointError(
                     file: file.path, tensor: tensors[index].name,
-                    "starts at offset \(begins[index].grouped) of the data; \(expected.grouped) was expected")
+                    "starts at offset \(begins[index].grouped) of the data; expected \(expected.grouped)")
             }
             expected += tensors[index].byteCount
         }

@@ -1,9 +1,10 @@
 internal import Formats
 
-// A sharded folder has files model-00001-of-00003.safetensors and so on, and an index that says which tensor is in which.
+// A sharded folder has files model-00001-of-00003.safetensors and so on, and an index that says which tensor is in
+// which.
 
 extension Safetensors {
-    /// The most that the five digits of a shard's name can say.
+    /// The maximum of the five digits in a shard's name.
     static let maximumShards = 99_999
 
     /// Lays out the weights of a folder as one file, or as several.
@@ -53,8 +54,9 @@ extension Safetensors {
         ])
     }
 
-    /// Splits as huggingface_hub does: a tensor that is too large goes into a file of its own, before the one that is being
-    /// filled; else a file ends before the tensor that would make it too large. Without a limit there is one file.
+    /// Splits as huggingface_hub does: a tensor that is too large goes into a file of its own, before the one that is
+    /// being filled; else a file ends before the tensor that would make it too large. Without a limit there is one
+    /// file.
     static func split(_ tensors: [Tensor], limit: Int?) -> [[Tensor]] {
         guard let limit else { return [tensors] }
         var shards: [[Tensor]] = []

@@ -44,7 +44,8 @@ struct ByteCursor {
         position = place
     }
 
-    /// The next `count` bytes. What they are is put into words only when they are missing: a vocabulary is read string by string.
+    /// The next `count` bytes. What they are is put into words only when they are missing: a vocabulary is read string
+    /// by string.
     @discardableResult
     mutating func take(_ count: some BinaryInteger, _ what: @autoclosure () -> String) throws(CheckpointError)
         -> UnsafeRawBufferPointer

@@ -2,7 +2,7 @@
 protocol FileFolder: Sendable {
     /// The path, as messages name it.
     var path: String { get }
-    /// The names of what is in one of its sub-folders, sorted by bytes, without the hidden ones; "" is the folder itself.
+    /// The names in a sub-folder, sorted by bytes, without hidden ones; "" is the folder itself.
     func names(in subfolder: String) throws(CheckpointError) -> [String]
     /// Whether a name leads to a regular file.
     func isFile(_ name: String) -> Bool
@@ -10,7 +10,7 @@ protocol FileFolder: Sendable {
     func isFolder(_ name: String) -> Bool
     /// The size of a file.
     func byteCount(of name: String) throws(CheckpointError) -> Int
-    /// How many more bytes of files `contents` gives.
+    /// The number of bytes that `contents` may still return.
     var memoryAllowance: Int { get }
     /// A file for the reader of a container.
     func image(_ name: String) throws(CheckpointError) -> any FileImage
@@ -19,16 +19,16 @@ protocol FileFolder: Sendable {
 }
 
 extension FileFolder {
-    /// The names of what is in it, sorted by bytes, without the hidden ones.
+    /// The names in it, sorted by bytes, without hidden ones.
     func names() throws(CheckpointError) -> [String] { try names(in: "") }
 }
 
 /// A folder on the disk.
 struct DiskFolder: FileFolder {
     let path: String
-    /// What stands before the name of a file.
+    /// The prefix of file names.
     private let prefix: String
-    /// Whether a name may only lead to a file that the folder holds.
+    /// Whether a name refers to a file inside the folder.
     private let isClosed: Bool
 
     /// The folder at a path; its names may not lead out of it.
@@ -38,7 +38,7 @@ struct DiskFolder: FileFolder {
         isClosed = true
     }
 
-    /// The folder that a file lies in; its files are named as that one was.
+    /// The folder of a file, for its sibling files.
     init(beside file: String) {
         path = file.deletingLastPathComponent
         prefix = String(file.dropLast(file.lastPathComponent.count))

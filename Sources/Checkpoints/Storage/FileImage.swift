@@ -1,6 +1,7 @@
-/// What the reader of a container sees of a file: its size, the bytes that it may look at, and where its ranges come from.
+/// What the reader of a container sees of a file: its size, the bytes that it may look at, and where its ranges come
+/// from.
 ///
-/// A mapped file shows everything; a file that lies in an archive need not show more than its header.
+/// A mapped file exposes all its bytes; a file in an archive may expose only its header.
 protocol FileImage: Sendable {
     /// The path, as messages name it.
     var path: String { get }
@@ -10,14 +11,14 @@ protocol FileImage: Sendable {
     var bytes: UnsafeRawBufferPointer { get }
     /// The mapped file that its bytes come from: itself, or an archive.
     var mappedFile: MappedFile { get }
-    /// Where a range of the file comes from. The range was checked to lie in the file.
+    /// The recipe of a range of the file, which is checked.
     func recipe(checked byteOffset: Int, _ byteCount: Int) -> Recipe
 }
 
 extension FileImage {
     /// A part of the file, checked against its size.
     ///
-    /// - Throws: when the range does not lie in the file; the one place where that is decided.
+    /// - Throws: when the range is not within the file; this is the only check.
     func recipe(
         _ byteOffset: Int, _ byteCount: Int, tensor: String
     ) throws(CheckpointError) -> Recipe {
@@ -33,7 +34,7 @@ extension FileImage {
         return recipe(checked: byteOffset, byteCount)
     }
 
-    /// What a file is that is no checkpoint, for the kinds that people meet; `nil` when nothing is recognized.
+    /// The kind of a file that is not a checkpoint, for common kinds; `nil` when unknown.
     var foreignContents: String? {
         if byteCount == 0 { return "is empty" }
         func starts(with text: StaticString) -> Bool {

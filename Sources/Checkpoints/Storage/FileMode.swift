@@ -4,11 +4,11 @@
     internal import Darwin
 #endif
 
-/// Who may read and write a file. An output that replaces another one keeps it.
+/// The permissions of a file, which an output keeps when it replaces another one.
 enum FileMode {
-    /// Gives an open file or folder the mode of what it is going to replace; nothing where there is none of its kind.
+    /// Gives an open file or folder the mode of the one that it replaces, if that exists.
     ///
-    /// - Parameter isFinished: whether nobody is going to write it any more; until then its owner may.
+    /// - Parameter isFinished: whether it is complete; until then its owner may write it.
     static func keep(of target: String, on descriptor: Int32, isFinished: Bool) {
         var (old, new) = (stat(), stat())
         guard stat(target, &old) == 0, fstat(descriptor, &new) == 0, old.st_mode & S_IFMT == new.st_mode & S_IFMT else {

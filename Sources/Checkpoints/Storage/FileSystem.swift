@@ -6,7 +6,7 @@ internal import CStorage
 #endif
 package import Formats
 
-/// The few questions that are asked of the file system.
+/// File system functions.
 package enum FileSystem {
     /// What a path leads to.
     package enum Kind: Sendable {
@@ -47,7 +47,7 @@ package enum FileSystem {
         return Int(status.st_size)
     }
 
-    /// The names in a folder, sorted by bytes, without the hidden ones unless they are asked for.
+    /// The names in a folder, sorted by bytes, by default without hidden ones.
     package static func names(in path: String, hidden: Bool = false) throws(CheckpointError) -> [String] {
         guard let folder = opendir(path) else { throw .system("cannot list", file: path, errno) }
         defer { closedir(folder) }
@@ -94,7 +94,7 @@ package enum FileSystem {
 
     /// A JSON object in a file's bytes.
     ///
-    /// - Parameter allowsNonFinite: whether `Infinity` and `NaN` are numbers, as in the files that Python writes.
+    /// - Parameter allowsNonFinite: whether `Infinity` and `NaN` are allowed, as in files from Python.
     package static func json(
         _ contents: [UInt8], path: String, allowsNonFinite: Bool = true
     ) throws(CheckpointError) -> JSONObject {
@@ -113,7 +113,7 @@ package enum FileSystem {
         }
     }
 
-    /// Bytes that can still be written where a path is or will be; `nil` when the system does not say.
+    /// The free bytes on the file system of a path; `nil` when unknown.
     package static func freeByteCount(at path: String) -> Int? {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return nil }
@@ -121,7 +121,7 @@ package enum FileSystem {
         return overflow ? Int.max : bytes
     }
 
-    /// Bytes that can still be written where an open file lies; `nil` when the system does not say.
+    /// The free bytes on the file system of an open file; `nil` when unknown.
     static func freeByteCount(of descriptor: Int32) -> Int? {
         var status = statvfs()
         guard fstatvfs(descriptor, &status) == 0 else { return nil }

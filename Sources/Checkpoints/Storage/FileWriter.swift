@@ -5,7 +5,7 @@ internal import CStorage
     internal import Darwin
 #endif
 
-/// A file that is being written at known offsets, from any thread.
+/// A file that is written at known offsets, from any thread.
 final class FileWriter: Sendable {
     /// The file's later name, for messages.
     private let name: String
@@ -16,9 +16,9 @@ final class FileWriter: Sendable {
     ///
     /// - Parameters:
     ///   - path: where it is written.
-    ///   - name: where it will be, which is what messages say.
+    ///   - name: its final path, for messages.
     ///   - byteCount: its final size; what it had before stays.
-    ///   - syncs: whether somebody is going to wait for the disk, so that it should begin early.
+    ///   - syncs: whether the file will be synced, so that writing to disk should begin early.
     init(path: String, named name: String, byteCount: Int, syncs: Bool = true) throws(CheckpointError) {
         self.name = name
         self.syncs = syncs
@@ -28,9 +28,9 @@ final class FileWriter: Sendable {
         let isKnown = fstat(opened, &status) == 0
         descriptor = PooledDescriptor(
             opened, path: path, flags: O_RDWR | O_NOFOLLOW, identity: FileIdentity(status))
-        // What a killed run has left is gone on with; a second name of it could be that of an input.
+        // Continue the output of a killed run, unless it has a second name, which could be an input.
         guard isKnown, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
-            throw CheckpointError(file: path, "is no file of an earlier run", hint: "remove it")
+            throw CheckpointError(file: path, "is not a file of an earlier run", hint: "remove it")
         }
         try use { (descriptor) throws(CheckpointError) in
             guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
@@ -48,7 +48,7 @@ final class FileWriter: Sendable {
         return result
     }
 
-    /// Gives the file the mode of the one that it is going to replace.
+    /// Gives the file the mode of the one that it replaces.
     func keepMode(isFinished: Bool) {
         // A file that was moved meanwhile is found out by the next write.
         _ = try? use { FileMode.keep(of: name, on: $0, isFinished: isFinished) }
@@ -62,7 +62,7 @@ final class FileWriter: Sendable {
 
     /// Reserves a range on the disk, so that a full disk shows before the first byte is written.
     ///
-    /// A file system without reservations is no error; a full disk shows later there.
+    /// A file system without reservations is not an error; there a full disk is detected later.
     func reserve(_ range: Range<Int>) throws(CheckpointError) {
         try use { (descriptor) throws(CheckpointError) in
             switch resect_reserve(descriptor, Int64(range.lowerBound), Int64(range.count)) {
@@ -114,12 +114,12 @@ final class FileWriter: Sendable {
         return (code ?? nil) == 0 ? head..<head + count : 0..<0
     }
 
-    /// What offsets of shared blocks have to be multiples of, on XFS and btrfs as they are usually made.
+    /// The alignment of shared blocks on XFS and btrfs with default settings.
     static let blockByteCount = 4096
     /// Sharing less than this is not worth its extent.
     static let leastSharedByteCount = 64 << 10
 
-    /// Copies a range of a mapped file to an offset, inside the kernel where that is possible. Holes stay holes.
+    /// Copies a range of a mapped file to an offset, inside the kernel if possible. Holes stay holes.
     func copy(_ range: MappedRange, at offset: Int) throws(CheckpointError) {
         for part in range.dataParts {
             try copyData(range, part, at: offset)
@@ -137,7 +137,7 @@ final class FileWriter: Sendable {
         try copyThroughMemory(range, (done ?? part.lowerBound)..<part.upperBound, at: offset)
     }
 
-    /// Copies as much as the kernel can, and says where it stopped.
+    /// Copies inside the kernel as far as possible, and returns where it stopped.
     private func copyInKernel(
         _ range: MappedRange, _ part: Range<Int>, from source: Int32, to descriptor: Int32, at offset: Int
     ) throws(CheckpointError) -> Int {
@@ -177,7 +177,7 @@ final class FileWriter: Sendable {
         }
     }
 
-    /// Has the system begin to put a range that was written on the disk, so that less is left to wait for.
+    /// Starts writing a range to disk in the background, so that the final sync is shorter.
     func startWriting(_ range: Range<Int>) {
         guard syncs else { return }
         // A hint, so that a failure is none.
@@ -193,7 +193,7 @@ final class FileWriter: Sendable {
 }
 
 extension MappedRange {
-    /// The parts of the range, counted from its start, that are no holes of the file.
+    /// The parts of the range that are not holes, relative to its start.
     var dataParts: [Range<Int>] {
         guard file.allocatedByteCount < file.byteCount else { return [0..<byteCount] }
         let parts = try? file.descriptor.with { dataParts(descriptor: $0) }

@@ -4,9 +4,9 @@
     internal import Darwin
 #endif
 
-/// A file that a folder holds: in the folder itself, or where Hugging Face's cache has it.
+/// A file of a folder: in the folder itself or in Hugging Face's cache.
 enum FolderFile {
-    /// The path of a file in a folder, when it really lies there.
+    /// The path of a file that is really in a folder.
     ///
     /// A folder from elsewhere may hold links to anything, and what they lead to would end up in an output. A link may
     /// lead to a file in the folder, or, as in the cache, from `snapshots/REVISION` to the `blobs` beside `snapshots`.
@@ -20,7 +20,7 @@ enum FolderFile {
         guard isAtHome || blobs(of: home).contains(directory) else {
             throw CheckpointError(
                 file: path, "is a link to a file outside the folder",
-                hint: "only links as in Hugging Face's cache are followed; put a copy in its place")
+                hint: "resect follows only links of Hugging Face's cache; replace the link by a copy")
         }
         return path
     }

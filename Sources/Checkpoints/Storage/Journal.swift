@@ -6,7 +6,7 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// What is known to be on the disk of an output that is being written, in a file beside it, so that another run can go on.
+/// The record of what an unfinished output has on disk, in a file beside it, so that another run can continue.
 ///
 ///     resect 0.1.0 journal 1          another version may compute other bytes
 ///     plan <32 hexadecimal digits>    which output this is, and from which inputs
@@ -29,20 +29,20 @@ final class Journal: Sendable {
     }
 
     private let syncByteCount: Int
-    /// What is done is synced and noted after so long, too.
+    /// The maximum time between syncs.
     private static let syncInterval = Duration.seconds(2)
     private static let heading = "resect \(Release.version) journal 1\n"
     private static let maximumByteCount = 1 << 20
 
-    /// Begins a journal, or goes on with that of an earlier run.
+    /// Begins a journal, or continues that of an earlier run.
     ///
     /// - Parameters:
     ///   - path: the file of the journal.
-    ///   - plan: what is written, in words: the same words make the same output.
+    ///   - plan: a text that identifies the output: the same text means the same output.
     ///   - unitCount: how many units of work there are.
     ///   - resumes: whether an earlier journal counts; it does when its plan is the same.
     ///   - isKept: whether the journal stays when the run ends before its work.
-    ///   - syncByteCount: after how many bytes what is done is synced and noted.
+    ///   - syncByteCount: the number of bytes between syncs.
     ///   - target: the output, for messages.
     init(
         path: String, plan: String, unitCount: Int, resumes: Bool, isKept: Bool, syncByteCount: Int,
@@ -56,7 +56,7 @@ final class Journal: Sendable {
         if resumes {
             guard let done = Journal.unitsDone(path, opening: opening), done <= unitCount else {
                 throw CheckpointError(
-                    file: target, "has an unfinished output that was made from other inputs or with other options",
+                    file: target, "has an unfinished output from other inputs or other options",
                     hint: "leave out --resume to begin anew")
             }
             resumed = done
@@ -74,13 +74,13 @@ final class Journal: Sendable {
         if !isKept { remove() }
     }
 
-    /// Removes the journal: the output is in place, or gone.
+    /// Removes the journal when the output is complete or removed.
     func remove() {
         unlink(path)
         TemporaryOutput.forget(path)
     }
 
-    /// Notes that a unit is written, and from time to time syncs what is, so that it counts after a crash.
+    /// Records that a unit is written, and syncs from time to time, so that it counts after a crash.
     ///
     /// - Parameter sync: puts everything that was written on the disk.
     func finish(
@@ -114,13 +114,13 @@ final class Journal: Sendable {
         _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     }
 
-    /// Whether a journal is there that says what it is a journal of: a run that was killed at once may have left less.
+    /// Whether a complete journal header exists; a run that was killed at once may have left less.
     static func hasBegun(_ path: String) -> Bool {
         guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount) else { return false }
         return bytes.count { $0 == 0x0A } >= 2
     }
 
-    /// The units that a journal says are done; `nil` when it is not the journal of this output.
+    /// The finished units in a journal; `nil` when it belongs to another output.
     private static func unitsDone(_ path: String, opening: String) -> Int? {
         guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount),
             bytes.starts(with: opening.utf8)

@@ -12,12 +12,12 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     public let byteCount: Int
     /// Device and inode: what makes two paths the same file.
     package let identity: FileIdentity
-    /// The bytes that the file takes on its disk: fewer than its size when it has holes.
+    /// The bytes of the file on disk: fewer than its size when it has holes.
     let allocatedByteCount: Int
     /// The open file, for reads that do not go through the map.
     let descriptor: PooledDescriptor
     private nonisolated(unsafe) let base: UnsafeRawPointer?
-    private let source: Source
+    private let source: MappedFileState
 
     /// Opens and maps a file. Only regular files: a device or a FIFO is refused without blocking.
     ///
@@ -61,12 +61,12 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         self.descriptor = PooledDescriptor(
             descriptor, path: path, flags: O_RDONLY | O_NONBLOCK, identity: identity, isUnnamed: isUnnamed)
         self.base = base
-        source = Source(path: path, descriptor: self.descriptor, status: status, base: base)
-        Sources.add(source)
+        source = MappedFileState(path: path, descriptor: self.descriptor, status: status, base: base)
+        MappedFiles.add(source)
     }
 
     deinit {
-        Sources.remove(source)
+        MappedFiles.remove(source)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
     }
 
@@ -85,7 +85,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// What a read beyond the end of the file means.
     var shortened: CheckpointError { source.shortened }
 
-    /// Holds the file against what it was when it was opened.
+    /// Compares the file with its state when it was opened.
     ///
     /// - Throws: when it was written to since then: what was read may be partly old and partly new.
     package func checkUnchanged() throws(CheckpointError) {
@@ -93,7 +93,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     }
 }
 
-/// A range of a mapped file that was checked to lie in it.
+/// A checked range of a mapped file.
 public struct MappedRange: Sendable {
     /// The file.
     public let file: MappedFile
@@ -107,25 +107,25 @@ public struct MappedRange: Sendable {
 
     /// A part of the range, counted from its start.
     ///
-    /// - Precondition: the part lies in the range.
+    /// - Precondition: the part is within the range.
     func part(_ part: Range<Int>) -> MappedRange {
         precondition(part.lowerBound >= 0 && part.upperBound <= byteCount)
-        let start = byteOffset + part.lowerBound  // fits: a place in the file
+        let start = byteOffset + part.lowerBound  // fits: a position in the file
         return MappedRange(file: file, byteOffset: start, byteCount: part.count)
     }
 
     /// The bytes of a part of the range.
     ///
-    /// - Precondition: the part lies in the range.
+    /// - Precondition: the part is within the range.
     package func bytes(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
         precondition(offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset)
-        let start = byteOffset + offset  // fits: a place in the file
+        let start = byteOffset + offset  // fits: a position in the file
         return UnsafeRawBufferPointer(rebasing: file.bytes[start...].prefix(count))
     }
 
     /// The bytes of some rows.
     ///
-    /// - Precondition: the rows lie in the range.
+    /// - Precondition: the rows are within the range.
     func rows(_ rows: Range<Int>, _ rowByteCount: Int) -> UnsafeRawBufferPointer {
         let (offset, isFar) = rows.lowerBound.multipliedReportingOverflow(by: rowByteCount)
         let (count, isLong) = rows.count.multipliedReportingOverflow(by: rowByteCount)
@@ -135,15 +135,15 @@ public struct MappedRange: Sendable {
 }
 
 extension MappedRange {
-    /// Reads from an offset in the range, as much as the buffer takes, not through the map: a file that became shorter is
-    /// then an error at once.
+    /// Reads from an offset in the range, as much as the buffer takes, not through the map: a file that became shorter
+    /// is then an error at once.
     ///
     /// - Returns: how many bytes were read, at least one.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) -> Int {
         let wanted = min(buffer.count, byteCount - offset)
         let count = try file.descriptor.with { (descriptor) throws(CheckpointError) in
             while true {
-                let position = off_t(byteOffset + offset)  // fits: a place in the file
+                let position = off_t(byteOffset + offset)  // fits: a position in the file
                 let count = pread(descriptor, buffer.baseAddress, wanted, position)
                 if count < 0, errno == EINTR { continue }
                 guard count >= 0 else { throw .system("cannot read", file: file.path, errno) }

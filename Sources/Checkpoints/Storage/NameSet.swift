@@ -5,16 +5,17 @@ internal import CXXHash
     internal import Darwin
 #endif
 
-/// A set of names that tells whether one was there before, byte for byte: faster than a `Set` where files have 100,000 names.
+/// A set of names that tells whether one was there before, byte for byte: faster than a `Set` where files have 100,000
+/// names.
 struct NameSet {
     private var names: [String] = []
-    /// For each name its place in `names` plus one, below the upper half of its hash; 0 is free. At most half are taken.
+    /// For each name its index in `names` plus one, below the upper half of its hash; 0 is free. At most half are used.
     private var slots: [UInt64]
-    /// Different in every run, so that no file can be made whose names all meet.
+    /// Random in every run, so that no file can force hash collisions.
     private static let seed = UInt64.random(in: .min ... .max)
     private static let upperHalf: UInt64 = 0xFFFF_FFFF_0000_0000
 
-    /// A set with room for so many names.
+    /// A set with capacity for this many names.
     init(capacity: Int) {
         names.reserveCapacity(capacity)
         var count = 16

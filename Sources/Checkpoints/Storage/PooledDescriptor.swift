@@ -7,7 +7,8 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// The descriptor of a file that is in use for long: kept open while few are, else closed and opened again for every use.
+/// The descriptor of a file that is in use for long: kept open while few are, else closed and opened again for every
+/// use.
 ///
 /// A model may have more shards than a process may have open files (`ulimit -n`: 256 on macOS), and a map needs no
 /// descriptor.
@@ -19,15 +20,15 @@ final class PooledDescriptor: Sendable {
     private let kept: Int32?
 
     private static let keptCount = Mutex(0)
-    /// How many are kept open: a quarter of what the process may have, so that enough is left for everything else.
+    /// The number of files kept open: a quarter of the limit of the process.
     private static let maximumKept = Int(min(max(resect_open_file_limit(), 64) / 4, 4096))
 
-    /// Takes an open file, and closes it now or when the value goes away.
+    /// Takes over an open file; closes it now or when the value is released.
     ///
     /// - Parameters:
     ///   - path: where it is opened again.
     ///   - flags: how.
-    ///   - isUnnamed: whether no path leads to it, so that it has to stay open.
+    ///   - isUnnamed: whether it has no path, so that it must stay open.
     init(_ descriptor: Int32, path: String, flags: Int32, identity: FileIdentity, isUnnamed: Bool = false) {
         self.path = path
         self.flags = flags | O_CLOEXEC
@@ -49,7 +50,7 @@ final class PooledDescriptor: Sendable {
 
     /// Calls `body` with the open file.
     ///
-    /// - Returns: what `body` gives; `nil` when the file is not kept open and its path does not lead to it any more.
+    /// - Returns: the result of `body`; `nil` when the file is closed and its path no longer leads to it.
     func with<Result>(_ body: (Int32) throws(CheckpointError) -> Result) throws(CheckpointError) -> Result? {
         if let kept { return try body(kept) }
         let descriptor = open(path, flags)

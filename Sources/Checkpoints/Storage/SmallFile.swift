@@ -1,4 +1,4 @@
-/// A file that is made in memory: written to a temporary sibling, synced, and renamed.
+/// A small file from memory: written to a temporary sibling, synced, and renamed.
 package enum SmallFile {
     /// Whether a file may be written there.
     package static func check(_ path: String, replaces: Bool) throws(CheckpointError) {

@@ -7,15 +7,16 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// The temporary sibling of an output: a file or a folder that becomes visible under its own name only when it is whole.
+/// The temporary sibling of an output: a file or a folder that becomes visible under its own name only when it is
+/// whole.
 ///
-/// Its name follows from the output's, and a lock says that somebody is writing it: what a killed run left behind is found
-/// again by the next one, which removes it or goes on with it. Whatever is not finished is removed: when the value goes
-/// away, and by `removeAll` when a signal ends the program.
+/// Its name follows from the output's, and a lock says that somebody is writing it: what a killed run left behind is
+/// found again by the next one, which removes it or goes on with it. Whatever is not finished is removed: when the
+/// value goes away, and by `removeAll` when a signal ends the program.
 final class TemporaryOutput: Sendable {
     /// Where the output is being written.
     let path: String
-    /// Whether it was there already, left by a run that is gone.
+    /// Whether it existed already, from an earlier run.
     let isResumed: Bool
     private let target: String
     private let isFolder: Bool
@@ -29,7 +30,7 @@ final class TemporaryOutput: Sendable {
     /// A name has at most 255 bytes; a sibling's has up to 20 more than the output's.
     private static let longestName = 235
 
-    /// The name of a hidden sibling of a path; a hash stands for a long name.
+    /// The name of a hidden sibling of a path; a long name is replaced by a hash.
     static func sibling(of path: String, _ suffix: String) -> String {
         var name = path.lastPathComponent
         if name.utf8.count > longestName { name = "\(Digest(of: Array(name.utf8)))" }
@@ -39,7 +40,7 @@ final class TemporaryOutput: Sendable {
     /// Makes an empty temporary file or folder beside `target`.
     ///
     /// - Parameters:
-    ///   - resumes: takes what an earlier run has left instead of an empty one.
+    ///   - resumes: continues the output of an earlier run instead of an empty one.
     ///   - isKept: leaves it when this run does not finish.
     /// - Throws: when another run is writing the same output.
     init(for target: String, folder: Bool, resumes: Bool = false, isKept: Bool = false) throws(CheckpointError) {
@@ -48,7 +49,7 @@ final class TemporaryOutput: Sendable {
         isFolder = folder
         path = TemporaryOutput.sibling(of: target, "partial")
         let path = path
-        // Under the lock, so that a signal does not come between what is made and what is known.
+        // Under the lock, so that a signal handler always knows every created path.
         let outcome = TemporaryOutput.unfinished.withLock { paths in
             Result { () throws(CheckpointError) in
                 let opened = try TemporaryOutput.take(path, target: target, folder: folder, resumes: resumes)
@@ -75,7 +76,7 @@ final class TemporaryOutput: Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Creates the path, or takes over what nobody holds, and locks it.
+    /// Creates the path, or takes over an unlocked one, and locks it.
     private static func take(
         _ path: String, target: String, folder: Bool, resumes: Bool
     ) throws(CheckpointError) -> (descriptor: Int32, isResumed: Bool) {
@@ -100,7 +101,7 @@ final class TemporaryOutput: Sendable {
             if opened >= 0, isStill(path, opened), isNew || (resumes && isPlain(opened, folder: folder)) {
                 return (opened, !isNew)
             }
-            // Left by a run that is gone, or no file of ours. It is unlinked, not emptied: it may be a link to an input.
+            // From an earlier run, or foreign. Unlink it instead of truncating it: it may be a link to an input.
             if opened >= 0 { close(opened) }
             remove(path)
         }
@@ -122,7 +123,7 @@ final class TemporaryOutput: Sendable {
         return folder ? kind == S_IFDIR : kind == S_IFREG && status.st_nlink == 1
     }
 
-    /// Makes sub-folders, each after the one that it lies in; what an earlier run has made stays.
+    /// Creates sub-folders, parents first; existing ones stay.
     func makeFolders(_ folders: [String]) throws(CheckpointError) {
         for folder in folders {
             guard mkdir(path + "/" + folder, 0o777) != 0 else { continue }
@@ -133,7 +134,7 @@ final class TemporaryOutput: Sendable {
         }
     }
 
-    /// Puts the output in place of whatever has its name, and syncs the folder that holds it.
+    /// Renames the output over any existing file, and syncs the parent folder.
     func finish() throws(CheckpointError) {
         FileMode.keep(of: target, on: descriptor, isFinished: true)
         // Under the lock, so that after a signal the old output has its name, or the new one.
@@ -141,7 +142,7 @@ final class TemporaryOutput: Sendable {
             if isFolder {
                 fsync(descriptor)
                 if FileSystem.kind(of: target) == .folder, resect_exchange(path, target) == 0 {
-                    // What is under the temporary name now is the old output.
+                    // The temporary name now belongs to the old output.
                     if isKept { paths.append(path) }
                     return nil
                 }
@@ -152,7 +153,7 @@ final class TemporaryOutput: Sendable {
             if rename(path, target) != 0 {
                 let code = errno
                 if movesFolder { rename(old, target) }
-                return .system("cannot put the output in place", file: target, code)
+                return .system("cannot rename the output", file: target, code)
             }
             if movesFolder { paths.append(old) }
             return nil
@@ -166,13 +167,13 @@ final class TemporaryOutput: Sendable {
         }
     }
 
-    /// Puts the files of a temporary folder beside it, under their own names, and removes it: the parts of one output that
-    /// is no folder. The first comes last, because a reader begins with it.
+    /// Puts the files of a temporary folder beside it, under their own names, and removes it: the parts of one output
+    /// that is no folder. The first comes last, because a reader begins with it.
     func finishAsFiles(_ names: [(inFolder: String, path: String)]) throws(CheckpointError) {
         fsync(descriptor)
         for (name, path) in names.reversed() {
             guard rename(self.path + "/" + name, path) == 0 else {
-                throw .system("cannot put the output in place", file: path, errno)
+                throw .system("cannot rename the output", file: path, errno)
             }
         }
         finished.withLock { $0 = true }
@@ -185,7 +186,7 @@ final class TemporaryOutput: Sendable {
     ///
     /// - Returns: the open file, or -1 with `errno`.
     static func create(_ path: String, isKept: Bool) -> Int32 {
-        // Under the lock, so that a signal does not come between what is made and what is known.
+        // Under the lock, so that a signal handler always knows every created path.
         unfinished.withLock { paths in
             unlink(path)
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
@@ -208,7 +209,7 @@ final class TemporaryOutput: Sendable {
         }
     }
 
-    /// Removes every unfinished output and ends the program before another can be made.
+    /// Removes every unfinished output and ends the program before another can be created.
     static func removeAll(then end: () -> Never) -> Never {
         unfinished.withLock { paths in
             for path in paths { remove(path) }
@@ -217,7 +218,7 @@ final class TemporaryOutput: Sendable {
     }
 }
 
-/// What a program has to do when a signal ends it.
+/// The cleanup when a signal ends the program.
 package enum Interruption {
     /// Removes every unfinished output, and ends the program.
     package static func cleanUp(then end: () -> Never) -> Never { TemporaryOutput.removeAll(then: end) }

@@ -13,7 +13,7 @@ package enum ByteAlphabet {
         }
     }()
 
-    /// The text that stands for some bytes.
+    /// The text that represents bytes.
     package static func text(_ bytes: UnsafeRawBufferPointer) -> String {
         var text = String.UnicodeScalarView()
         for byte in bytes { text.append(characters[Int(byte)]) }

@@ -27,7 +27,7 @@ extension Vocabulary {
             if let known, ExactString(known.text) != ExactString(template.text) {
                 notes.append(
                     "\(checkpoint.path): the chat template '\(template.name)' is that of \(origin); "
-                        + "\(file) holds another one")
+                        + "\(file) has another one")
             }
         }
         for template in try Vocabulary.templates(settings["chat_template"], file: path(Vocabulary.settingsFile)) {
@@ -52,8 +52,8 @@ extension Vocabulary {
         putDefaultTemplateFirst()
     }
 
-    /// The templates of a member `chat_template`: text, a list of objects with a name and a template, or an object of texts
-    /// by name.
+    /// The templates of a member `chat_template`: text, a list of objects with a name and a template, or an object of
+    /// texts by name.
     private static func templates(_ value: JSON?, file: String) throws(CheckpointError) -> [ChatTemplate] {
         guard let value, value != .null else { return [] }
         if let text = value.string { return [ChatTemplate(text: text)] }
@@ -64,7 +64,7 @@ extension Vocabulary {
                 throw CheckpointError(file: file, "a chat template has no name or no text")
             }
             guard names.insert(name) else {
-                throw CheckpointError(file: file, "holds two chat templates '\(name)'")
+                throw CheckpointError(file: file, "has two chat templates '\(name)'")
             }
             result.append(ChatTemplate(name: name, text: text))
         }

@@ -4,7 +4,7 @@ extension Vocabulary {
     /// The tokenizer files of an HF folder: tokenizer.json, tokenizer_config.json and special_tokens_map.json.
     ///
     /// - Parameter source: the file that the vocabulary came from, for messages.
-    /// - Throws: when the tokenizers library could not load the file, or would give other numbers.
+    /// - Throws: when the tokenizers library could not load the file or would produce other ids.
     package func folderFiles(of source: String? = nil) throws(CheckpointError) -> [Checkpoint.Companion] {
         guard let preTokenizer = PreTokenizer.named(preTokenizer) else {
             throw CheckpointError(file: source, "resect does not know the pre-tokenizer '\(self.preTokenizer)'")
@@ -29,14 +29,14 @@ extension Vocabulary {
                 throw CheckpointError(
                     file: source,
                     "the tokens \((result[token]?.int ?? 0).grouped) and \(id.grouped) are both "
-                        + "'\(token)', which tokenizer.json cannot hold")
+                        + "'\(token)', which tokenizer.json cannot store")
             }
         }
         return result
     }
 
-    /// Leaves out merges of tokens that the vocabulary does not have: no tokenizer.json may hold them, and the text becomes
-    /// the tokens that they would have merged.
+    /// Leaves out merges of tokens that the vocabulary does not have: no tokenizer.json may hold them, and the text
+    /// becomes the tokens that they would have merged.
     package mutating func leaveOutUnknownMerges(of source: String) {
         var known: Set<ExactString> = []
         for (id, token) in tokens.enumerated() where !isPlaceholder(id) { known.insert(ExactString(token)) }
@@ -47,7 +47,7 @@ extension Vocabulary {
         guard merges.count < count else { return }
         notes.append(
             "\(source): \((count - merges.count).grouped) of \(count.grouped) merges name tokens that the vocabulary does "
-                + "not have, and are left out")
+                + "not have; they are left out")
     }
 
     private func checkMerges(_ vocabulary: JSONObject, _ source: String?) throws(CheckpointError) {

@@ -41,7 +41,7 @@ extension Vocabulary {
         }
         try readOtherKeys(metadata, file: file)
         func special(_ name: String) -> Int? {
-            // llama.cpp takes a number beyond the vocabulary for "none"; so does every file that holds 2^32 - 1.
+            // llama.cpp reads an id beyond the vocabulary as "none"; files contain 2^32 - 1 for that.
             metadata["tokenizer.ggml.\(name)_token_id"]?.int.flatMap { tokens.indices.contains($0) ? $0 : nil }
         }
         beginningID = special("bos")
@@ -76,18 +76,19 @@ extension Vocabulary {
         return result
     }
 
-    /// Keys that are read, or say nothing about byte-level BPE.
+    /// Keys that resect reads, or that do not affect byte-level BPE.
     private static let knownKeys: Set<String> = [
         "model", "pre", "tokens", "token_type", "token_type_count", "scores", "merges", "bos_token_id", "eos_token_id",
         "unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id", "cls_token_id", "eot_token_id",
         "eom_token_id", "add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix",
     ]
-    /// Keys that change the text before it is cut into tokens, unless they say no.
+    /// Keys that change the text before tokenization when they are true.
     private static let changingKeys: Set<String> = [
         "remove_extra_whitespaces", "precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents",
     ]
 
-    /// Refuses keys that change tokens in a way that is not computed here, and notes those that a folder has no member for.
+    /// Refuses keys that change tokens in a way that is not computed here, and notes those that a folder has no member
+    /// for.
     private mutating func readOtherKeys(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         let prefix = "tokenizer.ggml."
         for pair in metadata.pairs where pair.key.hasPrefix(prefix) {
@@ -100,7 +101,7 @@ extension Vocabulary {
                             + "does not do")
                 }
             } else if !Vocabulary.knownKeys.contains(name) {
-                notes.append("\(file): \(pair.key) is left out; the files of a folder have no member for it")
+                notes.append("\(file): \(pair.key) is left out; the files of a folder have no setting for it")
             }
         }
     }

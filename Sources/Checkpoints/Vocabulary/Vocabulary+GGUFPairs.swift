@@ -4,7 +4,7 @@ extension Vocabulary {
     /// The metadata pairs that llama.cpp's converter writes for this vocabulary.
     ///
     /// - Parameters:
-    ///   - vocabularySize: rows of the embedding; numbers without a token get a placeholder.
+    ///   - vocabularySize: the number of embedding rows; ids without a token get a placeholder.
     ///   - architecture: `general.architecture`, on which one default depends.
     ///   - file: the folder, for messages.
     /// - Throws: when a token has no row, or something cannot be stored in a GGUF file.
@@ -73,8 +73,8 @@ extension Vocabulary {
 
     /// Whether a text begins with a token, as the file has to say it.
     ///
-    /// llama.cpp's class for llama, which Granite's inherits, says no for 49,152 tokens, where the tokenizer says nothing.
-    /// Runtimes take no answer for a yes where the pre-tokenizer is Llama 3's.
+    /// llama.cpp's class for llama, which Granite's inherits, says no for 49,152 tokens, where the tokenizer says
+    /// nothing. Runtimes take no answer for a yes where the pre-tokenizer is Llama 3's.
     private func addsBeginning(_ architecture: String?, _ vocabularySize: Int) -> Bool? {
         if let addsBeginning { return addsBeginning }
         let isLlama = architecture == "llama" || architecture?.hasPrefix("granite") == true
@@ -82,7 +82,7 @@ extension Vocabulary {
         return PreTokenizer.named(preTokenizer)?.addsBeginning == true ? false : nil
     }
 
-    /// What a GGUF file cannot say of this vocabulary.
+    /// Notes about parts of this vocabulary that GGUF cannot store.
     package func ggufNotes(file: String) -> [String] {
         var result: [String] = []
         func list(_ tokens: [String]) -> String {
@@ -91,7 +91,7 @@ extension Vocabulary {
         let particular = addedTokens.filter { $0.stripsLeft || $0.stripsRight || $0.singleWord }.map(\.content)
         if !particular.isEmpty {
             result.append(
-                "\(file): lstrip, rstrip and single_word of \(list(particular)) are left out; a GGUF file cannot hold them"
+                "\(file): lstrip, rstrip and single_word of \(list(particular)) are left out; GGUF cannot store them"
             )
         }
         let pre = PreTokenizer.named(preTokenizer)

@@ -1,7 +1,7 @@
 internal import Formats
 
 extension Vocabulary {
-    /// The vocabulary that a checkpoint holds: a GGUF file's metadata, or the tokenizer files of an HF folder.
+    /// The vocabulary of a checkpoint, from GGUF metadata or the tokenizer files of an HF folder.
     ///
     /// - Throws: when there is none, or none that can be read.
     public init(checkpoint: Checkpoint) throws(CheckpointError) {
@@ -17,7 +17,7 @@ extension Vocabulary {
         guard let companion = checkpoint.companion("tokenizer.json") else {
             let sentencePiece = checkpoint.companion("tokenizer.model") != nil
             throw CheckpointError(
-                file: checkpoint.path, "the folder holds no tokenizer.json",
+                file: checkpoint.path, "the folder has no tokenizer.json",
                 hint: sentencePiece
                     ? "tokenizer.model alone is not read; save the tokenizer with transformers first" : nil)
         }
@@ -38,22 +38,22 @@ extension Vocabulary {
             let stated = settings[name]?.bool
             if let stated, let found, stated != found {
                 notes.append(
-                    "\(checkpoint.path): tokenizer_config.json says that \(name) is \(stated); tokenizer.json does otherwise, "
-                        + "and counts")
+                    "\(checkpoint.path): \(name) is \(stated) in tokenizer_config.json; tokenizer.json differs "
+                        + "and takes precedence")
             }
             return found ?? stated
         }
         addsBeginning = flag("add_bos_token", addsBeginning)
         addsEnd = flag("add_eos_token", addsEnd)
         addsSeparator = flag("add_sep_token", addsSeparator)
-        // Without such a token nothing is added, whatever the flags say.
+        // Without the token nothing is added, regardless of the flags.
         if beginningID == nil, addsBeginning == true { addsBeginning = false }
         if endID == nil, addsEnd == true { addsEnd = false }
         try readChatTemplates(of: checkpoint, settings: settings)
     }
 
-    /// Special tokens: by their texts in tokenizer_config.json, else by their numbers in config.json, where -1 and numbers
-    /// beyond the vocabulary stand for none.
+    /// Special tokens: by their texts in tokenizer_config.json, else by their numbers in config.json, where -1 and
+    /// numbers beyond the vocabulary stand for none.
     private mutating func readSpecialTokens(_ settings: JSONObject, config: JSONObject, generation: JSONObject) {
         let count = max(tokens.count, config["vocab_size"]?.int ?? 0)
         func text(_ kind: String) -> String? {
@@ -61,7 +61,7 @@ extension Vocabulary {
             let text = token?.string ?? token?["content"]?.string
             return text?.isEmpty == true ? nil : text
         }
-        /// The numbers that a configuration gives: one, or a list.
+        /// The ids in a configuration: one, or a list.
         func numbers(_ object: JSONObject, _ kind: String) -> [Int] {
             let key = "\(kind)_token_id"
             let nested = object["text_config"]?[key]

@@ -7,7 +7,7 @@ extension Vocabulary {
         var last: [Int] = []
         /// What a template for two texts puts between them; `nil` when it has none.
         var between: [Int]?
-        /// Whether a step says that nothing is added.
+        /// Whether a step adds nothing.
         var isByteLevel = false
     }
 
@@ -112,7 +112,7 @@ extension Vocabulary {
                 result.last += try ids(piece)
             }
         }
-        guard texts == 1 else { throw wrong("holds the text \(texts) times") }
+        guard texts == 1 else { throw wrong("contains the text \(texts) times") }
         var pair = processor["pair"]?.array ?? []
         let isSpecial = { (piece: JSON?) in piece?["SpecialToken"] != nil }
         if !result.first.isEmpty, isSpecial(pair.first) { pair.removeFirst() }

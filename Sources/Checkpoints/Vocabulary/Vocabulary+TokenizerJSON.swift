@@ -1,8 +1,8 @@
 internal import Formats
 
 extension Vocabulary {
-    /// Reads the parsed tokenizer.json of an HF folder. `truncation` and `padding` are left alone: transformers switches
-    /// both off for a text that it tokenizes whole.
+    /// Reads the parsed tokenizer.json of an HF folder. `truncation` and `padding` are left alone: transformers
+    /// switches both off for a text that it tokenizes whole.
     ///
     /// - Throws: when it is not byte-level BPE, does something that is not computed here, or contradicts itself.
     init(tokenizer: JSONObject, file: String) throws(CheckpointError) {
@@ -46,7 +46,7 @@ extension Vocabulary {
         let count: Int
         let file: String
 
-        /// Numbers may have gaps, but none that the file's own length would not explain.
+        /// Ids may have gaps, but only in proportion to the length of the file.
         mutating func put(_ token: String, _ id: Int) throws(CheckpointError) {
             if id >= texts.count, id < 2 * count + 65536 {
                 texts += Array(repeating: nil, count: id + 1 - texts.count)
@@ -63,8 +63,8 @@ extension Vocabulary {
         }
     }
 
-    /// Added tokens get the numbers that the tokenizers library gives them: the one in the vocabulary, else the next that is
-    /// free. The numbers in the file are not asked.
+    /// Added tokens get the numbers that the tokenizers library gives them: the one in the vocabulary, else the next
+    /// that is free. The numbers in the file are not asked.
     private mutating func readAddedTokens(
         _ list: [JSON], _ vocabulary: JSONObject, _ texts: inout TokenTexts, file: String
     ) throws(CheckpointError) {
@@ -127,7 +127,7 @@ extension Vocabulary {
         return added.special || looksSpecial(text) ? .control : .userDefined
     }
 
-    /// Tokens that llama.cpp's converter takes for control tokens although they are not marked so.
+    /// Tokens that llama.cpp's converter treats as control tokens although they are not marked.
     private static func looksSpecial(_ text: String) -> Bool {
         text == "<pad>" || text == "<mask>" || text == "<2mass>" || text == "[@BOS@]"
             || (text.hasPrefix("<|") && text.hasSuffix("|>"))
@@ -144,7 +144,7 @@ extension Vocabulary {
         for entry in list {
             let parts: [String]
             if let text = entry.string {
-                // By bytes: a space with a combining mark is no character " ".
+                // Compare bytes: a space with a combining mark is not the character " ".
                 parts = text.utf8.split(separator: 0x20, omittingEmptySubsequences: false).map { String(Substring($0)) }
                 guard parts.count == 2 else { throw wrong("the merge '\(text)' is not two tokens with a space", nil) }
             } else if let pair = entry.array?.compactMap(\.string), pair.count == 2, entry.array?.count == 2 {

@@ -6,13 +6,13 @@ public struct Vocabulary: Sendable, Equatable {
         case byteLevelBPE = "gpt2"
     }
 
-    /// What a token is for, with GGUF's numbers.
+    /// The kind of a token, with GGUF's numbers.
     public enum TokenKind: Int32, Sendable {
         /// An ordinary token.
         case normal = 1
-        /// Stands for what is not in the vocabulary.
+        /// The unknown token.
         case unknown = 2
-        /// A control token, which is never made from text by merges.
+        /// A control token, which merges never produce from text.
         case control = 3
         /// Added by the model's makers, and matched in text.
         case userDefined = 4
@@ -30,7 +30,7 @@ public struct Vocabulary: Sendable, Equatable {
         public var content: String
         /// Whether it is a control token.
         public var special: Bool
-        /// Whether it swallows white space on its left.
+        /// Whether it consumes white space on its left.
         public var stripsLeft: Bool
         /// Whether it swallows white space on its right.
         public var stripsRight: Bool
@@ -70,7 +70,7 @@ public struct Vocabulary: Sendable, Equatable {
 
     /// A Jinja template that turns a conversation into text.
     public struct ChatTemplate: Sendable, Equatable {
-        /// The name of the template that is used when none is asked for.
+        /// The name of the default template.
         public static let defaultName = "default"
         /// Its name: `default`, `tool_use`, `rag`.
         public var name: String
@@ -88,11 +88,11 @@ public struct Vocabulary: Sendable, Equatable {
     public var model: Model
     /// The name of the pre-tokenizer, as GGUF has it: `gpt-2`, `smollm`, `llama-bpe`, `qwen2`.
     public var preTokenizer: String
-    /// The text of every token: bytes as GPT-2's printable characters for normal tokens, plain text for added ones.
+    /// The text of every token: bytes as GPT-2's printable characters for normal tokens, unchanged for added ones.
     public var tokens: [String]
     /// The kind of every token.
     public var kinds: [TokenKind]
-    /// The merges in order of rank. They are pairs, because a token may hold a space.
+    /// The merges in order of rank, as pairs, because a token may contain a space.
     public var merges: [Merge]
     /// The added tokens.
     public var addedTokens: [AddedToken]
@@ -102,7 +102,7 @@ public struct Vocabulary: Sendable, Equatable {
     public var beginningID: Int?
     /// The token that ends a text.
     public var endID: Int?
-    /// The token for what is unknown.
+    /// The unknown token.
     public var unknownID: Int?
     /// The token that fills up a batch.
     public var paddingID: Int?
@@ -112,13 +112,13 @@ public struct Vocabulary: Sendable, Equatable {
     public var maskID: Int?
     /// More tokens that end a generation, after `endID`: a config.json may list several.
     public var otherEndIDs: [Int] = []
-    /// Whether the beginning token is put before every text; `nil` when the file does not say.
+    /// Whether the beginning token is added before every text; `nil` when not stated.
     public var addsBeginning: Bool?
-    /// Whether the end token is put after every text; `nil` when the file does not say.
+    /// Whether the end token is added after every text; `nil` when not stated.
     public var addsEnd: Bool?
-    /// Whether a separator is put between two texts; `nil` when the file does not say.
+    /// Whether a separator is added between two texts; `nil` when not stated.
     public var addsSeparator: Bool?
-    /// Whether a space is put before the text (`add_prefix_space`); `nil` when the file does not say.
+    /// Whether a space is added before the text (`add_prefix_space`); `nil` when not stated.
     public var addsSpacePrefix: Bool?
     /// The templates of a conversation, the default one first.
     public var chatTemplates: [ChatTemplate] = []
@@ -139,9 +139,10 @@ public struct Vocabulary: Sendable, Equatable {
         self.ignoresMerges = ignoresMerges
     }
 
-    /// Whether a number has no token: converters write `[PAD<number>]` where the embedding has a row and the tokenizer nothing.
+    /// Whether a number has no token: converters write `[PAD<number>]` where the embedding has a row and the tokenizer
+    /// nothing.
     package func isPlaceholder(_ id: Int) -> Bool { kinds[id] == .unused && tokens[id] == Vocabulary.placeholder(id) }
 
-    /// The text that stands for a number without a token.
+    /// The placeholder text of an id without a token.
     static func placeholder(_ id: Int) -> String { "[PAD\(id)]" }
 }

@@ -6,7 +6,7 @@ enum ComparisonStatus {
     /// Exits with status 1 when the checkpoints differ; with an error when a file changed during the comparison.
     static func exit(isEqual: Bool) throws {
         if isEqual { return }
-        if let problem = Sources.problem { throw problem }
+        if let problem = MappedFiles.problem { throw problem }
         throw ExitCode(1)
     }
 }

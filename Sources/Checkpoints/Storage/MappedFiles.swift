@@ -7,23 +7,23 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// Every file that was mapped, so that a program can ask at its end whether what it read is what there was.
+/// All mapped files, so that the program can check at its end whether one changed while it was read.
 ///
-/// Whatever looked at a file that changed meanwhile may have seen old and new bytes, or zeros: no answer of it holds.
-package enum Sources {
+/// A reader of a changed file may have seen old bytes, new bytes or zeros, so its results are not valid.
+package enum MappedFiles {
     private struct State {
-        var open: [ObjectIdentifier: Source] = [:]
+        var open: [ObjectIdentifier: MappedFileState] = [:]
         var problem: CheckpointError?
     }
 
     private static let state = Mutex(State())
 
-    static func add(_ source: Source) {
+    static func add(_ source: MappedFileState) {
         state.withLock { $0.open[source.id] = source }
     }
 
-    /// Forgets a file that is about to be closed, and keeps what happened to it.
-    static func remove(_ source: Source) {
+    /// Stops tracking a file that is about to be closed, but keeps its problem.
+    static func remove(_ source: MappedFileState) {
         let problem = source.problem
         state.withLock { state in
             state.open[source.id] = nil
@@ -32,10 +32,10 @@ package enum Sources {
         resect_guard_remove(source.guarded)
     }
 
-    /// Has the program go on when a mapped file is truncated, until somebody asks.
+    /// Keeps the program running when a mapped file is truncated; `problem` reports it later.
     package static func surviveTruncation() { resect_guard_install() }
 
-    /// What happened to any file that was read; `nil` when all are as they were.
+    /// The change of any file that was read; `nil` when none changed.
     package static var problem: CheckpointError? {
         state.withLock { state in
             if let problem = state.problem { return problem }
@@ -44,8 +44,8 @@ package enum Sources {
     }
 }
 
-/// A file that is mapped, and what it was when it was opened.
-struct Source: Sendable {
+/// A mapped file and its state when it was opened.
+struct MappedFileState: Sendable {
     let path: String
     private let descriptor: PooledDescriptor
     private let snapshot: Snapshot
@@ -59,18 +59,18 @@ struct Source: Sendable {
         guarded = base.flatMap { resect_guard_add($0, Int64(status.st_size)) }
     }
 
-    /// The file and its state when it was opened, in words.
+    /// The file and its state when it was opened, as text.
     var state: String { "\(path) \(snapshot.byteCount) \(snapshot.seconds).\(snapshot.nanoseconds)" }
 
-    /// What a read beyond the end of the file means.
+    /// The error for a read beyond the end of the file.
     var shortened: CheckpointError {
         CheckpointError(file: path, "became shorter than \(snapshot.byteCount.grouped) bytes while it was read")
     }
 
-    /// What happened to the file since it was opened; `nil` when nothing did.
+    /// The change of the file since it was opened; `nil` without one.
     var problem: CheckpointError? {
         do throws(CheckpointError) {
-            // A file whose name was given to another one stays as it is for those who have mapped it.
+            // A file that was replaced under its name stays mapped unchanged.
             let now = try descriptor.with { (descriptor) throws(CheckpointError) in
                 var status = stat()
                 guard fstat(descriptor, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
