@@ -1,5 +1,5 @@
 public import Checkpoints
-internal import Decoder
+package import Decoder
 internal import Parallel
 
 /// How far apart the layers of a model are: the angular distance of arXiv 2403.17887.
@@ -99,5 +99,5 @@ public struct RunOptions: Sendable {
         self.threads = threads
     }
 
-    var decoderPrecision: ForwardPass.Precision { precision == .bf16 ? .bf16 : .f32 }
+    package var decoderPrecision: ForwardPass.Precision { precision == .bf16 ? .bf16 : .f32 }
 }

@@ -11,15 +11,12 @@ struct FeedForward: Sendable {
     /// Columns between the products.
     var width: Int { gate.outputs }
 
-    /// Adds the result to the stream.
+    /// The operand of the last product, `silu(gate x) * up x`, [rows, width].
     ///
-    /// - Parameters:
-    ///   - operand: x, the normed stream.
-    ///   - states: the stream.
-    func run(
-        _ operand: MatrixOperand, addingTo states: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
-        _ observation: LayerObservation
-    ) throws(CheckpointError) {
+    /// - Parameter operand: x, the normed stream.
+    func inner(
+        _ operand: MatrixOperand, _ buffers: LayerBuffers, _ observation: LayerObservation
+    ) throws(CheckpointError) -> MatrixOperand {
         try observation.operand(operand, of: [.gate, .up])
         try Linear.apply(
             [Linear.Target(gate, buffers.gate.floats), Linear.Target(up, buffers.up.floats)], to: operand,
@@ -27,7 +24,7 @@ struct FeedForward: Sendable {
         activate(operand.rows, buffers)
         let inner = buffers.operand(buffers.gate, rows: operand.rows, columns: width)
         try observation.operand(inner, of: [.down])
-        try Linear.apply([Linear.Target(down, states, accumulates: true)], to: inner, buffers: buffers.linear)
+        return inner
     }
 
     /// `gate = silu(gate) * up`

@@ -53,14 +53,7 @@ package final class ForwardPass {
         batch = LayerBatch(
             model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)
         buffers = batch.buffers(usesBF16: precision == .bf16 && MatrixOperand.supportsBF16)
-        for (index, token) in contexts.joined().enumerated() {
-            guard token >= 0, Int(token) < model.vocabularyCount else {
-                throw CheckpointError(
-                    file: model.checkpoint.path, tensor: model.embedding.name,
-                    "has \(model.vocabularyCount.grouped) rows; the tokenizer produced the token \(token)")
-            }
-            try model.embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + index * hidden)
-        }
+        try model.embed(contexts.joined(), into: states)
     }
 
     private init(_ other: ForwardPass, _ model: DecoderModel, layer: Int, observer: (any PassObserver)?) {

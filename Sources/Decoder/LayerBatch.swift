@@ -46,14 +46,25 @@ struct LayerBatch {
     ) throws(CheckpointError) {
         try observation.stream(states, columns: shape.hidden)
         try attend(layer, states, contexts, buffers, observation)
-        let normed = try norm(layer.feedForwardNorm, states, contexts * contextLength, buffers)
-        try layer.feedForward.run(normed, addingTo: states, buffers, observation)
+        let inner = try inner(layer, states, contexts, buffers, observation)
+        try Linear.apply(
+            [Linear.Target(layer.feedForward.down, states, accumulates: true)], to: inner, buffers: buffers.linear)
     }
 
     private func attend(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
+        let mixed = try mix(layer, states, contexts, buffers, observation)
+        try Linear.apply(
+            [Linear.Target(layer.attentionOutput, states, accumulates: true)], to: mixed, buffers: buffers.linear)
+    }
+
+    /// What attention mixes, the operand of its output product: [contexts * contextLength, queryWidth].
+    func mix(
+        _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) -> MatrixOperand {
         let (tokens, sizes) = (contexts * contextLength, layer.attention)
         let (query, key) = (buffers.query.floats, buffers.key.floats)
         let normed = try norm(layer.attentionNorm, states, tokens, buffers)
@@ -69,8 +80,16 @@ struct LayerBatch {
             query: query, key: key, value: buffers.value.floats, output: buffers.mixed.floats, contexts: contexts)
         let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
         try observation.operand(mixed, of: [.attentionOutput])
-        try Linear.apply(
-            [Linear.Target(layer.attentionOutput, states, accumulates: true)], to: mixed, buffers: buffers.linear)
+        return mixed
+    }
+
+    /// What the MLP multiplies with its last matrix: [contexts * contextLength, feed-forward width].
+    func inner(
+        _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) -> MatrixOperand {
+        let normed = try norm(layer.feedForwardNorm, states, contexts * contextLength, buffers)
+        return try layer.feedForward.inner(normed, buffers, observation)
     }
 
     private func norm(

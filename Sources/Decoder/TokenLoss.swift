@@ -11,11 +11,6 @@ internal import Weights
 #endif
 
 extension ForwardPass {
-    /// Rows of the output matrix whose logits are in memory together, for each worker.
-    private static let tile = 32 * RowPanel.width
-    /// States that are multiplied together.
-    private static let rowsAtOnce = 256
-
     /// The negative log-likelihood of tokens, in nats, from the states after the last layer.
     ///
     /// Logits are never in memory as a whole: each tile of the output matrix leaves the logarithm of its sum of
@@ -27,8 +22,23 @@ extension ForwardPass {
         of targets: [(index: Int, token: Int32)], threads: Int
     ) throws(CheckpointError) -> [Double] {
         precondition(layer == model.plan.layers.count, "not all layers have run")
-        let hidden = model.plan.hidden
-        let tileCount = (model.output.outputs + Self.tile - 1) / Self.tile
+        return try model.losses(of: targets, states: states, threads: threads, observer: observer)
+    }
+}
+
+extension DecoderModel {
+    /// Rows of the output matrix whose logits are in memory together, for each worker.
+    private static let tile = 32 * RowPanel.width
+    /// States that are multiplied together.
+    private static let rowsAtOnce = 256
+
+    /// The negative log-likelihood of tokens, in nats, from states after the last layer, [tokens, hidden].
+    package func losses(
+        of targets: [(index: Int, token: Int32)], states: UnsafeMutablePointer<Float>, threads: Int,
+        observer: (any PassObserver)? = nil
+    ) throws(CheckpointError) -> [Double] {
+        let hidden = plan.hidden
+        let tileCount = (output.outputs + Self.tile - 1) / Self.tile
         let normed = Scratch(floats: Self.rowsAtOnce * hidden)
         let workers = max(1, min(threads, tileCount))
         let logits = (0..<workers).map { _ in Scratch(floats: Self.rowsAtOnce * Self.tile) }
@@ -40,7 +50,7 @@ extension ForwardPass {
         for start in stride(from: 0, to: targets.count, by: Self.rowsAtOnce) {
             let some = Array(targets[start..<min(start + Self.rowsAtOnce, targets.count)])
             nonisolated(unsafe) let states = states
-            try model.outputNorm.apply(
+            try outputNorm.apply(
                 rows: some.count, of: { UnsafePointer(states + some[$0].index * hidden) }, into: normed.floats,
                 threads: threads)
             let operand = MatrixOperand(
@@ -48,8 +58,8 @@ extension ForwardPass {
             try observer?.operand(
                 ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.index)), of: [.output],
                 layer: nil)
-            let product = try LinearProduct(model.output, operand, buffers: buffers)
-            let outputs = model.output.outputs
+            let product = try LinearProduct(output, operand, buffers: buffers)
+            let outputs = output.outputs
             try Parallel.forEach(tileCount, workers: workers) { (tile, worker) throws(CheckpointError) in
                 let rows = tile * Self.tile..<min((tile + 1) * Self.tile, outputs)
                 try product.write(

@@ -62,7 +62,7 @@ public struct MergeAdapters: Edit {
 
 extension Checkpoint {
     /// Gives changed weights the types that they had in the base, or what its configuration names where they were coded.
-    fileprivate mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
+    mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
         let stated = DequantizeFolder.statedType(base) ?? .bf16
         let types = Dictionary(
             base.tensors.map { (ExactString($0.name), $0.dtype) }, uniquingKeysWith: { first, _ in first })

@@ -1,4 +1,4 @@
-internal import Checkpoints
+package import Checkpoints
 internal import Weights
 
 /// A tensor with every value multiplied, in f32.
@@ -19,5 +19,12 @@ struct ScaledRows: ValueRows {
         try source.writeValues(rows: rows, columns: columns, into: output)
         for index in 0..<rows.count * columns.count { output[index] *= factor }
         return true
+    }
+}
+
+extension Tensor {
+    /// The tensor with every value multiplied, in f32.
+    package func multiplied(by factor: Float) -> Tensor {
+        Tensor(name: name, dtype: .f32, shape: shape, recipe: .computed(ScaledRows(source: self, factor: factor)))
     }
 }

@@ -1,0 +1,94 @@
+public import Analysis
+public import Checkpoints
+internal import Decoder
+internal import Kernels
+public import Surgery
+internal import Weights
+
+/// Heals a cut without training: fits the output products of the layers that stay so that the residual stream of the cut
+/// model follows that of the whole model over some text.
+///
+/// Layers are taken in order. With x the cut model's stream at the input of a layer, corrections so far included, and X^l the
+/// whole model's stream at the input of layer l, the output product of attention aims at the whole model's stream behind the
+/// same attention, and the last product of the MLP at X of the next layer that stays. The layer before a gap has to make the
+/// whole jump; so it gets a small ridge, and all others a large one, which keeps them close to what they were.
+public struct ClosedForm: Sendable {
+    /// What is fitted.
+    public enum Method: String, Sendable, CaseIterable {
+        /// The MLP before every gap, then attention and MLP of every layer behind one.
+        case refit
+        /// The MLP of the layer before every gap alone.
+        case bridge
+        /// Nothing but one factor for each gap, which scales the layers behind it.
+        case magnitude
+    }
+
+    /// How much a fitted weight is held to what it was, as multiples of the mean square of its inputs.
+    public struct Ridges: Sendable, Equatable {
+        /// For the layer before a gap.
+        public var gap: [Double]
+        /// For attention's output behind a gap.
+        public var attention: [Double]
+        /// For the MLP behind a gap.
+        public var feedForward: [Double]
+
+        /// Values that held on several kinds of text.
+        public static let standard = Ridges(gap: [5e-4], attention: [0.01], feedForward: [0.2])
+        /// Several values for each weight; held-out text chooses.
+        public static let automatic = Ridges(
+            gap: [5e-4, 2e-3, 1e-2, 5e-2], attention: [0.01, 0.05, 0.2, 1], feedForward: [0.2, 0.05, 0.8, 3])
+    }
+
+    /// What is fitted.
+    public var method: Method
+    /// The ridges.
+    public var ridges: Ridges
+    /// Bytes that hidden states may take; beyond it they lie in a temporary file.
+    public var memoryByteCount: Int
+
+    /// A heal.
+    public init(method: Method = .refit, ridges: Ridges = .standard, memoryByteCount: Int = 1 << 30) {
+        self.method = method
+        self.ridges = ridges
+        self.memoryByteCount = memoryByteCount
+    }
+
+    /// A healed cut.
+    public struct Result: Sendable {
+        /// The fitted weights.
+        public let weights: HealedWeights
+        /// The loss of the whole model on the held-out contexts, in nats per token; `nil` without any.
+        public let wholeLoss: Double?
+        /// The loss of the healed model on them.
+        public let healedLoss: Double?
+        /// Contexts that were fitted.
+        public let contexts: Int
+        /// Tokens that were fitted, and the widest input that had to be fitted with them.
+        public let tokens: Int, widestInput: Int
+    }
+
+    /// Fits the weights of a cut.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the whole model, with weights that can be run.
+    ///   - dropped: the layers that are cut.
+    ///   - fitting: text that the weights are fitted to.
+    ///   - choosing: text of other kinds that decides whether a fitted weight is better than the one before; `nil` without any.
+    ///   - progress: called with the layers done and the layers in all.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity.
+    public func heal(
+        _ checkpoint: Checkpoint, dropping dropped: LayerRuns, fitting: Corpus, choosing: Corpus?, run: RunOptions,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> Result {
+        let model = try DecoderModel(checkpoint)
+        let start = try HealingStart(
+            model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > memoryByteCount })
+        guard method != .magnitude else {
+            let weights = try scale(start, dropping: dropped, progress: progress)
+            return Result(
+                weights: weights, wholeLoss: nil, healedLoss: nil, contexts: start.fitted.count,
+                tokens: start.fitted.count * start.states.contextLength, widestInput: 0)
+        }
+        return try heal(start, dropping: dropped, progress: progress)
+    }
+}

@@ -1,0 +1,92 @@
+internal import Analysis
+internal import Checkpoints
+internal import Decoder
+
+/// The whole model's stream at the input of some layer, for contexts that are fitted and, behind them, contexts that judge.
+final class HealingStart {
+    let model: DecoderModel
+    let run: RunOptions
+    let steps: LayerSteps
+    /// The stream; its contexts are those that are fitted, then those that judge.
+    let states: HiddenStates
+    let fitted: Range<Int>
+    let judged: Range<Int>
+    /// The tokens that the judging contexts are scored on, by their index among these contexts' tokens.
+    let targets: [(index: Int, token: Int32)]
+    /// The layer whose input the states are.
+    private(set) var layer = 0
+    let isSpilled: Bool
+
+    /// Copies of the stream that are in memory at once: this one, the cut model's, and what attention mixes.
+    private static let streams = 3
+
+    /// Looks up the embeddings.
+    ///
+    /// - Parameter isSpilled: whether so many bytes of states are too many for memory.
+    init(
+        _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, isSpilled: (_ bytes: Int) -> Bool
+    ) throws(CheckpointError) {
+        self.model = model
+        self.run = run
+        let length = fitting.contextLength
+        precondition(choosing.map { $0.contextLength == length } ?? true, "contexts of different lengths")
+        let contexts = fitting.inputs + (choosing?.inputs ?? [])
+        fitted = 0..<fitting.contexts.count
+        judged = fitted.upperBound..<contexts.count
+        targets = choosing.map { Evaluation.targets(contexts: $0.contexts) } ?? []
+        let bytes = HealingStart.streams * contexts.count * length * model.hidden * MemoryLayout<Float>.size
+        self.isSpilled = isSpilled(bytes)
+        states = try HiddenStates(
+            contexts: contexts.count, contextLength: length, hidden: model.hidden, isSpilled: self.isSpilled)
+        steps = LayerSteps(
+            model, contexts: contexts.count, contextLength: length, precision: run.decoderPrecision,
+            threads: run.threads)
+        for (index, context) in contexts.enumerated() { try model.embed(context, into: states.context(index)) }
+    }
+
+    /// The same states, to go on from without changing these.
+    init(copying other: HealingStart) throws(CheckpointError) {
+        (model, run, steps, fitted, judged) = (other.model, other.run, other.steps, other.fitted, other.judged)
+        (targets, layer, isSpilled) = (other.targets, other.layer, other.isSpilled)
+        states = try HiddenStates(
+            contexts: other.states.contexts, contextLength: other.states.contextLength, hidden: other.states.hidden,
+            isSpilled: isSpilled)
+        states.copy(other.states, contexts: 0..<states.contexts)
+    }
+
+    /// All contexts.
+    var all: Range<Int> { 0..<states.contexts }
+
+    /// Ranges of neighbouring contexts that are run together; none holds contexts of both kinds.
+    func batches(_ contexts: Range<Int>) -> [Range<Int>] {
+        [fitted, judged].flatMap { part in
+            let part = part.clamped(to: contexts)
+            return stride(from: part.lowerBound, to: part.upperBound, by: steps.contextsAtOnce).map {
+                $0..<min(part.upperBound, $0 + steps.contextsAtOnce)
+            }
+        }
+    }
+
+    /// Runs the whole model up to the input of a layer.
+    func advance(to layer: Int, _ done: () -> Void = {}) throws(CheckpointError) {
+        while self.layer < layer {
+            for batch in batches(all) {
+                try steps.run(self.layer, states.context(batch.lowerBound), contexts: batch.count)
+            }
+            try states.checkFinite(all, from: "layer \(self.layer)", file: model.checkpoint.path)
+            self.layer += 1
+            done()
+        }
+    }
+
+    /// Says that a caller has run the next layer on its own.
+    func didRunLayer() { layer += 1 }
+
+    /// The mean loss of the judging contexts for states after the last layer; `nil` without any.
+    func loss(of states: HiddenStates) throws(CheckpointError) -> Double? {
+        guard !targets.isEmpty else { return nil }
+        let losses = try model.losses(
+            of: targets, states: states.context(judged.lowerBound), threads: run.threads)
+        return losses.reduce(0, +) / Double(losses.count)
+    }
+}
