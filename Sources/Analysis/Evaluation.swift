@@ -21,7 +21,7 @@ public struct Evaluation: Sendable {
     public var perplexity: Double { exp(negativeLogLikelihood) }
 
     /// Contexts that are run together: enough that reading the weights again costs nothing.
-    private static let contextsAtOnce = 16
+    static let contextsAtOnce = 16
 
     /// Measures a model, which may be an unwritten cut.
     ///

@@ -140,6 +140,50 @@ BODY double log_sum_exp(const float *x, size_t count) {
 }
 EACH_LEVEL(double, log_sum_exp, (const float *x, size_t count), (x, count))
 
+BODY double mean_difference(const float *x, const float *y, size_t count) {
+    const float highest = greatest(x, count);
+    double sums[LANES] = {}, weighted[LANES] = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+            const float e = exponential(x[i + (size_t)l] - highest);
+            const double d = (double)x[i + (size_t)l] - (double)y[i + (size_t)l];
+            sums[l] += (double)e;
+            weighted[l] += e > 0 ? (double)e * d : 0;
+        }
+    double sum = sum_of_double_lanes(sums), total = sum_of_double_lanes(weighted);
+    for (; i < count; i++) {
+        const float e = exponential(x[i] - highest);
+        sum += (double)e;
+        if (e > 0) total += (double)e * ((double)x[i] - (double)y[i]);
+    }
+    return total / sum;
+}
+EACH_LEVEL(double, mean_difference, (const float *x, const float *y, size_t count), (x, y, count))
+
+BODY size_t index_of_greatest(const float *x, size_t count) {
+    const float highest = greatest(x, count);
+    size_t i = 0;
+    while (i < count && x[i] != highest) i++;
+    return i;
+}
+EACH_LEVEL(size_t, index_of_greatest, (const float *x, size_t count), (x, count))
+
+// Four vectors of lanes, so that one addition need not wait for the last.
+BODY float dot(const float *x, const float *y, size_t count) {
+    float lanes[4 * LANES] = {};
+    size_t i = 0;
+    for (; i + 4 * LANES <= count; i += 4 * LANES)
+        for (int l = 0; l < 4 * LANES; l++) lanes[l] += x[i + (size_t)l] * y[i + (size_t)l];
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += x[i + (size_t)l] * y[i + (size_t)l];
+    for (int l = 0; l < LANES; l++) lanes[l] += lanes[l + LANES] + (lanes[l + 2 * LANES] + lanes[l + 3 * LANES]);
+    float sum = sum_of_lanes(lanes);
+    for (; i < count; i++) sum += x[i] * y[i];
+    return sum;
+}
+EACH_LEVEL(float, dot, (const float *x, const float *y, size_t count), (x, y, count))
+
 BODY void normalize(const float *x, float *output, size_t count) {
     double lanes[LANES] = {};
     size_t i = 0;

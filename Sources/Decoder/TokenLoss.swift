@@ -4,12 +4,6 @@ internal import Kernels
 internal import Parallel
 internal import Weights
 
-#if canImport(Glibc)
-    internal import Glibc
-#else
-    internal import Darwin
-#endif
-
 extension ForwardPass {
     /// The negative log-likelihood of tokens, in nats, from the states after the last layer.
     ///
@@ -27,46 +21,31 @@ extension ForwardPass {
 }
 
 extension DecoderModel {
-    /// Rows of the output matrix whose logits are in memory together, for each worker.
-    private static let tile = 32 * RowPanel.width
-    /// States that are multiplied together.
-    private static let rowsAtOnce = 256
-
     /// The negative log-likelihood of tokens, in nats, from states after the last layer, [tokens, hidden].
     package func losses(
         of targets: [(index: Int, token: Int32)], states: UnsafeMutablePointer<Float>, threads: Int,
         observer: (any PassObserver)? = nil
     ) throws(CheckpointError) -> [Double] {
-        let hidden = plan.hidden
-        let tileCount = (output.outputs + Self.tile - 1) / Self.tile
-        let normed = Scratch(floats: Self.rowsAtOnce * hidden)
+        let (rowsAtOnce, width) = (LogitMaker.rowsAtOnce, LogitMaker.tile)
+        let maker = LogitMaker(self, threads: threads)
+        let outputs = output.outputs
+        let tileCount = (outputs + width - 1) / width
         let workers = max(1, min(threads, tileCount))
-        let logits = (0..<workers).map { _ in Scratch(floats: Self.rowsAtOnce * Self.tile) }
-        let buffers = LinearBuffers(threads: threads)
-        let sums = Scratch(byteCount: Self.rowsAtOnce * tileCount * MemoryLayout<Double>.size)
+        let logits = (0..<workers).map { _ in Scratch(floats: rowsAtOnce * width) }
+        let sums = Scratch(byteCount: rowsAtOnce * tileCount * MemoryLayout<Double>.size)
         nonisolated(unsafe) let parts = sums.base.assumingMemoryBound(to: Double.self)
-        let hits = Scratch(floats: Self.rowsAtOnce)
+        let hits = Scratch(floats: rowsAtOnce)
         var result: [Double] = []
-        for start in stride(from: 0, to: targets.count, by: Self.rowsAtOnce) {
-            let some = Array(targets[start..<min(start + Self.rowsAtOnce, targets.count)])
-            nonisolated(unsafe) let states = states
-            try outputNorm.apply(
-                rows: some.count, of: { UnsafePointer(states + some[$0].index * hidden) }, into: normed.floats,
-                threads: threads)
-            let operand = MatrixOperand(
-                normed.floats, rows: some.count, columns: hidden, bf16: nil, threads: threads)
-            try observer?.operand(
-                ObservedRows(values: operand.values, columns: hidden, tokens: some.map(\.index)), of: [.output],
-                layer: nil)
-            let product = try LinearProduct(output, operand, buffers: buffers)
-            let outputs = output.outputs
+        for start in stride(from: 0, to: targets.count, by: rowsAtOnce) {
+            let some = Array(targets[start..<min(start + rowsAtOnce, targets.count)])
+            let product = try maker.product(states, of: some.map(\.index), observer: observer)
             try Parallel.forEach(tileCount, workers: workers) { (tile, worker) throws(CheckpointError) in
-                let rows = tile * Self.tile..<min((tile + 1) * Self.tile, outputs)
+                let rows = tile * width..<min((tile + 1) * width, outputs)
                 try product.write(
-                    rows, into: logits[worker].floats, stride: Self.tile, accumulates: false,
-                    panel: buffers.panels[worker])
+                    rows, into: logits[worker].floats, stride: width, accumulates: false,
+                    panel: maker.buffers.panels[worker])
                 for (row, target) in some.enumerated() {
-                    let line = logits[worker].floats + row * Self.tile
+                    let line = logits[worker].floats + row * width
                     parts[row * tileCount + tile] = resect_log_sum_exp(line, rows.count)
                     if rows.contains(Int(target.token)) {
                         hits.floats[row] = line[Int(target.token) - rows.lowerBound]
@@ -74,10 +53,8 @@ extension DecoderModel {
                 }
             }
             for row in some.indices {
-                let line = UnsafeBufferPointer(start: parts + row * tileCount, count: tileCount)
-                let highest = line.max() ?? 0
-                let sum = line.reduce(0) { $0 + exp($1 - highest) }
-                result.append(highest + log(sum) - Double(hits.floats[row]))
+                let sum = logSumExp(UnsafeBufferPointer(start: parts + row * tileCount, count: tileCount))
+                result.append(sum - Double(hits.floats[row]))
             }
         }
         return result

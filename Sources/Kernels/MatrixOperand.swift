@@ -10,15 +10,21 @@ package struct MatrixOperand: Sendable {
     /// The f32 values.
     package nonisolated(unsafe) let values: UnsafePointer<Float>
     private let bf16: Scratch?
+    /// Whether products are computed a row of the weight at a time: faster for a single row, where decoding and turning a panel
+    /// of weights costs more than the product. Sums then run over lanes.
+    let usesDotProducts: Bool
 
     /// An operand of f32 values.
     ///
     /// - Parameters:
     ///   - values: [rows, columns], contiguous; they must stay as they are as long as the operand is used.
     ///   - bf16: room for the same in bf16, where products by the CPU's bf16 instructions are wanted.
+    ///   - usesDotProducts: whether products are computed a row of the weight at a time.
     package init(
-        _ values: UnsafePointer<Float>, rows: Int, columns: Int, bf16: Scratch?, threads: Int
+        _ values: UnsafePointer<Float>, rows: Int, columns: Int, bf16: Scratch?, threads: Int,
+        usesDotProducts: Bool = false
     ) {
+        self.usesDotProducts = usesDotProducts
         self.rows = rows
         self.columns = columns
         self.values = values

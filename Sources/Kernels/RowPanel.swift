@@ -36,7 +36,7 @@ package struct RowPanel {
                 m: operand.rows, n: rows, k: count, a_stride: operand.columns, b_stride: RowPanel.width,
                 c_stride: stride, accumulate: accumulates || start > 0 ? 1 : 0)
             guard let first = dtype.byteCount(of: start) else { preconditionFailure("\(dtype) blocks of columns") }
-            if dtype == .bf16, let pairs = operand.pairs {
+            if dtype == .bf16, !operand.usesDotProducts, let pairs = operand.pairs {
                 shape.k = count / 2
                 shape.a_stride = operand.columns / 2
                 turnPairs(base + first, rows: rows, pairs: count / 2, rowByteCount: rowByteCount)
@@ -44,6 +44,14 @@ package struct RowPanel {
                 continue
             }
             let piece = dtype.byteCount(of: count) ?? 0
+            if operand.usesDotProducts {
+                for row in 0..<rows {
+                    let source = UnsafeRawBufferPointer(start: base + row * rowByteCount + first, count: piece)
+                    Codec.decode(dtype, source, count: count, into: decoded.floats)
+                    multiplyRow(operand, start, shape, output + row)
+                }
+                continue
+            }
             for row in 0..<rows {
                 let source = UnsafeRawBufferPointer(start: base + row * rowByteCount + first, count: piece)
                 Codec.decode(dtype, source, count: count, into: decoded.floats + row * RowPanel.depth)
@@ -52,6 +60,17 @@ package struct RowPanel {
                 decoded.words, rows, count, RowPanel.depth, turned.words, RowPanel.width)
             resect_matmul_f32(
                 &shape, operand.values + start, turned.floats, output, InstructionSet.best.rawValue)
+        }
+    }
+
+    /// The products of the decoded row with columns of the operand from `start` on.
+    private func multiplyRow(
+        _ operand: MatrixOperand, _ start: Int, _ shape: resect_matmul_shape, _ output: UnsafeMutablePointer<Float>
+    ) {
+        for line in 0..<shape.m {
+            let product = resect_dot(decoded.floats, operand.values + line * shape.a_stride + start, shape.k)
+            let target = output + line * shape.c_stride
+            target.pointee = shape.accumulate != 0 ? target.pointee + product : product
         }
     }
 

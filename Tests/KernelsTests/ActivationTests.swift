@@ -108,6 +108,35 @@ struct ActivationTests {
         #expect(abs(resect_log_sum_exp(x, count) - expected) < 1e-6 * max(1, abs(expected)))
     }
 
+    @Test("mean_difference weighs differences by the softmax of the first row", arguments: counts)
+    func meanDifference(count: Int) {
+        var generator = SeededGenerator(seed: 42)
+        let x = generator.floats(count, scale: 10)
+        let y = generator.floats(count, scale: 10)
+        let highest = Double(x.max() ?? 0)
+        let weights = x.map { exp(Double($0) - highest) }
+        let weighted = zip(weights, zip(x, y)).reduce(0.0) { $0 + $1.0 * (Double($1.1.0) - Double($1.1.1)) }
+        let expected = weighted / weights.reduce(0, +)
+        #expect(abs(resect_mean_difference(x, y, count) - expected) < 1e-5)
+        #expect(resect_mean_difference(x, x, count) == 0)
+    }
+
+    @Test("mean_difference is infinite where only the second row rules an element out, and skips those without weight")
+    func infiniteDifference() {
+        #expect(resect_mean_difference([0, 1], [0, -.infinity], 2) == .infinity)
+        #expect(resect_mean_difference([0, -.infinity], [0, 1], 2) == 0)
+        #expect(resect_mean_difference([0, .nan], [0, 1], 2).isNaN)
+    }
+
+    @Test("index_of_greatest gives the first of the greatest elements", arguments: counts)
+    func indexOfGreatest(count: Int) {
+        var generator = SeededGenerator(seed: 44)
+        let x = generator.floats(count, scale: 10).map { $0.rounded() }
+        #expect(resect_index_of_greatest(x, count) == x.firstIndex(of: x.max() ?? 0))
+        #expect(resect_index_of_greatest(Array(repeating: .nan, count: count), count) == count)
+        #expect(resect_index_of_greatest([.nan] + x, count + 1) == 1 + (x.firstIndex(of: x.max() ?? 0) ?? 0))
+    }
+
     @Test("normalize gives the unit vector, whatever the length", arguments: counts, [Float(1e-15), 1, 1e15])
     func normalize(count: Int, scale: Float) {
         var generator = SeededGenerator(seed: 43)

@@ -2,20 +2,38 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Surgery
 
 /// The `evaluate` command.
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the perplexity of a model on a text, as llama-perplexity does.",
+        abstract: "Measure the perplexity of a model on a text, and how far it is from another model.",
         discussion: """
-            The text is divided into contexts that do not overlap; the tokens in the second half of each are scored. \
-            With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token.
+            The text is divided into contexts that do not overlap; the tokens in the second half of each are scored, as \
+            llama-perplexity does. --layers measures a cut before anything is written. --reference compares the model with \
+            another one that has the same vocabulary: the KL divergence KL(reference || model), and the share of tokens for \
+            which both find the same token most likely, as llama-perplexity --kl-divergence does. The same path as MODEL \
+            stands for the model before the cut.
+
+            With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token; with \
+            --layers "dropped"; with --reference "referenceNll", "referencePerplexity", "perplexityRatio", "klDivergence", \
+            "klStandardError", "topOneAgreement".
             """)
 
     @OptionGroup var model: ModelArgument
 
     @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"))
     var corpus: String
+
+    @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"))
+    var reference: String?
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Evaluate MODEL without these layers, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var layers: [LayerList] = []
 
     @Option(name: .long, help: ArgumentHelp("Number of tokens in a context.", valueName: "n"))
     var context = 512
@@ -27,24 +45,51 @@ struct Evaluate: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try model.openPlain()
+        let whole = try model.openPlain()
+        let cut = layers.isEmpty ? nil : try layers.union(file: model.path)
+        let checkpoint = try cut.map { try CutLayers(layers: $0).apply(to: whole) } ?? whole
+        let other = try reference.map { path in
+            path == model.path ? whole : try DequantizeFolder(to: .f32).apply(to: Checkpoint.open(path))
+        }
         let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: context, for: checkpoint)
-        let result = try Evaluate.measure(
-            checkpoint, text, precision.run(threads: common.threadCount), common, "evaluate")
+        if let cut { common.note("without \(cut.words) (\(cut.count) of \(whole.layerCount))") }
+        let options = precision.run(threads: common.threadCount)
+        let divergence = try other.map { try Evaluate.compare(checkpoint, $0, text, options, common, "evaluate") }
+        let result = try divergence?.model ?? Evaluate.measure(checkpoint, text, options, common, "evaluate")
         if common.json {
-            Output.json(
-                JSONObject([
-                    ("tokens", .int(result.tokens)), ("nll", .double(result.negativeLogLikelihood)),
-                    ("perplexity", .double(result.perplexity)), ("contexts", .int(text.contexts.count)),
-                    ("context", .int(context)),
-                ]))
+            Output.json(json(result, divergence, text, cut))
         } else {
-            Output.line(
-                "perplexity \(result.perplexity.fixed(4)) over \(result.tokens.grouped) tokens "
-                    + "in \(text.contexts.count) contexts of \(context)")
+            print(result, divergence, text)
         }
+    }
+
+    private func json(
+        _ result: Evaluation, _ divergence: Divergence?, _ text: Corpus, _ cut: LayerRuns?
+    ) -> JSONObject {
+        var object = JSONObject([
+            ("tokens", .int(result.tokens)), ("nll", .double(result.negativeLogLikelihood)),
+            ("perplexity", .double(result.perplexity)), ("contexts", .int(text.contexts.count)),
+            ("context", .int(context)),
+        ])
+        object["dropped"] = cut.map { .array($0.texts.map(JSON.string)) }
+        for (key, value) in divergence?.json ?? [] { object[key] = value }
+        return object
+    }
+
+    private func print(_ result: Evaluation, _ divergence: Divergence?, _ text: Corpus) {
+        Output.line(
+            "perplexity \(result.perplexity.fixed(4)) over \(result.tokens.grouped) tokens "
+                + "in \(text.contexts.count) contexts of \(context)")
+        guard let divergence else { return }
+        Output.line(
+            "reference perplexity \(divergence.reference.perplexity.fixed(4)), "
+                + "ratio \(divergence.perplexityRatio.fixed(4))")
+        Output.line(
+            "KL divergence \(divergence.klDivergence.fixed(5)) nats per token, "
+                + "standard error \(divergence.standardError.fixed(5))")
+        Output.line("top-1 agreement \((100 * divergence.topOneAgreement).fixed(2)) %")
     }
 
     /// Measures and shows progress.
@@ -54,5 +99,28 @@ struct Evaluate: ParsableCommand {
         let progress = Progress(label, unit: .layers, quiet: common.quiet)
         defer { progress.finish() }
         return try Evaluation.measure(checkpoint, corpus: corpus, run: run, progress: { progress.report($0, $1) })
+    }
+
+    /// Compares with a reference and shows progress.
+    static func compare(
+        _ checkpoint: Checkpoint, _ reference: Checkpoint, _ corpus: Corpus, _ run: RunOptions,
+        _ common: CommonOptions, _ label: String
+    ) throws -> Divergence {
+        let progress = Progress(label, unit: .layers, quiet: common.quiet)
+        defer { progress.finish() }
+        return try Divergence.measure(
+            checkpoint, reference: reference, corpus: corpus, run: run, progress: { progress.report($0, $1) })
+    }
+}
+
+extension Divergence {
+    /// The fields of a comparison.
+    var json: [(String, JSON)] {
+        [
+            ("referenceNll", .double(reference.negativeLogLikelihood)),
+            ("referencePerplexity", .double(reference.perplexity)), ("perplexityRatio", .double(perplexityRatio)),
+            ("klDivergence", .double(klDivergence)), ("klStandardError", .double(standardError)),
+            ("topOneAgreement", .double(topOneAgreement)),
+        ]
     }
 }

@@ -1,0 +1,57 @@
+internal import Checkpoints
+internal import Formats
+
+extension Vocabulary {
+    /// The vocabulary of a checkpoint, with its path in the error.
+    init(of checkpoint: Checkpoint) throws(CheckpointError) {
+        do throws(CheckpointError) {
+            try self.init(checkpoint: checkpoint)
+        } catch {
+            var error = error
+            error.file = error.file ?? checkpoint.path
+            throw error
+        }
+    }
+
+    /// How many tokens there are without placeholders at the end.
+    var usedCount: Int {
+        var count = tokens.count
+        while count > 0, kinds[count - 1] == .unused { count -= 1 }
+        return count
+    }
+
+    /// Why texts have other tokens in another vocabulary; `nil` when they have the same.
+    ///
+    /// A converter may pad a vocabulary with placeholders at its end; they make no difference.
+    func difference(from other: Vocabulary) -> String? {
+        let count = max(usedCount, other.usedCount)
+        for id in 0..<count {
+            let (ours, theirs) = (name(of: id), other.name(of: id))
+            guard ours.map(ExactString.init) != theirs.map(ExactString.init) else { continue }
+            func words(_ name: String?) -> String { name.map { "'\($0.escapingControls)'" } ?? "nothing" }
+            return "token \(id) is \(words(ours)), there \(words(theirs))"
+        }
+        guard ExactString(preTokenizer) == ExactString(other.preTokenizer) else {
+            return "the pre-tokenizer is \(preTokenizer), there \(other.preTokenizer)"
+        }
+        guard merges.count == other.merges.count else {
+            return "it has \(merges.count.grouped) merges, there \(other.merges.count.grouped)"
+        }
+        for (rank, (ours, theirs)) in zip(merges, other.merges).enumerated()
+        where ExactString(ours.left) != ExactString(theirs.left) || ExactString(ours.right) != ExactString(theirs.right)
+        {
+            return
+                "merge \(rank) joins '\(ours.left)' and '\(ours.right)', there '\(theirs.left)' and '\(theirs.right)'"
+        }
+        guard beginning == other.beginning else {
+            func words(_ id: Int?) -> String { id.map { "begins with token \($0)" } ?? "begins with no token" }
+            return "a text \(words(beginning)), there it \(words(other.beginning))"
+        }
+        return nil
+    }
+
+    private func name(of id: Int) -> String? { id < tokens.count && kinds[id] != .unused ? tokens[id] : nil }
+
+    /// The token that is put before a text.
+    private var beginning: Int? { addsBeginning == true ? beginningID : nil }
+}

@@ -1,0 +1,57 @@
+internal import Checkpoints
+internal import Kernels
+internal import Weights
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// Makes logits from hidden states, some rows of the output matrix at a time.
+struct LogitMaker {
+    /// States that are multiplied together.
+    static let rowsAtOnce = 256
+    /// Rows of the output matrix whose logits are in memory together, for each worker.
+    static let tile = 32 * RowPanel.width
+
+    let buffers: LinearBuffers
+    private let model: DecoderModel
+    private let normed: Scratch
+
+    init(_ model: DecoderModel, threads: Int) {
+        self.model = model
+        normed = Scratch(floats: LogitMaker.rowsAtOnce * model.plan.hidden)
+        buffers = LinearBuffers(threads: threads)
+    }
+
+    /// The product of some normed states with the output matrix. It is valid until the next call.
+    ///
+    /// - Parameters:
+    ///   - indices: rows of `states`, at most `rowsAtOnce`.
+    ///   - observer: is told of the normed states.
+    ///   - usesDotProducts: whether a single state multiplies the matrix a row at a time.
+    func product(
+        _ states: UnsafeMutablePointer<Float>, of indices: [Int], observer: (any PassObserver)? = nil,
+        usesDotProducts: Bool = false
+    ) throws(CheckpointError) -> LinearProduct {
+        precondition(indices.count <= LogitMaker.rowsAtOnce)
+        nonisolated(unsafe) let states = states
+        let (hidden, threads) = (model.plan.hidden, buffers.threads)
+        try model.outputNorm.apply(
+            rows: indices.count, of: { UnsafePointer(states + indices[$0] * hidden) }, into: normed.floats,
+            threads: threads)
+        let operand = MatrixOperand(
+            normed.floats, rows: indices.count, columns: hidden, bf16: nil, threads: threads,
+            usesDotProducts: usesDotProducts && indices.count == 1)
+        try observer?.operand(
+            ObservedRows(values: operand.values, columns: hidden, tokens: indices), of: [.output], layer: nil)
+        return try LinearProduct(model.output, operand, buffers: buffers)
+    }
+}
+
+/// The logarithm of a sum of exponentials, from those of its parts, in their order.
+func logSumExp(_ parts: some Sequence<Double>) -> Double {
+    let highest = parts.reduce(-.infinity) { max($0, $1) }
+    return highest + log(parts.reduce(0) { $0 + exp($1 - highest) })
+}

@@ -1,0 +1,64 @@
+"""`evaluate --reference` against llama-perplexity --kl-divergence, on cut and on quantized models."""
+
+import re
+
+from models import SMOLLM2_HF, gguf_path
+from tools import EVALUATION, FIXTURE, THREADS, folder, llama, resect, resect_json
+
+CONTEXT, CHUNKS = 512, 4
+RUN = ("-f", EVALUATION, "-c", CONTEXT, "--chunks", CHUNKS, "-t", THREADS)
+CUTS = {"fixture": "5:8", "smollm2": "12:16"}
+
+
+def check(checks):
+    for name, source in (("fixture", FIXTURE), ("smollm2", SMOLLM2_HF)):
+        with checks.section(f"divergence {name}"), folder() as work:
+            divergence(checks, name, source, work)
+
+
+def divergence(checks, name, source, work):
+    """A cut that nobody has written and a quantized file, both held to llama.cpp's figures of the written files."""
+    # f32 holds every value of bf16, and llama.cpp computes with it in f32.
+    whole, base, cut, exact = gguf_path(name, "f32"), f"{work}/base", f"{work}/cut.gguf", f"{work}/exact.gguf"
+    llama("llama-perplexity", "-m", whole, *RUN, "--kl-divergence-base", base)
+    resect("cut", whole, "-o", cut, "--layers", CUTS[name])
+    agree(checks, f"divergence of {name} without {CUTS[name]}, planned", theirs(cut, base),
+          ours(source, source, "--layers", CUTS[name]))
+    quantized = f"{work}/quantized.gguf"
+    resect("quantize", gguf_path(name), "-o", quantized, "--type", "Q4_0")
+    # llama.cpp rounds activations to 8 bits where weights are quantized; with the same weights in f32 it does not.
+    resect("convert", quantized, "-o", exact, "--dtype", "f32")
+    agree(checks, f"divergence of {name} in Q4_0, GGUF from a folder", theirs(exact, base), ours(quantized, source))
+    same = ours(gguf_path(name), source)
+    checks.check(f"divergence of {name}: none between a folder and its GGUF",
+                 same["klDivergence"] < 1e-9 and same["topOneAgreement"] == 1, f"{same['klDivergence']:.3g} (below 1e-9)")
+
+
+def ours(model, reference, *options):
+    return resect_json("evaluate", model, "--reference", reference, "--corpus", EVALUATION, "--context", CONTEXT,
+                       "--samples", CHUNKS, *options)
+
+
+def theirs(path, base):
+    """The figures of llama-perplexity."""
+    said = llama("llama-perplexity", "-m", path, *RUN, "--kl-divergence-base", base, "--kl-divergence")
+    patterns = {"klDivergence": r"Mean +KLD: +(-?[0-9.]+)", "klStandardError": r"Mean +KLD: .*± +([0-9.]+)",
+                "topOneAgreement": r"Same top p: +([0-9.]+)", "perplexity": r"Mean PPL\(Q\) +: +([0-9.]+)",
+                "referencePerplexity": r"Mean PPL\(base\) +: +([0-9.]+)",
+                "perplexityRatio": r"Mean PPL\(Q\)/PPL\(base\) +: +([0-9.]+)"}
+    found = {key: re.search(pattern, said) for key, pattern in patterns.items()}
+    missing = [key for key, match in found.items() if not match]
+    if missing:
+        raise ValueError(f"llama-perplexity gave no {', '.join(missing)} for {path}")
+    return {key: float(match[1]) for key, match in found.items()}
+
+
+def agree(checks, label, theirs, ours):
+    """Within 1 %, and within 0.5 points for the share of equal first tokens: llama.cpp keeps logits in 16 bits, so that close
+    ones become equal."""
+    for key in ("klDivergence", "klStandardError", "perplexity", "referencePerplexity", "perplexityRatio"):
+        apart = ours[key] / theirs[key] - 1
+        checks.check(f"{label}: {key}", abs(apart) < 0.01,
+                     f"{ours[key]:.6g}, llama-perplexity {theirs[key]:.6g}, apart {100 * apart:+.3f} % (within 1 %)")
+    points = 100 * ours["topOneAgreement"] - theirs["topOneAgreement"]
+    checks.check(f"{label}: topOneAgreement", abs(points) < 0.5, f"{points:+.3f} points apart (within 0.5)")
