@@ -60,7 +60,7 @@ public struct Corpus: Sendable {
         try encode(path: path, tokenizer: tokenizer(of: checkpoint), limit: .max)
     }
 
-    private static func tokenizer(of checkpoint: Checkpoint) throws(CheckpointError) -> Tokenizer {
+    static func tokenizer(of checkpoint: Checkpoint) throws(CheckpointError) -> Tokenizer {
         do throws(CheckpointError) {
             return try Tokenizer(Vocabulary(checkpoint: checkpoint))
         } catch {

@@ -51,9 +51,9 @@ struct Attention {
     let threads: Int
 
     /// Queries are taken in blocks of this many, so that scores beyond a block's last key are never computed.
-    fileprivate static let block = 64
+    static let block = 64
 
-    fileprivate static func padded(_ count: Int) -> Int {
+    static func padded(_ count: Int) -> Int {
         (count + RowPanel.width - 1) / RowPanel.width * RowPanel.width
     }
 
@@ -79,41 +79,55 @@ struct Attention {
                     $0, contextLength, headSize, narrow, buffers.transposedKeys[worker].words,
                     Attention.padded(contextLength))
             }
+            let memory = HeadMemory(
+                transposedKeys: buffers.transposedKeys[worker].floats, keyStride: Attention.padded(contextLength),
+                values: value + first * narrow + head * headSize, valueStride: narrow)
             for member in head * group..<(head + 1) * group {
                 let offset = first * wide + member * headSize
-                attend(
-                    query + offset, value: value + first * narrow + head * headSize, output: output + offset,
-                    worker: worker)
+                Attention.attend(
+                    query + offset, rows: contextLength, from: 0, to: memory, shape, output: output + offset,
+                    scores: buffers.scores[worker].floats)
             }
         }
     }
 
-    /// One head of one context.
-    private func attend(
-        _ query: UnsafeMutablePointer<Float>, value: UnsafeMutablePointer<Float>,
-        output: UnsafeMutablePointer<Float>, worker: Int
+    /// The keys and the values of one head of one context.
+    struct HeadMemory {
+        /// [head size, keyStride]; the stride is a multiple of a panel's width.
+        let transposedKeys: UnsafePointer<Float>
+        let keyStride: Int
+        /// [positions, head size]; rows lie `valueStride` apart.
+        let values: UnsafePointer<Float>
+        let valueStride: Int
+    }
+
+    /// One head of one context, for queries at the positions from `first` on.
+    ///
+    /// - Parameter scores: room for `block` rows of as many positions as there are, padded.
+    static func attend(
+        _ query: UnsafePointer<Float>, rows: Int, from first: Int, to memory: HeadMemory, _ shape: AttentionShape,
+        output: UnsafeMutablePointer<Float>, scores: UnsafeMutablePointer<Float>
     ) {
-        let (wide, narrow, padded) = (shape.queryWidth, shape.keyWidth, Attention.padded(contextLength))
+        let (wide, padded) = (shape.queryWidth, Attention.padded(first + rows))
         let (headSize, window) = (shape.headSize, shape.window ?? Int.max)
         let level = InstructionSet.best.rawValue
-        let scores = buffers.scores[worker].floats
-        for start in stride(from: 0, to: contextLength, by: Attention.block) {
-            let end = min(start + Attention.block, contextLength)
+        for start in stride(from: 0, to: rows, by: Attention.block) {
+            let end = min(start + Attention.block, rows)
             var product = resect_matmul_shape(
-                m: end - start, n: end, k: headSize, a_stride: wide, b_stride: padded, c_stride: padded,
-                accumulate: 0)
-            resect_matmul_f32(&product, query + start * wide, buffers.transposedKeys[worker].floats, scores, level)
-            for token in start..<end {
-                let row = scores + (token - start) * padded
+                m: end - start, n: first + end, k: headSize, a_stride: wide, b_stride: memory.keyStride,
+                c_stride: padded, accumulate: 0)
+            resect_matmul_f32(&product, query + start * wide, memory.transposedKeys, scores, level)
+            for token in first + start..<first + end {
+                let row = scores + (token - first - start) * padded
                 let oldest = window > token ? 0 : token - window + 1
                 row.update(repeating: 0, count: oldest)
                 resect_softmax(row + oldest, token + 1 - oldest, shape.scale)
-                (row + token + 1).update(repeating: 0, count: end - token - 1)
+                (row + token + 1).update(repeating: 0, count: first + end - token - 1)
             }
             product = resect_matmul_shape(
-                m: end - start, n: headSize, k: end, a_stride: padded, b_stride: narrow, c_stride: wide,
-                accumulate: 0)
-            resect_matmul_f32(&product, scores, value, output + start * wide, level)
+                m: end - start, n: headSize, k: first + end, a_stride: padded, b_stride: memory.valueStride,
+                c_stride: wide, accumulate: 0)
+            resect_matmul_f32(&product, scores, memory.values, output + start * wide, level)
         }
     }
 }

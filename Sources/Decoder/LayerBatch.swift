@@ -74,10 +74,14 @@ struct LayerBatch {
                 Linear.Target(layer.query, query), Linear.Target(layer.key, key),
                 Linear.Target(layer.value, buffers.value.floats),
             ], to: normed, buffers: buffers.linear)
-        rotary.apply(to: query, rows: tokens, heads: sizes.heads, rotaryTable, threads: threads)
-        rotary.apply(to: key, rows: tokens, heads: sizes.keyHeads, rotaryTable, threads: threads)
-        Attention(shape: sizes, contextLength: contextLength, buffers: buffers.attention, threads: threads).run(
-            query: query, key: key, value: buffers.value.floats, output: buffers.mixed.floats, contexts: contexts)
+        if let past = buffers.past {
+            past.attend(sizes, rotary, buffers, sequences: contexts, rows: contextLength)
+        } else {
+            rotary.apply(to: query, rows: tokens, heads: sizes.heads, rotaryTable, threads: threads)
+            rotary.apply(to: key, rows: tokens, heads: sizes.keyHeads, rotaryTable, threads: threads)
+            Attention(shape: sizes, contextLength: contextLength, buffers: buffers.attention, threads: threads).run(
+                query: query, key: key, value: buffers.value.floats, output: buffers.mixed.floats, contexts: contexts)
+        }
         let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
         try observation.operand(mixed, of: [.attentionOutput])
         return mixed

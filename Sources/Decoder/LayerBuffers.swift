@@ -46,6 +46,10 @@ struct LayerBuffers: Sendable {
     let bf16: Scratch?
     let attention: AttentionBuffers
     let linear: LinearBuffers
+    /// Earlier tokens of the same sequences, which attention sees too.
+    var past: PastTokens?
+    /// Whether products with single rows multiply the weights a row at a time.
+    var usesDotProducts = false
 
     init(_ shape: LayerShape, contexts: Int, contextLength: Int, usesBF16: Bool, threads: Int) {
         let tokens = contexts * contextLength
@@ -64,6 +68,8 @@ struct LayerBuffers: Sendable {
 
     /// Rows of a buffer as an operand.
     func operand(_ values: Scratch, rows: Int, columns: Int) -> MatrixOperand {
-        MatrixOperand(values.floats, rows: rows, columns: columns, bf16: bf16, threads: linear.threads)
+        MatrixOperand(
+            values.floats, rows: rows, columns: columns, bf16: bf16, threads: linear.threads,
+            usesDotProducts: usesDotProducts && rows == 1)
     }
 }

@@ -15,15 +15,17 @@ struct Rotary: Sendable, Equatable {
     /// Whether neighbours are rotated together; else elements half a head apart.
     let interleaves: Bool
 
-    /// Rotates rows of heads in place, row r as position `r % table.positions`.
+    /// Rotates rows of heads in place, row r as position `first + r % length`; the length is that of the table by default.
     func apply(
-        to values: UnsafeMutablePointer<Float>, rows: Int, heads: Int, _ table: RotaryTable, threads: Int
+        to values: UnsafeMutablePointer<Float>, rows: Int, heads: Int, _ table: RotaryTable, from first: Int = 0,
+        length: Int? = nil, threads: Int
     ) {
+        let length = length ?? table.positions
         let size = 2 * frequencies.count
         let rotate = interleaves ? resect_rotate_pairs : resect_rotate_halves
         nonisolated(unsafe) let values = values
         Parallel.forEachRow(rows, workers: threads) { row in
-            let position = row % table.positions
+            let position = first + row % length
             for head in 0..<heads {
                 rotate(values + (row * heads + head) * size, table.cosine(position), table.sine(position), size)
             }

@@ -89,7 +89,7 @@ enum Transcript {
         var text = output.replacingOccurrences(of: folder + "/", with: "").replacingOccurrences(
             of: Program.path, with: "resect")
         for (pattern, replacement) in [
-            (#"in [0-9.]+ s\b"#, "in T s"), (#""seconds":[0-9.eE-]+"#, #""seconds":T"#),
+            (#"in [0-9.]+ s\b"#, "in T s"), (#"("seconds"|"promptSeconds"|"tokensPerSecond"):[0-9.eE-]+"#, "$1:T"),
             (#"has [0-9,]+ free"#, "has N free"),
         ] {
             text = text.replacingOccurrences(of: pattern, with: replacement, options: .regularExpression)

@@ -1,19 +1,67 @@
-"""`evaluate --reference` against llama-perplexity --kl-divergence, on cut and on quantized models."""
+"""`generate` against transformers and llama.cpp, and `evaluate --reference` against llama-perplexity --kl-divergence."""
 
 import re
 
+import torch
+from transformers import AutoTokenizer
+
+import forward
 from models import SMOLLM2_HF, gguf_path
-from tools import EVALUATION, FIXTURE, THREADS, folder, llama, resect, resect_json
+from tools import EVALUATION, FIXTURE, THREADS, folder, generate, llama, resect, resect_json
 
 CONTEXT, CHUNKS = 512, 4
 RUN = ("-f", EVALUATION, "-c", CONTEXT, "--chunks", CHUNKS, "-t", THREADS)
 CUTS = {"fixture": "5:8", "smollm2": "12:16"}
+TOKENS = 48
+PROMPTS = ("And it came to pass, that", "The capital of France is", "def fibonacci(n):\n", "Zwölf Boxkämpfer jagen",
+           "1. Wash the potatoes.\n2.", "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n")
 
 
 def check(checks):
     for name, source in (("fixture", FIXTURE), ("smollm2", SMOLLM2_HF)):
+        with checks.section(f"generate {name}"), folder() as work:
+            continuations(checks, name, source, work)
         with checks.section(f"divergence {name}"), folder() as work:
             divergence(checks, name, source, work)
+
+
+@torch.no_grad()
+def continuations(checks, name, source, work):
+    """The most likely tokens of the whole model and of a cut, by transformers, and of the GGUF file by llama.cpp."""
+    tokenizer, exact, cut = AutoTokenizer.from_pretrained(source), gguf_path(name, "f32"), f"{work}/cut"
+    resect("cut", source, "-o", cut, "--layers", CUTS[name])
+    for title, model, options in (("", forward.load(source), ()),
+                                  (f" without {CUTS[name]}", forward.load(type(source)(cut)), ("--layers", CUTS[name]))):
+        for prompt in PROMPTS:
+            ids = tokenizer(prompt, return_tensors="pt").input_ids
+            added = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False,
+                                   pad_token_id=0)[0, ids.shape[1]:].tolist()
+            if added[-1] in ends(model):
+                added.pop()
+            found = resect_json("generate", source, "--prompt", prompt, "--tokens", TOKENS, *options)
+            label = f"generate {name}{title}, {prompt[:24]!r}"
+            checks.equal(f"{label}: tokens of transformers", differences(found["tokens"], added))
+            text = tokenizer.decode(added, skip_special_tokens=True)
+            checks.check(f"{label}: text of transformers", found["text"] == text, repr(found["text"][:60]))
+    for prompt in PROMPTS[:-1]:
+        found = resect_json("generate", exact, "--prompt", prompt, "--tokens", TOKENS)
+        theirs = generate(exact, prompt, TOKENS)
+        checks.check(f"generate {name} GGUF, {prompt[:24]!r}: text of llama.cpp",
+                     found["text"].strip() == theirs.removesuffix("[end of text]").strip(), repr(found["text"][:60]))
+
+
+def ends(model):
+    """The tokens that end a text for transformers."""
+    ids = model.generation_config.eos_token_id
+    return ids if isinstance(ids, list) else [ids]
+
+
+def differences(ours, theirs):
+    """Where two lists of tokens begin to differ."""
+    for index, (a, b) in enumerate(zip(ours, theirs)):
+        if a != b:
+            return [f"token {index} is {a}, transformers {b}"]
+    return [] if len(ours) == len(theirs) else [f"{len(ours)} tokens, transformers {len(theirs)}"]
 
 
 def divergence(checks, name, source, work):

@@ -62,6 +62,18 @@ enum Output {
         }
     }
 
+    /// Writes a piece of a text at once. On a terminal control characters are escaped, except line breaks and tabs.
+    static func stream(_ text: String) {
+        var shown = text
+        if isTerminal {
+            shown = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+                line.split(separator: "\t", omittingEmptySubsequences: false).map { String($0).escapingControls }
+                    .joined(separator: "\t")
+            }.joined(separator: "\n")
+        }
+        shown.withUTF8 { send(UnsafeRawBufferPointer($0)) }
+    }
+
     /// Whether standard output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
 

@@ -1,0 +1,111 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+/// The `generate` command.
+struct Generate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Continue a text, to see whether a model still writes sense.",
+        discussion: """
+            The most likely token is taken at every step, or with --temperature above 0 one by chance, the same for the same \
+            --seed. Special tokens that are written out in the prompt (<|im_start|>) are used as such. The text ends with a \
+            token that ends a text or a turn, or after --tokens. --layers tries a cut before anything is written.
+
+            With --json: {"text", "tokens", "ending", "promptTokens", "promptSeconds", "seconds", "tokensPerSecond"}; ending \
+            is "end" or "limit".
+            """)
+
+    @OptionGroup var model: ModelArgument
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The text to continue, or - for standard input, of which a last line break is left out.", valueName: "text")
+    )
+    var prompt: String
+
+    @Option(name: .long, help: ArgumentHelp("The largest number of new tokens.", valueName: "n"))
+    var tokens = 64
+
+    @Option(
+        name: .long, help: ArgumentHelp("What logits are divided by; 0 takes the most likely token.", valueName: "x"))
+    var temperature = 0.0
+
+    @Option(name: .long, help: ArgumentHelp("Choose among the n most likely tokens. Default: all.", valueName: "n"))
+    var topK: Int?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Choose among the most likely tokens that together have this probability. Default: all.", valueName: "p"))
+    var topP: Double?
+
+    @Option(name: .long, help: ArgumentHelp("The seed of chance. Default: 0.", valueName: "n"))
+    var seed: UInt64?
+
+    @Flag(name: .long, help: "Show special tokens in the text.")
+    var special = false
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Run MODEL without these layers, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var layers: [LayerList] = []
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if tokens < 1 { throw ValidationError("--tokens must be 1 or more") }
+        if !(0...1e6).contains(temperature) { throw ValidationError("--temperature must be a number from 0 to 1e6") }
+        if let topK, topK < 1 { throw ValidationError("--top-k must be 1 or more") }
+        if let topP, !(topP > 0 && topP <= 1) { throw ValidationError("--top-p must be above 0 and at most 1") }
+        if temperature == 0, topK != nil || topP != nil || seed != nil {
+            throw ValidationError(
+                "--top-k, --top-p and --seed need --temperature above 0; without it nothing is left to chance")
+        }
+        if prompt == "-", model.path == "-" {
+            throw ValidationError("only one of MODEL and --prompt can be standard input")
+        }
+    }
+
+    func run() throws {
+        let text = prompt == "-" ? try PromptInput.text() : prompt
+        let whole = try model.openPlain()
+        let cut = layers.isEmpty ? nil : try layers.union(file: model.path)
+        let checkpoint = try cut.map { try CutLayers(layers: $0).apply(to: whole) } ?? whole
+        for note in checkpoint.notes { common.note(note) }
+        if let cut { common.note("without \(cut.words) (\(cut.count) of \(whole.layerCount))") }
+        var options = Generation.Options()
+        (options.tokens, options.temperature, options.topK, options.topP) = (tokens, temperature, topK, topP)
+        (options.seed, options.showsSpecial) = (seed ?? 0, special)
+        let result = try Generation.run(
+            checkpoint, prompt: text, options: options, run: RunOptions(threads: common.threadCount)
+        ) { piece in
+            if !common.json { Output.stream(piece) }
+        }
+        if common.json {
+            Output.json(json(result, cut))
+        } else {
+            Output.line()
+        }
+        common.noteLength(of: result.promptCount + result.tokens.count, for: checkpoint)
+        common.note(
+            "\(counted(result.promptCount, "prompt token")) in \(result.promptSeconds.fixed(2)) s, "
+                + "\(counted(result.tokens.count, "new token")) in \(result.seconds.fixed(2)) s")
+    }
+
+    private func json(_ result: Generation, _ cut: LayerRuns?) -> JSONObject {
+        var object = JSONObject([
+            ("text", .string(result.text)), ("tokens", .array(result.tokens.map { .int(Int($0)) })),
+            ("ending", .string(result.ending.rawValue)), ("promptTokens", .int(result.promptCount)),
+        ])
+        object["dropped"] = cut.map { .array($0.texts.map(JSON.string)) }
+        object["promptSeconds"] = .double(result.promptSeconds)
+        object["seconds"] = .double(result.seconds)
+        object["tokensPerSecond"] = .double(Double(result.tokens.count) / max(result.seconds, 1e-9))
+        return object
+    }
+}
