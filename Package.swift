@@ -41,6 +41,7 @@ let package = Package(
             sources: ["formats.c"]),
         .target(name: "CKernels"),
         .target(name: "CStorage"),
+        .target(name: "CTexts", exclude: ["texts.zst", "ORIGINS.md"]),
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
         .systemLibrary(
@@ -58,7 +59,7 @@ let package = Package(
         .target(name: "Tokenization", dependencies: dependencies(checkpoints), swiftSettings: settings),
         .target(name: "Decoder", dependencies: dependencies(decoder), swiftSettings: settings),
         .target(name: "Analysis", dependencies: dependencies(analysis), swiftSettings: settings),
-        .target(name: "Healing", dependencies: dependencies(healing), swiftSettings: settings),
+        .target(name: "Healing", dependencies: dependencies(healing + ["CTexts", "CZstd"]), swiftSettings: settings),
         .executableTarget(
             name: "resect",
             dependencies: dependencies(healing + ["Healing"]) + [

@@ -1,6 +1,6 @@
 public import Checkpoints
 internal import Decoder
-internal import Tokenization
+package import Tokenization
 
 /// A text as the tokens of one model, cut into contexts of equal length.
 public struct Corpus: Sendable {
@@ -45,6 +45,18 @@ public struct Corpus: Sendable {
         contexts = (0..<count).map { Array(tokens[$0 * contextLength..<($0 + 1) * contextLength]) }
     }
 
+    /// Contexts of tokens made elsewhere.
+    ///
+    /// - Parameters:
+    ///   - path: what messages call the text.
+    ///   - beginning: the token that begins every text, where the model has one.
+    package init(path: String, contextLength: Int, contexts: [[Int32]], beginning: Int32?) {
+        self.path = path
+        self.contextLength = contextLength
+        self.contexts = contexts
+        self.beginning = beginning
+    }
+
     private init(_ other: Corpus, contexts: [[Int32]]) {
         path = other.path
         contextLength = other.contextLength
@@ -60,7 +72,8 @@ public struct Corpus: Sendable {
         try encode(path: path, tokenizer: tokenizer(of: checkpoint), limit: .max)
     }
 
-    static func tokenizer(of checkpoint: Checkpoint) throws(CheckpointError) -> Tokenizer {
+    /// The tokenizer of a model.
+    package static func tokenizer(of checkpoint: Checkpoint) throws(CheckpointError) -> Tokenizer {
         do throws(CheckpointError) {
             return try Tokenizer(Vocabulary(checkpoint: checkpoint))
         } catch {

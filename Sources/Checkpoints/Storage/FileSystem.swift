@@ -31,17 +31,27 @@ package enum FileSystem {
         }
     }
 
+    /// A path without links; `nil` when it leads to nothing.
+    static func resolved(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// A path that leads to the same from everywhere; the path itself when it leads to nothing.
+    package static func absolute(_ path: String) -> String { resolved(path) ?? path }
+
     /// Whether a path leads to a regular file.
     package static func isRegularFile(_ path: String) -> Bool { kind(of: path) == .file }
 
     /// Whether a path is that of a folder, and not of a link to one.
-    static func isOwnFolder(_ path: String) -> Bool {
+    package static func isOwnFolder(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// The size of the file that a path leads to.
-    static func byteCount(of path: String) throws(CheckpointError) -> Int {
+    package static func byteCount(of path: String) throws(CheckpointError) -> Int {
         var status = stat()
         guard stat(path, &status) == 0 else { throw .system("cannot read the size", file: path, errno) }
         return Int(status.st_size)

@@ -1,9 +1,3 @@
-#if canImport(Glibc)
-    internal import Glibc
-#else
-    internal import Darwin
-#endif
-
 /// A file of a folder: in the folder itself or in Hugging Face's cache.
 enum FolderFile {
     /// The path of a file that is really in a folder.
@@ -14,7 +8,7 @@ enum FolderFile {
     /// - Throws: when the name leads to a file elsewhere.
     static func path(_ name: String, in folder: String) throws(CheckpointError) -> String {
         let path = folder + "/" + name
-        guard let real = resolved(path), let home = resolved(folder) else { return path }
+        guard let real = FileSystem.resolved(path), let home = FileSystem.resolved(folder) else { return path }
         let directory = real.deletingLastPathComponent
         let isAtHome = directory == home || directory.hasPrefix(home == "/" ? home : home + "/")
         guard isAtHome || blobs(of: home).contains(directory) else {
@@ -36,12 +30,5 @@ enum FolderFile {
             directory = directory.deletingLastPathComponent
         }
         return found
-    }
-
-    /// A path without links; `nil` when it leads to nothing.
-    private static func resolved(_ path: String) -> String? {
-        guard let real = realpath(path, nil) else { return nil }
-        defer { free(real) }
-        return String(cString: real)
     }
 }

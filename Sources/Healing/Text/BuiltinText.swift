@@ -1,0 +1,56 @@
+internal import CTexts
+internal import CZstd
+internal import Formats
+
+/// The text of several kinds that comes with resect (`Sources/CTexts`).
+enum BuiltinText {
+    /// How a user asks for it.
+    static let name = "builtin"
+
+    /// The kinds, with the documents that may be fitted or with those that only judge.
+    static func kinds(judging: Bool) -> [TextKindSource] {
+        var kinds: [TextKindSource] = []
+        for document in documents where document.judges == judging {
+            let kind = "\(name)/\(document.kind)"
+            if kinds.last?.name != kind { kinds.append(TextKindSource(name: kind, isBuiltin: true)) }
+            kinds[kinds.count - 1].documents.append(.text(document.name, bytes: document.bytes))
+        }
+        return kinds
+    }
+
+    /// A document.
+    struct Document: Sendable {
+        let kind: String
+        let name: String
+        let judges: Bool
+        let bytes: [UInt8]
+    }
+
+    /// All documents. What does not unpack is our bug, found by the first test that runs, and traps.
+    static var documents: [Document] {
+        let text = unpacked()
+        guard let end = text.firstIndex(of: 0x0A),
+            let index = try? JSON.parse(String(decoding: text[..<end], as: UTF8.self)),
+            let entries = index["documents"]?.array
+        else { preconditionFailure("the text that comes with resect has no index") }
+        var start = end + 1
+        let documents = entries.map { entry -> Document in
+            guard let kind = entry["kind"]?.string, let name = entry["name"]?.string,
+                let judges = entry["judges"]?.bool, let count = entry["bytes"]?.int, count <= text.count - start
+            else { preconditionFailure("the index of the text that comes with resect is wrong") }
+            defer { start += count }
+            return Document(kind: kind, name: name, judges: judges, bytes: Array(text[start..<start + count]))
+        }
+        precondition(start == text.count, "the index of the text that comes with resect is wrong")
+        return documents
+    }
+
+    private static func unpacked() -> [UInt8] {
+        let (packed, length) = (resect_texts(), resect_texts_length())
+        let size = Int(ZSTD_getFrameContentSize(packed, length))
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            count = ZSTD_decompress(buffer.baseAddress, size, packed, length)
+            precondition(count == size, "the text that comes with resect does not unpack")
+        }
+    }
+}
