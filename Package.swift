@@ -41,7 +41,7 @@ let package = Package(
             sources: ["formats.c"]),
         .target(name: "CKernels"),
         .target(name: "CStorage"),
-        .target(name: "CTexts", exclude: ["texts.zst", "ORIGINS.md"]),
+        .target(name: "CTexts", exclude: ["texts.zst", "ORIGINS.md", "recipe"]),
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
         .systemLibrary(

@@ -1,4 +1,4 @@
-// Texts that are embedded when the package is built.
+// Texts that are embedded when the package is built: those of `--corpus builtin`, and the files of a training recipe.
 #ifndef RESECT_CTEXTS_H
 #define RESECT_CTEXTS_H
 
@@ -10,5 +10,11 @@ const void *resect_texts(void);
 
 // The bytes of the frame.
 size_t resect_texts_length(void);
+
+// A file of a training recipe; NULL after the last one.
+const char *resect_recipe_name(size_t index);
+
+// Its bytes.
+const void *resect_recipe_file(size_t index, size_t *length);
 
 #endif

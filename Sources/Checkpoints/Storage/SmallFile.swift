@@ -22,6 +22,24 @@ package enum SmallFile {
         try unfinished(contents, path: path).finish()
     }
 
+    /// Writes a folder with files, also in folders within it, whose names have slashes. Nothing may have its name.
+    package static func writeFolder(
+        _ files: [(name: String, contents: [UInt8])], to path: String
+    ) throws(CheckpointError) {
+        guard FileSystem.kind(of: path) == .missing else { throw CheckpointError(file: path, "exists") }
+        let output = try TemporaryOutput(for: path, folder: true)
+        let folders = files.map(\.name).subfolders
+        try output.makeFolders(folders)
+        for file in files {
+            let writer = try FileWriter(
+                path: output.path + "/" + file.name, named: path + "/" + file.name, byteCount: file.contents.count)
+            try writer.write(file.contents, at: 0)
+            try writer.sync()
+        }
+        for folder in folders { FileSystem.syncFolder(output.path + "/" + folder) }
+        try output.finish()
+    }
+
     /// A file that is whole on the disk and has yet to get its name.
     static func unfinished(_ contents: [UInt8], path: String) throws(CheckpointError) -> TemporaryOutput {
         let output = try TemporaryOutput(for: path, folder: false)

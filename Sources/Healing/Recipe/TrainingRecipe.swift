@@ -1,0 +1,127 @@
+internal import CTexts
+public import Checkpoints
+internal import Formats
+public import Surgery
+
+/// A folder from which somebody trains a pruned model with torch, on GPUs that are elsewhere.
+///
+/// It holds the command that makes the pruned model, a LoRA configuration, a training script for accelerate, its
+/// requirements, its texts, and a description with the command that merges the result back.
+public struct TrainingRecipe: Sendable {
+    /// The model before the cut, an absolute path to a folder that transformers loads.
+    public var whole: String
+    /// The layers that are cut.
+    public var dropped: LayerRuns
+    /// The number of layers before the cut.
+    public var layerCount: Int
+    /// The arguments of `resect` that write the pruned model to the folder `pruned`.
+    public var command: [String]
+    /// The texts to train on: files, folders or `builtin`, each a kind.
+    public var corpus: [String]
+    /// The values of the training.
+    public var values: TrainingValues
+
+    /// A recipe with the default values for the share of layers removed, and the projections of the MLP as targets.
+    ///
+    /// - Parameters:
+    ///   - command: the arguments of `resect` that write the pruned model to `pruned` in the recipe's folder.
+    ///   - corpus: files, folders or `builtin`, each a kind of text.
+    public init(
+        _ checkpoint: Checkpoint, dropped: LayerRuns, layerCount: Int, command: [String], corpus: [String]
+    ) {
+        whole = FileSystem.absolute(checkpoint.path)
+        self.dropped = dropped
+        self.layerCount = layerCount
+        self.command = command
+        self.corpus = corpus
+        values = TrainingValues(shareRemoved: Double(dropped.count) / Double(max(1, layerCount)))
+        let targets = ["ffn_gate", "ffn_up", "ffn_down"].compactMap { role in
+            checkpoint.architecture?.tensor(role: role)?.huggingFace?.names.first.flatMap { name in
+                name.text.split(separator: ".").dropLast().last.map { String($0) }
+            }
+        }
+        if !targets.isEmpty { values.targets = targets }
+    }
+
+    /// Writes the folder.
+    ///
+    /// - Throws: when the folder exists, or a text is missing or is not text.
+    public func write(to folder: String) throws(CheckpointError) {
+        var files: [(name: String, contents: [UInt8])] = []
+        func add(_ name: String, _ text: String) { files.append((name, Array(text.utf8))) }
+        let texts = try RecipeTexts(corpus: corpus)
+        let share = Int((Double(dropped.count) / Double(max(1, layerCount)) * 100).rounded())
+        let fields = [
+            "layers": dropped.texts.joined(separator: ","), "share": "\(share) %", "rank": "\(values.rank)",
+            "alpha": "\(values.alpha)",
+            "targets": "on " + values.targets.joined(separator: ", "), "whole": TrainingRecipe.quoted(whole),
+        ]
+        var index = 0
+        while let name = resect_recipe_name(index) {
+            var length = 0
+            let bytes = UnsafeRawBufferPointer(start: resect_recipe_file(index, &length), count: length)
+            add(String(cString: name), TrainingRecipe.filled(String(decoding: bytes, as: UTF8.self), fields))
+            index += 1
+        }
+        add("prune.sh", prune)
+        add("adapter_config.json", values.adapterConfig(base: "pruned").pretty)
+        add("recipe.json", json(texts).pretty)
+        files += texts.files
+        try SmallFile.writeFolder(files, to: folder)
+    }
+
+    /// The script that makes the pruned model.
+    private var prune: String {
+        """
+        #!/bin/sh
+        # Makes the pruned model in the folder of this file. RESECT names the program where it is not on the path.
+        set -e
+        cd "$(dirname "$0")"
+        "${RESECT:-resect}" \(command.map(TrainingRecipe.quoted).joined(separator: " "))
+
+        """
+    }
+
+    private func json(_ texts: RecipeTexts) -> JSON {
+        .object(
+            JSONObject([
+                ("model", .string("pruned")), ("whole", .string(whole)), ("output", .string("adapter")),
+                ("teacher", .string(values.distills ? "logits" : "none")),
+                ("layers", .string(dropped.texts.joined(separator: ","))),
+                ("steps", .int(values.steps)), ("rate", .double(values.rate)), ("warmup", .int(values.warmup)),
+                ("batch", .int(values.batch)), ("device_batch", .int(1)), ("context", .int(values.context)),
+                ("samples", .int(values.steps * values.batch)), ("evaluation", .int(8)), ("every", .int(25)),
+                ("patience", .int(4)), ("seed", .int(values.seed)), ("texts", texts.training),
+                ("judges", texts.judging),
+            ]))
+    }
+
+    /// A text with the values of fields in double braces.
+    static func filled(_ text: String, _ fields: [String: String]) -> String {
+        var parts = text.split(separator: "{{", omittingEmptySubsequences: false)[...]
+        var result = String(parts.popFirst() ?? "")
+        for part in parts {
+            guard let end = part.firstRange(of: "}}"), let value = fields[String(part[..<end.lowerBound])] else {
+                result += "{{" + part
+                continue
+            }
+            result += value + part[end.upperBound...]
+        }
+        return result
+    }
+
+    /// An argument as a shell reads it.
+    static func quoted(_ argument: String) -> String {
+        let isPlain =
+            !argument.isEmpty
+            && argument.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2B, 0x2C, 0x2D, 0x2E, 0x2F, 0x3A, 0x3D, 0x5F: true
+                default: false
+                }
+            }
+        return isPlain
+            ? argument
+            : "'" + argument.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    }
+}

@@ -1,0 +1,75 @@
+import Checkpoints
+import Formats
+import Healing
+import Surgery
+import TestSupport
+import Testing
+
+@Suite("a recipe for a training on GPUs")
+struct TrainingRecipeTests {
+    private static func text(_ path: String) -> String { String(decoding: Files.read(path), as: UTF8.self) }
+
+    private static func recipe(corpus: [String], dropped: Range<Int> = 3..<6) throws -> TrainingRecipe {
+        TrainingRecipe(
+            try HealingTextTests.model(), dropped: LayerRuns([dropped]), layerCount: 12,
+            command: ["heal", "it's a model", "--layers", "3:6", "-o", "pruned"], corpus: corpus)
+    }
+
+    @Test("the folder has the commands, PEFT's configuration, the values and the texts")
+    func files() throws {
+        let folder = TemporaryFolder()
+        var random = SeededGenerator(seed: 4)
+        let own = folder.write("own.txt", HealingTextTests.prose(10, &random))
+        try Self.recipe(corpus: [own, "builtin"]).write(to: folder("recipe"))
+        #expect(
+            Files.names(folder("recipe")) == [
+                "README.md", "adapter_config.json", "prune.sh", "recipe.json", "requirements.txt", "texts", "train.py",
+            ])
+        #expect(
+            Self.text(folder("recipe/prune.sh")).hasSuffix(#"" heal 'it'\''s a model' --layers 3:6 -o pruned"# + "\n"))
+        let config = try JSON.parse(Self.text(folder("recipe/adapter_config.json")))
+        #expect(config["r"]?.int == 8 && config["lora_alpha"]?.int == 16 && config["task_type"]?.string == "CAUSAL_LM")
+        #expect(config["target_modules"]?.array?.map(\.string) == ["gate_proj", "up_proj", "down_proj"])
+        let values = try JSON.parse(Self.text(folder("recipe/recipe.json")))
+        // 3 of 12 layers: the second row of the review's table.
+        #expect(values["steps"]?.int == 250 && values["rate"]?.double == 5e-5 && values["warmup"]?.int == 20)
+        #expect(values["teacher"]?.string == "logits" && values["layers"]?.string == "3:6")
+        let kinds = try #require(values["texts"]?.array)
+        #expect(kinds.count == 8 && kinds[0]["kind"]?.string == own)
+        let judging = try #require(values["judges"]?.array)
+        #expect(judging.count == 8)
+        var names = Set(Files.names(folder("recipe/texts")))
+        #expect(names.remove("ORIGINS.md") != nil)
+        for kind in kinds.dropFirst() + judging {
+            for file in try #require(kind["files"]?.array) {
+                let path = try #require(file.string)
+                #expect(names.remove(String(path.dropFirst("texts/".count))) != nil, "\(path)")
+                #expect(!Self.text(folder("recipe/" + path)).isEmpty)
+            }
+        }
+        #expect(names.isEmpty, "no document is both trained on and judged")
+        let readme = Self.text(folder("recipe/README.md"))
+        #expect(!readme.contains("{{") && readme.contains("whose layers 3:6 were cut (25 % of all layers)"))
+    }
+
+    @Test("the more layers are cut, the more rank and steps, at a lower rate")
+    func shares() {
+        let values = [0.1, 0.2, 0.25, 0.4, 0.5].map(TrainingValues.init(shareRemoved:))
+        #expect(values.map(\.rank) == [8, 8, 8, 16, 16])
+        #expect(values.map(\.steps) == [150, 150, 250, 400, 500])
+        #expect(values.map(\.rate) == [1e-4, 1e-4, 5e-5, 5e-5, 2e-5])
+    }
+
+    @Test("a folder that exists, and a text that does not, are refused, and nothing is written")
+    func refusals() throws {
+        let folder = TemporaryFolder()
+        let error = #expect(throws: CheckpointError.self) {
+            try Self.recipe(corpus: ["builtin"]).write(to: folder.path)
+        }
+        #expect(error?.description.hasSuffix(": exists") == true)
+        #expect(throws: CheckpointError.self) {
+            try Self.recipe(corpus: [folder("missing")]).write(to: folder("recipe"))
+        }
+        #expect(folder.names.isEmpty)
+    }
+}
