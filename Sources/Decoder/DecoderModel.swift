@@ -15,7 +15,7 @@ package struct DecoderModel: Sendable {
     let outputNorm: Norm
     /// What makes logits: a matrix of its own, or the embedding.
     let output: Linear
-    let layers: [Layer]
+    var layers: [Layer]
     /// The sizes of the largest layer.
     let shape: LayerShape
     let rotary: Rotary

@@ -18,20 +18,27 @@ struct FeedForward: Sendable {
         _ operand: MatrixOperand, _ buffers: LayerBuffers, _ observation: LayerObservation
     ) throws(CheckpointError) -> MatrixOperand {
         try observation.operand(operand, of: [.gate, .up])
-        try Linear.apply(
-            [Linear.Target(gate, buffers.gate.floats), Linear.Target(up, buffers.up.floats)], to: operand,
-            buffers: buffers.linear)
+        try gateAndUp(operand, buffers)
         activate(operand.rows, buffers)
-        let inner = buffers.operand(buffers.gate, rows: operand.rows, columns: width)
+        let inner = buffers.operand(buffers.inner, rows: operand.rows, columns: width)
         try observation.operand(inner, of: [.down])
         return inner
     }
 
-    /// `gate = silu(gate) * up`
+    /// The products before the activation.
+    func gateAndUp(_ operand: MatrixOperand, _ buffers: LayerBuffers) throws(CheckpointError) {
+        try Linear.apply(
+            [Linear.Target(gate, buffers.gate.floats), Linear.Target(up, buffers.up.floats)], to: operand,
+            buffers: buffers.linear)
+    }
+
+    /// `inner = silu(gate) * up`
     private func activate(_ rows: Int, _ buffers: LayerBuffers) {
         let width = width
         Parallel.forEachRow(rows, workers: buffers.linear.threads) { row in
-            resect_silu_times(buffers.gate.floats + row * width, buffers.up.floats + row * width, width)
+            let inner = buffers.inner.floats + row * width
+            if buffers.keepsGate { inner.update(from: buffers.gate.floats + row * width, count: width) }
+            resect_silu_times(inner, buffers.up.floats + row * width, width)
         }
     }
 }

@@ -10,10 +10,10 @@ struct LayerBatch {
     /// How many contexts are run together.
     let contexts: Int
     let contextLength: Int
-    private let shape: LayerShape
-    private let rotary: Rotary
-    private let rotaryTable: RotaryTable
-    private let threads: Int
+    let shape: LayerShape
+    let rotary: Rotary
+    let rotaryTable: RotaryTable
+    let threads: Int
 
     /// Activations of about this many bytes are kept for one batch.
     private static let batchByteCount = 48 << 20
@@ -51,7 +51,8 @@ struct LayerBatch {
             [Linear.Target(layer.feedForward.down, states, accumulates: true)], to: inner, buffers: buffers.linear)
     }
 
-    private func attend(
+    /// Adds what attention gives to the stream; what it computed on the way stays in the buffers.
+    func attend(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
@@ -96,7 +97,8 @@ struct LayerBatch {
         return try layer.feedForward.inner(normed, buffers, observation)
     }
 
-    private func norm(
+    /// The normed stream.
+    func norm(
         _ norm: Norm, _ states: UnsafeMutablePointer<Float>, _ tokens: Int, _ buffers: LayerBuffers
     ) throws(CheckpointError) -> MatrixOperand {
         nonisolated(unsafe) let states = states

@@ -40,8 +40,9 @@ struct LayerBuffers: Sendable {
     let normed: Scratch
     /// Rotated queries and keys, values, and what attention mixes, each [tokens, columns].
     let query, key, value, mixed: Scratch
-    /// Inside the MLP, [tokens, feedForward]; after the activation the product is in `gate`.
-    let gate, up: Scratch
+    /// Inside the MLP, [tokens, feedForward]: the products before the activation, and `silu(gate) * up` in `inner`, which
+    /// takes the memory of `gate` unless a backward pass needs that.
+    let gate, up, inner: Scratch
     /// Operands in bf16, where products by the CPU's bf16 instructions are wanted.
     let bf16: Scratch?
     let attention: AttentionBuffers
@@ -51,7 +52,12 @@ struct LayerBuffers: Sendable {
     /// Whether products with single rows multiply the weights a row at a time.
     var usesDotProducts = false
 
-    init(_ shape: LayerShape, contexts: Int, contextLength: Int, usesBF16: Bool, threads: Int) {
+    /// Whether `gate` is left as it is.
+    var keepsGate: Bool { inner !== gate }
+
+    init(
+        _ shape: LayerShape, contexts: Int, contextLength: Int, usesBF16: Bool, keepsGate: Bool = false, threads: Int
+    ) {
         let tokens = contexts * contextLength
         normed = Scratch(floats: tokens * shape.hidden)
         query = Scratch(floats: tokens * shape.queryWidth)
@@ -60,6 +66,7 @@ struct LayerBuffers: Sendable {
         mixed = Scratch(floats: tokens * shape.queryWidth)
         gate = Scratch(floats: tokens * shape.feedForward)
         up = Scratch(floats: tokens * shape.feedForward)
+        inner = keepsGate ? Scratch(floats: tokens * shape.feedForward) : gate
         bf16 = usesBF16 ? Scratch(byteCount: tokens * shape.widest * 2) : nil
         attention = AttentionBuffers(
             headSize: shape.headSize, contextLength: contextLength, threads: threads)

@@ -47,6 +47,9 @@ struct LayerObservation {
     let layer: Int
     let tokens: Range<Int>
 
+    /// Nobody watches.
+    static var none: LayerObservation { LayerObservation(observer: nil, layer: 0, tokens: 0..<0) }
+
     func stream(_ states: UnsafePointer<Float>, columns: Int) throws(CheckpointError) {
         guard let observer else { return }
         try observer.stream(ObservedRows(values: states, columns: columns, tokens: Array(tokens)), before: layer)

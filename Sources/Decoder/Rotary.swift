@@ -55,6 +55,17 @@ struct RotaryTable: Sendable {
         }
     }
 
+    /// The table of the opposite angles, which takes a rotation back: the backward pass of a rotation.
+    func opposite() -> RotaryTable { RotaryTable(self) }
+
+    private init(_ other: RotaryTable) {
+        positions = other.positions
+        half = other.half
+        cosines = other.cosines
+        sines = Scratch(floats: half * positions)
+        for index in 0..<half * positions { sines.floats[index] = -other.sines.floats[index] }
+    }
+
     func cosine(_ position: Int) -> UnsafePointer<Float> { UnsafePointer(cosines.floats + position * half) }
     func sine(_ position: Int) -> UnsafePointer<Float> { UnsafePointer(sines.floats + position * half) }
 }

@@ -14,8 +14,13 @@ package struct AdapterGradient: Sendable {
     package init(_ linear: Linear, rank: Int) {
         a = Scratch(floats: rank * linear.inputs)
         b = Scratch(floats: rank * linear.outputs)
-        a.floats.update(repeating: 0, count: rank * linear.inputs)
-        b.floats.update(repeating: 0, count: rank * linear.outputs)
+        clear()
+    }
+
+    /// Begins a new sum.
+    package func clear() {
+        a.floats.update(repeating: 0, count: a.byteCount / MemoryLayout<Float>.size)
+        b.floats.update(repeating: 0, count: b.byteCount / MemoryLayout<Float>.size)
     }
 }
 
@@ -37,8 +42,15 @@ extension Linear {
         try weight.multiplyUntransposed(gradient, rows: rows, into: output, accumulates: accumulates, threads: threads)
         guard let adapter else { return }
         let reduced = try adapter.reduceGradient(gradient, rows: rows, threads: threads)
+        guard let dropout = adapter.dropout else {
+            try adapter.a.multiplyUntransposed(
+                reduced.floats, rows: rows, into: output, accumulates: true, threads: threads)
+            return
+        }
+        let added = Scratch(floats: rows * inputs)
         try adapter.a.multiplyUntransposed(
-            reduced.floats, rows: rows, into: output, accumulates: true, threads: threads)
+            reduced.floats, rows: rows, into: added.floats, accumulates: false, threads: threads)
+        dropout.add(rows, columns: inputs, of: added.floats, to: output, threads: threads)
     }
 
     /// Adds the gradients of the adapter: `dA = (scale dY B)' x` and `dB = dY' (scale x A')`.
@@ -53,9 +65,12 @@ extension Linear {
         guard let adapter else { preconditionFailure("\(weight.name) has no adapter") }
         let (rows, rank, threads) = (operand.rows, adapter.rank, buffers.threads)
         let reduced = try adapter.reduceGradient(gradient, rows: rows, threads: threads)
+        let dropped = adapter.dropped(operand, threads: threads)
         addOuterProduct(
-            reduced.floats, operand.values, rows: rows, sizes: (rank, inputs), into: sum.a.floats, threads: threads)
-        let reducedOperand = try adapter.reduce(operand, buffers: buffers)
+            reduced.floats, dropped.operand.values, rows: rows, sizes: (rank, inputs), into: sum.a.floats,
+            threads: threads)
+        let reducedOperand = try adapter.reduce(dropped.operand, buffers: buffers)
+        withExtendedLifetime(dropped.memory) {}
         let transposed = Scratch(floats: rank * outputs)
         transposed.floats.update(repeating: 0, count: rank * outputs)
         addOuterProduct(

@@ -19,13 +19,16 @@ package struct Linear: Sendable {
         package let b: Tensor
         /// The factor of the product.
         package let scale: Float
+        /// What is dropped of the operand in training; the weight sees all of it.
+        package let dropout: Dropout?
 
         /// An adapter whose matrices have the same rank.
-        package init(a: Tensor, b: Tensor, scale: Float) {
+        package init(a: Tensor, b: Tensor, scale: Float, dropout: Dropout? = nil) {
             precondition(b.rowLength == a.rowCount, "\(a.name) and \(b.name) have different ranks")
             self.a = a
             self.b = b
             self.scale = scale
+            self.dropout = dropout
         }
 
         /// Rows of A and columns of B.

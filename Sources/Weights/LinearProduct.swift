@@ -24,7 +24,9 @@ package struct LinearProduct: Sendable {
             reduced = nil
             return
         }
-        let memory = try adapter.reduce(operand, buffers: buffers)
+        let dropped = adapter.dropped(operand, threads: buffers.threads)
+        let memory = try adapter.reduce(dropped.operand, buffers: buffers)
+        withExtendedLifetime(dropped.memory) {}
         let rows = MatrixOperand(
             memory.floats, rows: operand.rows, columns: adapter.rank, bf16: nil, threads: buffers.threads)
         reduced = (memory, rows)
@@ -66,7 +68,16 @@ package struct LinearProduct: Sendable {
 }
 
 extension Linear.Adapter {
-    /// `scale x A'`, [rows, rank].
+    /// The operand without what dropout leaves out, and the memory that holds it.
+    func dropped(_ operand: MatrixOperand, threads: Int) -> (memory: Scratch?, operand: MatrixOperand) {
+        guard let dropout else { return (nil, operand) }
+        let (rows, columns) = (operand.rows, operand.columns)
+        let memory = Scratch(floats: rows * columns)
+        dropout.write(rows, columns: columns, of: operand.values, into: memory.floats, threads: threads)
+        return (memory, MatrixOperand(memory.floats, rows: rows, columns: columns, bf16: nil, threads: threads))
+    }
+
+    /// `scale x A'`, [rows, rank], of an operand after dropout.
     func reduce(_ operand: MatrixOperand, buffers: LinearBuffers) throws(CheckpointError) -> Scratch {
         let result = Scratch(floats: operand.rows * rank)
         try Linear.apply([Linear.Target(Linear(a), result.floats)], to: operand, buffers: buffers)

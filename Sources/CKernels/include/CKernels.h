@@ -152,4 +152,26 @@ void resect_normalize(const float *x, float *output, size_t count);
 // The squared lengths of u - v and u + v.
 void resect_difference_and_sum(const float *u, const float *v, size_t count, double *difference, double *sum);
 
+// Backward passes of the above. `gradient` is the derivative of the loss by the result.
+// x_gradient += the derivative by x of resect_rms_norm.
+void resect_rms_norm_backward(
+    const float *restrict x, const float *restrict weight, const float *restrict gradient, float *restrict x_gradient,
+    size_t count, float epsilon);
+// gradient = the derivative by the scores, from the probabilities that resect_softmax gave; x = scores before the scale.
+void resect_softmax_backward(const float *restrict probabilities, float *restrict gradient, size_t count, float scale);
+// From gate and up before resect_silu_times: product = silu(gate) * up; gate and up become the derivatives by them.
+void resect_silu_times_backward(
+    float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count);
+// x = exp(x - shift) * factor
+void resect_exponentials(float *x, size_t count, float shift, float factor);
+// output = x, with each element dropped with a chance of threshold / 2^32 and the others times `scale`. The choice
+// depends on the key and on first + the index alone.
+void resect_dropout(
+    const float *restrict x, float *restrict output, size_t count, uint64_t first, uint64_t key, uint32_t threshold,
+    float scale);
+// x += y, with the elements of y dropped in the same way.
+void resect_add_dropout(
+    float *restrict x, const float *restrict y, size_t count, uint64_t first, uint64_t key, uint32_t threshold,
+    float scale);
+
 #endif

@@ -1,0 +1,55 @@
+internal import Checkpoints
+internal import Kernels
+internal import Weights
+
+/// Where the gradients of a layer's adapters are added up.
+struct LayerGradients: Sendable {
+    /// One for each product that has an adapter.
+    let sums: [ProductRole: AdapterGradient]
+
+    /// Whether a product of attention has an adapter.
+    var hasAttention: Bool {
+        let roles: [ProductRole] = [.query, .key, .value, .attentionOutput]
+        return roles.contains { sums[$0] != nil }
+    }
+
+    /// Adds the gradients of one product's adapter, if it has one.
+    func add(
+        _ role: ProductRole, _ linear: Linear, _ gradient: UnsafePointer<Float>, _ operand: MatrixOperand,
+        _ buffers: LinearBuffers
+    ) throws(CheckpointError) {
+        guard let sum = sums[role] else { return }
+        try linear.addAdapterGradient(gradient, operand: operand, to: sum, buffers: buffers)
+    }
+}
+
+/// The memory that the backward pass of a layer computes in.
+struct BackwardBuffers: Sendable {
+    /// The stream between attention and MLP, [tokens, hidden].
+    let middle: Scratch
+    /// The gradient by the normed stream, [tokens, hidden].
+    let normed: Scratch
+    /// `silu(gate) * up` and the gradient by it, [tokens, feedForward].
+    let product, inner: Scratch
+    /// Gradients by what attention mixes, and by queries, keys and values, each [tokens, columns].
+    let mixed, query, key, value: Scratch
+    let attention: AttentionBackwardBuffers
+    /// Takes rotations back.
+    let rotaryTable: RotaryTable
+
+    init(_ batch: LayerBatch) {
+        let (shape, contexts, contextLength) = (batch.shape, batch.contexts, batch.contextLength)
+        let tokens = contexts * contextLength
+        middle = Scratch(floats: tokens * shape.hidden)
+        normed = Scratch(floats: tokens * shape.hidden)
+        product = Scratch(floats: tokens * shape.feedForward)
+        inner = Scratch(floats: tokens * shape.feedForward)
+        mixed = Scratch(floats: tokens * shape.queryWidth)
+        query = Scratch(floats: tokens * shape.queryWidth)
+        key = Scratch(floats: tokens * shape.keyWidth)
+        value = Scratch(floats: tokens * shape.keyWidth)
+        attention = AttentionBackwardBuffers(
+            headSize: shape.headSize, contextLength: contextLength, threads: batch.threads)
+        rotaryTable = batch.rotaryTable.opposite()
+    }
+}

@@ -1,0 +1,63 @@
+package import Weights
+
+/// The product of a layer that an adapter changes.
+package struct AdapterPosition: Hashable, Comparable, Sendable {
+    /// The layer.
+    package let layer: Int
+    /// The product.
+    package let role: ProductRole
+
+    /// A product of a layer.
+    package init(layer: Int, role: ProductRole) {
+        self.layer = layer
+        self.role = role
+    }
+
+    /// In the order in which a pass computes them.
+    package static func < (a: AdapterPosition, b: AdapterPosition) -> Bool {
+        let roles = ProductRole.allCases
+        return (a.layer, roles.firstIndex(of: a.role) ?? 0) < (b.layer, roles.firstIndex(of: b.role) ?? 0)
+    }
+}
+
+extension DecoderModel {
+    /// The linear map of a product; `nil` for the output matrix, which belongs to no layer.
+    package func linear(_ position: AdapterPosition) -> Linear? { layers[position.layer].linear(position.role) }
+
+    /// The same model with adapters in place of those that it has.
+    package func adapted(_ adapter: (AdapterPosition) -> Linear.Adapter?) -> DecoderModel {
+        var result = self
+        result.layers = layers.enumerated().map { number, layer in
+            layer.adapted { adapter(AdapterPosition(layer: number, role: $0)) }
+        }
+        return result
+    }
+}
+
+extension DecoderModel.Layer {
+    fileprivate func linear(_ role: ProductRole) -> Linear? {
+        switch role {
+        case .query: query
+        case .key: key
+        case .value: value
+        case .attentionOutput: attentionOutput
+        case .gate: feedForward.gate
+        case .up: feedForward.up
+        case .down: feedForward.down
+        case .output: nil
+        }
+    }
+
+    fileprivate func adapted(_ adapter: (ProductRole) -> Linear.Adapter?) -> DecoderModel.Layer {
+        func changed(_ linear: Linear, _ role: ProductRole) -> Linear {
+            Linear(linear.weight, bias: linear.bias, adapter: adapter(role))
+        }
+        return DecoderModel.Layer(
+            attentionNorm: attentionNorm, query: changed(query, .query), key: changed(key, .key),
+            value: changed(value, .value), attentionOutput: changed(attentionOutput, .attentionOutput),
+            attention: attention, feedForwardNorm: feedForwardNorm,
+            feedForward: FeedForward(
+                gate: changed(feedForward.gate, .gate), up: changed(feedForward.up, .up),
+                down: changed(feedForward.down, .down)))
+    }
+}
