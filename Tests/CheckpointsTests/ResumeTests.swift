@@ -64,7 +64,8 @@ struct ResumeTests {
         let plan = try OutputPlan(ResumeTests.same(whole, rows))
         try ResumeTests.writer(threads: threads).write(plan, to: folder("out.gguf"))
         #expect(Files.read(folder("out.gguf")) == Files.read(folder("whole.gguf")))
-        #expect(rows.computed.withLock { $0.count } < 300)
+        // How much is left depends on how fast the disk syncs.
+        #expect(rows.computed.withLock { $0.count } < ResumeTests.rowCount)
         #expect(folder.names == ["in.gguf", "out.gguf", "whole.gguf"])
     }
 
