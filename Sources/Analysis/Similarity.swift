@@ -2,7 +2,7 @@ public import Checkpoints
 package import Decoder
 internal import Parallel
 
-/// How far apart the layers of a model are: the angular distance of arXiv 2403.17887.
+/// The angular distances between the layers of a model, as in arXiv 2403.17887.
 ///
 /// `d(l, m) = arccos(cos(x, y)) / pi`, from 0 to 1, where x is the input of layer l and y the input of layer m, in
 /// the residual stream; index `layers` is the raw output of the last layer, before the final norm.

@@ -1,12 +1,12 @@
 internal import Formats
 
 extension Checkpoint {
-    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a split), an
-    /// archive of these, or `-` for standard input.
+    /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a
+    /// split), an archive of these, or `-` for standard input.
     ///
-    /// Only headers are read. Every tensor is checked to lie in its file.
+    /// Only headers are read. Every tensor is checked to be within its file.
     ///
-    /// - Throws: `CheckpointError` when the path leads to nothing that can be read.
+    /// - Throws: `CheckpointError` when the path is not a readable checkpoint.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         if path == StandardInput.argument { return try open(file: try StandardInput.file()) }
         switch FileSystem.kind(of: path) {
@@ -21,13 +21,13 @@ extension Checkpoint {
         return try open(file: try MappedFile(path: path))
     }
 
-    /// Opens a single file by what it holds.
+    /// Opens a single file according to its contents.
     private static func open(file: MappedFile) throws(CheckpointError) -> Checkpoint {
         if Archive.isArchive(file) { return try Archive(file).checkpoint() }
         return try open(image: file, in: DiskFolder(beside: file.path))
     }
 
-    /// Opens a single file of a folder by what it holds.
+    /// Opens a single file of a folder according to its contents.
     static func open(image: any FileImage, in folder: any FileFolder) throws(CheckpointError) -> Checkpoint {
         if image.byteCount == 0 { throw CheckpointError(file: image.path, "is empty") }
         let isGGUF = withExtendedLifetime(image) { image.bytes.starts(with: GGUF.magic) }
@@ -37,12 +37,13 @@ extension Checkpoint {
         }
         if !(image is MappedFile), PyTorchFolder.holds(image.path) {
             throw CheckpointError(
-                file: image.path, "is a PyTorch file in an archive, which is not read there", hint: "unpack it first")
+                file: image.path, "is a PyTorch file in an archive, which resect does not read", hint: "unpack it first"
+            )
         }
         guard image.path.lowercased().hasSuffix(".safetensors") || image.path == StandardInput.name else {
             if let file = image as? MappedFile, let matrix = ImportanceMatrix.legacyCheckpoint(file) { return matrix }
             throw CheckpointError(
-                file: image.path, image.foreignContents ?? "is neither safetensors nor GGUF nor PyTorch",
+                file: image.path, image.foreignContents ?? "is not a safetensors, GGUF or PyTorch file",
                 hint: "a model is an HF folder, a .safetensors file, a .gguf file or a PyTorch file")
         }
         let contents = try Safetensors.read(image)

@@ -1,34 +1,34 @@
-// Types of Formats are in the public API, so those who import this module have them too.
+// Types of Formats are in the public API, so this module re-exports them.
 @_exported public import Formats
 
-/// A language-model checkpoint: an ordered list of tensors with what is known about them.
+/// A language-model checkpoint: an ordered list of tensors with their configuration and metadata.
 ///
-/// Opening a file gives one whose recipes are byte ranges of mapped files; an edit takes one and
-/// returns another. Nothing is read or computed until the writer, or a measurement, asks for rows.
+/// After opening, the recipes are byte ranges of mapped files; an edit takes a checkpoint and returns another one.
+/// Nothing is read or computed until the writer or a measurement requests rows.
 public struct Checkpoint: Sendable {
     /// The path that was opened, as the user named it.
     public var path: String
-    /// What the tensors lie in: a folder, a safetensors file, or GGUF, with the configuration and metadata that each has.
+    /// The container: a folder, a safetensors file, or GGUF, with its configuration and metadata.
     public var container: Container
     /// The tensors, in file order.
     public var tensors: [Tensor]
-    /// The description of the architecture; `nil` when nobody has written one.
+    /// The description of the architecture; `nil` when resect does not know it.
     public var architecture: Architecture?
-    /// The prefix of the stack of layers that was chosen, where a model has several: `model.decoder.layers`.
+    /// The prefix of the chosen stack of layers when a model has several: `model.decoder.layers`.
     public var layerPrefix: String?
     /// Every file that the recipes read, so that an output is never one of its inputs.
     public var sources: [MappedFile]
-    /// What the tensors are: a model, or something that goes with one.
+    /// The kind of contents: a model, or something used with one.
     public package(set) var content = Content.model
     /// Whether the tensors come from PyTorch files.
     public internal(set) var isPyTorch = false
-    /// How many tensors lay in each of the shards that it was opened from, in order; empty when it was one file.
+    /// The number of tensors in each shard that it was opened from, in order; empty for a single file.
     public internal(set) var shardTensorCounts: [Int] = []
     /// What edits left out or changed in meaning, one line each: "24 scales of activations are left out". Commands
     /// that write print these lines; `note` adds one.
     public internal(set) var notes: [String] = []
 
-    /// A model; those who open or make something else say so.
+    /// A checkpoint whose content is a model; for other contents set `content`.
     package init(path: String, container: Container, tensors: [Tensor], sources: [MappedFile]) {
         self.path = path
         self.container = container
@@ -36,7 +36,7 @@ public struct Checkpoint: Sendable {
         self.sources = sources
     }
 
-    /// Adds a line that users of this checkpoint have to see, once.
+    /// Adds a note for the user, unless it exists.
     public mutating func note(_ text: String) {
         if !notes.contains(text) { notes.append(text) }
     }
@@ -47,15 +47,15 @@ public struct Checkpoint: Sendable {
         return tensors.first { ExactString($0.name) == key }
     }
 
-    /// The numbering of the layers: the stack of tensors whose number the configuration states, or the one that
+    /// The numbering of the layers: the stack of tensors whose layer count the configuration states, or the one that
     /// `layerPrefix` names; `nil` when no tensor has a layer.
     ///
-    /// - Throws: when several stacks may be meant, or a layer is missing.
+    /// - Throws: when several stacks are possible, or a layer is missing.
     public func layers() throws(CheckpointError) -> LayerPattern? { try LayerChoice(self).pattern() }
 
-    /// The layers of the language model; of a model with an encoder and a decoder those of both.
+    /// The layers of the language model; those of both stacks when it has an encoder and a decoder.
     ///
-    /// - Throws: when other stacks may be meant too, or a layer is missing.
+    /// - Throws: when other stacks are possible too, or a layer is missing.
     package func languageLayers() throws(CheckpointError) -> [LayerPattern] {
         let choice = LayerChoice(self)
         if choice.isEncoderDecoder, case .ambiguous(let stacks) = try choice.outcome() {
@@ -64,24 +64,24 @@ public struct Checkpoint: Sendable {
         return try choice.pattern().map { [$0] } ?? []
     }
 
-    /// The numbering of the layers; `nil` when no tensor has a layer, or it cannot be told which numbers are layers.
+    /// The numbering of the layers; `nil` when no tensor has a layer, or it is unclear which numbers are layers.
     public var layerPattern: LayerPattern? {
         do { return try layers() } catch { return nil }
     }
 
-    /// How many layers the model computes, counted in the names of the tensors; modules for multi-token prediction are none.
+    /// The number of layers by the names of the tensors, without modules for multi-token prediction.
     public var layerCount: Int { layerPattern?.decoderCount ?? 0 }
 
-    /// How many elements all tensors have together.
+    /// The number of elements of all tensors.
     public var parameterCount: Int { tensors.indices.reduce(0) { $0 + tensors[$1].count } }
 
-    /// The bytes of all tensors together.
+    /// The size of all tensors in bytes.
     public var byteCount: Int { tensors.indices.reduce(0) { $0 + tensors[$1].byteCount } }
 
     /// The companion of that name.
     public func companion(_ name: String) -> Companion? { companions.first { $0.name == name } }
 
-    /// The name of the architecture as the file states it; `nil` when it states none.
+    /// The architecture name that the file states, if any.
     public var architectureName: String? {
         metadata["general.architecture"]?.string
             ?? config?["architectures"]?.array?.first?.string ?? config?["model_type"]?.string

@@ -23,8 +23,8 @@ public struct CheckpointStream: Sendable {
     /// Untouched bytes are read in pieces of this size.
     private static let pieceByteCount = 1 << 20
 
-    /// Writes the one file of a plan. What was sent cannot be taken back: an error after the first byte means that the
-    /// reader has an incomplete file.
+    /// Writes the only file of a plan. After an error the reader has an incomplete file, because bytes that were sent
+    /// cannot be revoked.
     ///
     /// - Throws: when the plan has several files, or an input cannot be read.
     public func write(_ plan: OutputPlan) throws(CheckpointError) {

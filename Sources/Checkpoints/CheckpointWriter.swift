@@ -1,10 +1,9 @@
 internal import Formats
 internal import Parallel
 
-/// Writes a checkpoint: the whole layout first, then the bytes, a sync, a check, and a rename.
+/// Writes a checkpoint: plans the layout, writes the bytes, syncs, checks, and renames.
 ///
-/// The same input gives the same bytes for every number of threads: a unit of work has its place in the
-/// output before anything runs.
+/// The output is the same for every number of threads, because each unit of work has a fixed offset in it.
 public struct CheckpointWriter: Sendable {
     /// Whether an existing output is replaced.
     public var replaces: Bool

@@ -1,5 +1,5 @@
-/// What decides the bytes of computed rows, as text, so that `--resume` tells two runs apart: the values that a source
-/// stores, at any depth. Objects count by their type alone; a source that keeps values in one says them itself.
+/// The stored values of a row source at any depth, as text, which determine its bytes. `--resume` compares it between
+/// runs. Objects are represented by their type only; a source with values in an object adds them itself.
 struct Fingerprint {
     private(set) var text = ""
 

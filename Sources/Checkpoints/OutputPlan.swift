@@ -134,8 +134,7 @@ public struct OutputPlan: Sendable {
         File(name: name, header: contents, tensors: [], byteCount: contents.count)
     }
 
-    /// The form that an output's name asks for: `x.gguf`, `x.safetensors`, in large or small letters; anything else a
-    /// folder.
+    /// The container for an output's name: `x.gguf` or `x.safetensors`, in upper or lower case, else a folder.
     public static func form(ofPath path: String) -> Checkpoint.Form {
         let path = path.lowercased()
         if path.hasSuffix(".gguf") { return .gguf }

@@ -36,8 +36,8 @@ public enum Recipe: Sendable, CustomStringConvertible {
         if case .archived(let source) = self { source.fileName } else { mappedRange?.file.name }
     }
 
-    /// Some rows in another order; a range of the same file where they lie together in one, so that they still move
-    /// without passing through memory.
+    /// Rows in another order. Contiguous rows of a file become a range of it, so that they are still copied inside the
+    /// kernel.
     package func taking(_ map: RowMap, rowByteCount: Int) -> Recipe {
         guard case .mapped(let range) = self, let rows = map.contiguous else { return .rows(self, map) }
         let start = rows.lowerBound * rowByteCount  // fits: the rows lie in the range

@@ -1,5 +1,5 @@
-/// Which row of a source each row of a result is. The rows of the source are seen as a grid, and the result goes
-/// through some of its axes in an order of its own: a slice, an interleaved part, a permutation.
+/// Maps the rows of a result to rows of a source. The source rows form a grid, and the result iterates over some of its
+/// axes in a given order: a slice, an interleaved part, a permutation.
 public struct RowMap: Sendable, Equatable, CustomStringConvertible {
     /// One axis of the result.
     public struct Axis: Sendable, Equatable {

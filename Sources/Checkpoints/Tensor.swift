@@ -62,8 +62,8 @@ public struct Tensor: Sendable {
     /// Bytes in one row.
     public var rowByteCount: Int { rowCount == 0 ? 0 : byteCount / rowCount }
 
-    /// Calls `body` with the bytes of some rows: straight from the map where they lie together,
-    /// else from a buffer that lives as long as the call.
+    /// Calls `body` with the bytes of a range of rows: directly from the map when they are contiguous, else from a
+    /// buffer that lives as long as the call.
     public func withBytes<Result>(
         rows: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> Result {

@@ -70,8 +70,7 @@ extension OutputPlan.File {
 }
 
 extension OutputPlan.File {
-    /// What the file is made of, in order: ranges of inputs, those that lie together both there and here as one, and
-    /// whole tensors that are computed.
+    /// The contents of the file in order: ranges of inputs, merged when contiguous in both files, and computed tensors.
     var runs: [WriteUnit] {
         var runs: [WriteUnit] = []
         for (tensor, byteOffset) in tensors where tensor.byteCount > 0 {

@@ -12,7 +12,7 @@ internal import Parallel
 struct Rotary: Sendable, Equatable {
     /// In radians for each position; half as many as a head has elements.
     let frequencies: [Double]
-    /// Whether neighbours are rotated together; else elements half a head apart.
+    /// Whether neighbouring elements form a pair; else elements at a distance of half a head.
     let interleaves: Bool
 
     /// Rotates rows of heads in place, row r as position `first + r % length`; the length is that of the table by default.

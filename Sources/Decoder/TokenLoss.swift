@@ -7,8 +7,8 @@ internal import Weights
 extension ForwardPass {
     /// The negative log-likelihood of tokens, in nats, from the states after the last layer.
     ///
-    /// Logits are never in memory as a whole: each tile of the output matrix leaves the logarithm of its sum of
-    /// exponentials, and these are combined in the order of the tiles, whatever the number of threads.
+    /// Logits are never all in memory: each tile of the output matrix is reduced to the logarithm of its sum of
+    /// exponentials, and these are combined in the order of the tiles, for every number of threads.
     ///
     /// - Parameter targets: rows of `states`, each with the token that follows.
     /// - Precondition: all layers have run.

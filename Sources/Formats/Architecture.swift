@@ -25,7 +25,7 @@ public struct Architecture: Sendable {
 
     /// Reads a description whose `like` is resolved.
     ///
-    /// - Throws: when a member is missing, misspelt, of the wrong kind, or asks for a setting that is not there.
+    /// - Throws: when a member is missing, misspelt, of the wrong kind, or requires a setting that is missing.
     package init(_ value: JSON) throws(DataFileError) {
         var reader = try MemberReader(value, "")
         name = try reader.string("name")

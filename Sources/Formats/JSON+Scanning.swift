@@ -116,7 +116,7 @@ extension JSONScanner {
         }
     }
 
-    /// A number of digits only that fits; `nil`, and nothing is taken, for anything else.
+    /// Reads an integer of digits only that fits; `nil`, without reading, for anything else.
     package mutating func wholeNumber() -> Int? {
         var end = position
         var value = 0
@@ -138,9 +138,9 @@ extension JSONScanner {
     /// Whether a byte after digits makes the number no whole one: '.', 'E' or 'e'.
     private func continuesNumber(_ byte: UInt8) -> Bool { byte == 0x2E || byte | 0x20 == 0x65 }
 
-    /// Passes over a value, checking its grammar.
+    /// Skips a value and checks its grammar.
     ///
-    /// - Parameter depth: how many objects and arrays it lies in; fewer than `JSON.maximumDepth` may lie in each other.
+    /// - Parameter depth: the nesting depth of the value, which must stay below `JSON.maximumDepth`.
     package mutating func skip(depth: Int) throws(JSONError) {
         guard !atEnd else { throw error("the text ends where a value should be") }
         switch bytes[position] {

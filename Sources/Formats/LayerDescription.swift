@@ -54,7 +54,7 @@ package struct LayerDescription: Sendable, Equatable {
         try reader.finish()
     }
 
-    /// The setting roles that it asks for.
+    /// The required setting roles.
     package var roles: [String] {
         guard case .gated(let activation) = feedForward else { return [] }
         return [activation] + (window.map { [$0] } ?? [])

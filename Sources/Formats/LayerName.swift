@@ -1,5 +1,4 @@
-/// The name of something in a numbered layer, taken apart: `model.layers.3.mlp.weight` is `model.layers.`, 3 and
-/// `.mlp.weight`.
+/// The parts of a name in a numbered layer: `model.layers.3.mlp.weight` is `model.layers.`, 3 and `.mlp.weight`.
 package struct LayerName: Sendable {
     /// The text before the number, with the dot.
     package let prefix: Substring

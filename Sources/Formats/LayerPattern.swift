@@ -20,7 +20,7 @@ public struct LayerPattern: Sendable, Hashable {
         self.predictorCount = predictorCount
     }
 
-    /// How many layers the model computes one after another; modules for multi-token prediction are none of them.
+    /// The number of layers of the decoder, without modules for multi-token prediction.
     public var decoderCount: Int { count - predictorCount }
 
     /// The name of the list of modules: `layers` of `model.layers.`.

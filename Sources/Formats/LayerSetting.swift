@@ -64,8 +64,8 @@ public struct LayerSettings: Sendable {
     public let shared: [SharedPart]
     /// Tensors outside the layers with a slice for each layer.
     public let slices: [LayerSlice]
-    /// Entries of lists that say that a layer uses what the last one before it with another entry computes, by the key
-    /// of the list; those of "" hold for every list.
+    /// Entries of lists that make a layer use the results of the last earlier layer with another entry, by the key of
+    /// the list; those of "" apply to every list.
     public let sharingKinds: [String: [JSON]]
     /// Lists of tensors outside the layers that have one for each.
     public let listsOutside: [ListOutside]

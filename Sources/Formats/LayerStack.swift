@@ -41,8 +41,7 @@ public struct LayerStack: Sendable, Hashable {
             .sorted { $0.prefix.utf8.lexicographicallyPrecedes($1.prefix.utf8) }
     }
 
-    /// What `LayerName` takes apart behind a prefix, on bytes alone: it is asked of every name of a file while it is
-    /// opened.
+    /// The layer that `LayerName` finds after a prefix, computed on bytes, because opening a file does it for every name.
     private static func layer(of name: String, behind prefix: [UInt8]) -> Int? {
         var name = name
         return name.withUTF8 { name in

@@ -14,7 +14,7 @@ public struct LayerCountKeys: Sendable {
     public let ggufPredictors: String
     /// Members of `config.json` that contain the configuration of the language model.
     public let languageConfigs: Set<String>
-    /// Words in a prefix that tell a stack apart from the language model.
+    /// Words in a prefix that distinguish a stack from the language model.
     public let otherWords: [String]
 
     init(_ file: JSON?) {

@@ -7,8 +7,8 @@ package struct DataFileError: Error, Equatable, CustomStringConvertible {
     init(_ member: String, _ problem: String) { description = "'\(member)' \(problem)" }
 }
 
-/// Reads the members of one object in a data file and refuses those that nobody asks for, so that a misspelt member
-/// is an error and not a default.
+/// Reads the members of an object in a data file and refuses those that are not read, so that a misspelt member is an
+/// error and not a default.
 struct MemberReader {
     /// The path of the object, for messages: `layer.rope`.
     let name: String

@@ -43,7 +43,7 @@ package struct ModuleKinds: Sendable {
         names.contains { module == $0 || module.hasSuffix("." + $0) }
     }
 
-    /// The modules that a runtime puts together with one; itself alone where there are none.
+    /// The modules that a runtime fuses with one; only itself when there are none.
     package func together(with module: String) -> [String] {
         for names in fused {
             for name in names where module.hasSuffix("." + name) {

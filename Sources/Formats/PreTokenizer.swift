@@ -23,7 +23,7 @@ public struct PreTokenizer: Sendable {
     public enum Pattern: String, Sendable {
         /// Contractions, words, numbers and signs with the space before them.
         case gpt2 = "gpt-2"
-        /// The same with short numbers and with line breaks apart.
+        /// The same with short numbers, and with line breaks as separate words.
         case cl100k
     }
 
@@ -58,7 +58,7 @@ public struct PreTokenizer: Sendable {
         all.first { $0.name == name || $0.aliases.contains(name) }
     }
 
-    /// The pre-tokenizer that does what a tokenizer.json asks for; `nil` when none does.
+    /// The pre-tokenizer that matches the definition in tokenizer.json; `nil` when none does.
     public static func matching(definition: JSON?, normalizer: JSON?) -> PreTokenizer? {
         let wanted = steps(normalizer) + steps(definition)
         return all.first { steps($0.normalizer) + steps($0.definition) == wanted }

@@ -48,7 +48,7 @@ package struct Setting: Sendable, Equatable {
         /// The number of rows of the tensor of a role.
         case rows(String)
 
-        /// The tensor role that it asks for.
+        /// The required tensor role.
         package var tensorRole: String? {
             switch self {
             case .tensor(let role), .rows(let role): role
@@ -56,7 +56,7 @@ package struct Setting: Sendable, Equatable {
             }
         }
 
-        /// The setting roles that it asks for.
+        /// The required setting roles.
         package var roles: [String] {
             switch self {
             case .required, .optional, .value, .tensor, .rows: []

@@ -1,8 +1,8 @@
-/// Where the tensor of a role lies inside a stored tensor: its name, and which of its rows in which order.
+/// The part of a stored tensor that is a role: the tensor's name, and the rows in order.
 ///
-/// The rows of the stored tensor are seen as a grid of `dims`. Of one axis a part may be taken, and the axes that are
-/// left may be put in another order: `[heads, 3, head_size]` with index 0 of axis 1 taken gives the queries of a fused
-/// weight. A stored tensor is the join of all roles that name it.
+/// The rows of the stored tensor form a grid of `dims`. A part of one axis can be selected, and the remaining axes can
+/// be reordered: `[heads, 3, head_size]` with index 0 of axis 1 selects the queries of a fused weight. A stored tensor
+/// is the join of all roles that name it.
 package struct TensorPart: Sendable, Equatable {
     /// The names that the stored tensor may have; the first is written.
     package let names: [NameTemplate]
@@ -88,7 +88,7 @@ package struct TensorPart: Sendable, Equatable {
             && a.taken?.axis == b.taken?.axis && a.taken?.part == b.taken?.part
     }
 
-    /// The setting roles that it asks for.
+    /// The required setting roles.
     package var roles: [String] {
         let extents = dims.flatMap { axis in
             switch axis {
@@ -125,7 +125,7 @@ package struct Extent: Sendable, Equatable {
         }
     }
 
-    /// The setting roles that it asks for.
+    /// The required setting roles.
     package var roles: [String] {
         factors.compactMap { if case .setting(let role) = $0 { role } else { nil } }
     }

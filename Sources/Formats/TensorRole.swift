@@ -53,7 +53,7 @@ package struct TensorRole: Sendable, Equatable {
     /// Whether every layer has its own.
     package var isPerLayer: Bool { (huggingFace ?? gguf)?.isPerLayer ?? false }
 
-    /// The setting roles that it asks for.
+    /// The required setting roles.
     package var roles: [String] {
         var result = shape.flatMap(\.roles) + (huggingFace?.roles ?? []) + (gguf?.roles ?? [])
         if case .setting(let role) = need { result.append(role) }

@@ -73,7 +73,7 @@ package struct DoubleMatrix: Sendable {
         }
     }
 
-    /// The left side of a product: where it begins, and how far apart its rows and the terms of a sum are.
+    /// The left side of a product: its address, and the strides of its rows and of the terms of a sum.
     package struct Left {
         let base: UnsafePointer<Double>
         let row: Int

@@ -1,9 +1,9 @@
 internal import CKernels
 public import Formats
 
-/// Floats of four and eight bits in blocks whose scales are kept apart, by the kernels of CKernels.
+/// Floats of four and eight bits in blocks with separate scales, by the kernels of CKernels.
 ///
-/// Counts are elements, and blocks go over the whole run; every instruction set gives the same bytes.
+/// Counts are elements, and blocks cover the whole run; every instruction set computes the same bytes.
 public enum FloatCodes {
     /// The half of a byte with the first of two codes.
     public enum Order: Sendable {

@@ -7,7 +7,7 @@ public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     /// The best one that this machine runs, or the one that the environment variable `RESECT_CPU` names.
     public static let best = InstructionSet(rawValue: resect_best_level()) ?? .baseline
 
-    /// What `RESECT_CPU` asks for in vain: no instruction set, or one that this machine does not run.
+    /// The value of `RESECT_CPU` when it cannot be used: not an instruction set, or one that this machine lacks.
     public static var refusedRequest: String? { resect_refused_level().map { String(cString: $0) } }
 
     /// Those that may be used.

@@ -3,7 +3,7 @@ package import Formats
 
 /// Thirty-two rows of a weight matrix, decoded and transposed for a product.
 ///
-/// Weights of any type are decoded a tile at a time, so that a matrix never lies in memory as a whole.
+/// Weights of any type are decoded a tile at a time, so that a matrix is never in memory as a whole.
 package struct RowPanel {
     /// Rows in a panel.
     package static let width = Int(RESECT_PANEL)
@@ -21,7 +21,7 @@ package struct RowPanel {
     /// - Parameters:
     ///   - bytes: the rows as they are stored, contiguous, at most `width` of them.
     ///   - output: the address of the first row's products; products of the next rows follow it, those of the next
-    ///     operand row lie `stride` floats further.
+    ///     operand row are `stride` floats further.
     ///   - accumulates: whether the products are added to the existing values.
     package func multiply(
         _ operand: MatrixOperand, _ bytes: UnsafeRawBufferPointer, rows: Int, dtype: DType,

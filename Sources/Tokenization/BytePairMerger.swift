@@ -17,7 +17,7 @@ struct BytePairMerger: Sendable {
     typealias Cache = [[UInt8]: [Int32]]
     private static let longestCachedWord = 64
     private static let mostCachedWords = 1 << 16
-    /// A longer run without a border is no word of a text: it is merged piece by piece, so that memory stays bounded.
+    /// A longer run without a border is not a word of a text; it is merged in pieces to bound memory.
     private static let longestWord = 1 << 20
 
     init(_ vocabulary: Vocabulary) throws(CheckpointError) {

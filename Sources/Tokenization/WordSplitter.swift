@@ -1,7 +1,7 @@
 internal import Formats
 
-/// Cuts text into the words that are merged apart from each other, as the regular expressions of GPT-2 and
-/// of cl100k do, written out by hand: a regular expression engine takes fifteen times as long.
+/// Splits text into words that are merged separately, as the regular expressions of GPT-2 and cl100k do. It is written
+/// by hand, because a regular expression engine takes fifteen times as long.
 struct WordSplitter: Sendable {
     private let pattern: PreTokenizer.Pattern
     private let digits: Int

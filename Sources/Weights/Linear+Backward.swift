@@ -146,7 +146,7 @@ private struct ColumnPanels {
     private let threads: Int
     private let panels: [Scratch]
 
-    /// Room for panels of so many rows.
+    /// Buffers for panels of this many rows.
     init(rows: Int, threads: Int) {
         self.threads = max(1, threads)
         panels = (0..<max(1, threads)).map { _ in Scratch(floats: rows * RowPanel.width) }

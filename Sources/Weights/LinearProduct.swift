@@ -35,7 +35,7 @@ package struct LinearProduct: Sendable {
     /// Computes some outputs of all rows in the calling thread.
     ///
     /// - Parameters:
-    ///   - output: the first of the outputs in the first row; those of the next row lie `stride` floats further.
+    ///   - output: the first of the outputs in the first row; those of the next row are `stride` floats further.
     ///   - accumulates: whether the results are added to the existing values.
     package func write(
         _ outputs: Range<Int>, into output: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool, panel: RowPanel

@@ -48,7 +48,7 @@ extension Tensor {
         }
     }
 
-    /// Writes the values of single rows. Rows that lie close together are computed at once.
+    /// Writes the values of single rows. Neighbouring rows are computed together.
     private func writeValues(
         rows: [Int], columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {

@@ -109,11 +109,11 @@ struct ImportanceTests {
         Hostile("two bytes", [1, 0], "needs 4 bytes"),
         Hostile(
             "text", Array("In the beginning God created".utf8),
-            "is neither a GGUF file nor an older importance matrix: as such it would hold 1,948,282,441 tensors"),
-        Hostile("negative entries", littleEndian(Int32(-1)) + Array(repeating: 0, count: 99), "would hold -1 tensors"),
-        Hostile("no entries", littleEndian(Int32(0)) + Array(repeating: 0, count: 99), "would hold 0 tensors"),
-        Hostile("an older name without letters", legacy([("", 1, [1, 2, 3])]), "is empty, or holds a zero byte"),
-        Hostile("an older name with a zero byte", legacy([("a\0b", 1, [1])]), "is empty, or holds a zero byte"),
+            "is neither a GGUF file nor an older importance matrix: as one it would have 1,948,282,441 tensors"),
+        Hostile("negative entries", littleEndian(Int32(-1)) + Array(repeating: 0, count: 99), "would have -1 tensors"),
+        Hostile("no entries", littleEndian(Int32(0)) + Array(repeating: 0, count: 99), "would have 0 tensors"),
+        Hostile("an older name without letters", legacy([("", 1, [1, 2, 3])]), "is empty or contains a zero byte"),
+        Hostile("an older name with a zero byte", legacy([("a\0b", 1, [1])]), "is empty or contains a zero byte"),
         Hostile(
             "an older name of negative length",
             littleEndian(Int32(1)) + littleEndian(Int32.min) + Array("abcdefghijklmn".utf8),
@@ -137,16 +137,17 @@ struct ImportanceTests {
             "bytes after the end", legacy([("abc", 1, [1])], [1, 0, 0, 0, 0, 0, 0, 0, 5]),
             "1 bytes follow the end of the importance matrix"),
         Hostile(
-            "a model", GGUFBytes([("general.type", .text("model"))]).bytes, "is a GGUF file ('model') without sums"),
+            "a model", GGUFBytes([("general.type", .text("model"))]).bytes,
+            "is a GGUF file ('model') without importance sums"),
         Hostile("no keys", changed { $0.pairs = [] }, "has no imatrix.datasets"),
         Hostile(
             "chunks that are a text", changed { $0.pairs[1].value = .text("7") },
-            "imatrix.chunk_count that is no number"),
-        Hostile("sums without counts", changed { $0.tensors.removeLast() }, "has sums and no counts"),
+            "imatrix.chunk_count that is not a chunk count"),
+        Hostile("sums without counts", changed { $0.tensors.removeLast() }, "has sums but no counts"),
         Hostile(
             "counts without sums",
             changed { $0.tensors.append(.init("x.counts", shape: [1], data: littleEndian([1] as [Float]))) },
-            "tensor 'x' has counts and no sums"),
+            "tensor 'x' has counts but no sums"),
         Hostile(
             "counts that do not divide the sums",
             changed {

@@ -39,7 +39,8 @@ struct OpeningTests {
         #expect(try Checkpoint.open(folder.write("model", GGUFTests.small.bytes)).form == .gguf)
         #expect(try Checkpoint.open(folder.write("model.safetensors", GGUFTests.small.bytes)).form == .gguf)
         expectFailure(
-            opening: folder.write("model.bin", SafetensorsTests.small.bytes), "is neither safetensors nor GGUF")
+            opening: folder.write("model.bin", SafetensorsTests.small.bytes),
+            "is not a safetensors, GGUF or PyTorch file")
     }
 
     @Test("what is no regular file is refused at once", .timeLimit(.minutes(1)))

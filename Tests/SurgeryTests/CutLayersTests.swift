@@ -60,7 +60,7 @@ struct CutLayersTests {
     @Test(
         "ranges that are empty, out of range or everything are refused",
         arguments: [
-            (3..<3, "no layer is named that could be cut"),
+            (3..<3, "no layers to cut were given"),
             (0..<13, "the layers 0:13 are out of range; there are 12 (0:12)"),
             (-1..<2, "the layers -1:2 are out of range"), (12..<13, "out of range"),
             (Int.max - 1..<Int.max, "out of range"),

@@ -119,7 +119,8 @@ struct QuantizedLayersTests {
             Models.zeros("model.layers.0.mlp.c_fc.weight", [64, 256], .bf16),
             Models.zeros("model.layers.0.mlp.c_fc.bias", [256], .bf16),
         ]
-        expectRefusal("has 64 rows and a bias of 256: its rows are inputs (Conv1D), and NF4 packs rows of outputs") {
+        expectRefusal("has 64 rows and a bias of 256: its rows are inputs (Conv1D), and NF4 quantizes rows of outputs")
+        {
             try QuantizeFolder(.nf4).apply(to: folder)
         }
     }

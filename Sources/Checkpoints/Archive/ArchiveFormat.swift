@@ -1,8 +1,8 @@
 internal import Formats
 
-// A resect archive (x.resect): the files of a checkpoint, byte for byte, with the tensors' bytes apart by meaning and
-// compressed in pieces. All numbers are little-endian; a varint has 7 bits a byte, the lowest first, and its highest
-// bit says that more follow; a string is a varint and so many bytes of UTF-8.
+// A resect archive (x.resect): the files of a checkpoint, byte for byte, with the tensors' bytes separated into planes
+// and compressed in pieces. All numbers are little-endian. A varint has 7 bits per byte, the lowest first; the highest
+// bit of a byte is set when another follows. A string is a varint, its length, and that many bytes of UTF-8.
 //
 //     head      89 52 53 43 54 0D 0A 1A   u32 version   u32 0
 //     pieces    one after another, without gaps, in the order of the index
@@ -19,15 +19,14 @@ internal import Formats
 //               pieces of all spans: u64 XXH3-64 of its bytes as they were, and for each plane
 //                               varint 2 * stored bytes + (1 if it is a zstd frame, 0 if it is stored as it is)
 //
-// The spans of a file cover it. Layout 0 is bytes that are no tensor's: headers, gaps, companions; layout n + 1 is the
-// nth of the list. A file of a sub-folder has its path in the folder for a name. The use of the base is 0 for none, 2n
-// + 1 when the span is its tensor n, 2n + 2 when what is stored is the exclusive or with it. A span that is a tensor of
-// the base has no pieces.
+// The spans of a file cover it. Layout 0 is for bytes outside tensors: headers, gaps, companions; layout n + 1 is the
+// nth of the list. The name of a file in a sub-folder is its path in the folder. The use of the base is 0 for none,
+// 2n + 1 when the span equals its tensor n, and 2n + 2 when the exclusive or with that tensor is stored. A span that
+// equals a tensor of the base has no pieces.
 //
-// A piece is as many whole blocks of a span as 1 MiB holds. A layout says what a block is made of: fields of elements
-// of 1, 2, 4 or 8 bytes. The elements' bits are turned left by 0 or 1 (a float's exponent then is a byte of its own),
-// and byte k of all elements of a field lies in a plane of its own; the planes of the first field come first, low bytes
-// first.
+// A piece is as many whole blocks of a span as fit 1 MiB. A layout lists the fields of a block; their elements have 1,
+// 2, 4 or 8 bytes. The bits of an element are rotated left by 0 or 1 (by 1, a float's exponent is a whole byte), and
+// byte k of all elements of a field forms a plane. The planes of the first field come first, low bytes first.
 
 /// The constants of the format.
 enum ArchiveFormat {

@@ -1,7 +1,7 @@
 internal import CStorage
 internal import CZstd
 
-/// Packing of one piece: its bytes apart by plane, and each plane compressed where that gains.
+/// Packs one piece: separates its bytes into planes, and compresses each plane where that saves space.
 enum PieceEncoder {
     /// What a plane is, and so how it is compressed.
     enum Kind {
@@ -86,7 +86,7 @@ enum PieceEncoder {
     }
 }
 
-/// Exclusive or with the bytes of the base, in place, from the start of `target`.
+/// In-place exclusive or with the bytes of the base, from the start of `target`.
 func exclusiveOr(_ target: UnsafeMutableRawBufferPointer, _ other: UnsafeRawBufferPointer) {
     precondition(target.count >= other.count)
     guard let a = target.bindMemory(to: UInt8.self).baseAddress, let b = other.bindMemory(to: UInt8.self).baseAddress

@@ -1,9 +1,9 @@
 internal import CZstd
 internal import Synchronization
 
-/// The memory in which one thread packs or unpacks a piece; nothing is allocated for each.
+/// The buffers in which a thread packs or unpacks pieces, without an allocation for each piece.
 ///
-/// Used by one thread at a time: it is taken from a pool and put back.
+/// One thread uses it at a time: threads take it from a pool and return it.
 final class PieceWorkspace: @unchecked Sendable {
     let compressor: OpaquePointer
     let decompressor: OpaquePointer

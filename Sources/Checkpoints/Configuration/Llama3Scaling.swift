@@ -22,7 +22,7 @@ extension RopeScaling.Llama3 {
 
     /// Finds the parameters that produce the factors of a GGUF file.
     ///
-    /// Where the factors do not tell all of them, the usual ones are taken; the frequencies are the same then.
+    /// Parameters that the factors do not determine get their defaults; the frequencies are the same then.
     ///
     /// - Throws: when no parameters produce these factors.
     package init(factors: [Float], frequencies: [Double], file: String) throws(CheckpointError) {
@@ -46,8 +46,8 @@ extension RopeScaling.Llama3 {
         return expected.count == factors.count && zip(expected, factors).allSatisfy { abs($0 - $1) <= 1e-5 * abs($1) }
     }
 
-    /// Between the two ends, the share that is not scaled is a line over the inverse wavelength: two of its points give
-    /// both ends. They are known but for a common factor, so the low one is taken to be 1.
+    /// Between the two ends, the unscaled share is linear in the inverse wavelength, so two points determine both ends,
+    /// up to a common factor. The low end is set to 1.
     private static func solved(_ factors: [Float], _ frequencies: [Double], factor: Double) -> Self? {
         guard factor > 1, factors.count == frequencies.count else { return nil }
         let points = zip(frequencies, factors).compactMap { frequency, value -> (x: Double, y: Double)? in

@@ -15,8 +15,8 @@ package struct ModelPlan: Sendable, Equatable {
 
     /// Resolves the settings of a model.
     ///
-    /// - Throws: when nobody has described how it computes, when a setting is missing or absurd, or when it asks for
-    ///   something that the description does not have.
+    /// - Throws: when resect does not know how the model computes, when a setting is missing or absurd, or when it
+    ///   requires something that the architecture file lacks.
     package init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         guard let settings = checkpoint.settings, let layer = settings.architecture.layer else {
             throw CheckpointError(file: checkpoint.path, "its architecture has no description of its layers")

@@ -125,14 +125,14 @@ package struct Settings: Sendable {
         return number
     }
 
-    /// A truth value; false when there is none.
+    /// A Boolean; false without one.
     package func bool(_ role: String) throws(CheckpointError) -> Bool {
         guard let value = try value(role) else { return false }
         guard let flag = value.bool else { throw missing(role, " or neither true nor false") }
         return flag
     }
 
-    /// A whole number above zero for a role that code asks for by name.
+    /// A positive integer, for a role that code reads by name.
     package func int(_ role: SettingRole) throws(CheckpointError) -> Int { try int(role.rawValue) }
 
     /// A length, multiplied out.

@@ -137,7 +137,7 @@ enum GGUF {
         0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8,
     ]
 
-    /// The alignment that the metadata asks for, checked.
+    /// The alignment in the metadata, checked.
     static func alignment(
         of metadata: GGUFMetadata, file: String
     ) throws(CheckpointError) -> Int {

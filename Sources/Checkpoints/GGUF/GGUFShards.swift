@@ -1,18 +1,18 @@
 internal import Formats
 
-// A split file is several files beside each other, NAME-00001-of-00003.gguf and so on. The first one has the metadata; each
-// says which of how many it is, and how many tensors all have together.
+// A split consists of files in one folder: NAME-00001-of-00003.gguf and so on. The first one has the metadata; each
+// states its number, the number of files, and the number of all tensors.
 
 extension GGUF {
-    /// The keys that tell of a split.
+    /// The keys of a split.
     static let splitKeys = ["split.no", "split.tensors.count", "split.count"]
-    /// The most that `split.count`, a number of 16 bits, can say.
+    /// The maximum of `split.count`, a 16-bit number.
     static let maximumShards = Int(UInt16.max)
 
     /// The end of a shard's name: `-00002-of-00003.gguf`.
     static func shardSuffix(_ number: Int, of count: Int) -> String { "-\(ShardName.part(number, of: count)).gguf" }
 
-    /// Lays out a checkpoint as one file, or as several.
+    /// Lays out a checkpoint as one or several files.
     ///
     /// - Parameter shards: the tensors of each file.
     static func layout(
@@ -31,12 +31,12 @@ extension GGUF {
             throw CheckpointError(
                 file: checkpoint.path,
                 "would be split into \(shards.count.grouped) files; at most \(maximumShards.grouped) are possible",
-                hint: "name a larger --shard-size")
+                hint: "use a larger --shard-size")
         }
         var files: [OutputPlan.File] = []
         for (number, tensors) in shards.enumerated() {
             var metadata = number == 0 ? checkpoint.metadata : GGUFMetadata()
-            // Not in llama.cpp's splits, whose data begins at a multiple of 32 whatever the first file says.
+            // llama.cpp omits it in its splits and aligns their data to 32 bytes regardless of the first file.
             metadata["general.alignment"] = checkpoint.metadata["general.alignment"]
             for key in splitKeys { metadata[key] = nil }
             metadata["split.no"] = .u16(UInt16(number))
@@ -49,8 +49,8 @@ extension GGUF {
         return files
     }
 
-    /// Splits as llama-gguf-split does: a file ends before the tensor that would make it too large, each counted with its
-    /// padding to 32 bytes. Without a limit there is one file.
+    /// Splits as llama-gguf-split does: a file ends before the tensor that would exceed the limit, counting each tensor
+    /// with its padding to 32 bytes. Without a limit there is one file.
     static func split(_ tensors: [Tensor], limit: Int?) -> [[Tensor]] {
         guard let limit else { return [tensors] }
         var shards: [[Tensor]] = [[]]
@@ -68,7 +68,7 @@ extension GGUF {
     }
 }
 
-/// The part of a shard's name that says which one it is.
+/// The numbers in a shard's name.
 enum ShardName {
     /// `00002-of-00003` for the second of three; `number` counts from 0.
     static func part(_ number: Int, of count: Int) -> String { "\(padded(number + 1))-of-\(padded(count))" }

@@ -37,10 +37,10 @@ extension GGUFValue {
         }
     }
 
-    /// Parses what follows `KEY=` in an assignment: `TYPE:VALUE`, where an array is `[TYPE]:` and what stands between
-    /// the brackets of a JSON array, and the text of a `str` is taken as it is.
+    /// Parses what follows `KEY=` in an assignment: `TYPE:VALUE`, where an array is `[TYPE]:` and the elements of a
+    /// JSON array without brackets. The text of a `str` is used unchanged.
     ///
-    /// - Returns: `nil` when the type is unknown or the value is none of it.
+    /// - Returns: `nil` when the type is unknown or the value is not of this type.
     package init?(parsing text: String) {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let name = text[..<colon]

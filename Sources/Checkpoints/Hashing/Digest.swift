@@ -1,5 +1,4 @@
-/// A way to turn bytes into a short number that tells them apart. Neither is safe against an attacker who wants two
-/// tensors to look equal; both find every accident.
+/// The hash functions. Neither resists an attacker who constructs collisions; both detect accidental changes.
 public enum HashAlgorithm: String, Sendable, CaseIterable {
     /// 128 bits, the fastest.
     case xxh3_128 = "xxh3-128"

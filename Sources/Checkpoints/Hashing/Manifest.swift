@@ -25,11 +25,10 @@ public struct Manifest: Sendable, Equatable {
 
     /// The algorithm of all hashes.
     public let algorithm: HashAlgorithm
-    /// One hash for everything.
+    /// The total hash.
     ///
-    /// With XXH3 it is that of the entries in order of their names, so it is the same whatever the order in the file,
-    /// and in every container where names and types are the same; with XXH64 that of all bytes in the order of the
-    /// file, as llama-gguf-hash makes it.
+    /// With XXH3 it is the hash of the entries in order of their names, independent of their order in the file and of
+    /// the container. With XXH64 it is the hash of all bytes in file order, as in llama-gguf-hash.
     public let total: Digest
     /// The tensors, in the order of the file.
     public let entries: [Entry]

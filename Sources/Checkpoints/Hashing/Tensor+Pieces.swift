@@ -1,7 +1,7 @@
 extension Tensor {
-    /// Calls `body` with all bytes in order, in pieces that fit a buffer: read, where they lie in a file, so that what
-    /// was read does not count as used memory and a file that became shorter is an error at once; else computed in
-    /// slabs of rows.
+    /// Calls `body` with all bytes in order, in pieces that fit a buffer. Bytes in a file are read, not mapped, so that
+    /// they do not count as used memory and a truncated file is an error at once; others are computed in slabs of
+    /// rows.
     func forEachPiece(
         buffer: UnsafeMutableRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(CheckpointError) {

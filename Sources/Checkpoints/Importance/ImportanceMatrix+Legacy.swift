@@ -7,12 +7,12 @@ internal import Formats
 //     at the end, or nothing:  i32 chunks;  i32 bytes, the name of the text
 
 extension ImportanceMatrix {
-    /// The fewest bytes of an entry: a name of one letter and one value.
+    /// The minimum size of an entry: a one-letter name and one value.
     private static let minimumEntry = 17
-    /// What an entry takes in memory, about, without its name.
+    /// The approximate memory of an entry without its name.
     private static let entryMemory = 256
 
-    /// Reads the older form. What is not one is recognized by its end: an entry, or the end of the file, is missed.
+    /// Reads the older form. It has no magic number: another file is recognized because its entries do not end with it.
     static func readLegacy(_ file: MappedFile) throws(CheckpointError) -> Contents {
         var reader = ByteCursor(file)
         defer { withExtendedLifetime(file) {} }
@@ -20,7 +20,7 @@ extension ImportanceMatrix {
         guard count > 0, Int(count) <= reader.left / minimumEntry else {
             throw CheckpointError(
                 file: file.path,
-                "is neither a GGUF file nor an older importance matrix: as such it would hold "
+                "is neither a GGUF file nor an older importance matrix: as one it would have "
                     + "\(count.grouped) tensors in \(file.byteCount.grouped) bytes",
                 hint: "llama-imatrix -m MODEL -f TEXT -o imatrix.gguf makes an importance matrix")
         }
@@ -28,7 +28,7 @@ extension ImportanceMatrix {
         for _ in 0..<count {
             let name = try text(&reader, "the name of a tensor")
             guard !name.isEmpty, !name.utf8.contains(0) else {
-                throw reader.error("the name of a tensor is empty, or holds a zero byte")
+                throw reader.error("the name of a tensor is empty or contains a zero byte")
             }
             try reader.spend(entryMemory, "the name of a tensor")
             let calls = try reader.integer(Int32.self, "how often '\(name)' was used")
@@ -51,7 +51,7 @@ extension ImportanceMatrix {
         return contents
     }
 
-    /// The place of the values of an entry.
+    /// The range of the values of an entry.
     private static func values(
         _ reader: inout ByteCursor, of name: String, file: MappedFile
     ) throws(CheckpointError) -> MappedRange {
@@ -76,16 +76,16 @@ extension ImportanceMatrix {
         return text
     }
 
-    /// A file of the older form as the checkpoint that llama-imatrix would write of it today: with the same quotients.
+    /// A file of the older form as a checkpoint of the GGUF form with the same quotients, as llama-imatrix writes it today.
     ///
-    /// - Returns: `nil` for a file that is none.
+    /// - Returns: `nil` for a file of another kind.
     static func legacyCheckpoint(_ file: MappedFile) -> Checkpoint? {
         guard let contents = try? readLegacy(file) else { return nil }
         var metadata = GGUFMetadata()
         metadata["general.type"] = .string("imatrix")
         metadata["imatrix.datasets"] = .array(elementType: 8, contents.datasets.map(GGUFValue.string))
         metadata["imatrix.chunk_count"] = .u32(UInt32(clamping: contents.chunkCount))
-        // Sums are counted in chunks here; how many tokens one has is not in the file.
+        // The older form counts chunks and does not state their number of tokens.
         metadata["imatrix.chunk_size"] = .u32(1)
         var checkpoint = Checkpoint(path: file.path, container: .gguf(metadata), tensors: [], sources: [file])
         checkpoint.content = .importanceMatrix

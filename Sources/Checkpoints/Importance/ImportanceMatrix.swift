@@ -1,19 +1,19 @@
 internal import Formats
 
-/// How much each column of a model's matrices matters, as llama.cpp's llama-imatrix measures it on a text: the mean of the
-/// squares of what the column was multiplied with.
+/// The importance of each column of a model's matrices, as llama.cpp's llama-imatrix measures it on a text: the mean of
+/// the squared inputs of the column.
 ///
-/// Values stay in the file until rows are encoded.
+/// Values are read from the file when rows are encoded.
 public struct ImportanceMatrix: Sendable {
     /// The path, as the user named it.
     public let path: String
-    /// What was measured for each tensor, by its GGUF name.
+    /// The measured sums of each tensor, by its GGUF name.
     private let entries: [ExactString: Entry]
-    /// The texts that it was measured on, as the file names them.
+    /// The names of the texts that it was measured on.
     public let datasets: [String]
-    /// How many pieces of the text were run; 0 when the file does not say.
+    /// The number of chunks of the text that were run; 0 when not stated.
     public let chunkCount: Int
-    /// How many layers the measured model has at least, by the names of the entries.
+    /// The minimum layer count of the measured model, by the names of the entries.
     public let layerCount: Int
     /// The file.
     package let source: MappedFile
@@ -22,14 +22,14 @@ public struct ImportanceMatrix: Sendable {
     public struct Entry: Sendable {
         /// f32, one for each column of each matrix, at any address.
         private let sums: MappedRange
-        /// What the sums are divided by, one for each of as many equal parts; `nil` for a part that nothing was multiplied
-        /// with, where all columns count the same.
+        /// The divisors of the sums, one for each of as many equal parts; `nil` for a part without inputs, whose columns
+        /// all get the weight 1.
         private let divisors: [Float?]
 
-        /// How many weights there are.
+        /// The number of weights.
         public let count: Int
 
-        /// What the GGUF form stores of the entry: the sums, and what they are divided by.
+        /// The tensors of the entry in the GGUF form: the sums and their counts.
         func tensors(named name: String) -> [Tensor] {
             let matrices = divisors.count
             let counts = divisors.map { $0 ?? 0 }
@@ -53,7 +53,7 @@ public struct ImportanceMatrix: Sendable {
             self.divisors = divisors
         }
 
-        /// The weights of some columns, counted through all matrices, as llama-quantize computes them.
+        /// The weights of a range of columns, numbered through all matrices, as llama-quantize computes them.
         ///
         /// - Precondition: the columns are below `count`.
         public func weights(_ columns: Range<Int>) -> [Float] {
@@ -72,7 +72,7 @@ public struct ImportanceMatrix: Sendable {
     /// Bytes in a sum.
     static let width = MemoryLayout<Float>.size
 
-    /// What the sums of some matrices are divided by, as rows of one f32.
+    /// The divisors of the sums, as rows of one f32.
     private struct Counts: RowSource {
         let values: [Float]
 
@@ -87,7 +87,7 @@ public struct ImportanceMatrix: Sendable {
         }
     }
 
-    /// What was read of a file.
+    /// The contents of a file.
     struct Contents {
         var entries: [ExactString: Entry] = [:]
         /// The names of the entries, in the order of the file.
@@ -96,9 +96,9 @@ public struct ImportanceMatrix: Sendable {
         var chunkCount = 0
     }
 
-    /// Opens an importance matrix, in the form of a GGUF file or the one before it.
+    /// Opens an importance matrix, in the GGUF form or the older one.
     ///
-    /// - Throws: when the file is none, or holds sums that are no sums of squares.
+    /// - Throws: when the file is not an importance matrix, or has negative or non-finite sums.
     public init(path: String) throws(CheckpointError) {
         let file = try MappedFile(path: path)
         if file.byteCount == 0 { throw CheckpointError(file: path, "is empty") }
@@ -113,13 +113,13 @@ public struct ImportanceMatrix: Sendable {
         layerCount = layers.max().map { $0 + 1 } ?? 0
     }
 
-    /// How many tensors were measured.
+    /// The number of measured tensors.
     public var count: Int { entries.count }
 
-    /// What was measured for a tensor.
+    /// The measured sums of a tensor.
     public func entry(_ tensor: String) -> Entry? { entries[ExactString(tensor)] }
 
-    /// Holds the sums of a tensor against what sums of squares can be.
+    /// Checks that sums of squares are finite and not negative.
     static func check(_ sums: MappedRange, of tensor: String) throws(CheckpointError) {
         let bytes = sums.bytes(0, sums.byteCount)
         defer { withExtendedLifetime(sums.file) {} }
@@ -128,17 +128,17 @@ public struct ImportanceMatrix: Sendable {
             guard value >= 0, value.isFinite else {
                 throw CheckpointError(
                     file: sums.file.path, tensor: tensor,
-                    "has the sum \(value) for column \(index), which is no sum of squares",
-                    hint: "measure it again; llama-imatrix of a model that gives NaN writes such sums")
+                    "has the sum \(value) for column \(index), which is not a sum of squares",
+                    hint: "measure it again; llama-imatrix writes such sums when the model computes NaN")
             }
         }
     }
 }
 
 extension UnsafeRawBufferPointer {
-    /// A little-endian f32, counted from the start.
+    /// The little-endian f32 at an index.
     func float(at index: Int) -> Float {
-        let start = index * ImportanceMatrix.width  // fits: a place in the bytes
+        let start = index * ImportanceMatrix.width  // fits: a position in the bytes
         return Float(bitPattern: UInt32(littleEndian: loadUnaligned(fromByteOffset: start, as: UInt32.self)))
     }
 }

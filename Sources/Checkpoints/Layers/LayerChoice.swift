@@ -35,7 +35,7 @@ package struct LayerChoice: Sendable {
 
     /// The layers; `nil` when there are none.
     ///
-    /// - Throws: when several stacks may be meant, or a layer is missing.
+    /// - Throws: when several stacks are possible, or a layer is missing.
     package func pattern() throws(CheckpointError) -> LayerPattern? {
         switch try outcome() {
         case .found(let pattern): return pattern

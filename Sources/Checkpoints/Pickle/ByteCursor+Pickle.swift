@@ -8,7 +8,7 @@ extension ByteCursor {
         self.init(bytes, called: "the pickle", path: path, start: start)
     }
 
-    /// Where the next `count` bytes lie.
+    /// The range of the next `count` bytes.
     mutating func span(_ count: some BinaryInteger) throws(CheckpointError) -> PickleSpan {
         let place = position
         let length = try take(count, "a value").count
@@ -29,12 +29,12 @@ extension ByteCursor {
         return span
     }
 
-    /// The bytes that were taken before.
+    /// The bytes of a range that was read before.
     subscript(_ span: PickleSpan) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: bytes[Int(span.offset)...].prefix(Int(span.count)))
     }
 
-    /// The text that was taken before, which must be UTF-8.
+    /// The text of a range that was read before, which must be UTF-8.
     func text(_ span: PickleSpan) throws(CheckpointError) -> String {
         guard let text = String(validating: self[span], as: UTF8.self) else {
             throw error("the pickle has a text that is not UTF-8", at: Int(span.offset))
@@ -43,7 +43,7 @@ extension ByteCursor {
     }
 }
 
-/// Where bytes lie in a pickle: texts and numbers stay there.
+/// A range of bytes in a pickle: texts and numbers are not copied.
 struct PickleSpan {
     let offset: UInt32
     let count: UInt32

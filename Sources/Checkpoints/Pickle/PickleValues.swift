@@ -1,9 +1,9 @@
 internal import Formats
 
-/// The values that a pickle builds: plain ones only, in one table.
+/// A table of the values that a pickle builds.
 ///
-/// A container holds the numbers of its values, not the values: nothing is copied when a value is used a thousand
-/// times, and nothing recurses when the table goes away, however deep the nesting.
+/// A container holds the indices of its values, not the values: a value that is used many times is not copied, and
+/// releasing the table does not recurse, at any depth of nesting.
 struct PickleValues {
     /// The index of a value in the table.
     typealias ID = UInt32
@@ -99,7 +99,7 @@ struct PickleValues {
     mutating func append(_ items: ArraySlice<ID>, to id: ID) -> Bool {
         guard let depth = depth(over: items), count(items) else { return false }
         depths[Int(id)] = max(depths[Int(id)], depth)
-        // The array is taken out of the table meanwhile, so that it is not copied.
+        // Move the array out of the table meanwhile, so that it is not copied.
         let value = table[Int(id)]
         table[Int(id)] = .none
         switch value {

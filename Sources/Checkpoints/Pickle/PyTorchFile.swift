@@ -1,10 +1,10 @@
 internal import Formats
 
-// PyTorch files: what torch.save writes. Two forms are read, both without running anything.
+// PyTorch files, as torch.save writes them. Both forms are read without running anything.
 //
 // The zip form (since 1.6). All records are stored, not compressed, aligned to 64 bytes by padding in the local
-// header's extra field; sizes stand in the central directory, and behind the data in a descriptor. All names begin with
-// the same folder.
+// header's extra field; sizes are in the central directory and in a descriptor after the data. All names begin with the same
+// folder.
 //
 //     NAME/data.pkl       a pickle of the object; a storage is a persistent id:
 //                         ('storage', class, KEY, device, elements), where the class gives the element type

@@ -18,8 +18,8 @@ enum PyTorchFolder {
 }
 
 extension Checkpoint {
-    /// Leaves out a tensor that is the same bytes as an earlier one, when the configuration says that embeddings are
-    /// tied: PyTorch writes both names, transformers' safetensors files and everybody's GGUF have the first one only.
+    /// Leaves out a tensor with the same bytes as an earlier one when the configuration ties embeddings: PyTorch writes
+    /// both names, safetensors files of transformers and GGUF files only the first.
     mutating func dropTiedTensors() {
         guard isPyTorch, config?["tie_word_embeddings"] == .bool(true) else { return }
         struct Place: Hashable {

@@ -15,7 +15,7 @@ struct StateDictionary {
 
     /// Finds the dictionary of a file.
     ///
-    /// - Throws: when there is none, or more than one that it could be.
+    /// - Throws: when there is none, or several candidates.
     init(_ pickle: Pickle, _ cursor: ByteCursor) throws(CheckpointError) {
         self.pickle = pickle
         self.cursor = cursor

@@ -2,8 +2,8 @@ internal import Formats
 
 /// An interpreter for pickles that can only build plain values, storages and tensors.
 ///
-/// It holds nothing that could run, load or open anything: names outside `PickleGlobal` are refused where they stand,
-/// and the few that may be called are cases in `Unpickler+Calls`.
+/// It cannot run, load or open anything: names outside `PickleGlobal` are refused where they occur, and the few that
+/// can be called are cases in `Unpickler+Calls`.
 struct Unpickler {
     /// Whether the pickle may name storages.
     enum Storages {
@@ -18,7 +18,7 @@ struct Unpickler {
     /// The index of a storage, by its key.
     var storageNumbers: [ExactString: Int] = [:]
     private var stack: [PickleValues.ID] = []
-    /// Heights of the stack: what lies below the last one is out of reach until it is taken.
+    /// Heights of the stack: values below the last mark are out of reach until it is popped.
     private var marks: [Int] = []
     private var memo: [UInt32: PickleValues.ID] = [:]
     /// Where the instruction that runs begins.

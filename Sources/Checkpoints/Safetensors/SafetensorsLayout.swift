@@ -46,8 +46,8 @@ extension Safetensors {
         return OutputPlan.File(name: name, header: prefix + text, tensors: placed, byteCount: position)
     }
 
-    /// How many spaces more in the header let most untouched bytes lie as they do in the input, counted in blocks of a
-    /// disk, so that the file system can share them: none when they do already, or are few.
+    /// The number of spaces to add to the header so that most unchanged bytes keep their alignment to disk blocks, and
+    /// the file system can share them; 0 when they have it already, or are few.
     private static func sharingPadding(_ tensors: [Tensor], dataStart: Int) -> Int {
         var position = dataStart
         var byteCounts: [Int: Int] = [:]

@@ -1,7 +1,7 @@
 internal import Formats
 
-// A sharded folder has files model-00001-of-00003.safetensors and so on, and an index that says which tensor is in
-// which.
+// A sharded folder has files model-00001-of-00003.safetensors and so on, and an index from tensors to
+// files.
 
 extension Safetensors {
     /// The maximum of the five digits in a shard's name.
@@ -54,9 +54,8 @@ extension Safetensors {
         ])
     }
 
-    /// Splits as huggingface_hub does: a tensor that is too large goes into a file of its own, before the one that is
-    /// being filled; else a file ends before the tensor that would make it too large. Without a limit there is one
-    /// file.
+    /// Splits as huggingface_hub does: a tensor above the limit gets its own file, before the current one; otherwise a
+    /// file ends before the tensor that would exceed the limit. Without a limit there is one file.
     static func split(_ tensors: [Tensor], limit: Int?) -> [[Tensor]] {
         guard let limit else { return [tensors] }
         var shards: [[Tensor]] = []

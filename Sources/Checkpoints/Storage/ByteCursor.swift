@@ -4,7 +4,7 @@ struct ByteCursor {
     let path: String
     /// What messages call the bytes: `the file`, `the index`.
     let name: String
-    /// The bytes that may be read; whoever made the cursor keeps them alive.
+    /// The bytes to read; the creator of the cursor keeps them alive.
     let bytes: UnsafeRawBufferPointer
     /// Where the bytes start in the file.
     let start: Int
@@ -36,16 +36,16 @@ struct ByteCursor {
             file: path, byteOffset: start + (place ?? position), problem, hint: hint)  // fits: it lies in the file
     }
 
-    /// Goes to another byte, or to the end.
+    /// Moves to another byte, or to the end.
     ///
-    /// - Precondition: it lies in the bytes.
+    /// - Precondition: the position is within the bytes.
     mutating func move(to place: Int) {
         precondition(0...bytes.count ~= place)
         position = place
     }
 
-    /// The next `count` bytes. What they are is put into words only when they are missing: a vocabulary is read string
-    /// by string.
+    /// The next `count` bytes. Their description is formed only when they are missing, because vocabularies are read
+    /// string by string.
     @discardableResult
     mutating func take(_ count: some BinaryInteger, _ what: @autoclosure () -> String) throws(CheckpointError)
         -> UnsafeRawBufferPointer
@@ -91,7 +91,7 @@ struct ByteCursor {
         return try checked(count, of: unit, limit: limit, what())
     }
 
-    /// Holds a count against what is left: so many things follow that take at least `unit` bytes each.
+    /// Checks the number of the items that follow against the bytes left; each needs at least `unit` bytes.
     func checked(
         _ count: some BinaryInteger, of unit: Int, limit: Int, _ what: @autoclosure () -> String
     ) throws(CheckpointError) -> Int {

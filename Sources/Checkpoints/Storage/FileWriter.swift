@@ -180,7 +180,7 @@ final class FileWriter: Sendable {
     /// Starts writing a range to disk in the background, so that the final sync is shorter.
     func startWriting(_ range: Range<Int>) {
         guard syncs else { return }
-        // A hint, so that a failure is none.
+        // Only a hint, so ignore failures.
         _ = try? descriptor.with { resect_start_writing($0, Int64(range.lowerBound), Int64(range.count)) }
     }
 

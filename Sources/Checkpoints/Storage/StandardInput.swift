@@ -4,14 +4,14 @@
     internal import Darwin
 #endif
 
-/// A checkpoint that comes through a pipe: what a map needs is a file, so the bytes are kept in one without a name.
+/// A checkpoint from a pipe. Mapping needs a file, so the bytes are stored in an unnamed one.
 enum StandardInput {
-    /// What stands for standard input in place of a path.
+    /// The argument that means standard input.
     static let argument = "-"
-    /// What messages call it.
+    /// Its name in messages.
     static let name = "standard input"
 
-    /// Standard input as a mapped file: itself when it is a regular file, else a temporary one that holds all it gives.
+    /// Standard input as a mapped file: itself when it is a regular file, else a temporary copy.
     static func file() throws(CheckpointError) -> MappedFile {
         guard isatty(STDIN_FILENO) == 0 else {
             throw CheckpointError(
@@ -27,7 +27,7 @@ enum StandardInput {
         return try spooled()
     }
 
-    /// A file that holds all of standard input and disappears when it is closed.
+    /// A copy of standard input in a file that disappears when it is closed.
     private static func spooled() throws(CheckpointError) -> MappedFile {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }

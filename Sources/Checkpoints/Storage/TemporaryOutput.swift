@@ -10,9 +10,9 @@ internal import Synchronization
 /// The temporary sibling of an output: a file or a folder that becomes visible under its own name only when it is
 /// whole.
 ///
-/// Its name follows from the output's, and a lock says that somebody is writing it: what a killed run left behind is
-/// found again by the next one, which removes it or goes on with it. Whatever is not finished is removed: when the
-/// value goes away, and by `removeAll` when a signal ends the program.
+/// Its name is derived from the output's, and its writer holds a lock, so that the next run finds what a killed run left,
+/// and removes or continues it. An unfinished output is removed when the value is released, and by `removeAll` when a
+/// signal ends the program.
 final class TemporaryOutput: Sendable {
     /// Where the output is being written.
     let path: String
@@ -167,8 +167,8 @@ final class TemporaryOutput: Sendable {
         }
     }
 
-    /// Puts the files of a temporary folder beside it, under their own names, and removes it: the parts of one output
-    /// that is no folder. The first comes last, because a reader begins with it.
+    /// Moves the files of a temporary folder to their final names beside it, and removes it: the parts of an output that
+    /// is not a folder. The first file is moved last, because readers start with it.
     func finishAsFiles(_ names: [(inFolder: String, path: String)]) throws(CheckpointError) {
         fsync(descriptor)
         for (name, path) in names.reversed() {

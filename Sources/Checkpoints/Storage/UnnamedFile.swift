@@ -6,8 +6,8 @@ internal import CStorage
     internal import Darwin
 #endif
 
-/// A file without a name that takes what does not have to stay in memory, and disappears with its last user. It lies in
-/// `TMPDIR`, else in `/var/tmp`, because `/tmp` is often memory.
+/// An unnamed file for data that need not stay in memory; it disappears with its last user. It is in `TMPDIR` or
+/// `/var/tmp`, because `/tmp` is often in memory.
 package struct UnnamedFile: ~Copyable {
     /// How many bytes were written.
     package private(set) var byteCount = 0

@@ -71,10 +71,10 @@ extension Vocabulary {
         return result
     }
 
-    /// Whether a text begins with a token, as the file has to say it.
+    /// The value of `add_bos_token` to write.
     ///
-    /// llama.cpp's class for llama, which Granite's inherits, says no for 49,152 tokens, where the tokenizer says
-    /// nothing. Runtimes take no answer for a yes where the pre-tokenizer is Llama 3's.
+    /// When the tokenizer does not state it, llama.cpp's class for llama, which Granite's inherits, writes false for
+    /// 49,152 tokens. Without the key, runtimes assume true when the pre-tokenizer is Llama 3's.
     private func addsBeginning(_ architecture: String?, _ vocabularySize: Int) -> Bool? {
         if let addsBeginning { return addsBeginning }
         let isLlama = architecture == "llama" || architecture?.hasPrefix("granite") == true

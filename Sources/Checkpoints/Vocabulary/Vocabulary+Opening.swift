@@ -3,7 +3,7 @@ internal import Formats
 extension Vocabulary {
     /// The vocabulary of a checkpoint, from GGUF metadata or the tokenizer files of an HF folder.
     ///
-    /// - Throws: when there is none, or none that can be read.
+    /// - Throws: when there is none, or it cannot be read.
     public init(checkpoint: Checkpoint) throws(CheckpointError) {
         if checkpoint.form == .gguf {
             try self.init(metadata: checkpoint.metadata, file: checkpoint.path)
@@ -52,8 +52,8 @@ extension Vocabulary {
         try readChatTemplates(of: checkpoint, settings: settings)
     }
 
-    /// Special tokens: by their texts in tokenizer_config.json, else by their numbers in config.json, where -1 and
-    /// numbers beyond the vocabulary stand for none.
+    /// Special tokens: by their texts in tokenizer_config.json, else by their ids in config.json, where -1 and ids
+    /// beyond the vocabulary mean none.
     private mutating func readSpecialTokens(_ settings: JSONObject, config: JSONObject, generation: JSONObject) {
         let count = max(tokens.count, config["vocab_size"]?.int ?? 0)
         func text(_ kind: String) -> String? {

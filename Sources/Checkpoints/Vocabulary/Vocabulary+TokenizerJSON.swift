@@ -63,8 +63,8 @@ extension Vocabulary {
         }
     }
 
-    /// Added tokens get the numbers that the tokenizers library gives them: the one in the vocabulary, else the next
-    /// that is free. The numbers in the file are not asked.
+    /// Added tokens get the ids that the tokenizers library assigns: the id in the vocabulary, else the next free one.
+    /// It ignores the ids in the file.
     private mutating func readAddedTokens(
         _ list: [JSON], _ vocabulary: JSONObject, _ texts: inout TokenTexts, file: String
     ) throws(CheckpointError) {

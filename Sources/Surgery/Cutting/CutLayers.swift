@@ -1,26 +1,27 @@
 public import Checkpoints
 internal import Formats
 
-/// Deletes layers and renumbers the rest, with everything that depends on the layer number. Adapters and importance matrices
-/// of the model follow in the same way.
+/// Deletes layers and renumbers the others, together with all settings that depend on the layer number. It also cuts
+/// adapters and importance matrices of the model.
 ///
-/// Several runs are cut at once: what has to hold for the layers that stay need not hold after a part of the cut.
+/// Several runs are cut at once: only the result must be a valid model, not the model after each run.
 public struct CutLayers: Edit {
-    /// The layers to delete, counted from 0. Those behind the decoder's are modules for multi-token prediction.
+    /// The layers to delete, counted from 0. Those after the decoder layers are modules for multi-token prediction.
     public let layers: LayerRuns
 
-    /// A cut of some runs of layers.
+    /// Cuts runs of layers.
     public init(layers: LayerRuns) { self.layers = layers }
 
-    /// A cut of one run of layers.
+    /// Cuts one run of layers.
     public init(layers: Range<Int>) { self.init(layers: LayerRuns([layers])) }
 
-    /// The checkpoint without the layers; of an adapter or an importance matrix that for the model without the layers.
+    /// The checkpoint without the layers; an adapter or an importance matrix is adapted to the model without them.
     ///
-    /// - Throws: when there is no layer to cut, a run is out of range or everything, or when a setting or a tensor cannot follow.
+    /// - Throws: when there is no layer to cut, a run is out of range, nothing remains, or a setting or a tensor cannot be
+    ///   adapted.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         guard !layers.isEmpty else {
-            throw CheckpointError(file: checkpoint.path, "no layer is named that could be cut")
+            throw CheckpointError(file: checkpoint.path, "no layers to cut were given")
         }
         switch checkpoint.content {
         case .adapter: return try AdapterCut(layers: layers).apply(to: checkpoint)
@@ -50,7 +51,7 @@ public struct CutLayers: Edit {
         if cut.decoderCut > 0, !goesByTensors {
             try LayerSignatures(checkpoint, cut.pattern).check(kinds: kinds)
         }
-        // Before layers get other numbers, so that a missing tensor has the name that it should have.
+        // Check before renumbering, so that the message names a missing tensor by its name in the input.
         if checkpoint.hasKnownNames { try checkpoint.checkCompleteness() }
         result.tensors = try tensors(checkpoint, cut, LayerSlices(layers: cut, widths: widths))
         SizeLabel.update(&result, was: checkpoint)
@@ -58,7 +59,7 @@ public struct CutLayers: Edit {
         return result
     }
 
-    /// The cut, when the runs fit the layers.
+    /// The cut, if the runs are valid for the layers.
     private func cut(of checkpoint: Checkpoint) throws(CheckpointError) -> LayerCut {
         guard let pattern = try checkpoint.layers() else {
             throw CheckpointError(
@@ -105,16 +106,16 @@ public struct CutLayers: Edit {
         return result
     }
 
-    /// The files of quantizers beside `config.json`, whose lists name modules too.
+    /// Adapts module names in the quantizers' files beside `config.json`.
     private func companions(_ checkpoint: Checkpoint, _ cut: LayerCut) throws(CheckpointError) -> [Checkpoint.Companion]
     {
         let names: Set<String> = ["quantize_config.json", "quant_config.json", "hf_quant_config.json"]
         var result = checkpoint.companions
-        for place in result.indices where names.contains(result[place].name) {
-            guard let value = try? JSON.parse(String(decoding: result[place].contents, as: UTF8.self)) else { continue }
+        for index in result.indices where names.contains(result[index].name) {
+            guard let value = try? JSON.parse(String(decoding: result[index].contents, as: UTF8.self)) else { continue }
             let modules = ModuleNames(layers: cut, stacks: LayerChoice(checkpoint).stacks)
             let renamed = try modules.renamed(value)
-            if renamed != value { result[place].contents = Array(renamed.pretty.utf8) }
+            if renamed != value { result[index].contents = Array(renamed.pretty.utf8) }
         }
         return result
     }

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// Which tensors of a folder are the weights of Linears, by their names and shapes.
+/// Finds the weights of linear layers in a folder by their names and shapes.
 struct LinearModules {
     private let layers: [LayerPattern]
     private let embedding: String?
@@ -9,29 +9,29 @@ struct LinearModules {
 
     /// Finds the layers of the language model.
     ///
-    /// - Throws: when it cannot be told which numbered tensors are the layers, or a layer is missing.
+    /// - Throws: when it is unclear which numbered tensors are the layers, or a layer is missing.
     init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         layers = try checkpoint.languageLayers()
         embedding = checkpoint.name(ofRole: "token_embedding")
         output = checkpoint.name(ofRole: "output")
     }
 
-    /// Whether no tensor is of a layer.
+    /// Whether the folder has no layers.
     var hasNoLayers: Bool { layers.isEmpty }
 
-    /// What a matrix is to the forms.
+    /// The role of a matrix in quantization.
     enum Kind {
-        /// A Linear of a layer.
+        /// A linear map in a layer.
         case linear
-        /// The embedding of tokens.
+        /// The token embedding.
         case embedding
-        /// The matrix that makes logits.
+        /// The output matrix, which computes logits.
         case output
-        /// A Linear that stays plain: a router, or something outside the layers.
+        /// A matrix that stays unquantized: a router, or one outside the layers.
         case other
     }
 
-    /// What a tensor is; `nil` for what is no matrix.
+    /// The kind of a tensor; `nil` when it is not a matrix.
     func kind(of tensor: Tensor) -> Kind? {
         guard tensor.shape.count == 2, tensor.count > 0, tensor.name.hasSuffix(".weight") else { return nil }
         let names = ModuleKinds.known, module = String(tensor.name.dropLast(".weight".count))
@@ -41,7 +41,7 @@ struct LinearModules {
         return isInLayers(tensor) && isLinear ? .linear : .other
     }
 
-    /// Whether a form packs a tensor, if its rows fit.
+    /// Whether to quantize a tensor, if its row length allows it.
     func isQuantized(_ tensor: Tensor, withEmbeddings: Bool) -> Bool {
         switch kind(of: tensor) {
         case .linear: true
@@ -50,7 +50,7 @@ struct LinearModules {
         }
     }
 
-    /// The module of a matrix that stays plain, as configurations name it; `nil` for embeddings and for what is no matrix.
+    /// The module name of a matrix that stays unquantized, for configurations; `nil` for embeddings and other tensors.
     func plainModule(_ tensor: Tensor) -> String? {
         if isStack(tensor) {
             let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: "."))
@@ -60,7 +60,7 @@ struct LinearModules {
         return String(tensor.name.dropLast(".weight".count))
     }
 
-    /// Whether a tensor is one of a layer.
+    /// Whether a tensor belongs to a layer.
     private func isInLayers(_ tensor: Tensor) -> Bool { layers.contains { $0.layer(of: tensor.name) != nil } }
 
     /// Whether a tensor is a stack of matrices, one for each expert of a layer.
@@ -69,8 +69,8 @@ struct LinearModules {
             && isInLayers(tensor) && !tensor.name.containsBytes(of: "conv")
     }
 
-    /// Refuses weights whose rows are inputs, as in GPT-2's Conv1D: their biases show it, and the forms pack rows of
-    /// outputs.
+    /// Refuses weights whose rows are inputs, as in GPT-2's Conv1D, which the length of the bias shows: the formats
+    /// quantize rows of outputs.
     func checkRows(of checkpoint: Checkpoint, for type: FolderType) throws(CheckpointError) {
         var biases: [ExactString: Int] = [:]
         for tensor in checkpoint.tensors where tensor.shape.count == 1 && tensor.name.hasSuffix(".bias") {
@@ -82,18 +82,18 @@ struct LinearModules {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,
                 "has \(tensor.shape[0].grouped) rows and a bias of \(bias.grouped): its rows are inputs (Conv1D), and "
-                    + "\(type.rawValue) packs rows of outputs")
+                    + "\(type.rawValue) quantizes rows of outputs")
         }
     }
 }
 
 extension Checkpoint {
-    /// The name of the module that makes logits.
+    /// The name of the output module.
     var outputModule: String {
         name(ofRole: "output").map { String($0.dropLast(".weight".count)) } ?? ModuleKinds.known.outputs[0]
     }
 
-    /// The name that the tensor of a role outside the layers has in a folder.
+    /// The name in a folder of a tensor outside the layers, by role.
     fileprivate func name(ofRole role: String) -> String? {
         architecture?.tensor(role: role)?.huggingFace?.name(layer: nil)
     }
