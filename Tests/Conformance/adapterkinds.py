@@ -18,7 +18,7 @@ class Kind:
     """An adapter. `rewrite` changes the saved folder to what other programs write; where `foreign`, PEFT itself does not read that,
     and the reference is made before it. Where `untied`, the output matrix of a model with tied embeddings becomes another one: PEFT
     adds to the matrix of both, so that the reference starts from an untied copy. Where `once`, both stay one matrix, to which PEFT
-    adds twice.
+    adds twice. `tokens` is how many tokens the training added to the vocabulary, or took away.
     `rounds` says why single values may be the neighbours of PEFT's."""
     model: str
     config: dict
@@ -27,6 +27,7 @@ class Kind:
     foreign: bool = False
     untied: bool = False
     once: bool = False
+    tokens: int = 0
     rounds: str = ""
 
     def lora(self):
@@ -172,6 +173,30 @@ KINDS = {
                                      foreign=True, rounds=NORM),
     "names with an adapter's": Kind("llama", dict(target_modules=LINEAR), rewrite=named("my-adapter"), foreign=True),
     "names without the prefix": Kind("llama", dict(target_modules=["q_proj", "embed_tokens"]), rewrite=stripped, foreign=True),
+    "more tokens, not trained": Kind("llama", dict(target_modules=["q_proj"]), tokens=2),
+    "more tokens, not trained, of tied": Kind("llama, tied", dict(target_modules=["q_proj"]), tokens=2),
+    "more tokens of Gemma": Kind("gemma3", dict(target_modules=["q_proj"]), tokens=64),
+    "more tokens of gpt2": Kind("gpt2", dict(target_modules=["c_attn"], fan_in_fan_out=True), tokens=2),
+    "fewer tokens": Kind("qwen3", dict(target_modules=LINEAR), tokens=-5),
+    "more tokens, saved": Kind("llama", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"]), tokens=2),
+    "more tokens, saved, of tied": Kind("llama, tied", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"]),
+                                        tokens=2),
+    "more tokens, only the embedding saved": Kind("llama", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"]), tokens=2),
+    "more tokens, only the embedding saved, of tied": Kind("llama, tied", dict(
+        target_modules=["q_proj"], modules_to_save=["embed_tokens"]), tokens=2),
+    "more tokens, only the output saved, of tied": Kind("llama, tied", dict(
+        target_modules=["q_proj"], modules_to_save=["lm_head"]), tokens=2),
+    "more tokens, saved, kept tied": Kind("qwen3", dict(
+        target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True), tokens=2),
+    "more tokens, embedding and output adapted": Kind("llama", dict(target_modules=["embed_tokens", "lm_head"]), tokens=2),
+    "more tokens, embedding of tied adapted": Kind("llama, tied", dict(target_modules=["embed_tokens"]), tokens=2, untied=True),
+    "more tokens, both of tied adapted": Kind("llama, tied", dict(target_modules=["embed_tokens", "lm_head"]), tokens=2, untied=True),
+    "more tokens, of which rows were trained": Kind("llama", dict(
+        target_modules=["q_proj"], trainable_token_indices=[96, 7, 97]), tokens=2),
+    "more tokens, of which rows were trained, of tied": Kind("qwen3", dict(
+        target_modules=["q_proj"], trainable_token_indices=[96, 7, 97]), tokens=2),
+    "embeddings saved that did not change, of tied": Kind("llama, tied", dict(target_modules=["q_proj"]),
+                                                          dict(save_embedding_layers=True)),
     "in bf16": Kind("llama", dict(target_modules=LINEAR), rewrite=halved),
     "in f16": Kind("llama", dict(target_modules=["q_proj", "embed_tokens"]), rewrite=half_float),
     "from unsloth": Kind("llama", dict(target_modules=["q_proj", "v_proj", "down_proj"]), rewrite=unsloth),

@@ -65,6 +65,14 @@ def untied(model):
     return model
 
 
+def resized(model, tokens, seed=5):
+    """The same model with more or fewer tokens; the rows of new ones are random."""
+    if tokens:
+        torch.manual_seed(seed)
+        model.resize_token_embeddings(model.config.get_text_config().vocab_size + tokens)
+    return model
+
+
 def adapter(base, config, path, seed=1, **options):
     """Adapts a model, sets everything that training would change to random values, and saves what PEFT saves."""
     torch.manual_seed(seed)

@@ -40,10 +40,12 @@ def check(checks):
 
 
 def others(checks, bases, work):
-    """Several adapters, and wrong ones."""
+    """Several adapters, one with a tokenizer, and wrong ones."""
     import mergingbad
     import mergingseveral
+    import mergingtokens
     mergingseveral.check(checks, bases, made(work / "several"))
+    mergingtokens.check(checks, made(work / "tokens"))
     mergingbad.check(checks, bases, made(work / "bad"))
 
 
@@ -70,7 +72,8 @@ def one(checks, label, kind, bases, work):
 def make(kind, bases, work):
     """The folder of an adapter, the logits of base plus adapter, and the merged tensors in f32."""
     path = work / "adapter"
-    adaptermodels.adapter(bases.load(kind.model), kind.lora(), path, **dict(kind.options))
+    base = adaptermodels.resized(bases.load(kind.model), kind.tokens)
+    adaptermodels.adapter(base, kind.lora(), path, **dict(kind.options))
     inner = path / kind.options.get("peft", {}).get("adapter_name", "")
     if kind.rewrite and not kind.foreign:
         kind.rewrite(inner)
@@ -82,9 +85,12 @@ def make(kind, bases, work):
 
 def reference(kind, bases, path, work):
     """Base plus adapter by PEFT."""
-    said, model = adaptermodels.applied(bases.load(kind.model), path)
+    # New rows are in the adapter, and not those of the base; only an untied copy needs rows of the output that no file has.
+    def base(model):
+        return adaptermodels.resized(model, kind.tokens, seed=5 if kind.untied else 6)
+    said, model = adaptermodels.applied(base(bases.load(kind.model)), path)
     if kind.untied or kind.once:
-        _, model = adaptermodels.applied(adaptermodels.untied(bases.load(kind.model)), path)
+        _, model = adaptermodels.applied(adaptermodels.untied(base(bases.load(kind.model))), path)
     merged = adaptermodels.tensors(model, work / "merged", torch.float32)
     if kind.once:
         del merged["lm_head.weight"]

@@ -50,7 +50,7 @@ extension Adapter {
 
     /// Refuses whole tensors that the configuration does not announce, and announced ones that are not there.
     private func checkWholes() throws(CheckpointError) {
-        let outer = ModuleKinds.known.embeddings + ModuleKinds.known.outputs
+        let outer = EmbeddingNames.embeddings + ModuleKinds.known.outputs
         let adapted = Set(pairs.map { ExactString($0.module) })
         for whole in wholes where !whole.isWrapped {
             let dot = whole.name.lastIndex(of: ".") ?? whole.name.startIndex

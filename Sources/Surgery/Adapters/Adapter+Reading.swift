@@ -19,7 +19,7 @@ extension Adapter {
     /// Sorts the tensors of a file by what they are, and holds them against the configuration.
     init(_ checkpoint: Checkpoint, _ config: AdapterConfig, path: String) throws(CheckpointError) {
         var order: [Key] = [], found: [Key: Found] = [:], adapters: Set<String> = []
-        var wholes: [Whole] = [], tokens: [(module: String, values: Tensor)] = []
+        var wholes: [Whole] = [], indices: [ExactString: Int] = [:], tokens: [(module: String, values: Tensor)] = []
         for tensor in checkpoint.tensors {
             guard let name = AdapterTensorName(tensor.name) else {
                 throw CheckpointError(
@@ -31,7 +31,16 @@ extension Adapter {
             if let adapter = name.adapter { adapters.insert(adapter) }
             switch name.part {
             case .whole, .wrapped:
-                wholes.append(Whole(name: name.module, isWrapped: name.part == .wrapped, values: tensor))
+                if let index = indices.updateValue(wholes.count, forKey: ExactString(name.module)) {
+                    try Adapter.checkCopy(tensor, of: wholes[index], file: checkpoint.path)
+                    indices[ExactString(name.module)] = index
+                    continue
+                }
+                let module = String(name.module[..<(name.module.lastIndex(of: ".") ?? name.module.startIndex)])
+                wholes.append(
+                    Whole(
+                        name: name.module, isWrapped: name.part == .wrapped, values: tensor,
+                        isTrained: config.selection.isSaved(module)))
             case .tokens: tokens.append((name.module, tensor))
             default:
                 let key = Key(module: ExactString(name.module), depth: name.depth)
@@ -58,6 +67,16 @@ extension Adapter {
             throw CheckpointError(file: checkpoint.path, "holds no tensor of an adapter")
         }
         try checkConfiguration()
+    }
+
+    /// Refuses a second tensor of a name with other values. Where the vocabulary was resized PEFT stores its embeddings also under
+    /// the names that they have in a training.
+    private static func checkCopy(_ tensor: Tensor, of other: Whole, file: String) throws(CheckpointError) {
+        guard tensor.shape == other.values.shape, try other.values.holds(tensor) else {
+            throw CheckpointError(
+                file: file, tensor: tensor.name,
+                "has other values than \(other.values.name), and both are \(other.name)")
+        }
     }
 
     /// The matrices of a module, whose shapes go together.

@@ -72,7 +72,8 @@ extension Adapter {
         }
         for whole in self.wholes {
             for part in try parts(whole.values, whole.name) {
-                wholes.append(Whole(name: part.name, isWrapped: whole.isWrapped, values: part))
+                wholes.append(
+                    Whole(name: part.name, isWrapped: whole.isWrapped, values: part, isTrained: whole.isTrained))
             }
         }
         for (module, values) in self.tokens {

@@ -32,6 +32,8 @@ public struct Adapter: Sendable {
         /// Whether its module has an adapter too, so that it may be a copy of the base's.
         let isWrapped: Bool
         let values: Tensor
+        /// Whether it was trained; PEFT also stores the embeddings of a base whose vocabulary was resized.
+        var isTrained = true
     }
 
     /// How an adapter names what it changes.
@@ -58,6 +60,8 @@ public struct Adapter: Sendable {
     let tokens: [(module: String, values: Tensor)]
     /// The files that it reads.
     let sources: [MappedFile]
+    /// The tokenizer beside it.
+    private(set) var tokenizer: TokenizerFiles?
 
     private static let weightNames = ["adapter_model.safetensors", "adapter_model.bin"]
 
@@ -118,6 +122,7 @@ public struct Adapter: Sendable {
             checkpoint = try cut.apply(to: checkpoint)
         }
         try self.init(checkpoint, AdapterConfig(settings, path: configPath), path: path)
+        tokenizer = try TokenizerFiles(in: path)
     }
 
     /// Refuses to renumber an adapter that is not of PEFT.

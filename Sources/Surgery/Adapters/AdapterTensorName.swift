@@ -52,6 +52,10 @@ struct AdapterTensorName: Equatable {
             depth += 1
         }
         switch part {
+        case .tokens where after == ["base_layer", "weight"]:
+            // The embedding whose rows were trained, which PEFT saves where the vocabulary was resized.
+            self.init(module: (before + ["weight"]).joined(separator: "."), part: .wrapped)
+            return
         case .tokens:
             guard after.first == "trainable_tokens_delta" else { return nil }
             after.removeFirst()

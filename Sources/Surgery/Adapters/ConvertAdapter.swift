@@ -119,6 +119,12 @@ public struct ConvertAdapter: Edit {
         let plain = try DequantizeFolder(to: .f32).apply(to: base)
         var changes = WeightChanges(plain, adapters: [.init(try adapter.fitting(plain))])
         try changes.add(0)
+        guard !changes.replacesInBase else {
+            throw CheckpointError(
+                file: adapter.path,
+                "holds another embedding than \(base.path), which an adapter in \(form) cannot hold",
+                hint: "merge it into its base, and convert the result")
+        }
         for tensor in plain.tensors {
             guard let change = changes.changes[ExactString(tensor.name)] else { continue }
             var kind: String?

@@ -56,6 +56,7 @@ public struct MergeAdapters: Edit {
         var result = try changes.result(combination, threads: threads)
         for weighted in adapters { result.sources += weighted.adapter.sources }
         try result.restoreTypes(from: base)
+        try result.takeTokenizer(of: self.adapters.map(\.adapter))
         return result
     }
 }

@@ -8,27 +8,10 @@ struct TiedOutput {
     /// The name that the output matrix has where it is stored.
     let output: String
 
-    /// How families name their embedding and their output matrix, in folders and in GGUF.
-    private static let embeddings = ["embed_tokens", "wte", "embed_in", "word_embeddings", "token_embd"]
-
     /// The embedding that is the output matrix too; `nil` where the output matrix is stored, or no embedding is known.
     init?(_ checkpoint: Checkpoint) {
-        func name(_ role: String) -> String? {
-            let tensor = checkpoint.architecture?.tensor(role: role)
-            return (checkpoint.form == .gguf ? tensor?.gguf : tensor?.huggingFace)?.name(layer: nil)
-        }
-        let usual = checkpoint.form == .gguf ? "output.weight" : ModuleKinds.known.outputs[0] + ".weight"
-        output = name("output") ?? usual
-        guard checkpoint.tensor(named: output) == nil else { return nil }
-        let known = name("token_embedding").flatMap { checkpoint.tensor(named: $0)?.name }
-        let found =
-            known
-            ?? checkpoint.tensors.lazy.map(\.name).first { name in
-                name.hasSuffix(".weight")
-                    && ModuleKinds.isNamed(String(name.dropLast(".weight".count)), TiedOutput.embeddings)
-            }
-        guard let found else { return nil }
-        embedding = found
+        guard let names = EmbeddingNames(checkpoint), names.isTied else { return nil }
+        (embedding, output) = (names.embedding, names.output)
     }
 
     /// Stores the output matrix apart from the embedding, as it is in the base.

@@ -42,6 +42,10 @@ struct WeightChanges {
     let adapters: [MergeAdapters.Weighted]
     var modules: BaseModules
     var changes: [ExactString: Change] = [:]
+    /// The adapter that gave the base another vocabulary.
+    var resizing: Int?
+    /// Whether a tensor of an adapter stands in the place of one of the base, before any change.
+    var replacesInBase = false
     /// The embedding, where it is the output matrix too.
     private var tied: TiedOutput?
 
@@ -56,10 +60,11 @@ struct WeightChanges {
     mutating func add(_ number: Int) throws(CheckpointError) {
         let adapter = adapters[number].adapter
         modules.align(with: adapter.pairs.map(\.module))
+        try resize(for: number)
         try untie(for: adapter)
         for pair in adapter.pairs where !(try isCopyOfTied(pair, adapter)) { try add(pair, number) }
-        for whole in adapter.wholes where !isTiedOutput(whole.name) { try replace(whole, number) }
-        for (module, values) in adapter.tokens {
+        for whole in adapter.wholes where !(try isCopyOfTied(whole, adapter)) { try replace(whole, number) }
+        for (module, values) in adapter.tokens where !(try isCopyOfTied(module, values, adapter)) {
             try requireWeightOne(number, values)
             try replaceRows(of: module, values, adapter)
         }
@@ -108,10 +113,35 @@ struct WeightChanges {
         let output = rows.first { !$0.key.isEmpty && ModuleSelection.isNamed(outputModule, in: [$0.key]) }
         let others = rows.filter { $0.key != output?.key }.map(\.value)
         let rowsDiffer = output.map { !others.contains($0.value) } ?? false
-        guard named.contains(tied.embedding) || named.contains(tied.output) || rowsDiffer else { return }
+        let changesOne = named.contains(tied.embedding) || named.contains(tied.output)
+        let holdsBoth = try holdsBoth(tied, adapter)
+        guard rowsDiffer || changesOne && !holdsBoth else { return }
+        if let own = base.tensor(named: tied.embedding), let whole = whole(tied.embedding, of: adapter),
+            !whole.isTrained,
+            own.shape == whole.values.shape, try !own.holds(whole.values)
+        {
+            try replaceInBase(tied.embedding, by: whole.values)
+        }
         tied.untie(&base)
         modules = modules.updated(base)
         self.tied = nil
+    }
+
+    /// The tensor of an adapter that replaces one of the base.
+    private func whole(_ name: String, of adapter: Adapter) -> Adapter.Whole? {
+        adapter.wholes.first { ExactString(modules.name(of: $0.name)) == ExactString(name) }
+    }
+
+    /// Whether an adapter stores what the embedding and the output matrix are together: PEFT stores both where the vocabulary of
+    /// a tied model was resized.
+    private func holdsBoth(_ tied: TiedOutput, _ adapter: Adapter) throws(CheckpointError) -> Bool {
+        let isAdapted = adapter.pairs.contains {
+            [tied.embedding, tied.output].contains(modules.name(of: $0.module) + ".weight")
+        }
+        guard !isAdapted, let embedding = whole(tied.embedding, of: adapter) else { return false }
+        guard let output = whole(tied.output, of: adapter) else { return !embedding.isTrained }
+        guard embedding.values.shape == output.values.shape else { return false }
+        return try embedding.values.holds(output.values)
     }
 
     /// Whether a pair is the embedding's once more, for an output matrix that stays tied to it.
@@ -121,11 +151,34 @@ struct WeightChanges {
             $0.isEmbedding && modules.name(of: $0.module) + ".weight" == tied?.embedding
         }
         guard let embedding, try embedding.a.isTransposed(of: pair.b), try embedding.b.isTransposed(of: pair.a) else {
-            throw CheckpointError(
-                file: adapter.path, tensor: pair.a.name,
-                "is not the adapter of the embedding, to which 'ensure_weight_tying' ties the output matrix")
+            throw differentCopy(pair.a, adapter)
         }
         return true
+    }
+
+    /// Whether a tensor is the embedding once more, for an output matrix that stays tied to it.
+    private func isCopyOfTied(_ whole: Adapter.Whole, _ adapter: Adapter) throws(CheckpointError) -> Bool {
+        guard let tied, isTiedOutput(whole.name) else { return false }
+        guard let embedding = self.whole(tied.embedding, of: adapter)?.values ?? base.tensor(named: tied.embedding),
+            embedding.shape == whole.values.shape, try embedding.holds(whole.values)
+        else { throw differentCopy(whole.values, adapter) }
+        return true
+    }
+
+    /// Whether rows are those of the embedding once more, for an output matrix that stays tied to it.
+    private func isCopyOfTied(_ module: String, _ values: Tensor, _ adapter: Adapter) throws(CheckpointError) -> Bool {
+        guard let tied, isTiedOutput(module) else { return false }
+        let embedding = adapter.tokens.first { modules.name(of: $0.module) + ".weight" == tied.embedding }?.values
+        guard let embedding, embedding.shape == values.shape, try embedding.holds(values) else {
+            throw differentCopy(values, adapter)
+        }
+        return true
+    }
+
+    private func differentCopy(_ tensor: Tensor, _ adapter: Adapter) -> CheckpointError {
+        CheckpointError(
+            file: adapter.path, tensor: tensor.name,
+            "is not what the adapter has for the embedding, to which the output matrix of \(base.path) is tied")
     }
 }
 
