@@ -24,6 +24,8 @@ struct AdapterFolder: Sendable {
     var biases: [(module: String, tensor: Tensor)] = []
     /// Whether the weights are stored [inputs, outputs], as in Conv1D.
     var fanInFanOut = false
+    /// The numerator of the scale and the dropout of a training; without one every scale is 1.
+    var training: (alpha: Double, dropout: Double)?
     /// What the base is called in the settings.
     var baseName: String?
     /// The files that its tensors read.
@@ -45,8 +47,8 @@ struct AdapterFolder: Sendable {
         ])
         // Where most modules have one rank the patterns name the others.
         let rank = mostCommonRank
-        config["lora_alpha"] = .int(rank)
-        config["lora_dropout"] = .number("0.0")
+        config["lora_alpha"] = training.map { AdapterFolder.number($0.alpha) } ?? .int(rank)
+        config["lora_dropout"] = .double(training?.dropout ?? 0)
         let saved = try modules.endings(naming: wholes.map(\.module), anywhere: true, path: path)
         config["modules_to_save"] = saved.isEmpty ? .null : .array(saved.map(JSON.string))
         config["peft_type"] = .string("LORA")
@@ -54,7 +56,7 @@ struct AdapterFolder: Sendable {
         var patterns = JSONObject()
         for pair in pairs where pair.rank != rank { patterns[modules.patternKey(pair.module)] = .int(pair.rank) }
         config["rank_pattern"] = .object(patterns)
-        config["alpha_pattern"] = .object(patterns)
+        if training == nil { config["alpha_pattern"] = .object(patterns) }
         config["target_modules"] = .array(
             try modules.endings(naming: pairs.map(\.module), anywhere: false, path: path).map(JSON.string))
         config["task_type"] = .string("CAUSAL_LM")
@@ -78,6 +80,9 @@ struct AdapterFolder: Sendable {
         for pair in pairs { counts[pair.rank, default: 0] += 1 }
         return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key ?? 1
     }
+
+    /// A number without a point where it is whole.
+    private static func number(_ value: Double) -> JSON { Int(exactly: value).map(JSON.int) ?? .double(value) }
 
     /// All tensors under the names that PEFT gives them.
     private var tensors: [Tensor] {

@@ -1,0 +1,76 @@
+/// What a training of low-rank adapters does.
+public struct TrainingSettings: Sendable, Equatable {
+    /// What the adapted model is to reproduce.
+    public enum Teacher: String, Sendable, CaseIterable {
+        /// The whole model's predictions: its likeliest tokens with their probabilities, and the rest as one class.
+        case logits
+        /// The whole model's last hidden states, after the final norm.
+        case stream
+        /// The text itself. This adapts the model to the text as much as it heals the cut.
+        case none
+    }
+
+    /// The products that adapters change.
+    public enum Target: String, Sendable, CaseIterable {
+        case query = "q_proj"
+        case key = "k_proj"
+        case value = "v_proj"
+        case attentionOutput = "o_proj"
+        case gate = "gate_proj"
+        case up = "up_proj"
+        case down = "down_proj"
+
+        /// The MLP, as the paper has it.
+        public static let feedForward: [Target] = [.gate, .up, .down]
+    }
+
+    /// Rows of A and columns of B.
+    public var rank = 8
+    /// The numerator of the scale, alpha / rank.
+    public var alpha = 16.0
+    /// The products with adapters.
+    public var targets = Target.feedForward
+    /// The learning rate after the warm-up.
+    public var rate = 1e-4
+    /// Contexts in a step.
+    public var batch = 4
+    /// Number of steps.
+    public var steps = 150
+    /// Steps over which the learning rate rises; behind them it falls along a cosine to 0.
+    public var warmup = 10
+    /// Decoupled weight decay of AdamW; 0 because B begins at 0, so that decay would only pull the adapter back to nothing.
+    public var weightDecay = 0.0
+    /// The chance of an element of an adapter's operand to be dropped.
+    public var dropout = 0.05
+    /// The norm of all gradients together is at most this.
+    public var clipping = 1.0
+    /// Decides the first matrices, the order of the contexts, and what is dropped.
+    public var seed: UInt64 = 0
+    /// What the model is to reproduce.
+    public var teacher = Teacher.logits
+    /// How many tokens the teacher names for each position.
+    public var classes = 64
+    /// Steps between two measurements on held-out text.
+    public var evaluation = 10
+    /// Measurements without a new best after which the training stops.
+    public var patience = 5
+    /// How often a loss may be as large as the first one before the training counts as diverged.
+    public var divergence = 4.0
+
+    /// The settings for a share of layers that were removed, 0 to 1.
+    public init(removed share: Double = 0.1) {
+        switch share {
+        case ..<0.2: break
+        case ..<0.3: (rate, steps, warmup) = (5e-5, 250, 20)
+        case ..<0.4: (rank, alpha, rate, steps, warmup) = (16, 32, 5e-5, 400, 30)
+        default: (rank, alpha, rate, batch, steps, warmup) = (16, 32, 2e-5, 2, 500, 40)
+        }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    func rate(at step: Int) -> Double {
+        if step < warmup { return rate * Double(step + 1) / Double(warmup) }
+        let progress = Double(step - warmup) / Double(max(1, steps - warmup))
+        return rate * 0.5 * (1 + cosine(.pi * progress))
+    }
+}

@@ -1,0 +1,158 @@
+import Analysis
+import Checkpoints
+import Formats
+import Healing
+import Surgery
+import Testing
+import TestSupport
+
+@Suite("training of adapters")
+struct TrainingTests {
+    static let whole = Result { try Checkpoint.open(Fixture.model) }
+
+    /// The fixture without layers 4 and 5, with its texts.
+    struct Sample {
+        let teacher, student: Checkpoint
+        let fitting, choosing: Corpus
+
+        init() throws {
+            teacher = try TrainingTests.whole.get()
+            student = try CutLayers(layers: 4..<6).apply(to: teacher)
+            fitting = try Corpus(path: Fixture.path("calibration.txt"), for: teacher, contextLength: 64, limit: 8)
+            choosing = try Corpus(path: Fixture.path("evaluation.txt"), for: teacher, contextLength: 64, limit: 4)
+        }
+
+        func run(
+            _ settings: TrainingSettings, threads: Int = 2, state: String? = nil, resumes: Bool = false,
+            holdsOut: Bool = true, progress: (@Sendable (LoRATraining.Event) -> Void)? = nil
+        ) throws -> LoRATraining.Result {
+            try LoRATraining(settings).run(
+                student: student, teacher: teacher, fitting: fitting, choosing: holdsOut ? choosing : nil,
+                baseName: "cut", threads: threads, state: state, resumes: resumes, progress: progress)
+        }
+    }
+
+    static func settings(_ change: (inout TrainingSettings) -> Void = { _ in }) -> TrainingSettings {
+        var settings = TrainingSettings()
+        (settings.steps, settings.warmup, settings.evaluation, settings.rate) = (12, 2, 4, 2e-3)
+        (settings.batch, settings.classes) = (3, 16)
+        change(&settings)
+        return settings
+    }
+
+    /// The bytes of all tensors of an adapter.
+    static func bytes(_ adapter: Checkpoint) throws -> [UInt8] {
+        try adapter.tensors.flatMap { tensor in try tensor.withBytes(rows: 0..<tensor.rowCount) { Array($0) } }
+    }
+
+    @Test("with a teacher the loss on held-out text falls", arguments: [TrainingSettings.Teacher.logits, .stream])
+    func falls(teacher: TrainingSettings.Teacher) throws {
+        let result = try Sample().run(TrainingTests.settings { $0.teacher = teacher })
+        let first = try #require(result.curve.heldOut.first).loss
+        let best = try #require(result.curve.best)
+        #expect(best.loss < 0.97 * first && result.step == best.step && result.ending == .finished)
+        #expect(result.curve.steps.count == 12)
+        #expect(result.curve.steps.map(\.rate).prefix(3) == [1e-3, 2e-3, 2e-3])
+        #expect(!result.notes.contains { $0.contains("adapts the model to the text") })
+    }
+
+    @Test("without a teacher the loss on the text itself falls, and a note says what that means")
+    func text() throws {
+        let result = try Sample().run(TrainingTests.settings { ($0.teacher, $0.steps) = (.none, 24) }, holdsOut: false)
+        // Eight contexts, three a step: eight steps see all of them.
+        let means = [0, 16].map { start in result.curve.steps[start..<start + 8].reduce(0) { $0 + $1.loss } / 8 }
+        #expect(means[1] < 0.98 * means[0] && result.step == 24)
+        #expect(result.notes.contains { $0.contains("adapts the model to the text") })
+    }
+
+    @Test("folded into the weights, the adapter gives the loss that was measured")
+    func folds() throws {
+        let sample = try Sample()
+        let result = try sample.run(
+            TrainingTests.settings { ($0.teacher, $0.targets) = (.none, TrainingSettings.Target.allCases) })
+        let folded = try Convert(to: .folder, dtype: .f32).apply(to: result.folded(into: sample.student, threads: 2))
+        let losses = try [sample.student, folded].map {
+            try Evaluation.measure($0, corpus: sample.choosing, run: RunOptions(threads: 2)).negativeLogLikelihood
+        }
+        #expect(losses[1] < losses[0])
+        // A training that goes on from the folded model begins where the other one ended.
+        let again = try LoRATraining(TrainingTests.settings { ($0.teacher, $0.steps) = (.none, 1) }).run(
+            student: folded, teacher: sample.teacher, fitting: sample.fitting, choosing: sample.choosing, threads: 2)
+        let begun = try #require(again.curve.heldOut.first).loss, ended = try #require(result.curve.best).loss
+        #expect(abs(begun - ended) < 1e-4)
+    }
+
+    @Test("the same bytes for any number of threads")
+    func threads() throws {
+        let sample = try Sample()
+        let all = try (1...3).map { try sample.run(TrainingTests.settings { $0.steps = 5 }, threads: $0) }
+        #expect(try TrainingTests.bytes(all[1].adapter) == TrainingTests.bytes(all[0].adapter))
+        #expect(try TrainingTests.bytes(all[2].adapter) == TrainingTests.bytes(all[0].adapter))
+        #expect(all[1].curve == all[0].curve && all[2].curve == all[0].curve)
+    }
+
+    @Test("a training that was stopped and goes on ends in the same bytes", arguments: [true, false])
+    func resumes(holdsOut: Bool) throws {
+        let folder = TemporaryFolder()
+        let sample = try Sample()
+        let settings = TrainingTests.settings()
+        let straight = try sample.run(settings, holdsOut: holdsOut)
+        // The state behind step 4 is kept aside while the training goes on.
+        let state = folder("state"), kept = folder("kept")
+        _ = try sample.run(settings, state: state, holdsOut: holdsOut) { event in
+            if case .step(6, _, _) = event { Files.write(kept, Files.read(state)) }
+        }
+        let again = try sample.run(settings, state: kept, resumes: true, holdsOut: holdsOut)
+        #expect(again.curve == straight.curve && again.step == straight.step)
+        #expect(try TrainingTests.bytes(again.adapter) == TrainingTests.bytes(straight.adapter))
+        let error = #expect(throws: CheckpointError.self) {
+            try sample.run(TrainingTests.settings { $0.seed = 1 }, state: kept, resumes: true, holdsOut: holdsOut)
+        }
+        #expect(error?.description.contains("other options, models or texts") == true)
+    }
+
+    @Test("a loss that diverges stops the training, and the last good adapter is kept")
+    func diverges() throws {
+        let result = try Sample().run(TrainingTests.settings { ($0.rate, $0.warmup) = (50, 0) })
+        guard case .diverged(let step, _) = result.ending else {
+            Issue.record("\(result.ending)")
+            return
+        }
+        #expect(step < 12 && result.step == 0)
+        #expect(result.notes.contains { $0.contains("diverged at step \(step)") })
+    }
+
+    @Test("a training without a new best on held-out text stops early")
+    func stopsEarly() throws {
+        let result = try Sample().run(
+            TrainingTests.settings { ($0.rate, $0.steps, $0.evaluation, $0.patience) = (0, 12, 1, 2) })
+        #expect(result.ending == .stoppedEarly(step: 2) && result.step == 0)
+        #expect(result.notes.contains { $0.contains("gained nothing") })
+    }
+
+    @Test("the adapter is a folder of PEFT's for the layers of the cut model")
+    func folder() throws {
+        let adapter = try Sample().run(TrainingTests.settings { $0.steps = 1 }).adapter
+        #expect(adapter.tensors.count == 10 * 3 * 2)
+        #expect(
+            adapter.tensor(named: "base_model.model.model.layers.9.mlp.down_proj.lora_A.weight")?.shape == [8, 512])
+        #expect(
+            adapter.tensor(named: "base_model.model.model.layers.9.mlp.down_proj.lora_B.weight")?.shape == [256, 8])
+        let config = try JSON.parse(
+            String(decoding: #require(adapter.companion("adapter_config.json")).contents, as: UTF8.self))
+        #expect(config["r"]?.int == 8 && config["lora_alpha"]?.int == 16 && config["lora_dropout"]?.double == 0.05)
+        #expect(config["target_modules"]?.array?.compactMap(\.string) == ["down_proj", "gate_proj", "up_proj"])
+        #expect(config["base_model_name_or_path"]?.string == "cut")
+    }
+
+    @Test("a teacher with another vocabulary is refused")
+    func otherTeacher() throws {
+        let sample = try Sample()
+        let other = try Checkpoint.open(Fixture.path("tiny/llama3"))
+        let error = #expect(throws: CheckpointError.self) {
+            try LoRATraining().run(
+                student: sample.student, teacher: other, fitting: sample.fitting, choosing: nil, threads: 2)
+        }
+        #expect(error?.description.contains("has 64 tokens and the model that it teaches 2,048") == true)
+    }
+}
