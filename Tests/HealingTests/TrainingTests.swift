@@ -82,6 +82,20 @@ struct TrainingTests {
         #expect(abs(begun - ended) < 1e-4)
     }
 
+    @Test("on weights rounded to NF4, the folded model has the loss that was measured")
+    func rounded() throws {
+        let sample = try Sample()
+        let settings = TrainingTests.settings { ($0.base, $0.steps, $0.evaluation) = (.nf4, 6, 6) }
+        let result = try sample.run(settings)
+        let folded = try result.folded(into: sample.student, threads: 2)
+        let again = try LoRATraining(TrainingTests.settings { $0.steps = 1 }).run(
+            student: folded, teacher: sample.teacher, fitting: sample.fitting, choosing: sample.choosing, threads: 2)
+        let begun = try #require(again.curve.heldOut.first).loss, ended = try #require(result.curve.best).loss
+        #expect(abs(begun - ended) < 1e-4)
+        let plain = try sample.run(TrainingTests.settings { $0.steps = 1 })
+        #expect(plain.curve.heldOut.first != result.curve.heldOut.first)
+    }
+
     @Test("the same bytes for any number of threads")
     func threads() throws {
         let sample = try Sample()
@@ -154,5 +168,25 @@ struct TrainingTests {
                 student: sample.student, teacher: other, fitting: sample.fitting, choosing: nil, threads: 2)
         }
         #expect(error?.description.contains("has 64 tokens and the model that it teaches 2,048") == true)
+    }
+}
+
+@Suite("pictures of a training")
+struct TrainingCurveTests {
+    @Test("the picture has a point for every step and measurement, higher losses higher up")
+    func picture() throws {
+        let curve = try TrainingTests.Sample().run(TrainingTests.settings { $0.steps = 8 }).curve
+        let lines = curve.picture.split(separator: "\n")
+        let polylines = lines.filter { $0.hasPrefix("<polyline") }
+        let counts = polylines.map { $0.split(separator: "\"")[1].split(separator: " ").count }
+        #expect(counts == [8, 3])
+        #expect(lines.count { $0.hasPrefix("<circle") } == 3)
+        let heights = polylines[0].split(separator: "\"")[1].split(separator: " ").map {
+            Double($0.split(separator: ",")[1]) ?? .nan
+        }
+        for (a, b) in zip(zip(heights, curve.steps), zip(heights, curve.steps).dropFirst()) {
+            #expect((a.0 < b.0) == (a.1.loss > b.1.loss) || abs(a.0 - b.0) < 0.02)
+        }
+        #expect(heights.allSatisfy { 20...350 ~= $0 })
     }
 }

@@ -47,10 +47,14 @@ public struct LoRATraining: Sendable {
         public let step: Int
         /// What the user should know, one sentence each.
         public let notes: [String]
+        /// How the weights under the adapter were held.
+        public let base: TrainingSettings.Base
 
-        /// The cut model with the adapter added to its weights.
+        /// The cut model with the adapter added to its weights, rounded first where the training has rounded them.
         public func folded(into student: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
-            try MergeAdapters([.init(Adapter(adapter))], threads: threads).apply(to: student)
+            var base = student
+            if self.base == .nf4 { base = try HeldWeights.rounded(LoRATraining.runnable(student)) }
+            return try MergeAdapters([.init(Adapter(adapter))], threads: threads).apply(to: base)
         }
     }
 
@@ -69,7 +73,8 @@ public struct LoRATraining: Sendable {
         student: Checkpoint, teacher: Checkpoint, fitting: Corpus, choosing: Corpus?, baseName: String? = nil,
         threads: Int, state: String? = nil, resumes: Bool = false, progress: (@Sendable (Event) -> Void)? = nil
     ) throws(CheckpointError) -> Result {
-        let base = try LoRATraining.runnable(student)
+        let plain = try LoRATraining.runnable(student)
+        let base = settings.base == .nf4 ? try HeldWeights.kept(plain) : plain
         let model = try DecoderModel(base)
         let whole = settings.teacher == .none ? nil : try DecoderModel(LoRATraining.runnable(teacher))
         if let whole { try check(whole, teaches: model) }
@@ -87,9 +92,9 @@ public struct LoRATraining: Sendable {
         if resumes { try session.resume() }
         let ending = try session.run(progress)
         return Result(
-            adapter: try session.matrices.folder(of: base, model: model, settings, baseName: baseName),
+            adapter: try session.matrices.folder(of: plain, model: model, settings, baseName: baseName),
             curve: session.curve, ending: ending, step: session.bestStep,
-            notes: notes(session, ending, contexts: contexts.count))
+            notes: notes(session, ending, contexts: contexts.count), base: settings.base)
     }
 
     /// A model whose weights can be multiplied, under the names of a folder.

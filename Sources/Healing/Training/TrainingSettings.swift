@@ -10,6 +10,14 @@ public struct TrainingSettings: Sendable, Equatable {
         case none
     }
 
+    /// How the weights under the adapters are held.
+    public enum Base: String, Sendable, CaseIterable {
+        /// As they are, in whatever type.
+        case asIs
+        /// Rounded once to NF4 (QLoRA), and decoded whenever a product is computed.
+        case nf4
+    }
+
     /// The products that adapters change.
     public enum Target: String, Sendable, CaseIterable {
         case query = "q_proj"
@@ -25,29 +33,31 @@ public struct TrainingSettings: Sendable, Equatable {
     }
 
     /// Rows of A and columns of B.
-    public var rank = 8
+    public var rank: Int
     /// The numerator of the scale, alpha / rank.
-    public var alpha = 16.0
+    public var alpha: Double
     /// The products with adapters.
     public var targets = Target.feedForward
     /// The learning rate after the warm-up.
-    public var rate = 1e-4
+    public var rate: Double
     /// Contexts in a step.
-    public var batch = 4
+    public var batch: Int
     /// Number of steps.
-    public var steps = 150
+    public var steps: Int
     /// Steps over which the learning rate rises; behind them it falls along a cosine to 0.
-    public var warmup = 10
+    public var warmup: Int
     /// Decoupled weight decay of AdamW; 0 because B begins at 0, so that decay would only pull the adapter back to nothing.
     public var weightDecay = 0.0
     /// The chance of an element of an adapter's operand to be dropped.
-    public var dropout = 0.05
+    public var dropout: Double
     /// The norm of all gradients together is at most this.
     public var clipping = 1.0
     /// Decides the first matrices, the order of the contexts, and what is dropped.
     public var seed: UInt64 = 0
     /// What the model is to reproduce.
     public var teacher = Teacher.logits
+    /// How the weights are held.
+    public var base = Base.asIs
     /// How many tokens the teacher names for each position.
     public var classes = 64
     /// Steps between two measurements on held-out text.
@@ -59,12 +69,9 @@ public struct TrainingSettings: Sendable, Equatable {
 
     /// The settings for a share of layers that were removed, 0 to 1.
     public init(removed share: Double = 0.1) {
-        switch share {
-        case ..<0.2: break
-        case ..<0.3: (rate, steps, warmup) = (5e-5, 250, 20)
-        case ..<0.4: (rank, alpha, rate, steps, warmup) = (16, 32, 5e-5, 400, 30)
-        default: (rank, alpha, rate, batch, steps, warmup) = (16, 32, 2e-5, 2, 500, 40)
-        }
+        let values = TrainingValues(shareRemoved: share)
+        (rank, alpha, rate, dropout) = (values.rank, Double(values.alpha), values.rate, values.dropout)
+        (batch, steps, warmup) = (values.batch, values.steps, values.warmup)
     }
 
     /// The learning rate of a step, counted from 0.

@@ -1,0 +1,142 @@
+internal import ArgumentParser
+internal import Checkpoints
+internal import Healing
+
+/// How adapters are trained that heal a cut. Defaults depend on the share of the layers that is removed.
+struct TrainingOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What training reproduces: the whole model's logits, its hidden stream, or none for the text itself, which "
+                + "adapts the model to the text as much as it heals.", valueName: "kind"))
+    var teacher = TeacherArgument.logits
+
+    @Option(name: .long, help: ArgumentHelp("Number of training steps.", valueName: "n"))
+    var steps: Int?
+
+    @Option(name: .long, help: ArgumentHelp("Number of contexts in a training step.", valueName: "n"))
+    var batch: Int?
+
+    @Option(name: .long, help: ArgumentHelp("Peak learning rate of AdamW.", valueName: "rate"))
+    var learningRate: Double?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Steps over which the learning rate rises; then it falls along a cosine.", valueName: "n"))
+    var warmup: Int?
+
+    @Option(name: .long, help: ArgumentHelp("Rank of the trained adapters.", valueName: "n"))
+    var loraRank: Int?
+
+    @Option(
+        name: .long, help: ArgumentHelp("Numerator of the adapters' scale; default: twice the rank.", valueName: "x"))
+    var loraAlpha: Double?
+
+    @Option(name: .long, help: ArgumentHelp("Chance of an adapter's input to be dropped.", valueName: "x"))
+    var dropout: Double?
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Products with an adapter: mlp, all-linear, or names such as q_proj,down_proj. Repeatable. Default: mlp.",
+            valueName: "names"))
+    var target: [TargetArgument] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Round the weights under the adapters to a type in training: nf4.", valueName: "type"))
+    var trainingBase: TrainingBaseArgument?
+
+    @Option(name: .long, help: ArgumentHelp("Write the loss curve as an SVG picture.", valueName: "file"))
+    var curve: String?
+
+    func validate() throws {
+        func check(_ value: Int?, _ name: String, atLeast least: Int) throws {
+            if let value, value < least { throw ValidationError("--\(name) must be at least \(least)") }
+        }
+        try check(steps, "steps", atLeast: 1)
+        try check(batch, "batch", atLeast: 1)
+        try check(warmup, "warmup", atLeast: 0)
+        try check(loraRank, "lora-rank", atLeast: 1)
+        if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
+            throw ValidationError("--learning-rate must be above 0")
+        }
+        if let loraAlpha, !(loraAlpha > 0 && loraAlpha.isFinite) {
+            throw ValidationError("--lora-alpha must be above 0")
+        }
+        if let dropout, !(0..<1 ~= dropout) { throw ValidationError("--dropout must be from 0 to below 1") }
+    }
+
+    /// The training for a cut.
+    ///
+    /// - Parameter share: the share of the layers that is removed.
+    func training(removed share: Double, seed: UInt64) -> LoRATraining {
+        var settings = TrainingSettings(removed: share)
+        settings.teacher = teacher.kind
+        settings.seed = seed
+        if let steps { (settings.steps, settings.warmup) = (steps, min(settings.warmup, steps / 10)) }
+        if let batch { settings.batch = batch }
+        if let learningRate { settings.rate = learningRate }
+        if let warmup { settings.warmup = warmup }
+        if let loraRank { (settings.rank, settings.alpha) = (loraRank, Double(2 * loraRank)) }
+        if let loraAlpha { settings.alpha = loraAlpha }
+        if let dropout { settings.dropout = dropout }
+        if !target.isEmpty {
+            let wanted = target.flatMap(\.targets)
+            settings.targets = TrainingSettings.Target.allCases.filter(wanted.contains)
+        }
+        if trainingBase != nil { settings.base = .nf4 }
+        return LoRATraining(settings)
+    }
+
+    /// Refuses a picture that could not be written, before anything is computed.
+    func checkCurve(replaces: Bool) throws(CheckpointError) {
+        if let curve { try SmallFile.check(curve, replaces: replaces) }
+    }
+
+    /// Writes the picture, if it is wanted.
+    func write(_ found: TrainingCurve, replaces: Bool) throws(CheckpointError) {
+        if let curve { try SmallFile.write(Array(found.picture.utf8), to: curve, replaces: replaces) }
+    }
+}
+
+/// A teacher, by the name that the command line takes.
+enum TeacherArgument: String, ExpressibleByArgument, CaseIterable {
+    case logits, stream, none
+
+    var kind: TrainingSettings.Teacher {
+        switch self {
+        case .logits: .logits
+        case .stream: .stream
+        case .none: .none
+        }
+    }
+}
+
+/// What weights are rounded to while adapters are trained on them.
+enum TrainingBaseArgument: String, ExpressibleByArgument, CaseIterable {
+    case nf4
+}
+
+/// Products with an adapter.
+struct TargetArgument: ExpressibleByArgument {
+    let targets: [TrainingSettings.Target]
+
+    init?(argument: String) {
+        var targets: [TrainingSettings.Target] = []
+        for name in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            switch name {
+            case "mlp": targets += TrainingSettings.Target.feedForward
+            case "all-linear": targets += TrainingSettings.Target.allCases
+            default:
+                guard let target = TrainingSettings.Target(rawValue: String(name)) else { return nil }
+                targets.append(target)
+            }
+        }
+        self.targets = targets
+    }
+
+    static var allValueStrings: [String] {
+        ["mlp", "all-linear"] + TrainingSettings.Target.allCases.map(\.rawValue)
+    }
+}
