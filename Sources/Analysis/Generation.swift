@@ -71,7 +71,7 @@ public struct Generation: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         // Room is taken at once for short texts; for long ones it grows with the text.
-        try pass.append([ids], room: min(ids.count + options.tokens, ids.count + 1024))
+        try pass.append([ids], room: ids.count + min(options.tokens, 1024))
         let middle = clock.now
         while tokens.count < options.tokens {
             let token = sampler.next(pass.logits())

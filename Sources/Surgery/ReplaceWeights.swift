@@ -30,7 +30,8 @@ public struct ReplaceWeights: Edit {
             guard let weight = missing.removeValue(forKey: ExactString(old.name)) else { continue }
             guard weight.shape == old.shape else {
                 throw CheckpointError(
-                    file: checkpoint.path, tensor: old.name, "has the shape \(old.shape), and its new values \(weight.shape)")
+                    file: checkpoint.path, tensor: old.name,
+                    "has the shape \(old.shape), and its new values \(weight.shape)")
             }
             result.tensors[index] = Tensor(
                 name: old.name, dtype: .f32, shape: old.shape, recipe: .computed(ReplacedValues(weight: weight)))

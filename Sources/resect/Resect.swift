@@ -18,7 +18,8 @@ struct Resect: ParsableCommand {
         version: Release.version,
         subcommands: [
             Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Merge.self, Extract.self,
-            Evaluate.self, Generate.self, Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self, Pack.self,
+            Evaluate.self, Generate.self, Heal.self, Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self,
+            Pack.self,
             Unpack.self,
             FormatsCommand.self,
         ])

@@ -42,10 +42,10 @@ struct RunChooser {
     }
 
     /// Measures the distances.
-    func similarity(_ corpus: Corpus, _ samples: SampleOptions, run: RunOptions) throws -> Similarity {
+    func similarity(_ corpus: Corpus, overAllTokens: Bool, run: RunOptions) throws -> Similarity {
         let progress = Progress("analyze", unit: .layers, quiet: common.quiet)
         let similarity = try Similarity.measure(
-            checkpoint, corpus: corpus, overAllTokens: samples.tokens == .all, run: run,
+            checkpoint, corpus: corpus, overAllTokens: overAllTokens, run: run,
             progress: { progress.report($0, $1) })
         progress.finish()
         return similarity

@@ -10,7 +10,10 @@ internal import Formats
 /// The measured losses of runs of layers.
 enum RunReport {
     /// Prints a table of the candidates and marks the best.
-    static func print(_ loss: RunLoss) {
+    static func print(_ loss: RunLoss) { table(loss).show() }
+
+    /// A table of the candidates with a mark at the best.
+    static func table(_ loss: RunLoss) -> Table {
         var table = Table(["layers", "distance", "loss", "perplexity", ""])
         table.add(["whole", "", loss.whole.fixed(4), exp(loss.whole).fixed(2), ""])
         for candidate in loss.runs {
@@ -20,9 +23,7 @@ enum RunReport {
                 candidate.layers == loss.best?.layers ? "<" : "",
             ])
         }
-        table.print()
-        // Flush before slow steps and before output on the other stream.
-        Output.flush()
+        return table
     }
 
     /// The losses as members of the JSON output.

@@ -50,10 +50,11 @@ struct DivergenceTests {
     func same() throws {
         let model = try KnownAnalysis.model()
         let gguf = try Convert(to: .gguf).apply(to: model)
-        for (a, b) in [(model, model), (gguf, model), (model, gguf)] {
+        // GGUF has the elements of a head in another order, so that sums are rounded otherwise.
+        for (a, b, limit) in [(model, model, 1e-12), (gguf, model, 1e-7), (model, gguf, 1e-7)] {
             let found = try Divergence.measure(
                 a, reference: b, corpus: DivergenceTests.corpus(2), run: .init(threads: 2))
-            #expect(found.klDivergence < 1e-9 && found.topOneAgreement == 1)
+            #expect(found.klDivergence < limit && found.topOneAgreement == 1)
             #expect(abs(found.perplexityRatio - 1) < 1e-6)
         }
     }
@@ -115,7 +116,7 @@ struct DivergenceTests {
     @Test("another vocabulary is refused with the first difference")
     func vocabularies() throws {
         let model = try KnownAnalysis.model()
-        let renamed = try DivergenceTests.model(replacing: "\"Ġthe\"", with: "\"Ġthou\"")
+        let renamed = try DivergenceTests.model(replacing: "\"Ġthe\"", with: "\"Ġzzz\"")
         try DivergenceTests.expectRefusal(model, renamed, "has another vocabulary than \(model.path): token")
         var begun = try Convert(to: .gguf).apply(to: model)
         begun.metadata["tokenizer.ggml.add_bos_token"] = .bool(true)

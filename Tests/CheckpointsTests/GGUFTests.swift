@@ -142,7 +142,9 @@ struct GGUFTests {
         Hostile(
             "a little-endian file that says it is big-endian", with { $0.version = UInt32(3).byteSwapped },
             "more than the file can hold"),
-        Hostile("a magic number of another file", Array("GGUG".utf8) + Array(small.bytes[4...]), "is neither"),
+        Hostile(
+            "a magic number of another file", Array("GGUG".utf8) + Array(small.bytes[4...]),
+            "is not a safetensors, GGUF or PyTorch file"),
         Hostile("a key of no bytes", pair("", .u32(1)), "a key has no name"),
         Hostile(
             "dimensions whose product wraps before a dimension of 0",

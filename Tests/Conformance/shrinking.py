@@ -9,12 +9,12 @@ DROP = 6
 
 
 def check(checks):
-    for name, source in (("smollm2 hf", SMOLLM2_HF), ("smollm2 q4_1", SMOLLM2)):
+    for name, source, heal in (("smollm2 hf", SMOLLM2_HF, "none"), ("smollm2 q4_1", SMOLLM2, "refit")):
         label = f"shrink {name}"
         with checks.section(label), folder() as work:
             output = f"{work}/small.gguf"
             said = resect_json("shrink", source, "-o", output, "--corpus", CALIBRATION,
-                               "--drop", DROP, "--type", "Q4_K_M", "--allow-requantize")
+                               "--heal", heal, "--choose", "loss", "--drop", DROP, "--type", "Q4_K_M", "--allow-requantize")
             metadata = tensorfiles.gguf_metadata(output)
             count = tensorfiles.gguf_metadata(SMOLLM2)["llama.block_count"][1] - DROP
             checks.check(f"{label}: layers", metadata["llama.block_count"][1] == said["layers"] == count,

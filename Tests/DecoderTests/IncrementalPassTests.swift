@@ -122,7 +122,7 @@ struct IncrementalPassTests {
         var checkpoint = try KnownStates.checkpoint("llama3")
         let pass = try IncrementalPass(DecoderModel(checkpoint), threads: 1)
         let strange = #expect(throws: CheckpointError.self) { try pass.append([[1, 64]]) }
-        #expect(strange?.description.contains("has 64 rows; the tokenizer made the token 64") == true)
+        #expect(strange?.description.contains("has 64 rows; the tokenizer produced the token 64") == true)
         let index = try #require(checkpoint.tensors.firstIndex { $0.name == "model.norm.weight" })
         checkpoint.tensors[index] = Tensor(
             name: "model.norm.weight", dtype: .f32, shape: [32], recipe: .computed(NaNRows()))

@@ -27,10 +27,14 @@ package final class PagedMemory: Sendable {
         if isSpilled {
             let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
             descriptor = resect_open_unnamed(folder)
-            guard descriptor >= 0 else { throw .system("cannot create a temporary file for \(name)", file: folder, errno) }
+            guard descriptor >= 0 else {
+                throw .system("cannot create a temporary file for \(name)", file: folder, errno)
+            }
             // The space is reserved at once: a full disk would end the process later.
             var failure = resect_reserve(descriptor, 0, Int64(size))
-            if failure == ENOSYS || failure == EOPNOTSUPP { failure = ftruncate(descriptor, off_t(size)) == 0 ? 0 : errno }
+            if failure == ENOSYS || failure == EOPNOTSUPP {
+                failure = ftruncate(descriptor, off_t(size)) == 0 ? 0 : errno
+            }
             guard failure == 0 else {
                 close(descriptor)
                 throw .system("cannot keep \(byteCount.grouped) bytes of \(name)", file: folder, failure)

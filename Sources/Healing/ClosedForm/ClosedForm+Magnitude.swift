@@ -32,7 +32,9 @@ extension ClosedForm {
                     weights.scale(layer, linear, by: Float(1 / factor))
                 }
             }
-            if layer < dropped.upperBound { try start.advance(to: layer + 1) { progress?(layer + 1, dropped.upperBound) } }
+            if layer < dropped.upperBound {
+                try start.advance(to: layer + 1) { progress?(layer + 1, dropped.upperBound) }
+            }
         }
         return weights
     }

@@ -16,10 +16,18 @@ extension ClosedForm {
         let walk = try Walk(self, start, kept, progress)
         try walk.run()
         let finished = walk.isWholeModelDone
-        return Result(
-            weights: walk.weights, wholeLoss: finished ? try start.loss(of: start.states) : nil,
-            healedLoss: try start.loss(of: walk.cut), contexts: start.fitted.count,
+        let first = start.judged.lowerBound
+        var result = Result(
+            weights: walk.weights,
+            wholeLoss: finished ? try start.loss(of: start.states.context(first)) : nil,
+            cutLoss: try start.loss(of: walk.plain.context(0)),
+            healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
             tokens: start.fitted.count * start.states.contextLength, widestInput: walk.widestInput)
+        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < cut) {
+            result.weights.rejectAll()
+            result.healedLoss = cut
+        }
+        return result
     }
 }
 
@@ -31,6 +39,8 @@ private final class Walk {
     private let threads: Int
     /// The stream of the cut model.
     let cut: HiddenStates
+    /// The stream of the cut model without a heal, for the contexts that judge.
+    let plain: HiddenStates
     /// What attention mixes in the cut model, for all contexts of one layer.
     private let mixed: HiddenStates?
     private(set) var weights = HealedWeights()
@@ -54,6 +64,9 @@ private final class Walk {
                 isSpilled: start.isSpilled)
         }
         cut = try memory(states.hidden)
+        plain = try HiddenStates(
+            contexts: start.judged.count, contextLength: states.contextLength, hidden: states.hidden,
+            isSpilled: start.isSpilled)
         let widest = kept.layers.map { start.model.attentionOutput($0).inputs }.max() ?? 0
         mixed = form.method == .refit ? try memory(widest) : nil
     }
@@ -78,8 +91,13 @@ private final class Walk {
                 // A cut may begin with the first layer; else the streams part here.
                 try start.advance(to: kept.isAfterGap(index) ? 0 : layer, step)
                 cut.copy(start.states, contexts: start.all)
+                if !start.judged.isEmpty { plain.copy(start.states, contexts: start.judged) }
                 areTogether = false
                 if kept.isAfterGap(index) { try start.advance(to: layer, step) }
+            }
+            for batch in start.batches(start.judged) {
+                let own = plain.context(batch.lowerBound - start.judged.lowerBound)
+                try start.steps.run(layer, own, contexts: batch.count)
             }
             if fitsSomething(from: index) {
                 try fit(index, layer)

@@ -56,15 +56,23 @@ public struct ClosedForm: Sendable {
     /// A healed cut.
     public struct Result: Sendable {
         /// The fitted weights.
-        public let weights: HealedWeights
+        public internal(set) var weights: HealedWeights
         /// The loss of the whole model on the held-out contexts, in nats per token; `nil` without any.
         public let wholeLoss: Double?
-        /// The loss of the healed model on them.
-        public let healedLoss: Double?
+        /// The loss of the cut model on them without a heal.
+        public let cutLoss: Double?
+        /// The loss of the healed model on them. A heal that does not lower the loss is left out.
+        public internal(set) var healedLoss: Double?
         /// Contexts that were fitted.
         public let contexts: Int
         /// Tokens that were fitted, and the widest input that had to be fitted with them.
         public let tokens: Int, widestInput: Int
+
+        /// The share of the lost log-perplexity that the heal gives back on the held-out contexts.
+        public var shareGivenBack: Double? {
+            guard let wholeLoss, let cutLoss, let healedLoss, cutLoss > wholeLoss else { return nil }
+            return (cutLoss - healedLoss) / (cutLoss - wholeLoss)
+        }
     }
 
     /// Fits the weights of a cut.
@@ -86,7 +94,7 @@ public struct ClosedForm: Sendable {
         guard method != .magnitude else {
             let weights = try scale(start, dropping: dropped, progress: progress)
             return Result(
-                weights: weights, wholeLoss: nil, healedLoss: nil, contexts: start.fitted.count,
+                weights: weights, wholeLoss: nil, cutLoss: nil, healedLoss: nil, contexts: start.fitted.count,
                 tokens: start.fitted.count * start.states.contextLength, widestInput: 0)
         }
         return try heal(start, dropping: dropped, progress: progress)

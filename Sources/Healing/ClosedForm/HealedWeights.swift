@@ -16,7 +16,7 @@ public struct HealedWeights: Sendable {
         /// The share of the squared error in the residual stream that is gone on held-out text; `nil` without any.
         public let gain: Double?
         /// Whether the weight gained nothing and stays as it was.
-        public let isRejected: Bool
+        public fileprivate(set) var isRejected: Bool
     }
 
     /// What was fitted, in order.
@@ -56,6 +56,13 @@ public struct HealedWeights: Sendable {
         tensors.append(tensor)
         files.append(mapped)
         return tensor
+    }
+
+    /// Lets all weights stay as they were.
+    mutating func rejectAll() {
+        for index in changes.indices { changes[index].isRejected = true }
+        tensors = []
+        files = []
     }
 
     /// Multiplies all values of a map.

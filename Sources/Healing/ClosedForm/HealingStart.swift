@@ -82,11 +82,10 @@ final class HealingStart {
     /// Says that a caller has run the next layer on its own.
     func didRunLayer() { layer += 1 }
 
-    /// The mean loss of the judging contexts for states after the last layer; `nil` without any.
-    func loss(of states: HiddenStates) throws(CheckpointError) -> Double? {
+    /// The mean loss of the judging contexts for their states after the last layer; `nil` without any.
+    func loss(of states: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Double? {
         guard !targets.isEmpty else { return nil }
-        let losses = try model.losses(
-            of: targets, states: states.context(judged.lowerBound), threads: run.threads)
+        let losses = try model.losses(of: targets, states: states, threads: run.threads)
         return losses.reduce(0, +) / Double(losses.count)
     }
 }

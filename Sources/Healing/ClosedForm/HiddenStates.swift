@@ -32,10 +32,10 @@ final class HiddenStates {
         return memory.floats + index * contextLength * columns
     }
 
-    /// Takes over the states of another stream.
+    /// Takes over the states of some contexts of another stream.
     func copy(_ other: HiddenStates, contexts: Range<Int>) {
-        let count = contexts.count * contextLength * hidden
-        context(contexts.lowerBound).update(from: other.context(contexts.lowerBound), count: count)
+        context(0).update(
+            from: other.context(contexts.lowerBound), count: contexts.count * contextLength * hidden)
     }
 
     /// Throws at the first NaN or infinity.

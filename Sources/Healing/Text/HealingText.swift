@@ -21,6 +21,9 @@ public struct HealingText: Sendable {
     /// What the user should know about the text, one sentence each.
     public let notes: [String]
 
+    /// The source that stands for resect's own text.
+    public static var builtin: String { BuiltinText.name }
+
     /// How many contexts each part should have.
     public struct Sizes: Sendable {
         /// Contexts to rank the layers; 0 when nothing is ranked.

@@ -55,7 +55,7 @@ struct Analyze: ParsableCommand {
         }
         let run = samples.precision.run(threads: common.threadCount)
         let chooser = RunChooser(checkpoint: checkpoint, common: common)
-        let similarity = try chooser.similarity(text, samples, run: run)
+        let similarity = try chooser.similarity(text, overAllTokens: samples.tokens == .all, run: run)
         let nearest = similarity.nearestRunOfEachSize(
             overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         var loss: RunLoss?

@@ -12,8 +12,8 @@ struct Evaluate: ParsableCommand {
             The text is divided into contexts that do not overlap; the tokens in the second half of each are scored, as \
             llama-perplexity does. --layers measures a cut before anything is written. --reference compares the model with \
             another one that has the same vocabulary: the KL divergence KL(reference || model), and the share of tokens for \
-            which both find the same token most likely, as llama-perplexity --kl-divergence does. The same path as MODEL \
-            stands for the model before the cut.
+            which both predict the same token, as llama-perplexity --kl-divergence does. With --layers, the same path as \
+            MODEL compares the cut with the whole model.
 
             With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token; with \
             --layers "dropped"; with --reference "referenceNll", "referencePerplexity", "perplexityRatio", "klDivergence", \

@@ -9,9 +9,9 @@ struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continue a text, to see whether a model still writes sense.",
         discussion: """
-            The most likely token is taken at every step, or with --temperature above 0 one by chance, the same for the same \
-            --seed. Special tokens that are written out in the prompt (<|im_start|>) are used as such. The text ends with a \
-            token that ends a text or a turn, or after --tokens. --layers tries a cut before anything is written.
+            Each step takes the most likely token, or with --temperature above 0 a random one; the same --seed gives the same \
+            text. Special tokens can be written in the prompt (<|im_start|>). The text ends at an end-of-text or end-of-turn \
+            token of the model, or after --tokens. --layers tries a cut before anything is written.
 
             With --json: {"text", "tokens", "ending", "promptTokens", "promptSeconds", "seconds", "tokensPerSecond"}; ending \
             is "end" or "limit".
@@ -22,7 +22,7 @@ struct Generate: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The text to continue, or - for standard input, of which a last line break is left out.", valueName: "text")
+            "The text to continue, or - for standard input; a final line break is removed.", valueName: "text")
     )
     var prompt: String
 
@@ -30,19 +30,20 @@ struct Generate: ParsableCommand {
     var tokens = 64
 
     @Option(
-        name: .long, help: ArgumentHelp("What logits are divided by; 0 takes the most likely token.", valueName: "x"))
+        name: .long, help: ArgumentHelp("Divisor of the logits; 0 takes the most likely token.", valueName: "x"))
     var temperature = 0.0
 
-    @Option(name: .long, help: ArgumentHelp("Choose among the n most likely tokens. Default: all.", valueName: "n"))
+    @Option(
+        name: .long, help: ArgumentHelp("Choose among the n most likely tokens only. Default: all.", valueName: "n"))
     var topK: Int?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Choose among the most likely tokens that together have this probability. Default: all.", valueName: "p"))
+            "Choose among the most likely tokens that together reach this probability. Default: all.", valueName: "p"))
     var topP: Double?
 
-    @Option(name: .long, help: ArgumentHelp("The seed of chance. Default: 0.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("Seed of the random choices. Default: 0.", valueName: "n"))
     var seed: UInt64?
 
     @Flag(name: .long, help: "Show special tokens in the text.")
@@ -64,7 +65,7 @@ struct Generate: ParsableCommand {
         if let topP, !(topP > 0 && topP <= 1) { throw ValidationError("--top-p must be above 0 and at most 1") }
         if temperature == 0, topK != nil || topP != nil || seed != nil {
             throw ValidationError(
-                "--top-k, --top-p and --seed need --temperature above 0; without it nothing is left to chance")
+                "--top-k, --top-p and --seed require --temperature above 0")
         }
         if prompt == "-", model.path == "-" {
             throw ValidationError("only one of MODEL and --prompt can be standard input")

@@ -2,24 +2,35 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Surgery
 
-/// The `shrink` command: analyze, choose, cut, quantize, write, check, report.
+/// The `shrink` command: analyze, choose, cut, heal, quantize, write, check, report.
 struct Shrink: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a model smaller: find the run of layers that matters least, cut it, quantize, and write.",
+        abstract:
+            "Make a model smaller: find the layers that matter least, cut them, heal the cut, quantize, and write.",
         discussion: """
-            Measures the distances of all runs of layers on the text; the five closest runs of the requested size are \
-            each left out in a trial, and the one that raises the loss least is cut. The output is written in one \
-            pass, read back, and evaluated on --evaluation (default: the same text). The result is a table that \
-            compares the model before and after.
+            Several rules propose layers to cut. Each proposal gets a first heal, and the one with the least loss on \
+            held-out text is cut. Then the layers that stay are fitted to the whole model (see heal), and everything is \
+            written in one pass, read back, and compared with the whole model on text that nothing was fitted on: \
+            perplexity, KL divergence, the share of tokens where both find the same next token most likely, and the \
+            share of tokens that are the same when both write on freely.
+
+            Every --corpus is a kind of text: a file, a folder of files, or builtin. The comparison is made on \
+            --evaluation (repeatable), else on text that was not fitted; builtin has kinds that are kept for it. With --heal none the \
+            closest run that raises the loss least is cut, and nothing is fitted.
             """)
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
 
-    @Option(name: .long, help: ArgumentHelp("A UTF-8 text file for choosing the layers.", valueName: "text"))
-    var corpus: String
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Text for choosing the layers and for healing: a file, a folder, or builtin. Repeatable.", valueName: "text"
+        ))
+    var corpus: [String]
 
     @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
     var drop: DropCount
@@ -29,8 +40,16 @@ struct Shrink: ParsableCommand {
 
     @OptionGroup var inputs: QuantizeInputs
 
-    @Option(name: .long, help: ArgumentHelp("Another text for the evaluation.", valueName: "text"))
-    var evaluation: String?
+    @Option(name: .customLong("heal"), help: ArgumentHelp("How the cut is healed.", valueName: "method"))
+    var method = HealMethod(.refit)
+
+    @OptionGroup var heal: HealOptions
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Another text for the evaluation. Repeatable; each is reported by itself.", valueName: "text"))
+    var evaluation: [String] = []
 
     @Option(name: .long, help: ArgumentHelp("The number of contexts in the evaluation.", valueName: "n"))
     var evaluationSamples = 32
@@ -42,12 +61,17 @@ struct Shrink: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if corpus.isEmpty { throw ValidationError("name a text with --corpus") }
         if type == nil, inputs.imatrix != nil {
             throw ValidationError("--imatrix requires a quantization: choose one with --type")
         }
         if inputs.allowPlain, type.flatMap(FolderType.init(named:)) == nil {
             throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
         }
+        if method.closedForm == nil, heal.choose == .healed {
+            throw ValidationError("--choose healed compares heals; with --heal none choose by loss or angle")
+        }
+        if evaluationSamples < 1 { throw ValidationError("--evaluation-samples must be at least 1") }
         if output.isStream {
             throw ValidationError(
                 "shrink evaluates its output, so it cannot write to -o -; cut and quantize can")
@@ -55,170 +79,110 @@ struct Shrink: ParsableCommand {
     }
 
     func run() throws {
-        let goal = try goal()
+        let goal = try ShrinkGoal(type: type, inputs: inputs, output: output, mtp: predictors.mtp)
         // Measure on dequantized weights, but write from the original ones.
         let model = try adapters.merged(stack.choosing(in: model.open()), threads: common.threadCount)
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
-        let count = checkpoint.layerCount
-        let size = try drop.count(of: count, file: model.path)
-        let text = try Corpus(
-            path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
-        common.noteLength(of: samples.context, for: checkpoint)
-        let judged = try Corpus(
-            path: evaluation ?? corpus, for: checkpoint, contextLength: samples.context, limit: evaluationSamples)
-        let chooser = RunChooser(checkpoint: checkpoint, common: common)
+        let size = try drop.count(of: checkpoint.layerCount, file: model.path)
+        let texts = try ShrinkTexts(self, checkpoint)
         var write = WriteRun(output: output, common: common)
-        try checkOutput(model, size, goal, write)
+        try goal.check(model, size: size, write, common)
+        for note in texts.notes { common.note(note) }
+        common.noteLength(of: samples.context, for: checkpoint)
         let run = samples.precision.run(threads: common.threadCount)
-        let similarity = try chooser.similarity(text, samples, run: run)
-        let candidates = try chooser.candidates(
-            similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-        let loss = try chooser.measure(candidates, corpus: text.prefix(RunChooser.lossContexts), run: run)
-        guard let best = loss.best else { preconditionFailure("candidates are never empty") }
-        let result = try edited(model, best.layers, goal)
-        let dropped = LayerRuns([best.layers])
-        common.note("drops \(dropped.words) (\(dropped.count) of \(count))")
-        if !common.json { RunReport.print(loss) }
+        let healer = CutHealer(
+            checkpoint: checkpoint, text: texts.parts, options: heal, method: method.closedForm, run: run,
+            common: common)
+        let choice = try healer.choose(
+            size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
+        let dropped = choice.dropped
+        common.note("drops \(dropped.words) (\(dropped.count) of \(checkpoint.layerCount))")
+        if !common.json { choice.table?.show() }
+        let report = try healer.heal(dropped)
+        report?.say(common)
+        let healed = try report?.result.weights.edit.apply(to: model) ?? model
+        let result = try goal.edited(healed, without: dropped)
         write.dropped = dropped
-        let before = output.dryRun ? nil : try Evaluate.measure(checkpoint, judged, run, common, "before")
-        if common.json {
-            try writeJSON(write, result, model, judged, run, before, loss, best)
+        write.extra = choice.json + (report?.json ?? [])
+        guard !output.dryRun else {
+            try write.write(result)
             return
         }
-        guard let written = try write.write(result), let before else { return }
-        let after = try Evaluate.measure(
-            DequantizeFolder(to: .f32).apply(to: written), judged, run, common, "after")
-        Output.line()
-        report(model, before, written, after, judged)
-    }
-
-    /// The target of the remaining weights.
-    private enum Goal {
-        case theirs
-        case quantized(Quantize)
-        case folder(QuantizeFolder)
-    }
-
-    private func goal() throws -> Goal {
-        guard let type else { return .theirs }
-        if let folderType = FolderType(named: type) {
-            guard inputs.suitFolders else {
-                throw ValidationError(
-                    "--imatrix and --allow-nonfinite do not apply to folder types: \(FolderType.names)")
-            }
-            return .folder(QuantizeFolder(folderType))
+        var steps = try ShrinkSteps(checkpoint, texts.judged, run, common)
+        try steps.add("cut", checkpoint.applying([CutLayers(layers: dropped)]))
+        if let report, let method = method.closedForm {
+            try steps.add(
+                method.rawValue,
+                report.result.weights.edit.apply(to: checkpoint).applying([CutLayers(layers: dropped)]),
+                seconds: report.seconds)
         }
-        var settings = Quantize.Settings(try Mixture.asked(type))
-        inputs.apply(to: &settings, matrix: try inputs.matrix())
-        return .quantized(Quantize(settings))
-    }
-
-    /// The edits before the quantization, and the quantization.
-    private func edits(
-        _ goal: Goal, for checkpoint: Checkpoint
-    ) throws -> (before: [any Edit], last: (any Edit)?) {
-        let form = try output.form(for: checkpoint)
-        switch goal {
-        case .theirs: return ([Convert(to: form)], nil)
-        case .folder(let quantization): return ([Convert(to: form)], quantization)
-        case .quantized(let quantize):
-            let convert = Convert.beforeQuantization(of: checkpoint, to: form)
-            return ([DequantizeFolder(to: .f32), convert], quantize)
-        }
-    }
-
-    /// The importance matrix is that of the whole model, so each remaining layer uses its old number.
-    private func edited(
-        _ checkpoint: Checkpoint, _ layers: Range<Int>, _ goal: Goal
-    ) throws -> Checkpoint {
-        var goal = goal
-        if case .quantized(let quantize) = goal, let matrix = quantize.settings.importance?.matrix {
-            var settings = quantize.settings
-            settings.importance = Importance(matrix, dropped: layers)
-            goal = .quantized(Quantize(settings))
-        }
-        let (before, last) = try edits(goal, for: checkpoint)
-        return try checkpoint.applying(
-            predictors.mtp.edits + [CutLayers(layers: layers)] + before + (last.map { [$0] } ?? []))
-    }
-
-    /// Checks the output before the slow steps.
-    private func checkOutput(
-        _ checkpoint: Checkpoint, _ size: Int, _ goal: Goal, _ write: WriteRun
-    ) throws {
-        guard try output.form(for: checkpoint) != .safetensors else {
-            throw CheckpointError(
-                file: output.output,
-                "a single safetensors file has no configuration, so it cannot be run and evaluated",
-                hint: "choose a folder or x.gguf")
-        }
-        let converted = try checkpoint.applying(try edits(goal, for: checkpoint).before)
-        switch goal {
-        case .theirs: break
-        case .folder(let quantization):
-            let plan = try quantization.plan(converted, threads: common.threadCount)
-            try plan.check(quantization.type, of: checkpoint, inputs)
-            common.noteObstacles(plan)
-        case .quantized(let quantize):
-            let whole = try quantize.apply(to: converted)
-            common.noteUnmeasured(
-                try quantize.unmeasured(from: converted, to: whole), in: quantize.settings.importance?.matrix)
-        }
-        // Any run of this size gives the names and the space; whether a run can be cut is checked later.
-        guard let layers = SimpleRun.layers(size: size, of: checkpoint.layerCount) else { return }
-        if let planned = try? edited(checkpoint, layers, goal) { try write.check(planned) }
-    }
-
-    private func report(
-        _ checkpoint: Checkpoint, _ before: Evaluation, _ written: Checkpoint, _ after: Evaluation,
-        _ judged: Corpus
-    ) {
-        var table = Table(["", "before", "after", "ratio"])
-        func row(_ name: String, _ a: Double, _ b: Double, _ text: (Double) -> String) {
-            table.add([name, text(a), text(b), (b / max(a, 1e-300)).fixed(3)])
-        }
-        row("layers", Double(checkpoint.layerCount), Double(written.layerCount)) { Int($0).grouped }
-        row("parameters", Double(checkpoint.modelParameterCount), Double(written.modelParameterCount)) {
-            Int($0).grouped
-        }
-        row("bytes", Double(checkpoint.byteCount), Double(written.byteCount)) { Int($0).grouped }
-        row("bits per weight", checkpoint.bitsPerWeight, written.bitsPerWeight) { $0.fixed(2) }
-        row("perplexity", before.perplexity, after.perplexity) { $0.fixed(3) }
-        table.print()
-        Output.line(
-            "perplexity on \(judged.path): \(judged.contexts.count) contexts of \(judged.contextLength) tokens, "
-                + "second halves")
-    }
-
-    private func writeJSON(
-        _ write: WriteRun, _ result: Checkpoint, _ checkpoint: Checkpoint, _ judged: Corpus, _ run: RunOptions,
-        _ before: Evaluation?, _ loss: RunLoss, _ best: LayerRun
-    ) throws {
-        var write = write
-        write.extra = RunReport.json(loss, chosen: best)
-        if let before {
+        if common.json {
             write.measure = { written in
-                let after = try Evaluate.measure(
-                    DequantizeFolder(to: .f32).apply(to: written), judged, run, common, "after")
-                func side(_ checkpoint: Checkpoint, _ evaluation: Evaluation) -> JSON {
-                    .object(
-                        JSONObject([
-                            ("layers", .int(checkpoint.layerCount)),
-                            ("parameters", .int(checkpoint.modelParameterCount)),
-                            ("byteCount", .int(checkpoint.byteCount)),
-                            ("bitsPerWeight", .double(checkpoint.bitsPerWeight)),
-                            ("perplexity", .double(evaluation.perplexity)),
-                        ]))
-                }
-                return [("before", side(checkpoint, before)), ("after", side(written, after))]
+                var steps = steps
+                try steps.add(goal.name ?? "written", written)
+                return steps.json(model, written)
             }
+            try write.write(result)
+            return
         }
-        try write.write(result)
+        guard let written = try write.write(result) else { return }
+        try steps.add(goal.name ?? "written", written)
+        Output.line()
+        steps.show()
+        try WholeAtSize(model, written, texts.judged, run, common).say()
     }
 }
 
-extension Checkpoint {
-    /// The bits of all tensors divided by the number of parameters.
-    var bitsPerWeight: Double { Double(byteCount) * 8 / Double(max(1, modelParameterCount)) }
+/// The texts of a run of `shrink`.
+struct ShrinkTexts {
+    let parts: HealerText
+    /// Text that only judges, by kind.
+    let judged: [(name: String, corpus: Corpus)]
+    let notes: [String]
+
+    init(_ command: Shrink, _ checkpoint: Checkpoint) throws {
+        let context = command.samples.context
+        func given(_ limit: Int) throws -> [(name: String, corpus: Corpus)] {
+            try command.evaluation.map { path in
+                (path, try Corpus(path: path, for: checkpoint, contextLength: context, limit: limit))
+            }
+        }
+        let share = max(1, command.evaluationSamples / max(1, command.evaluation.count))
+        // One file without a heal is read as it is.
+        if command.method.closedForm == nil, command.corpus.count == 1, FileSystem.kind(of: command.corpus[0]) == .file
+        {
+            let path = command.corpus[0]
+            parts = HealerText(
+                ranking: try Corpus(
+                    path: path, for: checkpoint, contextLength: context, limit: command.samples.samples))
+            let same = try Corpus(
+                path: path, for: checkpoint, contextLength: context, limit: command.evaluationSamples)
+            judged = command.evaluation.isEmpty ? [(path, same)] : try given(share)
+            notes = []
+            return
+        }
+        var sizes = HealingText.Sizes(fitting: command.heal.healSamples)
+        sizes.ranking = command.samples.samples
+        sizes.judging = command.evaluation.isEmpty ? command.evaluationSamples : 0
+        let text = try HealingText(
+            sources: command.corpus, for: checkpoint, contextLength: context, sizes: sizes, seed: command.heal.seed)
+        parts = HealerText(text)
+        var notes = text.notes
+        if !command.evaluation.isEmpty {
+            judged = try given(share)
+            notes += command.evaluation.filter(command.corpus.contains).map {
+                "\($0) is fitted and judges too: its figures are better than those of other text"
+            }
+        } else {
+            // Without builtin text the rest of the given texts judges; nothing was fitted on it.
+            let isBuiltin = command.corpus.contains(HealingText.builtin)
+            let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
+            judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, command.evaluationSamples / kinds.count))) }
+            if !isBuiltin {
+                notes.append("judges with the text for choosing; --evaluation takes text that nothing has seen")
+            }
+        }
+        self.notes = notes
+    }
 }

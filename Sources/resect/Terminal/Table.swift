@@ -17,4 +17,10 @@ struct Table {
             Output.line(line)
         }
     }
+
+    /// Prints the table at once: before slow steps and before output on the other stream.
+    func show() {
+        print()
+        Output.flush()
+    }
 }

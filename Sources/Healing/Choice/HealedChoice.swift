@@ -1,0 +1,62 @@
+public import Analysis
+public import Checkpoints
+internal import Decoder
+internal import Surgery
+
+/// Cuts compared after a first heal: each gets the solve of its own gaps, and text of other kinds judges.
+///
+/// Losses before a heal mislead: many small gaps can cost less than one large one, and heal worse.
+public struct HealedChoice: Sendable {
+    /// The candidates, in the given order.
+    public let candidates: [CutCandidate]
+    /// The loss of each after its heal, in nats per token.
+    public let losses: [Double]
+    /// The loss of the whole model on the same text.
+    public let wholeLoss: Double
+
+    /// The candidate with the least loss.
+    public var best: CutCandidate {
+        let index = losses.indices.min { losses[$0] < losses[$1] } ?? 0
+        return candidates[index]
+    }
+
+    /// Heals and measures every candidate.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the whole model, with weights that can be run.
+    ///   - fitting: text that the gaps are fitted to; some ten thousand tokens are enough to compare.
+    ///   - choosing: text that judges.
+    ///   - progress: called with the candidates done and all.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity.
+    public static func measure(
+        _ candidates: [CutCandidate], of checkpoint: Checkpoint, fitting: Corpus, choosing: Corpus, form: ClosedForm,
+        run: RunOptions, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> HealedChoice {
+        precondition(!candidates.isEmpty, "nothing to choose from")
+        var bridge = form
+        bridge.method = .bridge
+        let model = try DecoderModel(checkpoint)
+        let start = try HealingStart(
+            model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > form.memoryByteCount })
+        var losses = Array(repeating: Double.infinity, count: candidates.count)
+        let total = candidates.count + 1
+        var done = 0
+        func step() {
+            done += 1
+            progress?(done, total)
+        }
+        func first(_ candidate: CutCandidate) -> Int { max(0, (candidate.dropped.runs.first?.lowerBound ?? 0) - 1) }
+        for index in candidates.indices.sorted(by: { first(candidates[$0]) < first(candidates[$1]) }) {
+            try start.advance(to: first(candidates[index]))
+            let result = try bridge.heal(HealingStart(copying: start), dropping: candidates[index].dropped)
+            if let loss = result.healedLoss, !loss.isNaN { losses[index] = loss }
+            step()
+        }
+        try start.advance(to: model.layerCount)
+        step()
+        guard let whole = try start.loss(of: start.states.context(start.judged.lowerBound)) else {
+            throw CheckpointError(file: choosing.path, "has no tokens to judge with")
+        }
+        return HealedChoice(candidates: candidates, losses: losses, wholeLoss: whole)
+    }
+}

@@ -1,0 +1,98 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Formats
+internal import Healing
+internal import Surgery
+
+/// The `heal` command: cuts layers, and fits the rest to the whole model.
+struct Heal: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Delete layers and heal the cut on a text.",
+        discussion: """
+            The layers that stay are fitted, one after the other, so that the hidden states of the cut model follow those \
+            of the whole one: refit fits the MLP before every gap, then the output products of attention and MLP in all \
+            layers behind it; bridge fits the MLP before every gap alone; magnitude scales the layers behind a gap. No \
+            training is needed, and the result has the shapes of a plain cut.
+
+            Every --corpus is a kind of text: a file, a folder of files, or builtin for several kinds that come with \
+            resect. Text of several kinds heals much better than text of one. With three kinds or more one of them is \
+            not fitted: on it every fitted weight has to be better than the one before, or it stays as it was.
+            """)
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var output: OutputOptions
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "The layers to delete, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var layers: [LayerList] = []
+
+    @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
+    var drop: DropCount?
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp("Text to heal with: a file, a folder, or builtin. Repeatable.", valueName: "text"))
+    var corpus: [String] = []
+
+    @Option(name: .long, help: ArgumentHelp("How the cut is healed.", valueName: "method"))
+    var method = HealMethod(.refit)
+
+    @OptionGroup var heal: HealOptions
+    @OptionGroup var stack: LayerOptions
+    @OptionGroup var predictors: PredictorOption
+    @OptionGroup var samples: SampleOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if layers.isEmpty == (drop == nil) { throw ValidationError("use either --layers LIST or --drop N") }
+        if !layers.isEmpty, heal.choose != nil {
+            throw ValidationError("--layers names the layers; --choose is for --drop")
+        }
+        if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
+    }
+
+    func run() throws {
+        let model = try stack.choosing(in: model.open())
+        _ = try model.layers()
+        let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
+        var write = WriteRun(output: output, common: common)
+        func edits(_ dropped: LayerRuns) throws -> [any Edit] {
+            try predictors.mtp.edits + [CutLayers(layers: dropped), Convert(to: output.form(for: model))]
+        }
+        var dropped = try layers.union(file: model.path)
+        let size = try drop?.count(of: model.layerCount, file: model.path)
+        if let size { dropped = LayerRuns(SimpleRun.layers(size: size, of: model.layerCount).map { [$0] } ?? []) }
+        // Names and space are checked before the slow steps; any cut of this size has the same.
+        if let planned = try size == nil ? model.applying(edits(dropped)) : try? model.applying(edits(dropped)) {
+            try write.check(planned)
+        }
+        var sizes = HealingText.Sizes(fitting: heal.healSamples)
+        sizes.ranking = size == nil ? 0 : samples.samples
+        sizes.judging = 0
+        let text = try HealingText(
+            sources: corpus, for: checkpoint, contextLength: samples.context, sizes: sizes, seed: heal.seed)
+        for note in text.notes { common.note(note) }
+        common.noteLength(of: samples.context, for: checkpoint)
+        let healer = CutHealer(
+            checkpoint: checkpoint, text: HealerText(text), options: heal, method: method.closedForm,
+            run: samples.precision.run(threads: common.threadCount), common: common)
+        if let size {
+            let choice = try healer.choose(
+                size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
+            dropped = choice.dropped
+            write.extra += choice.json
+            if !common.json, !output.isStream { choice.table?.show() }
+        }
+        write.dropped = dropped
+        common.note("drops \(dropped.words) (\(dropped.count) of \(model.layerCount))")
+        let report = try healer.heal(dropped)
+        report?.say(common)
+        write.extra += report?.json ?? []
+        let healed = try report?.result.weights.edit.apply(to: model) ?? model
+        try write.write(healed.applying(edits(dropped)))
+    }
+}

@@ -1,0 +1,76 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+internal import Healing
+internal import Surgery
+
+/// How layers are chosen and a cut is healed.
+struct HealOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How the layers to cut are chosen: healed heals several candidates and takes the best, loss leaves each of the five "
+                + "closest runs out in a trial, angle takes the closest run.", valueName: "rule"))
+    var choose: ChoiceRule?
+
+    @Option(name: .long, help: ArgumentHelp("The number of contexts that weights are fitted on.", valueName: "n"))
+    var healSamples = 192
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How much fitted weights are held to what they were: fixed values, or auto, which tries several and lets held-out "
+                + "text choose.", valueName: "kind"))
+    var ridge = RidgeChoice.fixed
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Memory for hidden states, such as 512MiB; beyond it they lie in a temporary file. Default: 1GiB.",
+            valueName: "size"))
+    var memory: ShardSize?
+
+    @Option(name: .long, help: ArgumentHelp("Decides which contexts are taken, and their order.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    func validate() throws {
+        if healSamples < 1 { throw ValidationError("--heal-samples must be at least 1") }
+    }
+
+    /// The heal of a method.
+    func form(_ method: ClosedForm.Method) -> ClosedForm {
+        ClosedForm(
+            method: method, ridges: ridge == .auto ? .automatic : .standard,
+            memoryByteCount: memory?.byteCount ?? 1 << 30)
+    }
+}
+
+/// Rules for choosing the layers to cut.
+enum ChoiceRule: String, ExpressibleByArgument, CaseIterable {
+    case healed, loss, angle
+}
+
+/// How the ridges of a fit are found.
+enum RidgeChoice: String, ExpressibleByArgument, CaseIterable {
+    case fixed, auto
+}
+
+/// A way to heal a cut.
+struct HealMethod: ExpressibleByArgument {
+    /// What needs no training; `nil` for none.
+    let closedForm: ClosedForm.Method?
+
+    init(_ closedForm: ClosedForm.Method?) { self.closedForm = closedForm }
+
+    init?(argument: String) {
+        if argument == "none" {
+            closedForm = nil
+            return
+        }
+        guard let method = ClosedForm.Method(rawValue: argument) else { return nil }
+        closedForm = method
+    }
+
+    var defaultValueDescription: String { closedForm?.rawValue ?? "none" }
+    static var allValueStrings: [String] { ClosedForm.Method.allCases.map(\.rawValue) + ["none"] }
+}

@@ -1,0 +1,66 @@
+internal import Checkpoints
+internal import Formats
+internal import Healing
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+extension Double {
+    /// The perplexity of a loss in nats per token.
+    var perplexity: Double { exp(self) }
+}
+
+/// What a heal without training did.
+struct HealReport {
+    let result: ClosedForm.Result
+    let seconds: Double
+
+    init(_ result: ClosedForm.Result, seconds: Double) {
+        self.result = result
+        self.seconds = seconds
+    }
+
+    /// Prints it on standard error.
+    func say(_ common: CommonOptions) {
+        let changes = result.weights.changes
+        let rejected = changes.count(where: \.isRejected)
+        common.note(
+            "fitted \(counted(changes.count - rejected, "weight")) on \(result.tokens.grouped) tokens in \(seconds.fixed(1)) s"
+                + (rejected > 0 ? "; \(rejected) gained nothing on other text and stay as they were" : ""))
+        if result.tokens < result.widestInput {
+            common.note(
+                "\(result.tokens.grouped) tokens cannot determine weights with \(result.widestInput.grouped) inputs; the rest "
+                    + "is left to the ridge")
+        }
+        guard let healed = result.healedLoss, let cut = result.cutLoss else { return }
+        let whole = result.wholeLoss.map { "whole model \($0.perplexity.fixed(2)), " } ?? ""
+        let share = result.shareGivenBack.map { "; the heal gives back \(($0 * 100).fixed(0))% of the loss" } ?? ""
+        common.note(
+            "perplexity on held-out text: \(whole)cut \(cut.perplexity.fixed(2)), healed "
+                + "\(healed.perplexity.fixed(2))\(healed < cut ? share : "; the heal gains nothing there and is left out")"
+        )
+    }
+
+    /// It as members of the JSON output.
+    var json: [(String, JSON)] {
+        var members: [(String, JSON)] = [
+            ("healedTokens", .int(result.tokens)), ("healSeconds", .double((seconds * 1000).rounded() / 1000)),
+        ]
+        if let loss = result.wholeLoss { members.append(("wholeLoss", .double(loss))) }
+        if let loss = result.cutLoss { members.append(("cutLoss", .double(loss))) }
+        if let loss = result.healedLoss { members.append(("healedLoss", .double(loss))) }
+        let changes = result.weights.changes.map { change in
+            JSON.object(
+                JSONObject([
+                    ("tensor", .string(change.name)), ("layer", .int(change.layer)),
+                    ("ridge", change.ridge.map(JSON.double) ?? .null), ("gain", change.gain.map(JSON.double) ?? .null),
+                    ("kept", .bool(!change.isRejected)),
+                ]))
+        }
+        members.append(("weights", .array(changes)))
+        return members
+    }
+}
