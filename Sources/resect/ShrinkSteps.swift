@@ -78,14 +78,14 @@ struct ShrinkSteps {
         row("KL divergence", "") { mean($0, \.klDivergence).fixed(4) }
         row("same next token", "") { (100 * mean($0, \.topOneAgreement)).fixed(1) + "%" }
         row("same when writing", "") { (100 * $0.answers.agreement(with: wholeAnswers)).fixed(1) + "%" }
-        if steps.contains(where: { $0.seconds != nil }) {
-            row("seconds to make", "") { $0.seconds?.fixed(1) ?? "" }
-        }
         table.print()
         let corpus = texts[0].corpus
         Output.line(
             "judged on \(texts.reduce(0) { $0 + $1.corpus.contexts.count }) contexts of \(corpus.contextLength) tokens, second "
                 + "halves; writing: \(wholeAnswers.answers.count) prompts, \(ShrinkSteps.answerLength) tokens each")
+        for step in steps {
+            if let seconds = step.seconds { Output.line("\(step.name) was made in \(seconds.fixed(1)) s") }
+        }
         guard let first = wholeAnswers.answers.first else { return }
         Output.line()
         Output.line("prompt: …\(first.prompt.suffix(120).onOneLine)")
