@@ -13,7 +13,7 @@ struct TrainingTests {
     /// The fixture without layers 4 and 5, with its texts.
     struct Sample {
         let teacher, student: Checkpoint
-        let fitting, choosing: Corpus
+        var fitting, choosing: Corpus
 
         init() throws {
             teacher = try TrainingTests.whole.get()
@@ -43,6 +43,22 @@ struct TrainingTests {
     /// The bytes of all tensors of an adapter.
     static func bytes(_ adapter: Checkpoint) throws -> [UInt8] {
         try adapter.tensors.flatMap { tensor in try tensor.withBytes(rows: 0..<tensor.rowCount) { Array($0) } }
+    }
+
+    @Test("the losses of 20 steps as PyTorch and PEFT have them", arguments: TrainingSettings.Teacher.allCases)
+    func known(teacher: TrainingSettings.Teacher) throws {
+        let known = try JSON.parse(String(decoding: Files.read(Fixture.path("training.json")), as: UTF8.self))
+        let names: [TrainingSettings.Teacher: String] = [.none: "text", .logits: "classes", .stream: "stream"]
+        let expected = try #require(known[names[teacher] ?? ""]?.array).compactMap(\.double)
+        var settings = TrainingSettings()
+        (settings.rank, settings.alpha, settings.dropout, settings.classes) = (4, 8, 0, 16)
+        (settings.batch, settings.steps, settings.warmup, settings.rate) = (4, 20, 5, 2e-3)
+        settings.teacher = teacher
+        var sample = try Sample()
+        sample.fitting = sample.fitting.prefix(4)
+        let found = try sample.run(settings, holdsOut: false).curve.steps.map(\.loss)
+        #expect(expected.count == 20 && found.count == 20)
+        for (a, b) in zip(found, expected) { #expect(abs(a - b) < 1e-3 * min(1, b)) }
     }
 
     @Test("with a teacher the loss on held-out text falls", arguments: [TrainingSettings.Teacher.logits, .stream])
