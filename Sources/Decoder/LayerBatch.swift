@@ -29,9 +29,10 @@ struct LayerBatch {
     }
 
     /// Memory for one batch.
-    func buffers(usesBF16: Bool) -> LayerBuffers {
+    func buffers(usesBF16: Bool, keepsGate: Bool = false) -> LayerBuffers {
         LayerBuffers(
-            shape, contexts: contexts, contextLength: contextLength, usesBF16: usesBF16, threads: threads)
+            shape, contexts: contexts, contextLength: contextLength, usesBF16: usesBF16, keepsGate: keepsGate,
+            threads: threads)
     }
 
     /// Whether the layers of a model can be run too.

@@ -73,6 +73,18 @@ struct LayerBuffers: Sendable {
         linear = LinearBuffers(threads: threads)
     }
 
+    /// Buffers whose contents stay until a backward pass; what is used up inside a layer is shared with others.
+    init(_ shape: LayerShape, tokens: Int, sharing other: LayerBuffers) {
+        query = Scratch(floats: tokens * shape.queryWidth)
+        key = Scratch(floats: tokens * shape.keyWidth)
+        value = Scratch(floats: tokens * shape.keyWidth)
+        mixed = Scratch(floats: tokens * shape.queryWidth)
+        gate = Scratch(floats: tokens * shape.feedForward)
+        up = Scratch(floats: tokens * shape.feedForward)
+        (normed, inner, bf16) = (other.normed, other.inner, other.bf16)
+        (attention, linear) = (other.attention, other.linear)
+    }
+
     /// Rows of a buffer as an operand.
     func operand(_ values: Scratch, rows: Int, columns: Int) -> MatrixOperand {
         MatrixOperand(

@@ -74,7 +74,7 @@ struct AdaptedModel {
 
     /// The mean loss and the gradients of A and B.
     func gradients(
-        _ loss: Loss, _ contexts: [[Int32]], _ teacher: Teacher, threads: Int
+        _ loss: Loss, _ contexts: [[Int32]], _ teacher: Teacher, memory: Int = 0, threads: Int
     ) throws -> (loss: Double, a: [AdapterPosition: [Float]], b: [AdapterPosition: [Float]]) {
         let model = model
         var sums: [AdapterPosition: AdapterGradient] = [:]
@@ -82,7 +82,8 @@ struct AdaptedModel {
             if let linear = model.linear(position) { sums[position] = AdapterGradient(linear, rank: rank) }
         }
         let pass = TrainingPass(
-            model, contextLength: contexts[0].count, contextCount: contexts.count, threads: threads)
+            model, contextLength: contexts[0].count, contextCount: contexts.count, memory: memory,
+            threads: threads)
         let output = OutputLoss(model, threads: threads)
         let text = TokenClasses(following: contexts)
         let value = try pass.run(model, contexts, addingTo: sums) { (states, gradient) throws(CheckpointError) in

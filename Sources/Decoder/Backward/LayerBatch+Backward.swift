@@ -3,44 +3,55 @@ internal import Kernels
 internal import Weights
 
 extension LayerBatch {
-    /// Computes again what the backward pass needs of a layer: everything but the last product.
+    /// Runs a layer in place, and keeps what its backward pass needs.
     ///
-    /// - Parameters:
-    ///   - input: the stream before the layer, [contexts * contextLength, hidden].
-    ///   - middle: becomes the stream between attention and MLP.
-    func recompute(
-        _ layer: DecoderModel.Layer, input: UnsafePointer<Float>, middle: UnsafeMutablePointer<Float>, contexts: Int,
-        _ buffers: LayerBuffers
+    /// - Parameter states: the stream, [contexts * contextLength, hidden].
+    func run(
+        _ layer: DecoderModel.Layer, states: UnsafeMutablePointer<Float>, contexts: Int, keeping kept: LayerActivations
+    ) throws(CheckpointError) {
+        let count = contexts * contextLength * shape.hidden
+        kept.input.floats.update(from: states, count: count)
+        try attend(layer, states, contexts, kept.buffers, .none)
+        kept.middle.floats.update(from: states, count: count)
+        let inner = try inner(layer, states, contexts, kept.buffers, .none)
+        try Linear.apply(
+            [Linear.Target(layer.feedForward.down, states, accumulates: true)], to: inner, buffers: kept.buffers.linear)
+    }
+
+    /// Computes again what the backward pass needs of a layer, from its input: everything but the last product.
+    private func recompute(
+        _ layer: DecoderModel.Layer, contexts: Int, _ kept: LayerActivations
     ) throws(CheckpointError) {
         let tokens = contexts * contextLength
-        middle.update(from: input, count: tokens * shape.hidden)
-        try attend(layer, middle, contexts, buffers, .none)
-        let normed = try norm(layer.feedForwardNorm, middle, tokens, buffers)
-        try layer.feedForward.gateAndUp(normed, buffers)
+        let middle = kept.middle.floats
+        middle.update(from: kept.input.floats, count: tokens * shape.hidden)
+        try attend(layer, middle, contexts, kept.buffers, .none)
+        let normed = try norm(layer.feedForwardNorm, middle, tokens, kept.buffers)
+        try layer.feedForward.gateAndUp(normed, kept.buffers)
     }
 
     /// Turns the gradient by the stream after a layer into that by the stream before it.
     ///
     /// - Parameters:
-    ///   - input: the stream before the layer, [contexts * contextLength, hidden].
     ///   - gradient: the gradient, in place.
-    ///   - buffers: what `recompute` left there; used up.
+    ///   - kept: what the forward pass left; used up.
     ///   - sums: what the gradients of adapters are added to.
     ///   - isLowest: whether no layer below wants the gradient, so that it need not be computed.
     func applyBackward(
-        _ layer: DecoderModel.Layer, input: UnsafeMutablePointer<Float>, gradient: UnsafeMutablePointer<Float>,
-        contexts: Int, _ buffers: LayerBuffers, _ backward: BackwardBuffers, _ sums: LayerGradients, isLowest: Bool
+        _ layer: DecoderModel.Layer, gradient: UnsafeMutablePointer<Float>, contexts: Int, _ kept: LayerActivations,
+        _ backward: BackwardBuffers, _ sums: LayerGradients, isLowest: Bool
     ) throws(CheckpointError) {
-        let tokens = contexts * contextLength
+        if kept.isShared { try recompute(layer, contexts: contexts, kept) }
+        let tokens = contexts * contextLength, buffers = kept.buffers
         let ends = isLowest && !sums.hasAttention
-        let normed = try norm(layer.feedForwardNorm, backward.middle.floats, tokens, buffers)
+        let normed = try norm(layer.feedForwardNorm, kept.middle.floats, tokens, buffers)
         try layer.feedForward.applyBackward(
             normed, gradient: gradient, into: ends ? nil : backward.normed.floats, buffers, backward, sums)
         if ends { return }
-        try normBackward(layer.feedForwardNorm, backward.middle.floats, backward, addingTo: gradient, tokens)
-        try attendBackward(layer, input, gradient, contexts, buffers, backward, sums)
+        try normBackward(layer.feedForwardNorm, kept.middle.floats, backward, addingTo: gradient, tokens)
+        try attendBackward(layer, kept.input.floats, gradient, contexts, buffers, backward, sums)
         if isLowest { return }
-        try normBackward(layer.attentionNorm, input, backward, addingTo: gradient, tokens)
+        try normBackward(layer.attentionNorm, kept.input.floats, backward, addingTo: gradient, tokens)
     }
 
     private func attendBackward(

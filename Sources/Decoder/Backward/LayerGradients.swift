@@ -25,8 +25,6 @@ struct LayerGradients: Sendable {
 
 /// The memory that the backward pass of a layer computes in.
 struct BackwardBuffers: Sendable {
-    /// The stream between attention and MLP, [tokens, hidden].
-    let middle: Scratch
     /// The gradient by the normed stream, [tokens, hidden].
     let normed: Scratch
     /// `silu(gate) * up` and the gradient by it, [tokens, feedForward].
@@ -40,7 +38,6 @@ struct BackwardBuffers: Sendable {
     init(_ batch: LayerBatch) {
         let (shape, contexts, contextLength) = (batch.shape, batch.contexts, batch.contextLength)
         let tokens = contexts * contextLength
-        middle = Scratch(floats: tokens * shape.hidden)
         normed = Scratch(floats: tokens * shape.hidden)
         product = Scratch(floats: tokens * shape.feedForward)
         inner = Scratch(floats: tokens * shape.feedForward)

@@ -4,7 +4,8 @@ package import Weights
 
 /// A forward and a backward pass over a few contexts: the loss, and the gradients of the adapters.
 ///
-/// The input of every layer is kept; what a layer computes inside is computed again by the backward pass.
+/// The input of every layer is kept. What layers compute inside is kept as far as the memory goes, and computed again by the
+/// backward pass in the other layers; the results are the same bits.
 package final class TrainingPass {
     /// The most contexts that run together.
     package let contextsAtOnce: Int
@@ -14,16 +15,15 @@ package final class TrainingPass {
     private let batch: LayerBatch
     private let states: Scratch
     private let gradient: Scratch
-    /// The input of each layer.
-    private let inputs: [Scratch]
-    private let buffers: LayerBuffers
+    private let activations: [LayerActivations]
     private let backward: BackwardBuffers
 
     /// Memory for passes of models of one shape.
     ///
     /// - Parameters:
     ///   - contextCount: how many contexts would best run together.
-    package init(_ model: DecoderModel, contextLength: Int, contextCount: Int, threads: Int) {
+    ///   - memory: bytes for what layers compute inside.
+    package init(_ model: DecoderModel, contextLength: Int, contextCount: Int, memory: Int, threads: Int) {
         self.contextLength = contextLength
         hidden = model.plan.hidden
         batch = LayerBatch(
@@ -32,8 +32,7 @@ package final class TrainingPass {
         let count = batch.contexts * contextLength * hidden
         states = Scratch(floats: count)
         gradient = Scratch(floats: count)
-        inputs = model.layers.map { _ in Scratch(floats: count) }
-        buffers = batch.buffers(usesBF16: false)
+        activations = LayerActivations.make(batch, layers: model.layers.count, memory: memory)
         backward = BackwardBuffers(batch)
     }
 
@@ -57,21 +56,17 @@ package final class TrainingPass {
         let count = contexts.count * contextLength * hidden
         let lowest = sums.keys.min()?.layer ?? model.layers.count
         try model.embed(contexts.joined(), into: states.floats)
-        for (number, layer) in model.layers.enumerated() {
-            if number >= lowest { inputs[number].floats.update(from: states.floats, count: count) }
-            try batch.run(layer, states: states.floats, contexts: contexts.count, buffers, .none)
+        for (layer, kept) in zip(model.layers, activations) {
+            try batch.run(layer, states: states.floats, contexts: contexts.count, keeping: kept)
         }
         gradient.floats.update(repeating: 0, count: count)
         let result = try loss(states.floats, gradient.floats)
         for number in (lowest..<max(lowest, model.layers.count)).reversed() {
-            let layer = model.layers[number], input = inputs[number].floats
-            try batch.recompute(
-                layer, input: input, middle: backward.middle.floats, contexts: contexts.count, buffers)
             var layerSums: [ProductRole: AdapterGradient] = [:]
             for (position, sum) in sums where position.layer == number { layerSums[position.role] = sum }
             try batch.applyBackward(
-                layer, input: input, gradient: gradient.floats, contexts: contexts.count, buffers, backward,
-                LayerGradients(sums: layerSums), isLowest: number == lowest)
+                model.layers[number], gradient: gradient.floats, contexts: contexts.count, activations[number],
+                backward, LayerGradients(sums: layerSums), isLowest: number == lowest)
         }
         return result
     }

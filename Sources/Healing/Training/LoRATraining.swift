@@ -66,12 +66,14 @@ public struct LoRATraining: Sendable {
     ///   - fitting: text to train on.
     ///   - choosing: text that decides when to stop; `nil` takes the last step.
     ///   - baseName: what the adapter calls the cut model.
+    ///   - memory: bytes for what layers compute inside; beyond it they compute it twice.
     ///   - state: a file that keeps the state of the training, to go on after a stop; `nil` keeps none.
     ///   - resumes: whether a training that the file holds goes on.
     /// - Throws: when a model cannot be run, the teacher does not fit, or the first loss is not finite.
     public func run(
         student: Checkpoint, teacher: Checkpoint, fitting: Corpus, choosing: Corpus?, baseName: String? = nil,
-        threads: Int, state: String? = nil, resumes: Bool = false, progress: (@Sendable (Event) -> Void)? = nil
+        memory: Int = 2 << 30, threads: Int, state: String? = nil, resumes: Bool = false,
+        progress: (@Sendable (Event) -> Void)? = nil
     ) throws(CheckpointError) -> Result {
         let plain = try LoRATraining.runnable(student)
         let base = settings.base == .nf4 ? try HeldWeights.kept(plain) : plain
@@ -88,7 +90,7 @@ public struct LoRATraining: Sendable {
             progress?(.taught(contexts.count + $0, total))
         }
         let session = try TrainingSession(
-            model, settings, training: targets, measured: measured, threads: threads, state: state)
+            model, settings, training: targets, measured: measured, memory: memory, threads: threads, state: state)
         if resumes { try session.resume() }
         let ending = try session.run(progress)
         return Result(

@@ -29,14 +29,15 @@ final class TrainingSession {
 
     init(
         _ model: DecoderModel, _ settings: TrainingSettings, training: TrainingTargets, measured: TrainingTargets,
-        threads: Int, state: String?
+        memory: Int, threads: Int, state: String?
     ) throws(CheckpointError) {
         (self.model, self.settings, self.training, self.measured) = (model, settings, training, measured)
         (self.threads, self.state) = (threads, state)
         matrices = TrainedMatrices(model, settings)
         best = matrices.copied()
         pass = TrainingPass(
-            model, contextLength: training.contexts[0].count, contextCount: settings.batch, threads: threads)
+            model, contextLength: training.contexts[0].count, contextCount: settings.batch, memory: memory,
+            threads: threads)
         output = OutputLoss(model, threads: threads)
         probe = try TrainingSession.loss(of: model, training, contexts: 0..<1, output, threads: threads)
     }
