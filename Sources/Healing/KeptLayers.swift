@@ -1,3 +1,5 @@
+public import Surgery
+
 /// The layers that stay after a cut, by their old numbers, and where the gaps between them are.
 public struct KeptLayers: Sendable, Equatable {
     /// The number of layers before the cut.
@@ -11,6 +13,9 @@ public struct KeptLayers: Sendable, Equatable {
         self.count = count
         layers = (0..<count).filter { !dropped.contains($0) }
     }
+
+    /// The layers of a model without some runs of them.
+    public init(count: Int, without runs: LayerRuns) { self.init(count: count, dropped: runs.runs.joined()) }
 
     /// The layer whose input a kept layer has to make: the next one that stays, or `count` after the last.
     public func next(after index: Int) -> Int { index + 1 < layers.count ? layers[index + 1] : count }

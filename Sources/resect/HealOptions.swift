@@ -55,22 +55,34 @@ enum RidgeChoice: String, ExpressibleByArgument, CaseIterable {
     case fixed, auto
 }
 
-/// A way to heal a cut.
+/// Ways to heal a cut, one after the other: `refit`, `lora`, or `refit,lora`.
 struct HealMethod: ExpressibleByArgument {
-    /// What needs no training; `nil` for none.
+    /// What needs no training; `nil` without.
     let closedForm: ClosedForm.Method?
+    /// Whether adapters are trained then.
+    let trains: Bool
 
-    init(_ closedForm: ClosedForm.Method?) { self.closedForm = closedForm }
+    init(_ closedForm: ClosedForm.Method?) { (self.closedForm, trains) = (closedForm, false) }
 
     init?(argument: String) {
-        if argument == "none" {
-            closedForm = nil
-            return
+        var names = argument.split(separator: ",", omittingEmptySubsequences: false)
+        trains = names.last == "lora"
+        if trains { names.removeLast() }
+        switch names.count {
+        case 0: closedForm = nil
+        case 1 where names[0] == "none" && !trains: closedForm = nil
+        case 1:
+            guard let method = ClosedForm.Method(rawValue: String(names[0])) else { return nil }
+            closedForm = method
+        default: return nil
         }
-        guard let method = ClosedForm.Method(rawValue: argument) else { return nil }
-        closedForm = method
     }
 
+    /// Whether anything is fitted or trained.
+    var heals: Bool { closedForm != nil || trains }
+
     var defaultValueDescription: String { closedForm?.rawValue ?? "none" }
-    static var allValueStrings: [String] { ClosedForm.Method.allCases.map(\.rawValue) + ["none"] }
+    static var allValueStrings: [String] {
+        ClosedForm.Method.allCases.map(\.rawValue) + ["lora", "refit,lora", "none"]
+    }
 }

@@ -67,6 +67,14 @@ struct TrainingOptions: ParsableArguments {
         if let dropout, !(0..<1 ~= dropout) { throw ValidationError("--dropout must be from 0 to below 1") }
     }
 
+    /// Refuses options of a training where none is wanted.
+    func check(_ method: HealMethod) throws {
+        let numbers: [Any?] = [steps, batch, learningRate, warmup, loraRank, loraAlpha, dropout, trainingBase, curve]
+        if !method.trains, teacher != .logits || !target.isEmpty || numbers.contains(where: { $0 != nil }) {
+            throw ValidationError("options of a training need one: add lora to the method, such as refit,lora")
+        }
+    }
+
     /// The training for a cut.
     ///
     /// - Parameter share: the share of the layers that is removed.

@@ -22,6 +22,12 @@ struct TrainingTests {
             choosing = try Corpus(path: Fixture.path("evaluation.txt"), for: teacher, contextLength: 64, limit: 4)
         }
 
+        /// The cut model with a trained adapter in its weights.
+        func folded(_ result: LoRATraining.Result) throws -> Checkpoint {
+            let kept = KeptLayers(count: 12, dropped: 4..<6)
+            return try CutLayers(layers: 4..<6).apply(to: result.folded(into: teacher, keeping: kept, threads: 2))
+        }
+
         func run(
             _ settings: TrainingSettings, threads: Int = 2, state: String? = nil, resumes: Bool = false,
             holdsOut: Bool = true, progress: (@Sendable (LoRATraining.Event) -> Void)? = nil
@@ -86,7 +92,7 @@ struct TrainingTests {
         let sample = try Sample()
         let result = try sample.run(
             TrainingTests.settings { ($0.teacher, $0.targets) = (.none, TrainingSettings.Target.allCases) })
-        let folded = try Convert(to: .folder, dtype: .f32).apply(to: result.folded(into: sample.student, threads: 2))
+        let folded = try Convert(to: .folder, dtype: .f32).apply(to: sample.folded(result))
         let losses = try [sample.student, folded].map {
             try Evaluation.measure($0, corpus: sample.choosing, run: RunOptions(threads: 2)).negativeLogLikelihood
         }
@@ -103,7 +109,7 @@ struct TrainingTests {
         let sample = try Sample()
         let settings = TrainingTests.settings { ($0.base, $0.steps, $0.evaluation) = (.nf4, 6, 6) }
         let result = try sample.run(settings)
-        let folded = try result.folded(into: sample.student, threads: 2)
+        let folded = try sample.folded(result)
         let again = try LoRATraining(TrainingTests.settings { $0.steps = 1 }).run(
             student: folded, teacher: sample.teacher, fitting: sample.fitting, choosing: sample.choosing, threads: 2)
         let begun = try #require(again.curve.heldOut.first).loss, ended = try #require(result.curve.best).loss

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// A small file from memory: written to a temporary sibling, synced, and renamed.
 package enum SmallFile {
     /// Whether a file may be written there.
@@ -39,6 +45,9 @@ package enum SmallFile {
         for folder in folders { FileSystem.syncFolder(output.path + "/" + folder) }
         try output.finish()
     }
+
+    /// Removes a file, if it is there.
+    package static func remove(_ path: String) { unlink(path) }
 
     /// A file that is whole on the disk and has yet to get its name.
     static func unfinished(_ contents: [UInt8], path: String) throws(CheckpointError) -> TemporaryOutput {

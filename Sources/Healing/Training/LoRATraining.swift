@@ -47,13 +47,19 @@ public struct LoRATraining: Sendable {
         public let step: Int
         /// What the user should know, one sentence each.
         public let notes: [String]
-        /// How the weights under the adapter were held.
-        public let base: TrainingSettings.Base
+        /// The matrices, by the product that they change.
+        let matrices: TrainedMatrices
+        let settings: TrainingSettings
 
-        /// The cut model with the adapter added to its weights, rounded first where the training has rounded them.
-        public func folded(into student: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
-            var base = student
-            if self.base == .nf4 { base = try HeldWeights.rounded(LoRATraining.runnable(student)) }
+        /// The model before the cut with the adapter added to the layers that stay, rounded first where the training has
+        /// rounded them.
+        public func folded(
+            into whole: Checkpoint, keeping kept: KeptLayers, threads: Int
+        ) throws(CheckpointError) -> Checkpoint {
+            let plain = try LoRATraining.runnable(whole)
+            let adapter = try matrices.folder(
+                of: plain, model: DecoderModel(plain), settings, baseName: nil, layer: { kept.layers[$0] })
+            let base = settings.base == .nf4 ? try HeldWeights.rounded(plain) : whole
             return try MergeAdapters([.init(Adapter(adapter))], threads: threads).apply(to: base)
         }
     }
@@ -96,7 +102,8 @@ public struct LoRATraining: Sendable {
         return Result(
             adapter: try session.matrices.folder(of: plain, model: model, settings, baseName: baseName),
             curve: session.curve, ending: ending, step: session.bestStep,
-            notes: notes(session, ending, contexts: contexts.count), base: settings.base)
+            notes: notes(session, ending, contexts: contexts.count), matrices: session.matrices,
+            settings: settings)
     }
 
     /// A model whose weights can be multiplied, under the names of a folder.

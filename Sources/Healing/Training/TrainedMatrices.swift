@@ -10,9 +10,9 @@ internal import Weights
 #endif
 
 /// The matrices A and B of all adapters, with what AdamW keeps of them.
-final class TrainedMatrices {
+final class TrainedMatrices: Sendable {
     /// One matrix.
-    struct Matrix {
+    struct Matrix: Sendable {
         let rows, columns: Int
         let values: Scratch
         /// The running means of the gradient and of its square.
@@ -30,7 +30,7 @@ final class TrainedMatrices {
     }
 
     /// The adapter of one product.
-    struct Pair {
+    struct Pair: Sendable {
         let position: AdapterPosition
         /// A, [rank, inputs].
         let a: Matrix

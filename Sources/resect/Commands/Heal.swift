@@ -15,6 +15,10 @@ struct Heal: ParsableCommand {
             layers behind it; bridge fits the MLP before every gap alone; magnitude scales the layers behind a gap. No \
             training is needed, and the result has the shapes of a plain cut.
 
+            lora trains low-rank adapters on the products of the layers that stay, by default so that the cut model \
+            predicts what the whole one predicts (--teacher logits), and folds them into the weights; refit,lora does so \
+            after the fit. --adapter-only writes the adapter as a folder that PEFT loads.
+
             Every --corpus is a kind of text: a file, a folder of files, or builtin for several kinds that come with \
             resect. Text of several kinds heals much better than text of one. With three kinds or more one of them is \
             not fitted: on it every fitted weight has to be better than the one before, or it stays as it was.
@@ -42,6 +46,11 @@ struct Heal: ParsableCommand {
     var method = HealMethod(.refit)
 
     @OptionGroup var heal: HealOptions
+    @OptionGroup var training: TrainingOptions
+
+    @Flag(name: .long, help: "Write the trained adapter alone, as a folder of PEFT; its base is the cut model.")
+    var adapterOnly = false
+
     @OptionGroup var stack: LayerOptions
     @OptionGroup var predictors: PredictorOption
     @OptionGroup var samples: SampleOptions
@@ -53,6 +62,9 @@ struct Heal: ParsableCommand {
             throw ValidationError("--layers names the layers; --choose is for --drop")
         }
         if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
+        try training.check(method)
+        if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
+        if adapterOnly, output.dryRun { throw ValidationError("--dry-run plans a model; --adapter-only writes none") }
     }
 
     func run() throws {
@@ -60,6 +72,12 @@ struct Heal: ParsableCommand {
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         var write = WriteRun(output: output, common: common)
+        try training.checkCurve(replaces: output.force)
+        if adapterOnly, try output.form(for: model) != .folder {
+            throw CheckpointError(
+                file: output.output, "a trained adapter is a folder of PEFT",
+                hint: "choose a folder; convert makes GGUF of it")
+        }
         func edits(_ dropped: LayerRuns) throws -> [any Edit] {
             try predictors.mtp.edits + [CutLayers(layers: dropped), Convert(to: output.form(for: model))]
         }
@@ -92,7 +110,16 @@ struct Heal: ParsableCommand {
         let report = try healer.heal(dropped)
         report?.say(common)
         write.extra += report?.json ?? []
-        let healed = try report?.result.weights.edit.apply(to: model) ?? model
-        try write.write(healed.applying(edits(dropped)))
+        let fitted = try report?.result.weights.edit.apply(to: model) ?? model
+        guard method.trains, !output.dryRun else { return _ = try write.write(fitted.applying(edits(dropped))) }
+        let trainer = AdapterTrainer(
+            text: HealerText(text), options: training, heal: heal, output: output, common: common)
+        let trained = try trainer.train(model, fitted: fitted, without: dropped)
+        trained.say(common)
+        write.extra += trained.json
+        let healed =
+            adapterOnly ? trained.result.adapter : try trained.folded(into: fitted, common).applying(edits(dropped))
+        try write.write(healed)
+        try trainer.finish(trained)
     }
 }

@@ -44,6 +44,7 @@ struct Shrink: ParsableCommand {
     var method = HealMethod(.refit)
 
     @OptionGroup var heal: HealOptions
+    @OptionGroup var training: TrainingOptions
 
     @Option(
         name: .long, parsing: .singleValue,
@@ -68,6 +69,7 @@ struct Shrink: ParsableCommand {
         if inputs.allowPlain, type.flatMap(FolderType.init(named:)) == nil {
             throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
         }
+        try training.check(method)
         if method.closedForm == nil, heal.choose == .healed {
             throw ValidationError("--choose healed compares heals; with --heal none choose by loss or angle")
         }
@@ -87,6 +89,7 @@ struct Shrink: ParsableCommand {
         let size = try drop.count(of: checkpoint.layerCount, file: model.path)
         let texts = try ShrinkTexts(self, checkpoint)
         var write = WriteRun(output: output, common: common)
+        try training.checkCurve(replaces: output.force)
         try goal.check(model, size: size, write, common)
         for note in texts.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
@@ -101,10 +104,17 @@ struct Shrink: ParsableCommand {
         if !common.json { choice.table?.show() }
         let report = try healer.heal(dropped)
         report?.say(common)
-        let healed = try report?.result.weights.edit.apply(to: model) ?? model
+        let fitted = try report?.result.weights.edit.apply(to: model) ?? model
+        let trainer = AdapterTrainer(text: texts.parts, options: training, heal: heal, output: output, common: common)
+        var trained: TrainingReport?
+        if method.trains, !output.dryRun {
+            trained = try trainer.train(model, fitted: fitted, without: dropped)
+            trained?.say(common)
+        }
+        let healed = try trained?.folded(into: fitted, common) ?? fitted
         let result = try goal.edited(healed, without: dropped)
         write.dropped = dropped
-        write.extra = choice.json + (report?.json ?? [])
+        write.extra = choice.json + (report?.json ?? []) + (trained?.json ?? [])
         guard !output.dryRun else {
             try write.write(result)
             return
@@ -117,6 +127,9 @@ struct Shrink: ParsableCommand {
                 report.result.weights.edit.apply(to: checkpoint).applying([CutLayers(layers: dropped)]),
                 seconds: report.seconds)
         }
+        if let trained {
+            try steps.add("lora", healed.applying([CutLayers(layers: dropped)]), seconds: trained.seconds)
+        }
         if common.json {
             write.measure = { written in
                 var steps = steps
@@ -124,9 +137,11 @@ struct Shrink: ParsableCommand {
                 return steps.json(model, written)
             }
             try write.write(result)
+            if let trained { try trainer.finish(trained) }
             return
         }
         guard let written = try write.write(result) else { return }
+        if let trained { try trainer.finish(trained) }
         try steps.add(goal.name ?? "written", written)
         Output.line()
         steps.show()
@@ -150,8 +165,7 @@ struct ShrinkTexts {
         }
         let share = max(1, command.evaluationSamples / max(1, command.evaluation.count))
         // One file without a heal is read as it is.
-        if command.method.closedForm == nil, command.corpus.count == 1, FileSystem.kind(of: command.corpus[0]) == .file
-        {
+        if !command.method.heals, command.corpus.count == 1, FileSystem.kind(of: command.corpus[0]) == .file {
             let path = command.corpus[0]
             parts = HealerText(
                 ranking: try Corpus(

@@ -22,6 +22,8 @@ final class Progress: Sendable {
     /// The unit of progress.
     enum Unit: Sendable {
         case layers
+        case steps
+        case contexts
         case bytes
     }
 
@@ -56,6 +58,8 @@ final class Progress: Sendable {
         let text: String
         switch unit {
         case .layers: text = "\(rate.fixed(1)) layers/s"
+        case .steps: text = "\(rate.fixed(2)) steps/s"
+        case .contexts: text = "\(rate.fixed(1)) contexts/s"
         case .bytes: text = "\((rate / 1e6).fixed(0)) MB/s"
         }
         let left = rate > 0 ? Double(total - done) / rate : 0
