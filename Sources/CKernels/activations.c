@@ -118,20 +118,35 @@ BODY size_t index_of_greatest(const float *x, size_t count) {
 }
 EACH_LEVEL(size_t, index_of_greatest, (const float *x, size_t count), (x, count))
 
-// Four vectors of lanes, so that one addition need not wait for the last.
-BODY float dot(const float *x, const float *y, size_t count) {
-    float lanes[4 * LANES] = {};
-    size_t i = 0;
-    for (; i + 4 * LANES <= count; i += 4 * LANES)
-        for (int l = 0; l < 4 * LANES; l++) lanes[l] += x[i + (size_t)l] * y[i + (size_t)l];
-    for (; i + LANES <= count; i += LANES)
-        for (int l = 0; l < LANES; l++) lanes[l] += x[i + (size_t)l] * y[i + (size_t)l];
-    for (int l = 0; l < LANES; l++) lanes[l] += lanes[l + LANES] + (lanes[l + 2 * LANES] + lanes[l + 3 * LANES]);
-    float sum = sum_of_lanes(lanes);
-    for (; i < count; i++) sum += x[i] * y[i];
-    return sum;
+BODY float f32_at(const void *x, size_t i) {
+    float value;
+    memcpy(&value, (const uint8_t *)x + 4 * i, 4);
+    return value;
 }
-EACH_LEVEL(float, dot, (const float *x, const float *y, size_t count), (x, y, count))
+BODY float bf16_at(const void *x, size_t i) {
+    uint16_t half;
+    memcpy(&half, (const uint8_t *)x + 2 * i, 2);
+    return float_of((uint32_t)half << 16);
+}
+
+// Four vectors of lanes, so that one addition need not wait for the last.
+#define DOT(name, at)                                                                                                  \
+    BODY float name(const void *x, const float *y, size_t count) {                                                     \
+        float lanes[4 * LANES] = {};                                                                                   \
+        size_t i = 0;                                                                                                  \
+        for (; i + 4 * LANES <= count; i += 4 * LANES)                                                                 \
+            for (int l = 0; l < 4 * LANES; l++) lanes[l] += at(x, i + (size_t)l) * y[i + (size_t)l];                   \
+        for (; i + LANES <= count; i += LANES)                                                                         \
+            for (int l = 0; l < LANES; l++) lanes[l] += at(x, i + (size_t)l) * y[i + (size_t)l];                       \
+        for (int l = 0; l < LANES; l++)                                                                                \
+            lanes[l] += lanes[l + LANES] + (lanes[l + 2 * LANES] + lanes[l + 3 * LANES]);                              \
+        float sum = sum_of_lanes(lanes);                                                                               \
+        for (; i < count; i++) sum += at(x, i) * y[i];                                                                 \
+        return sum;                                                                                                    \
+    }                                                                                                                  \
+    EACH_LEVEL(float, name, (const void *x, const float *y, size_t count), (x, y, count))
+DOT(dot_f32, f32_at)
+DOT(dot_bf16, bf16_at)
 
 BODY void normalize(const float *x, float *output, size_t count) {
     double lanes[LANES] = {};

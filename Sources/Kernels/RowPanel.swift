@@ -47,8 +47,7 @@ package struct RowPanel {
             if operand.usesDotProducts {
                 for row in 0..<rows {
                     let source = UnsafeRawBufferPointer(start: base + row * rowByteCount + first, count: piece)
-                    Codec.decode(dtype, source, count: count, into: decoded.floats)
-                    multiplyRow(operand, start, shape, output + row)
+                    multiplyRow(source, dtype, operand.values + start, shape, output + row)
                 }
                 continue
             }
@@ -63,12 +62,19 @@ package struct RowPanel {
         }
     }
 
-    /// The products of the decoded row with columns of the operand from `start` on.
+    /// The products of a row of the weight with columns of the operand. f32 and bf16 are multiplied as they are stored.
     private func multiplyRow(
-        _ operand: MatrixOperand, _ start: Int, _ shape: resect_matmul_shape, _ output: UnsafeMutablePointer<Float>
+        _ source: UnsafeRawBufferPointer, _ dtype: DType, _ operand: UnsafePointer<Float>,
+        _ shape: resect_matmul_shape, _ output: UnsafeMutablePointer<Float>
     ) {
+        var weight = source.baseAddress
+        if dtype != .bf16, dtype != .f32 {
+            Codec.decode(dtype, source, count: shape.k, into: decoded.floats)
+            weight = UnsafeRawPointer(decoded.base)
+        }
+        let dot = dtype == .bf16 ? resect_dot_bf16 : resect_dot_f32
         for line in 0..<shape.m {
-            let product = resect_dot(decoded.floats, operand.values + line * shape.a_stride + start, shape.k)
+            let product = dot(weight, operand + line * shape.a_stride, shape.k)
             let target = output + line * shape.c_stride
             target.pointee = shape.accumulate != 0 ? target.pointee + product : product
         }

@@ -137,6 +137,23 @@ struct ActivationTests {
         #expect(resect_index_of_greatest([.nan] + x, count + 1) == 1 + (x.firstIndex(of: x.max() ?? 0) ?? 0))
     }
 
+    @Test("dot products of f32 and bf16 at any address", arguments: counts, [0, 1, 2])
+    func dots(count: Int, offset: Int) {
+        var generator = SeededGenerator(seed: 46)
+        let x = generator.floats(count)
+        let y = generator.floats(count)
+        let halves = x.map { UInt16($0.bitPattern >> 16) }
+        let cut = halves.map { Float(bitPattern: UInt32($0) << 16) }
+        func bytes<Element>(_ values: [Element]) -> [UInt8] {
+            Array(repeating: 0xFF, count: offset) + values.withUnsafeBytes { Array($0) }
+        }
+        func expected(_ x: [Float]) -> Double { zip(x, y).reduce(0.0) { $0 + Double($1.0) * Double($1.1) } }
+        let full = bytes(x).withUnsafeBytes { resect_dot_f32($0.baseAddress.map { $0 + offset }, y, count) }
+        let half = bytes(halves).withUnsafeBytes { resect_dot_bf16($0.baseAddress.map { $0 + offset }, y, count) }
+        #expect(abs(Double(full) - expected(x)) < 1e-5 * Double(count))
+        #expect(abs(Double(half) - expected(cut)) < 1e-5 * Double(count))
+    }
+
     @Test("normalize gives the unit vector, whatever the length", arguments: counts, [Float(1e-15), 1, 1e15])
     func normalize(count: Int, scale: Float) {
         var generator = SeededGenerator(seed: 43)

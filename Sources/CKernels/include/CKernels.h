@@ -141,8 +141,9 @@ void resect_rotate_pairs(float *head, const float *cosine, const float *sine, si
 void resect_softmax(float *x, size_t count, float scale);
 // log(sum(exp(x))) of a row, in double precision beyond the exponentials.
 double resect_log_sum_exp(const float *x, size_t count);
-// The sum of x[i] * y[i]; sums run over lanes.
-float resect_dot(const float *x, const float *y, size_t count);
+// The sum of x[i] * y[i], for x of f32 or bf16 at any address; sums run over lanes.
+float resect_dot_f32(const void *x, const float *y, size_t count);
+float resect_dot_bf16(const void *x, const float *y, size_t count);
 // The mean of x - y, each element weighted by exp(x): the sum of softmax(x) (x - y). Elements of no weight do not count.
 double resect_mean_difference(const float *x, const float *y, size_t count);
 // The index of the first of the greatest elements; NaN is never the greatest. count when there is none.
