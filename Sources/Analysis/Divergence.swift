@@ -33,55 +33,67 @@ public struct Divergence: Sendable {
 
     /// Compares a model, which may be a planned edit that nobody has written, with a reference.
     ///
-    /// Both run over a few contexts at a time, and logits are never in memory as a whole. The result does not depend on the
-    /// number of threads.
-    ///
     /// - Throws: when one of the models cannot be run or computes NaN or infinity, when their vocabularies differ, or when
     ///   the divergence is infinite.
     public static func measure(
         _ checkpoint: Checkpoint, reference: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Divergence {
+        try measure([checkpoint], reference: reference, corpus: corpus, run: run, progress: progress)[0]
+    }
+
+    /// Compares several models with a reference, which is run once for all of them.
+    ///
+    /// The models run over a few contexts at a time, and logits are never in memory as a whole. The results do not depend on the
+    /// number of threads.
+    public static func measure(
+        _ checkpoints: [Checkpoint], reference: Checkpoint, corpus: Corpus, run: RunOptions,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> [Divergence] {
         try Evaluation.checkScored(corpus)
-        let models = [try DecoderModel(reference), try DecoderModel(checkpoint)]
-        let vocabulary = try sharedVocabulary(models[1], models[0])
+        let whole = try DecoderModel(reference)
+        var models: [(model: DecoderModel, vocabulary: Int, sums: Sums)] = []
+        for checkpoint in checkpoints {
+            let model = try DecoderModel(checkpoint)
+            models.append((model, try sharedVocabulary(model, whole), Sums()))
+        }
         let contexts = corpus.inputs
-        let layers = models.reduce(1) { $0 + $1.plan.layers.count }
+        let layers = whole.plan.layers.count + models.reduce(0) { $0 + $1.model.plan.layers.count + 1 }
         let groups = (contexts.count + Evaluation.contextsAtOnce - 1) / Evaluation.contextsAtOnce
-        var sums = Sums()
         var done = 0
         func step() {
             done += 1
             progress?(done, groups * layers)
         }
         for group in 0..<groups {
-            let places =
-                group * Evaluation.contextsAtOnce..<min(contexts.count, (group + 1) * Evaluation.contextsAtOnce)
-            var passes: [ForwardPass] = []
-            for model in models {
+            let first = group * Evaluation.contextsAtOnce
+            let places = first..<min(contexts.count, first + Evaluation.contextsAtOnce)
+            func pass(_ model: DecoderModel) throws(CheckpointError) -> ForwardPass {
                 let pass = try ForwardPass(
                     model, contexts: Array(contexts[places]), precision: run.decoderPrecision, threads: run.threads,
-                    observer: FiniteStates(
-                        model, contextLength: corpus.contextLength, firstContext: places.lowerBound))
+                    observer: FiniteStates(model, contextLength: corpus.contextLength, firstContext: first))
                 while pass.layer < model.plan.layers.count {
                     try pass.advance()
                     step()
                 }
-                passes.append(pass)
+                return pass
             }
+            let expected = try pass(whole)
             let targets = Evaluation.targets(contexts: Array(corpus.contexts[places]))
-            let found = try passes[1].divergences(
-                from: passes[0], of: targets, vocabulary: vocabulary, threads: run.threads)
-            for (target, token) in zip(targets, found) {
-                try check(token, of: checkpoint, reference) {
-                    "token \(target.index % corpus.contextLength) of context "
-                        + "\(places.lowerBound + target.index / corpus.contextLength)"
+            for index in models.indices {
+                let found = try pass(models[index].model).divergences(
+                    from: expected, of: targets, vocabulary: models[index].vocabulary, threads: run.threads)
+                for (target, token) in zip(targets, found) {
+                    try check(token, of: checkpoints[index], reference) {
+                        "token \(target.index % corpus.contextLength) of context "
+                            + "\(first + target.index / corpus.contextLength)"
+                    }
+                    models[index].sums.add(token)
                 }
-                sums.add(token)
+                step()
             }
-            step()
         }
-        return sums.result(vocabulary: vocabulary)
+        return models.map { $0.sums.result(vocabulary: $0.vocabulary) }
     }
 
     /// Refuses what is not finite.

@@ -75,6 +75,19 @@ struct DivergenceTests {
         #expect(few.tokens == 16 * 63 && found[0].tokens == 18 * 63)
     }
 
+    @Test("several models at once have the figures that each has alone")
+    func several() throws {
+        let (model, corpus) = (try KnownAnalysis.model(), try DivergenceTests.corpus(3))
+        let cuts = try [5..<8, 1..<3].map { try CutLayers(layers: $0).apply(to: model) }
+        let found = try Divergence.measure(cuts, reference: model, corpus: corpus, run: .init(threads: 2))
+        #expect(found.count == 2)
+        for (cut, together) in zip(cuts, found) {
+            let alone = try Divergence.measure(cut, reference: model, corpus: corpus, run: .init(threads: 2))
+            #expect(together.klDivergence == alone.klDivergence && together.standardError == alone.standardError)
+            #expect(together.perplexityRatio == alone.perplexityRatio && together.tokens == alone.tokens)
+        }
+    }
+
     @Test("rows of padding behind the vocabulary are left out")
     func padding() throws {
         let model = try KnownAnalysis.model()
