@@ -12,7 +12,7 @@ struct TrainingRecipeTests {
     private static func recipe(corpus: [String], dropped: Range<Int> = 3..<6) throws -> TrainingRecipe {
         TrainingRecipe(
             try HealingTextTests.model(), dropped: LayerRuns([dropped]), layerCount: 12,
-            command: ["heal", "it's a model", "--layers", "3:6", "-o", "pruned"], corpus: corpus)
+            command: { ["heal", $0, "--corpus", "it's a text", "--layers", "3:6", "-o", "pruned"] }, corpus: corpus)
     }
 
     @Test("the folder has the commands, PEFT's configuration, the values and the texts")
@@ -25,8 +25,6 @@ struct TrainingRecipeTests {
             Files.names(folder("recipe")) == [
                 "README.md", "adapter_config.json", "prune.sh", "recipe.json", "requirements.txt", "texts", "train.py",
             ])
-        #expect(
-            Self.text(folder("recipe/prune.sh")).hasSuffix(#"" heal 'it'\''s a model' --layers 3:6 -o pruned"# + "\n"))
         let config = try JSON.parse(Self.text(folder("recipe/adapter_config.json")))
         #expect(config["r"]?.int == 8 && config["lora_alpha"]?.int == 16 && config["task_type"]?.string == "CAUSAL_LM")
         #expect(config["target_modules"]?.array?.map(\.string) == ["gate_proj", "up_proj", "down_proj"])
@@ -34,6 +32,11 @@ struct TrainingRecipeTests {
         // 3 of 12 layers: the second row of the review's table.
         #expect(values["steps"]?.int == 250 && values["rate"]?.double == 5e-5 && values["warmup"]?.int == 20)
         #expect(values["teacher"]?.string == "logits" && values["layers"]?.string == "3:6")
+        let whole = try #require(values["whole"]?.string)
+        #expect(whole.hasPrefix("/") && whole.hasSuffix("fixtures/kjv-7m"))
+        #expect(
+            Self.text(folder("recipe/prune.sh")).hasSuffix(
+                #"resect}" heal \#(whole) --corpus 'it'\''s a text' --layers 3:6 -o pruned"# + "\n"))
         let kinds = try #require(values["texts"]?.array)
         #expect(kinds.count == 8 && kinds[0]["kind"]?.string == own)
         let judging = try #require(values["judges"]?.array)
@@ -50,6 +53,21 @@ struct TrainingRecipeTests {
         #expect(names.isEmpty, "no document is both trained on and judged")
         let readme = Self.text(folder("recipe/README.md"))
         #expect(!readme.contains("{{") && readme.contains("whose layers 3:6 were cut (25 % of all layers)"))
+    }
+
+    @Test("a file is converted to a folder before the cut, because transformers trains folders")
+    func file() throws {
+        let folder = TemporaryFolder()
+        var model = try HealingTextTests.model()
+        model.path = folder.write("model.gguf", "x")
+        let recipe = TrainingRecipe(
+            model, dropped: LayerRuns([3..<6]), layerCount: 12, command: { ["cut", $0, "-o", "pruned"] },
+            corpus: ["builtin"])
+        try recipe.write(to: folder("recipe"))
+        let lines = Self.text(folder("recipe/prune.sh")).split(separator: "\n").suffix(2)
+        #expect(lines.first?.hasSuffix("model.gguf -o whole --dtype bf16") == true)
+        #expect(lines.last?.hasSuffix(" cut whole -o pruned") == true)
+        #expect(try JSON.parse(Self.text(folder("recipe/recipe.json")))["whole"]?.string == "whole")
     }
 
     @Test("the more layers are cut, the more rank and steps, at a lower rate")

@@ -8,14 +8,18 @@ public import Surgery
 /// It holds the command that makes the pruned model, a LoRA configuration, a training script for accelerate, its
 /// requirements, its texts, and a description with the command that merges the result back.
 public struct TrainingRecipe: Sendable {
-    /// The model before the cut, an absolute path to a folder that transformers loads.
-    public var whole: String
+    /// The model before the cut, as the training names it: an absolute path to a folder, or a folder that `prune.sh` makes.
+    public let whole: String
+    /// The file to convert to a folder before the cut, because transformers trains folders; `nil` when the model is one.
+    let file: String?
     /// The layers that are cut.
     public var dropped: LayerRuns
     /// The number of layers before the cut.
     public var layerCount: Int
     /// The arguments of `resect` that write the pruned model to the folder `pruned`.
     public var command: [String]
+    /// The pruned model: a folder that is there already, or the one that `prune.sh` makes.
+    public var pruned = "pruned"
     /// The texts to train on: files, folders or `builtin`, each a kind.
     public var corpus: [String]
     /// The values of the training.
@@ -24,15 +28,18 @@ public struct TrainingRecipe: Sendable {
     /// A recipe with the default values for the share of layers removed, and the projections of the MLP as targets.
     ///
     /// - Parameters:
-    ///   - command: the arguments of `resect` that write the pruned model to `pruned` in the recipe's folder.
+    ///   - command: the arguments of `resect` that write the pruned model to `pruned`, for the path of the whole model.
     ///   - corpus: files, folders or `builtin`, each a kind of text.
     public init(
-        _ checkpoint: Checkpoint, dropped: LayerRuns, layerCount: Int, command: [String], corpus: [String]
+        _ checkpoint: Checkpoint, dropped: LayerRuns, layerCount: Int, command: (_ whole: String) -> [String],
+        corpus: [String]
     ) {
-        whole = FileSystem.absolute(checkpoint.path)
+        let path = FileSystem.absolute(checkpoint.path)
+        let isFolder = FileSystem.kind(of: path) == .folder
+        (whole, file) = isFolder ? (path, nil) : ("whole", path)
         self.dropped = dropped
         self.layerCount = layerCount
-        self.command = command
+        self.command = command(whole)
         self.corpus = corpus
         values = TrainingValues(shareRemoved: Double(dropped.count) / Double(max(1, layerCount)))
         let targets = ["ffn_gate", "ffn_up", "ffn_down"].compactMap { role in
@@ -41,6 +48,14 @@ public struct TrainingRecipe: Sendable {
             }
         }
         if !targets.isEmpty { values.targets = targets }
+    }
+
+    /// Checks that a recipe can be written, before the slow steps.
+    ///
+    /// - Throws: when the folder exists, or cannot be made because the one around it is missing.
+    public static func check(_ folder: String) throws(CheckpointError) {
+        guard FileSystem.kind(of: folder) == .missing else { throw CheckpointError(file: folder, "exists") }
+        try SmallFile.check(folder, replaces: false)
     }
 
     /// Writes the folder.
@@ -55,6 +70,7 @@ public struct TrainingRecipe: Sendable {
             "layers": dropped.texts.joined(separator: ","), "share": "\(share) %", "rank": "\(values.rank)",
             "alpha": "\(values.alpha)",
             "targets": "on " + values.targets.joined(separator: ", "), "whole": TrainingRecipe.quoted(whole),
+            "pruned": TrainingRecipe.quoted(pruned),
         ]
         var index = 0
         while let name = resect_recipe_name(index) {
@@ -64,7 +80,7 @@ public struct TrainingRecipe: Sendable {
             index += 1
         }
         add("prune.sh", prune)
-        add("adapter_config.json", values.adapterConfig(base: "pruned").pretty)
+        add("adapter_config.json", values.adapterConfig(base: pruned).pretty)
         add("recipe.json", json(texts).pretty)
         files += texts.files
         try SmallFile.writeFolder(files, to: folder)
@@ -72,20 +88,24 @@ public struct TrainingRecipe: Sendable {
 
     /// The script that makes the pruned model.
     private var prune: String {
-        """
-        #!/bin/sh
-        # Makes the pruned model in the folder of this file. RESECT names the program where it is not on the path.
-        set -e
-        cd "$(dirname "$0")"
-        "${RESECT:-resect}" \(command.map(TrainingRecipe.quoted).joined(separator: " "))
+        let convert = file.map { ["convert", $0, "-o", "whole", "--dtype", "bf16"] }
+        let commands = [convert, command].compactMap(\.self).map { command in
+            "\"${RESECT:-resect}\" " + command.map(TrainingRecipe.quoted).joined(separator: " ")
+        }
+        return """
+            #!/bin/sh
+            # Makes the pruned model in the folder of this file. RESECT names the program where it is not on the path.
+            set -e
+            cd "$(dirname "$0")"
+            \(commands.joined(separator: "\n"))
 
-        """
+            """
     }
 
     private func json(_ texts: RecipeTexts) -> JSON {
         .object(
             JSONObject([
-                ("model", .string("pruned")), ("whole", .string(whole)), ("output", .string("adapter")),
+                ("model", .string(pruned)), ("whole", .string(whole)), ("output", .string("adapter")),
                 ("teacher", .string(values.distills ? "logits" : "none")),
                 ("layers", .string(dropped.texts.joined(separator: ","))),
                 ("steps", .int(values.steps)), ("rate", .double(values.rate)), ("warmup", .int(values.warmup)),

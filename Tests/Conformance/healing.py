@@ -1,0 +1,161 @@
+"""`heal`: the fitted weights against the same heal in PyTorch and f64, what transformers makes of the result, the recipe for
+training elsewhere, and figures of SmolLM2 by kind of text."""
+
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+import torch
+
+import forward
+import healreference
+import tensorfiles
+from models import SMOLLM2_HF
+from tools import CALIBRATION, EVALUATION, FIXTURE, RESECT, failure, folder, resect, resect_json
+
+CONTEXT, SAMPLES, CHOOSING = 64, 96, 16
+
+
+def check(checks):
+    with folder() as work:
+        work = pathlib.Path(work)
+        whole = work / "whole"
+        resect("convert", FIXTURE, "-o", whole, "--dtype", "f32")
+        for method, layers, seed in (("refit", "3:6", 0), ("refit", "2,5:7,11", 7), ("bridge", "3:6", 1)):
+            with checks.section(f"heal {method} {layers}"):
+                fitted(checks, whole, work / f"{method}-{seed}", method, layers, seed)
+        with checks.section("heal --recipe"):
+            recipe(checks, whole, work)
+    with checks.section("heal smollm2 12:16"), folder() as work:
+        kinds(checks, pathlib.Path(work))
+
+
+def numbers(text):
+    """The layers of a list such as 2,5:7."""
+    parts = [part.split(":") for part in text.split(",")]
+    return [layer for part in parts for layer in range(int(part[0]), int(part[-1]) + (len(part) == 1))]
+
+
+def contexts(path, text, length):
+    return [list(context) for context in forward.chunks(path, text, 10 ** 9, length).tolist()]
+
+
+def fitted(checks, whole, output, method, layers, seed):
+    """Weights, gains and the choice to keep a weight; then the result in transformers."""
+    label = f"heal {method} {layers}"
+    said = resect_json("heal", whole, "-o", output, "--layers", layers, "--method", method, "--corpus", CALIBRATION, "--corpus",
+                       EVALUATION, "--heal-samples", SAMPLES, "--context", CONTEXT, "--seed", seed)
+    model = forward.load(whole, torch.float64)
+    texts = [contexts(whole, text, CONTEXT) for text in (CALIBRATION, EVALUATION)]
+    parts = healreference.split(texts, SAMPLES, CHOOSING, seed)
+    theirs = healreference.Walk(model, *parts, numbers(layers), method).run()
+    changes = {change["tensor"]: change for change in said["weights"]}
+    checks.equal(f"{label}: the weights that are fitted", sorted(set(changes) ^ set(theirs)))
+    checks.equal(f"{label}: the weights that are kept", [
+        name for name, change in theirs.items() if changes[name]["kept"] != change["kept"]])
+    checks.below(f"{label}: the gains, largest difference",
+                 max(abs(changes[name]["gain"] - change["gain"]) for name, change in theirs.items()), 1e-5)
+    kept = [layer for layer in range(len(model.model.layers)) if layer not in numbers(layers)]
+    healed, info = forward.load(output, torch.float64, output_loading_info=True)
+    checks.equal(f"{label}: loads in transformers with no missing or unexpected key",
+                 [f"{kind} {keys}" for kind, keys in info.items() if keys])
+    worst = far = 0
+    state, old = healed.state_dict(), model.state_dict()
+    for index, layer in enumerate(kept):
+        for part in ("self_attn.o_proj.weight", "mlp.down_proj.weight"):
+            name = f"model.layers.{layer}.{part}"
+            found = state[f"model.layers.{index}.{part}"]
+            if not theirs.get(name, {"kept": False})["kept"]:
+                far = max(far, (found - old[name]).abs().max().item())
+                continue
+            # The states are in f32, and inputs of little weight are amplified by the solution: what counts is the outputs.
+            expected, gram = theirs[name]["weight"], theirs[name]["gram"]
+            size = lambda weight: ((weight @ gram) * weight).sum().sqrt()
+            worst = max(worst, (size(found - expected) / size(expected)).item())
+            far = max(far, ((found - expected).norm() / expected.norm()).item())
+    checks.below(f"{label}: outputs of the fitted weights, relative difference", worst, 1e-5)
+    checks.below(f"{label}: the weights themselves, relative difference", far, 1e-4)
+    others = lambda path: {name: value for name, value in tensorfiles.safetensors_tensors(path).items()
+                           if not name.endswith(("o_proj.weight", "down_proj.weight"))}
+    plain = output.with_name(output.name + "-plain")
+    resect("cut", whole, "-o", plain, "--layers", layers)
+    checks.equal(f"{label}: all other weights are those of the cut", tensorfiles.tensor_differences(others(output), others(plain)))
+    ours = math.log(resect_json("evaluate", output, "--corpus", EVALUATION, "--context", 256)["perplexity"])
+    checks.below(f"{label}: loss by evaluate and by transformers, difference",
+                 abs(ours - loss(healed, contexts(whole, EVALUATION, 256))), 1e-5)
+    cut = math.log(resect_json("evaluate", plain, "--corpus", EVALUATION, "--context", 256)["perplexity"])
+    gains = any(change["kept"] for change in theirs.values())
+    checks.check(f"{label}: the heal gains, or is left out", ours < cut if gains else ours == cut, f"loss {ours:.4f}, {cut:.4f} after the cut alone")
+
+
+@torch.no_grad()
+def loss(model, chunks):
+    """The mean loss of the second halves of contexts, in nats per token."""
+    ids = torch.tensor(chunks)
+    half = ids.shape[1] // 2
+    logits = model(ids, use_cache=False).logits[:, half:-1]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, half + 1:].flatten()).item()
+
+
+def recipe(checks, whole, work):
+    """The folder for a training elsewhere: its commands one after the other, on the CPU."""
+    label, place = "heal --recipe", work / "recipe"
+    resect("heal", whole, "--layers", "3:6", "--corpus", CALIBRATION, "--context", CONTEXT, "--heal-samples", SAMPLES,
+           "--recipe", place)
+    environment = os.environ | {"RESECT": RESECT, "OMP_NUM_THREADS": "1"}
+
+    def command(*arguments):
+        done = subprocess.run([str(a) for a in arguments], cwd=place, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise failure([str(a) for a in arguments], done.returncode, done.stderr)
+
+    command("sh", "prune.sh")
+    _, info = forward.load(place / "pruned", output_loading_info=True)
+    checks.equal(f"{label}: prune.sh makes a model that loads with no missing or unexpected key",
+                 [f"{kind} {keys}" for kind, keys in info.items() if keys])
+    few = ("--steps", 20, "--warmup", 4, "--rate", 5e-4, "--context", CONTEXT, "--every", 10, "--evaluation", 4)
+    command(sys.executable, "train.py", *few)
+    log = json.loads((place / "adapter" / "log.json").read_text())
+    checks.check(f"{label}: train.py brings the divergence from the whole model down", log[-1]["mean"] < log[0]["mean"],
+                 f"{log[0]['mean']:.4f} to {log[-1]['mean']:.4f} on {len(log[0]['kinds'])} kinds of text")
+    weights = lambda name: (place / name / "adapter_model.safetensors").read_bytes()
+    command(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", 2, "--num_machines", 1,
+            "--mixed_precision", "no", "--dynamo_backend", "no", "train.py", *few, "--output", "two")
+    two = json.loads((place / "two" / "log.json").read_text())
+    checks.below(f"{label}: two processes train as one, difference of the divergences",
+                 abs(two[-1]["mean"] / log[-1]["mean"] - 1), 1e-3)
+    command(sys.executable, "train.py", *few, "--output", "stopped", "--patience", 0)
+    command(sys.executable, "train.py", *few, "--output", "stopped", "--resume")
+    checks.check(f"{label}: a training that goes on gives the same adapter", weights("stopped") == weights("adapter"))
+    resect("merge", place / "pruned", "--adapter", place / "adapter", "-o", place / "healed")
+    from peft import PeftModel
+    ids = torch.tensor(contexts(whole, EVALUATION, CONTEXT)[:4])
+    with torch.no_grad():
+        theirs = PeftModel.from_pretrained(forward.load(place / "pruned"), str(place / "adapter")).eval()(ids).logits
+        ours = forward.load(place / "healed")(ids).logits
+    checks.below(f"{label}: the merged model against peft, largest difference of logits in standard deviations",
+                 ((ours - theirs).abs().max() / theirs.std()).item(), 1e-4)
+
+
+def kinds(checks, work):
+    """SmolLM2 without four layers, fitted on the text that comes with resect: the share of the lost log-perplexity that is given
+    back on kinds of text that were neither fitted nor chosen with."""
+    cut, healed = work / "cut", work / "healed"
+    resect("cut", SMOLLM2_HF, "-o", cut, "--layers", "12:16")
+    resect("heal", SMOLLM2_HF, "-o", healed, "--layers", "12:16", "--corpus", "builtin", "--heal-samples", 192)
+    resect("heal", FIXTURE, "--layers", "3:6", "--corpus", "builtin", "--recipe", work / "recipe")
+    found = {}
+    for kind in json.loads((work / "recipe" / "recipe.json").read_text())["judges"]:
+        text = work / "text"
+        text.write_text("".join((work / "recipe" / name).read_text() for name in kind["files"]))
+        losses = [math.log(resect_json("evaluate", model, "--corpus", text, "--context", 512, "--samples", 8)["perplexity"])
+                  for model in (SMOLLM2_HF, cut, healed)]
+        found[kind["kind"]] = (losses[1] - losses[2]) / (losses[1] - losses[0])
+        checks.note("heal smollm2 12:16, {}: perplexity {:.2f} whole, {:.2f} cut, {:.2f} healed, share given back {:.2f}".format(
+            kind["kind"], *map(math.exp, losses), found[kind["kind"]]))
+    for kind in ("builtin/perl", "builtin/science"):
+        checks.check(f"heal smollm2 12:16: share given back on {kind}, which nothing was fitted on", found[kind] >= 0.55,
+                     f"{found[kind]:.2f} (at least 0.55)")
