@@ -7,7 +7,9 @@ import Testing
 /// Adapters of the fixture, which has 12 layers.
 @Suite("adapters of a model that was cut")
 struct AdapterNumberingTests {
-    @Test("merging, then cutting, is cutting, then merging, to the byte", arguments: ["plain", "patterns"])
+    @Test(
+        "merging, then cutting, is cutting, then merging, to the byte",
+        arguments: ["plain", "patterns", "plain.gguf", "mlx"])
     func commutes(name: String) throws {
         let base = try Checkpoint.open(Fixture.model), path = Fixture.path("adapters/" + name)
         let merged = try MergeAdapters([.init(Adapter(path: path))]).apply(to: base)
@@ -29,6 +31,18 @@ struct AdapterNumberingTests {
                 #expect(try a.dtype == b.dtype && Models.bytes(a) == Models.bytes(b), "\(a.name)")
             }
         }
+    }
+
+    @Test(
+        "an adapter with layers that the base lost is refused with the option that names them",
+        arguments: ["plain", "plain.gguf", "mlx"])
+    func hint(name: String) throws {
+        let base = try CutLayers(layers: LayerRuns([3..<5])).apply(to: Checkpoint.open(Fixture.model))
+        let error = #expect(throws: CheckpointError.self) {
+            try MergeAdapters([.init(Adapter(path: Fixture.path("adapters/" + name)))]).apply(to: base)
+        }
+        #expect(error?.description.contains("has 10 layers; if others were cut after the training") == true)
+        #expect(error?.description.contains("--adapter-dropped") == true)
     }
 
     @Test(

@@ -90,22 +90,25 @@ public struct Adapter: Sendable {
                     file: path, "is neither a folder nor a GGUF file",
                     hint: "a PEFT adapter is a folder with adapter_config.json")
             }
-            try Adapter.refuse(numbering, path)
-            try self.init(gguf: checkpoint)
+            try self.init(gguf: Adapter.numbered(checkpoint, by: numbering))
             return
         }
         let names = try FileSystem.names(in: path)
         guard names.contains("adapter_config.json") else {
+            // A training leaves its steps in folders of their own, and PEFT adapters that have a name.
+            let inner = names.filter { FileSystem.kind(of: "\(path)/\($0)/adapter_config.json") == .file }
             throw CheckpointError(
                 file: path, "has no adapter_config.json, which says what the adapter changes and by how much",
-                hint: "name the folder that PEFT or mlx-lm saved")
+                hint: inner.isEmpty
+                    ? "name the folder that PEFT or mlx-lm saved"
+                    : "there are adapters in \(inner.joined(separator: ", "))")
         }
         let configPath = path + "/adapter_config.json"
         var settings = try FileSystem.json(FileSystem.contents(of: configPath, limit: 16 << 20), path: configPath)
         if names.contains(Adapter.mlxWeightName), settings["peft_type"] == nil {
-            try Adapter.refuse(numbering, path)
-            let config = try MLXAdapterConfig(settings, path: configPath)
-            try self.init(Checkpoint.open(path + "/" + Adapter.mlxWeightName), config, path: path)
+            let stored = try Checkpoint.open(path + "/" + Adapter.mlxWeightName)
+            let checkpoint = try Adapter.numbered(stored, by: numbering, &settings, configPath)
+            try self.init(checkpoint, MLXAdapterConfig(settings, path: configPath), path: path)
             return
         }
         guard let weights = Adapter.weightNames.first(where: names.contains) else {
@@ -115,21 +118,27 @@ public struct Adapter: Sendable {
                 "has none of \((Adapter.weightNames + [Adapter.mlxWeightName]).joined(separator: ", "))",
                 hint: step.map { "\($0) is of an earlier step; name it \(Adapter.mlxWeightName) to merge it" })
         }
-        var checkpoint = try Checkpoint.open(path + "/" + weights)
-        if let numbering, try numbering.kind(of: checkpoint) == .original {
-            let cut = AdapterCut(layers: numbering.dropped)
-            settings = try cut.followed(settings, of: checkpoint, path: configPath)
-            checkpoint = try cut.apply(to: checkpoint)
-        }
+        let stored = try Checkpoint.open(path + "/" + weights)
+        let checkpoint = try Adapter.numbered(stored, by: numbering, &settings, configPath)
         try self.init(checkpoint, AdapterConfig(settings, path: configPath), path: path)
         tokenizer = try TokenizerFiles(in: path)
     }
 
-    /// Refuses to renumber an adapter that is not of PEFT.
-    private static func refuse(_ numbering: AdapterNumbering?, _ path: String) throws(CheckpointError) {
-        guard numbering != nil else { return }
-        throw CheckpointError(
-            file: path, "is not an adapter of PEFT, so a merge cannot renumber its layers",
-            hint: "cut it first: resect cut \(path) -o OUT --layers LIST")
+    /// The tensors of an adapter, with the layer numbers that the base has.
+    private static func numbered(
+        _ checkpoint: Checkpoint, by numbering: AdapterNumbering?
+    ) throws(CheckpointError) -> Checkpoint {
+        guard let numbering, try numbering.kind(of: checkpoint) == .original else { return checkpoint }
+        return try AdapterCut(layers: numbering.dropped).apply(to: checkpoint)
+    }
+
+    /// The tensors and the settings of an adapter, with the layer numbers that the base has.
+    private static func numbered(
+        _ checkpoint: Checkpoint, by numbering: AdapterNumbering?, _ settings: inout JSONObject, _ configPath: String
+    ) throws(CheckpointError) -> Checkpoint {
+        guard let numbering, try numbering.kind(of: checkpoint) == .original else { return checkpoint }
+        let cut = AdapterCut(layers: numbering.dropped)
+        settings = try cut.followed(settings, of: checkpoint, path: configPath)
+        return try cut.apply(to: checkpoint)
     }
 }

@@ -52,3 +52,14 @@ public struct AdapterNumbering: Sendable {
             hint: "name the numbering: --adapter-numbering original, or cut")
     }
 }
+
+extension Checkpoint {
+    /// What may be wrong where an adapter names a tensor that its base does not have.
+    func hint(forLayerOf name: String) -> String {
+        guard let layer = LayerName(name)?.layer, case let count = layerCount, count > 0, layer >= count else {
+            return "the adapter is for another model"
+        }
+        return
+            "\(path) has \(counted(count, "layer")); if others were cut after the training, name them with --adapter-dropped"
+    }
+}

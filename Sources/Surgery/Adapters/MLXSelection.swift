@@ -72,7 +72,7 @@ struct MLXSelection {
             throw CheckpointError(
                 file: adapter.path, tensor: tensor.name,
                 "is for layer \(layer), and \(base.path) has \(pattern.decoderCount) layers",
-                hint: "the adapter is for another model")
+                hint: base.hint(forLayerOf: modules.name(of: name)))
         }
         guard layers.contains(layer) else {
             throw CheckpointError(
