@@ -27,11 +27,15 @@ typealias Target = @Sendable (UnsafeRawBufferPointer) -> Void
 
 /// The targets by the names of their folders in corpora/.
 let targets: [String: Target] = [
+    "adapter": fuzzAdapter,
+    "adapterconfig": fuzzAdapterConfig,
     "archive": fuzzArchive,
     "config": fuzzConfig,
     "gguf": fuzzGGUF,
+    "ggufadapter": fuzzGGUFAdapter,
     "importance": fuzzImportance,
     "index": fuzzIndex,
+    "mlxadapter": fuzzMLXAdapter,
     "pickle": fuzzPickle,
     "pytorch": fuzzPyTorch,
     "safetensors": fuzzSafetensors,

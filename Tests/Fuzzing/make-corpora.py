@@ -129,6 +129,46 @@ def importance():
     return gguf(pairs, tensors), older + struct.pack("<ii5s", 2, 5, b"a.txt")
 
 
+def adapters():
+    """Adapters of fixtures/tiny/llama3 (32 wide, feed-forward 48, 64 tokens, 3 layers): of PEFT, mlx-lm and llama.cpp."""
+    layers, stem = range(3), "base_model.model.model.layers"
+    def pairs(layer):
+        return [(f"{stem}.{layer}.self_attn.q_proj.lora_A.weight", [1, 32]), (f"{stem}.{layer}.self_attn.q_proj.lora_B.weight", [32, 1]),
+                (f"{stem}.{layer}.mlp.down_proj.lora_A.weight", [1, 48]), (f"{stem}.{layer}.mlp.down_proj.lora_B.weight", [32, 1])]
+    linear = [pair for layer in layers for pair in pairs(layer)]
+    dora = [(name.replace("lora_A.weight", "lora_magnitude_vector"), [32]) for name, _ in linear if "lora_A" in name]
+    embedding = "base_model.model.model.embed_tokens"
+    outer = [(f"{embedding}.lora_embedding_A", [1, 64]), (f"{embedding}.lora_embedding_B", [32, 1]),
+             ("base_model.model.model.norm.weight", [32]), (f"{stem}.0.self_attn.q_proj.base_layer.bias", [32])]
+    tokens = [(f"{embedding}.token_adapter.trainable_tokens_delta", [2, 32])]
+    resized = [(f"{embedding}.weight", [66, 32]), ("base_model.model.lm_head.weight", [66, 32])]
+    bias = [(name.replace("weight", "bias"), [32]) for name, _ in linear if "lora_B" in name]
+    for name, tensors in {"linear": linear, "dora": linear + dora, "outer": linear + outer, "tokens": linear + tokens,
+                          "resized": linear + resized, "bias": linear + bias}.items():
+        save(f"adapter/{name}.safetensors", safetensors([(name, "F32", shape, 4) for name, shape in tensors]))
+    mlx = [(f"model.layers.{layer}.{module}", inputs) for layer in (1, 2)
+           for module, inputs in (("self_attn.q_proj", 32), ("mlp.down_proj", 48))]
+    lora = [part for name, inputs in mlx for part in ((f"{name}.lora_a", [inputs, 1]), (f"{name}.lora_b", [1, 32]))]
+    for name, tensors in {"lora": lora, "dora": lora + [(f"{name}.m", [32]) for name, _ in mlx]}.items():
+        save(f"mlxadapter/{name}.safetensors", safetensors([(name, "F32", shape, 4) for name, shape in tensors], {"format": "mlx"}))
+    head = {"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora", "adapter.lora.alpha": ("f", 2.0)}
+    parts = [(f"blk.{layer}.{name}.weight.lora_{side}", 0, shape, 4 * count(shape)) for layer in layers
+             for name, inputs in (("attn_q", 32), ("ffn_down", 48)) for side, shape in (("a", [1, inputs]), ("b", [32, 1]))]
+    table = [("token_embd.weight.lora_a", 0, [64, 1], 256), ("token_embd.weight.lora_b", 0, [32, 1], 128)]
+    save("ggufadapter/linear.gguf", gguf(head, parts))
+    save("ggufadapter/outer.gguf", gguf(head, [*parts, *table, ("output_norm.weight", 0, [32], 128)]))
+    plain = {"peft_type": "LORA", "r": 1, "lora_alpha": 2, "target_modules": ["q_proj", "down_proj"], "base_model_name_or_path": "b"}
+    lists = {"r": 8, "rank_pattern": {"q_proj": 1, r"layers\.[0-2]\.mlp\..*": 1}, "alpha_pattern": {"^model.layers.1.mlp.down_proj": 3.5},
+             "layers_to_transform": [0, 1, 2], "layers_pattern": "layers", "exclude_modules": ["k_proj"], "use_rslora": True,
+             "target_modules": ["q_proj", "model.layers.0.mlp.down_proj", "mlp.down_proj"]}
+    regex = {"target_modules": r"(?:.*?(?:self_attn|mlp).*?(?:q_proj|down_proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.mlp)",
+             "auto_mapping": {"unsloth_fixed": True}, "trainable_token_indices": {"embed_tokens": [3]}, "modules_to_save": ["norm"]}
+    mlx_config = {"fine_tune_type": "lora", "num_layers": 2, "model": "b",
+                  "lora_parameters": {"rank": 1, "scale": 2.0, "dropout": 0, "keys": ["self_attn.q_proj", "mlp.down_proj"]}}
+    for name, config in {"plain": plain, "lists": plain | lists, "regex": plain | regex, "mlx": mlx_config}.items():
+        save(f"adapterconfig/{name}.json", json.dumps(config))
+
+
 VOCABULARY = {
     "tokens": ["<s>", "</s>", *"aegnhitIndr", "\u0120", "\u010a", "in", "th", "the", "\u0120the", "\u00c3\u00a9"],
     "merges": ["i n", "t h", "th e", "\u0120 the"],
@@ -170,6 +210,11 @@ def words():
               "high_freq_factor", "original_max_position_embeddings", "general.alignment", "split.count", "split.no",
               "split.tensors.count", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size", ".in_sum2", ".counts",
               "weight_map", "__metadata__", "data_offsets", "rope_freqs.weight",
+              "peft_type", "LORA", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "exclude_modules", "use_rslora",
+              "use_dora", "modules_to_save", "target_parameters", "trainable_token_indices", "layers_to_transform", "layers_pattern",
+              "fine_tune_type", "lora_parameters", "num_layers", "all-linear", ".lora_A.weight", ".lora_B.weight", ".lora_embedding_A",
+              ".lora_magnitude_vector", ".base_layer", ".token_adapter.trainable_tokens_delta", ".lora_a", ".lora_b",
+              "adapter.type", "adapter.lora.alpha", "general.type", "(?:", "(?=", "[\\\\\\\\d]", "{1,9}", "\\\\\\\\b",
               "num_nextn_predict_layers", "added_tokens", "post_processor", "add_prefix_space", "ignore_merges"}
     (HERE / "words.txt").write_text("".join(f'"{word}"\n' for word in sorted(found)))
 
@@ -193,6 +238,7 @@ def main(program=ROOT / ".build/release/resect"):
         {"general.architecture": "llama", "split.no": ("H", 0), "split.count": ("H", 2),
          "split.tensors.count": ("i", 1)}, [("blk.0.w", 0, [], 4)], version=2))
 
+    adapters()
     for name, contents in zip(("today.gguf", "older.dat"), importance()):
         save(f"importance/{name}", contents)
 
