@@ -1,7 +1,9 @@
 """The small models that adapters are made for: bases in bf16 on the disk, and what PEFT makes of a base and an adapter."""
 
+import contextlib
 import copy
 import os
+import pathlib
 import warnings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # PEFT asks the hub for the configuration of every base otherwise
@@ -12,6 +14,7 @@ from peft import PeftModel, get_peft_model  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 import smallmodels  # noqa: E402
+from tools import folder  # noqa: E402
 
 # The class of each model and members of its configuration.
 MODELS = {
@@ -33,6 +36,20 @@ def quiet():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")
+
+
+@contextlib.contextmanager
+def workplace():
+    """A temporary folder and the bases in it, with one thread for torch: its sums depend on the number."""
+    quiet()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with folder() as work:
+            work = pathlib.Path(work)
+            yield work, Bases(work)
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Bases:

@@ -4,7 +4,6 @@ PEFT's own sum is taken in f32, from the base in f32, and rounded once. $ADAPTER
 of its words."""
 
 import os
-import pathlib
 import shutil
 
 import torch
@@ -12,7 +11,7 @@ import torch
 import adaptermodels
 import tensorfiles
 from adapterkinds import KINDS
-from tools import folder, resect
+from tools import resect
 
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 # Where PEFT and we round in another order: how far apart two values may be, relative to the largest of their tensor, and how many
@@ -21,22 +20,14 @@ APART, SHARE = {"bf16": 2**-8, "f32": 1e-6}, {"bf16": 0.01, "f32": 1}
 
 
 def check(checks):
-    adaptermodels.quiet()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with folder() as work:
-            work = pathlib.Path(work)
-            bases = adaptermodels.Bases(work)
-            for number, (label, kind) in enumerate(wanted().items()):
-                path = work / str(number)
-                with checks.section(f"merge, {label}"):
-                    one(checks, f"merge, {label} ({kind.model})", kind, bases, path)
-                shutil.rmtree(path, ignore_errors=True)
-            if "ADAPTERS" not in os.environ:
-                others(checks, bases, work)
-    finally:
-        torch.set_num_threads(threads)
+    with adaptermodels.workplace() as (work, bases):
+        for number, (label, kind) in enumerate(wanted().items()):
+            path = work / str(number)
+            with checks.section(f"merge, {label}"):
+                one(checks, f"merge, {label} ({kind.model})", kind, bases, path)
+            shutil.rmtree(path, ignore_errors=True)
+        if "ADAPTERS" not in os.environ:
+            others(checks, bases, work)
 
 
 def others(checks, bases, work):

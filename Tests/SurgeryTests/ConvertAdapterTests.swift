@@ -105,10 +105,10 @@ struct ConvertAdapterTests {
         let converted = try convert(folder.write("x.gguf", file.bytes), to: .folder)
         let text = try #require(converted.companion("adapter_config.json")).contents
         let config = try #require(JSON.parse(String(decoding: text, as: UTF8.self)).object)
-        #expect(config["target_modules"] == .array([.string("model.layers.1.mlp.up_proj"), .string("q_proj")]))
+        #expect(config["target_modules"] == .array([.string("1.mlp.up_proj"), .string("q_proj")]))
         #expect(config["r"] == .int(1) && config["lora_alpha"] == .int(1))
         // Without an alpha the scale is 1, whatever the rank.
-        let pattern = JSON.object(JSONObject([("model.layers.3.self_attn.q_proj", .int(2))]))
+        let pattern = JSON.object(JSONObject([("layers.3.self_attn.q_proj", .int(2))]))
         #expect(config["rank_pattern"] == pattern && config["alpha_pattern"] == pattern)
         file.tensors.append(tensor("blk.1.ffn_norm.weight", [256]))
         try refuses("a tensor that was trained as a whole") {

@@ -101,6 +101,18 @@ struct ResizedVocabularyTests {
         }
     }
 
+    @Test("the base of the outcome has the tensors of the result, with the values from before the changes")
+    func outcome() throws {
+        let folder = TemporaryFolder(), base = try Self.base(folder, isTied: true)
+        let wholes = [(Self.embedding, 5, Float(7)), (Self.output, 5, 8)]
+        let adapter = try Adapter(path: Self.adapter(folder, wholes: wholes, saved: ["embed_tokens", "lm_head"]))
+        let (merged, before) = try MergeAdapters([.init(adapter)]).outcome(of: Checkpoint.open(base))
+        #expect(merged.tensors.map(\.name) == before.tensors.map(\.name))
+        #expect(merged.tensors.map(\.shape) == before.tensors.map(\.shape))
+        #expect(try before.tensors.map { try Models.floats($0)[0] } == [7, 1, 7])
+        #expect(try merged.tensors.map { try Models.floats($0)[0] } == [7, 3, 8])
+    }
+
     @Test("a tokenizer that the base has too, or settings without tokens, change nothing")
     func sameTokenizer() throws {
         let folder = TemporaryFolder(), base = try Self.base(folder, isTied: true)
@@ -164,6 +176,15 @@ struct ResizedVocabularyTests {
             let error = #expect(throws: CheckpointError.self) { try Self.merged(base, paths) }
             #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
         }
+    }
+
+    @Test("the folder of a training without an adapter of its own is refused with the folders that hold one")
+    func steps() throws {
+        let folder = TemporaryFolder()
+        folder.makeFolder("run")
+        for name in ["checkpoint-100", "checkpoint-200"] { _ = Self.adapter(folder, "run/" + name, wholes: []) }
+        let error = #expect(throws: CheckpointError.self) { try Adapter(path: folder("run")) }
+        #expect(error?.description.contains("there are adapters in checkpoint-100, checkpoint-200") == true)
     }
 
     @Test("a base in GGUF, whose tokens lie in the file, is not resized")

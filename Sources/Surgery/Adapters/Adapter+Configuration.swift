@@ -53,13 +53,10 @@ extension Adapter {
         let outer = EmbeddingNames.embeddings + ModuleKinds.known.outputs
         let adapted = Set(pairs.map { ExactString($0.module) })
         for whole in wholes where !whole.isWrapped {
-            let dot = whole.name.lastIndex(of: ".") ?? whole.name.startIndex
-            let module = String(whole.name[..<dot])
             let isBias = whole.name.hasSuffix(".bias")
             let isAnnounced =
-                config.modulesToSave.contains { ModuleSelection.isNamed(module, in: [$0]) || module.hasSuffix($0) }
-                || config.selection.isSaved(module) || (isBias && config.biases == .all)
-                || (!isBias && ModuleSelection.isNamed(module, in: outer))
+                whole.isTrained || (isBias && config.biases == .all)
+                || (!isBias && ModuleSelection.isNamed(ModuleTree.module(of: whole.name), in: outer))
             guard isAnnounced else {
                 throw CheckpointError(
                     file: path, tensor: whole.values.name,
@@ -76,13 +73,8 @@ extension Adapter {
                     "is a bias, and adapter_config.json says 'bias': '\(config.biases.rawValue)'")
             }
         }
-        for name in config.modulesToSave {
-            let isThere = wholes.contains { whole in
-                let dot = whole.name.lastIndex(of: ".") ?? whole.name.startIndex
-                return whole.name[..<dot].hasSuffix(name)
-                    || config.selection.isSaved(String(whole.name[..<dot]))
-                        && whole.name.containsBytes(of: name)
-            }
+        for name in config.selection.savedNames {
+            let isThere = wholes.contains { config.selection.storesWhole(ModuleTree.module(of: $0.name), as: name) }
             guard isThere else {
                 throw CheckpointError(
                     file: config.path, "names \(name) in 'modules_to_save', of which the file has no tensor")

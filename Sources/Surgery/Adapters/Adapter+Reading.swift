@@ -36,11 +36,11 @@ extension Adapter {
                     indices[ExactString(name.module)] = index
                     continue
                 }
-                let module = String(name.module[..<(name.module.lastIndex(of: ".") ?? name.module.startIndex)])
+                let module = ModuleTree.module(of: name.module)
                 wholes.append(
                     Whole(
                         name: name.module, isWrapped: name.part == .wrapped, values: tensor,
-                        isTrained: config.selection.isSaved(module)))
+                        isTrained: config.selection.storesWhole(module)))
             case .tokens: tokens.append((name.module, tensor))
             default:
                 let key = Key(module: ExactString(name.module), depth: name.depth)

@@ -28,8 +28,6 @@ struct AdapterConfig: Sendable {
     let alphaPatterns: [(pattern: ModulePattern, alpha: Double)]
     /// Which modules have an adapter.
     let selection: ModuleSelection
-    /// Modules that were trained as a whole.
-    let modulesToSave: [String]
     /// Parameters that have an adapter without being the weight of a module: stacks of experts.
     let targetParameters: [String]
     /// Rows of embeddings that were trained, by the name of the embedding.
@@ -69,7 +67,6 @@ struct AdapterConfig: Sendable {
             (try reader.pattern(key, "alpha_pattern"), try reader.finite(value, "alpha_pattern.\(key)"))
         }
         selection = try ModuleSelection(object, path: path)
-        modulesToSave = try reader.strings("modules_to_save") ?? []
         targetParameters = try reader.strings("target_parameters") ?? []
         trainableTokens = try reader.tokens("trainable_token_indices")
         baseName = try reader.string("base_model_name_or_path")

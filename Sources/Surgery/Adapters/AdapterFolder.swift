@@ -7,13 +7,19 @@ struct AdapterFolder: Sendable {
     struct Pair: Sendable {
         /// The module, as the base names it.
         let module: String
-        /// A, [rank, inputs].
+        /// A, [rank, inputs]; of an embedding [rank, rows].
         let a: Tensor
-        /// B, [outputs, rank].
+        /// B, [outputs, rank]; of an embedding [columns, rank].
         let b: Tensor
+        /// The factor of their product.
+        var scale: Float = 1
+        /// Whether the module is an embedding.
+        var isEmbedding = false
 
-        /// Rows of A and columns of B. It is the module's alpha too, so that the scale is 1.
+        /// Rows of A and columns of B.
         var rank: Int { a.shape[0] }
+        /// The number that gives the scale when PEFT divides it by the rank.
+        fileprivate var alpha: Double { Double(SharedAlpha.alpha(scale: scale, rank: rank)) }
     }
 
     /// The changes, in the order of the file.
@@ -24,7 +30,7 @@ struct AdapterFolder: Sendable {
     var biases: [(module: String, tensor: Tensor)] = []
     /// Whether the weights are stored [inputs, outputs], as in Conv1D.
     var fanInFanOut = false
-    /// The numerator of the scale and the dropout of a training; without one every scale is 1.
+    /// The numerator of all scales and the dropout of a training; without one every pair has a scale of its own.
     var training: (alpha: Double, dropout: Double)?
     /// What the base is called in the settings.
     var baseName: String?
@@ -46,17 +52,22 @@ struct AdapterFolder: Sendable {
             ("inference_mode", .bool(true)), ("init_lora_weights", .bool(true)),
         ])
         // Where most modules have one rank the patterns name the others.
-        let rank = mostCommonRank
-        config["lora_alpha"] = training.map { AdapterFolder.number($0.alpha) } ?? .int(rank)
+        let rank = AdapterFolder.mostCommon(pairs.map(\.rank)) ?? 1
+        let alpha = training?.alpha ?? AdapterFolder.mostCommon(pairs.map(\.alpha)) ?? 1
+        config["lora_alpha"] = AdapterFolder.number(alpha)
         config["lora_dropout"] = .double(training?.dropout ?? 0)
         let saved = try modules.endings(naming: wholes.map(\.module), anywhere: true, path: path)
         config["modules_to_save"] = saved.isEmpty ? .null : .array(saved.map(JSON.string))
         config["peft_type"] = .string("LORA")
         config["r"] = .int(rank)
-        var patterns = JSONObject()
-        for pair in pairs where pair.rank != rank { patterns[modules.patternKey(pair.module)] = .int(pair.rank) }
-        config["rank_pattern"] = .object(patterns)
-        if training == nil { config["alpha_pattern"] = .object(patterns) }
+        var (ranks, alphas) = (JSONObject(), JSONObject())
+        for pair in pairs {
+            let key = modules.patternKey(pair.module)
+            if pair.rank != rank { ranks[key] = .int(pair.rank) }
+            if training == nil, pair.alpha != alpha { alphas[key] = AdapterFolder.number(pair.alpha) }
+        }
+        config["rank_pattern"] = .object(ranks)
+        config["alpha_pattern"] = .object(alphas)
         config["target_modules"] = .array(
             try modules.endings(naming: pairs.map(\.module), anywhere: false, path: path).map(JSON.string))
         config["task_type"] = .string("CAUSAL_LM")
@@ -74,14 +85,14 @@ struct AdapterFolder: Sendable {
         return result
     }
 
-    /// The rank of most modules, of several the highest.
-    private var mostCommonRank: Int {
-        var counts: [Int: Int] = [:]
-        for pair in pairs { counts[pair.rank, default: 0] += 1 }
-        return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key ?? 1
+    /// The value of most pairs, of several the highest.
+    private static func mostCommon<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
+        var counts: [Value: Int] = [:]
+        for value in values { counts[value, default: 0] += 1 }
+        return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
     }
 
-    /// A number without a point where it is whole.
+    /// A number, without a fraction where it is whole.
     private static func number(_ value: Double) -> JSON { Int(exactly: value).map(JSON.int) ?? .double(value) }
 
     /// All tensors under the names that PEFT gives them.
@@ -92,7 +103,9 @@ struct AdapterFolder: Sendable {
             return tensor
         }
         return pairs.flatMap { pair in
-            [named(pair.a, pair.module + ".lora_A.weight"), named(pair.b, pair.module + ".lora_B.weight")]
+            let names =
+                pair.isEmbedding ? [".lora_embedding_A", ".lora_embedding_B"] : [".lora_A.weight", ".lora_B.weight"]
+            return zip([pair.a, pair.b], names).map { named($0, pair.module + $1) }
         } + biases.map { named($0.tensor, $0.module + ".base_layer.bias") }
             + wholes.flatMap { whole in whole.tensors.map { named($0, $0.name) } }
     }

@@ -44,7 +44,7 @@ struct BaseModules {
             name = added + text.dropFirst(text.hasPrefix(dropped) ? dropped.count : 0)
         }
         guard let block else { return name }
-        return name.replacingFirst("." + block.runtime + ".", with: "." + block.file + ".")
+        return name.replacingComponent(block.runtime, with: block.file)
     }
 
     /// The name that an adapter has for a module of the base.
@@ -52,7 +52,7 @@ struct BaseModules {
         var text = added.isEmpty || !name.hasPrefix(added) ? name : String(name.dropFirst(added.count))
         text = dropped + text
         guard let block else { return text }
-        return text.replacingFirst("." + block.file + ".", with: "." + block.runtime + ".")
+        return text.replacingComponent(block.file, with: block.runtime)
     }
 
     /// Where a tensor is in the base, by the name that the base has.
@@ -125,22 +125,12 @@ struct BaseModules {
 }
 
 extension String {
-    /// The text with the first part that is equal to another one replaced.
-    fileprivate func replacingFirst(_ part: String, with other: String) -> String {
-        guard containsBytes(of: part), let range = firstRange(of: part) else { return self }
-        return replacingCharacters(in: range, with: other)
-    }
-
-    private func firstRange(of part: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(part) { return start..<index(start, offsetBy: part.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-
-    private func replacingCharacters(in range: Range<Index>, with other: String) -> String {
-        String(self[..<range.lowerBound]) + other + String(self[range.upperBound...])
+    /// The name with the first of its inner components that is equal to another one replaced.
+    fileprivate func replacingComponent(_ component: String, with other: String) -> String {
+        guard containsBytes(of: "." + component + ".") else { return self }
+        var parts = split(separator: ".", omittingEmptySubsequences: false)
+        guard let index = parts.dropLast().dropFirst().firstIndex(where: { $0 == component }) else { return self }
+        parts[index] = other[...]
+        return parts.joined(separator: ".")
     }
 }

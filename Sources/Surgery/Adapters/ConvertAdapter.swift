@@ -86,23 +86,16 @@ public struct ConvertAdapter: Edit {
         let translated = try adapter.translated(toGGUF: false, base)
         var named = base
         if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
-        let settings = PEFTSettings(
-            pairs: translated.pairs, baseName: adapter.baseName ?? base.path,
-            modules: BaseModules(named).matrixModules)
-        var folder = Checkpoint.Folder(
-            headerMetadata: JSONObject([("format", .string("pt"))]), companions: [settings.companion])
-        folder.weightsName = "adapter_model"
-        var result = checkpoint
-        result.container = .folder(folder)
-        result.tensors = []
-        for pair in translated.pairs {
-            let parts =
-                pair.isEmbedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A.weight", "lora_B.weight")
-            let stem = "base_model.model." + pair.module + "."
-            result.tensors.append(try stored(pair.a, stem + parts.0, adapter))
-            result.tensors.append(try stored(pair.b, stem + parts.1, adapter))
+        var folder = AdapterFolder()
+        folder.pairs = try translated.pairs.map { (pair) throws(CheckpointError) in
+            AdapterFolder.Pair(
+                module: pair.module, a: try stored(pair.a, pair.a.name, adapter),
+                b: try stored(pair.b, pair.b.name, adapter),
+                scale: pair.scale, isEmbedding: pair.isEmbedding)
         }
-        return result
+        folder.baseName = adapter.baseName ?? base.path
+        folder.sources = checkpoint.sources
+        return try folder.checkpoint(path: checkpoint.path, modules: ModuleTree(named.tensors))
     }
 
     /// A matrix under its name, in its type.

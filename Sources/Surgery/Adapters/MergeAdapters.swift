@@ -45,7 +45,11 @@ public struct MergeAdapters: Edit {
     /// names where it was quantized, and is rounded once: later edits that round to other types get the f32 values.
     ///
     /// - Throws: when an adapter does not fit the base.
-    public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint {
+    public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint { try outcome(of: base).merged }
+
+    /// What `apply` gives, and the base as it was before the changes but with the same tensors: an adapter may resize the vocabulary,
+    /// and have the output matrix stored apart from the embedding.
+    public func outcome(of base: Checkpoint) throws(CheckpointError) -> (merged: Checkpoint, base: Checkpoint) {
         try base.requireModel()
         let plain = try DequantizeFolder(to: .f32).apply(to: base)
         let adapters = try adapters.map { (weighted) throws(CheckpointError) in
@@ -53,11 +57,12 @@ public struct MergeAdapters: Edit {
         }
         var changes = WeightChanges(plain, adapters: adapters)
         for index in adapters.indices { try changes.add(index) }
-        var result = try changes.result(combination, threads: threads)
+        var result = try changes.result(combination, threads: threads), before = changes.base
         for weighted in adapters { result.sources += weighted.adapter.sources }
         try result.restoreTypes(from: base)
+        try before.restoreTypes(from: base)
         try result.takeTokenizer(of: self.adapters.map(\.adapter))
-        return result
+        return (result, before)
     }
 }
 

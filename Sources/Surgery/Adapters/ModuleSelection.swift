@@ -23,7 +23,9 @@ package struct ModuleSelection: Sendable {
     let layers: [Int]
     /// Where the number of a layer stands in the names of modules.
     private let layerPattern: ModuleLayerPattern
-    /// Modules that were trained as a whole: they and what lies in them have no adapter.
+    /// The names in `modules_to_save`, of modules that were trained as a whole.
+    let savedNames: [String]
+    /// The same as expressions for modules that have no adapter: those modules, and what lies in them.
     private let saved: [ModulePattern]
     private let path: String
 
@@ -49,7 +51,8 @@ package struct ModuleSelection: Sendable {
         }
         layers = try reader.ints("layers_to_transform") ?? []
         self.path = path
-        saved = try (reader.strings("modules_to_save") ?? []).map { (name) throws(CheckpointError) in
+        savedNames = try reader.strings("modules_to_save") ?? []
+        saved = try savedNames.map { (name) throws(CheckpointError) in
             try reader.understood(name, "modules_to_save") { (name) throws(NamePatternError) in
                 try ModulePattern(savedModule: name)
             }
@@ -87,8 +90,24 @@ package struct ModuleSelection: Sendable {
         }
     }
 
-    /// Whether a module was trained as a whole, or lies in one that was.
-    func isSaved(_ module: String) -> Bool { saved.contains { $0.matchesAll(of: module) } }
+    /// Whether a module has no adapter because `modules_to_save` names it, or one that it lies in.
+    private func isSaved(_ module: String) -> Bool { saved.contains { $0.matchesAll(of: module) } }
+
+    /// Whether a module is stored whole, because of one of the names in `modules_to_save` or because of any.
+    ///
+    /// PEFT wraps every module whose name ends with one of them, within a component too.
+    func storesWhole(_ module: String, as name: String? = nil) -> Bool {
+        savedNames.indices.contains { index in
+            guard name == nil || name == savedNames[index] else { return false }
+            if saved[index].matchesAll(of: module) { return true }
+            var ancestor = module
+            while !ancestor.isEmpty {
+                if ancestor.hasSuffix(savedNames[index]) { return true }
+                ancestor = ModuleTree.module(of: ancestor)
+            }
+            return false
+        }
+    }
 
     /// The number of a module's layer.
     func layer(of module: String) throws(CheckpointError) -> Int? {

@@ -18,11 +18,6 @@ struct ComparedModels: Sendable {
         "quantization_config", "eos_token_id", "bos_token_id", "pad_token_id",
     ]
 
-    /// How the names of files begin that say how texts become tokens.
-    private static let vocabularyFiles = [
-        "tokenizer", "chat_template", "vocab", "merges", "special_tokens_map", "added_tokens",
-    ]
-
     /// Pairs two models.
     ///
     /// - Throws: when they are of different architectures, or a tensor has no counterpart of its shape.
@@ -84,7 +79,7 @@ struct ComparedModels: Sendable {
             }
         }
         let files = tuned.companions.filter { file in
-            vocabularyFiles.contains(where: file.name.hasPrefix) && !base.companions.isEmpty
+            TokenizerFiles.isOne(file.name) && !base.companions.isEmpty
                 && base.companion(file.name)?.contents != file.contents
         }
         if !files.isEmpty {

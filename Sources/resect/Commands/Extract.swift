@@ -36,7 +36,8 @@ struct Extract: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Take for each matrix the smallest rank that holds this share of the squared norm of its difference: 0.9.",
+            "Take for each matrix the smallest rank that holds this share of the squared norm of its difference: 0.9. Without "
+                + "--rank no matrix gets more than 512, the most that serving programs take; one that needs more is an error.",
             valueName: "share"))
     var energy: Double?
 
@@ -45,7 +46,7 @@ struct Extract: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    /// The ranks that a user may ask for; those of an energy alone end at `RankChoice.highestByEnergy`.
+    /// The ranks that a user may ask for.
     private static let ranks = 1...4096
 
     func validate() throws {

@@ -11,7 +11,8 @@ struct Merge: ParsableCommand {
             An adapter is a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp. The model may lie in the other \
             container where the architecture is llama or mistral. Sums are in f32 and are rounded once: to the type that the \
             weight has, to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that \
-            is quantized becomes BF16 unless a type is named.
+            is quantized becomes BF16 unless a type is named. An adapter that was trained with more or fewer tokens brings its \
+            embeddings, and a tokenizer beside an adapter replaces that of the base.
 
             The table has a line for each changed weight: the rank and the scale of the change, its Frobenius norm, and the \
             share of it that is left after rounding. BF16 keeps little of a change that is small beside the weight.
@@ -53,13 +54,13 @@ struct Merge: ParsableCommand {
     }
 
     func run() throws {
-        let base = try adapters.rounding(model.open())
-        let goal = try MergeGoal(self, base: base)
-        let merged = try adapters.merge(into: base, threads: common.threadCount).apply(to: base)
-        let result = try goal.output(of: merged, says: true)
+        let opened = try adapters.rounding(model.open())
+        let goal = try MergeGoal(self, base: opened)
+        let (merged, base) = try adapters.merge(into: opened, threads: common.threadCount).outcome(of: opened)
+        let (values, baseValues) = (try goal.values(of: merged), try goal.values(of: base))
+        let result = try goal.output(of: merged, values, says: true)
         let report = try MergeReport(
-            merged: goal.values(of: merged), base: goal.values(of: base), output: result,
-            baseOutput: goal.output(of: base),
+            merged: values, base: baseValues, output: result, baseOutput: goal.output(of: base, baseValues),
             threads: common.threadCount)
         for text in report.warnings { common.note(text) }
         var write = WriteRun(output: output, common: common)
@@ -109,11 +110,13 @@ struct MergeGoal {
     }
 
     /// A model as it is written.
-    func output(of checkpoint: Checkpoint, says: Bool = false) throws -> Checkpoint {
+    ///
+    /// - Parameter values: what `values` gives for it.
+    func output(of checkpoint: Checkpoint, _ values: Checkpoint, says: Bool = false) throws -> Checkpoint {
         switch last {
         case .none: return try Convert(to: form).apply(to: checkpoint)
         case .cast(let type): return try Convert(to: form, dtype: type).apply(to: checkpoint)
-        case .quantize(let quantize): return try quantize.apply(to: values(of: checkpoint))
+        case .quantize(let quantize): return try quantize.apply(to: values)
         case .folder(let type, let settings):
             let plan = try QuantizeFolder(type, settings: settings)
                 .plan(Convert(to: form).apply(to: checkpoint), threads: command.common.threadCount)
