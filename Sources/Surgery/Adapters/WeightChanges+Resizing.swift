@@ -17,7 +17,7 @@ extension WeightChanges {
         // The output matrix of a tied model is the embedding.
         let resized = (own + [names.output]).first { name in
             guard let values = stored[ExactString(name)], let rows = values.shape.first else { return false }
-            return rows != old && values.shape.dropFirst() == shape(of: name, names).dropFirst()
+            return rows != old && rows > 0 && values.shape.dropFirst() == shape(of: name, names).dropFirst()
         }
         guard let resized, let rows = stored[ExactString(resized)]?.shape.first else { return }
         let text = "\(stored[ExactString(resized)]?.shape ?? [])"

@@ -57,15 +57,19 @@ struct Merge: ParsableCommand {
         let opened = try adapters.rounding(model.open())
         let goal = try MergeGoal(self, base: opened)
         let (merged, base) = try adapters.merge(into: opened, threads: common.threadCount).outcome(of: opened)
-        let (values, baseValues) = (try goal.values(of: merged), try goal.values(of: base))
+        let values = try goal.values(of: merged)
         let result = try goal.output(of: merged, values, says: true)
-        let report = try MergeReport(
-            merged: values, base: baseValues, output: result, baseOutput: goal.output(of: base, baseValues),
-            threads: common.threadCount)
-        for text in report.warnings { common.note(text) }
         var write = WriteRun(output: output, common: common)
-        write.extra = [("modules", .array(report.modules.map(\.json)))]
-        if !common.json, !common.quiet, !output.isStream, !output.dryRun { report.print() }
+        // Nothing is measured that nobody sees.
+        if common.json || !common.quiet {
+            let baseValues = try goal.values(of: base)
+            let report = try MergeReport(
+                merged: values, base: baseValues, output: result, baseOutput: goal.output(of: base, baseValues),
+                threads: common.threadCount)
+            for text in report.warnings { common.note(text) }
+            write.extra = [("modules", .array(report.modules.map(\.json)))]
+            if !common.json, !output.isStream, !output.dryRun { report.print() }
+        }
         try write.write(result)
     }
 }
