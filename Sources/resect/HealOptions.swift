@@ -81,7 +81,13 @@ struct HealMethod: ExpressibleByArgument {
     /// Whether anything is fitted or trained.
     var heals: Bool { closedForm != nil || trains }
 
-    var defaultValueDescription: String { closedForm?.rawValue ?? "none" }
+    /// The methods as the command line takes them.
+    var text: String {
+        let names = [closedForm?.rawValue, trains ? "lora" : nil].compactMap(\.self)
+        return names.isEmpty ? "none" : names.joined(separator: ",")
+    }
+
+    var defaultValueDescription: String { text }
     static var allValueStrings: [String] {
         ClosedForm.Method.allCases.map(\.rawValue) + ["lora", "refit,lora", "none"]
     }

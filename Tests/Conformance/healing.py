@@ -103,8 +103,8 @@ def loss(model, chunks):
 def recipe(checks, whole, work):
     """The folder for a training elsewhere: its commands one after the other, on the CPU."""
     label, place = "heal --recipe", work / "recipe"
-    resect("heal", whole, "--layers", "3:6", "--corpus", CALIBRATION, "--context", CONTEXT, "--heal-samples", SAMPLES,
-           "--recipe", place)
+    resect("heal", whole, "-o", work / "cut.gguf", "--layers", "3:6", "--corpus", CALIBRATION, "--context", CONTEXT,
+           "--heal-samples", SAMPLES, "--recipe", place)
     environment = os.environ | {"RESECT": RESECT, "OMP_NUM_THREADS": "1"}
 
     def command(*arguments):
@@ -145,8 +145,8 @@ def kinds(checks, work):
     back on kinds of text that were neither fitted nor chosen with."""
     cut, healed = work / "cut", work / "healed"
     resect("cut", SMOLLM2_HF, "-o", cut, "--layers", "12:16")
-    resect("heal", SMOLLM2_HF, "-o", healed, "--layers", "12:16", "--corpus", "builtin", "--heal-samples", 192)
-    resect("heal", FIXTURE, "--layers", "3:6", "--corpus", "builtin", "--recipe", work / "recipe")
+    resect("heal", SMOLLM2_HF, "-o", healed, "--layers", "12:16", "--corpus", "builtin", "--heal-samples", 192,
+           "--recipe", work / "recipe")
     found = {}
     for kind in json.loads((work / "recipe" / "recipe.json").read_text())["judges"]:
         text = work / "text"

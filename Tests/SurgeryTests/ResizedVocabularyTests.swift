@@ -184,7 +184,7 @@ struct ResizedVocabularyTests {
         folder.makeFolder("run")
         for name in ["checkpoint-100", "checkpoint-200"] { _ = Self.adapter(folder, "run/" + name, wholes: []) }
         let error = #expect(throws: CheckpointError.self) { try Adapter(path: folder("run")) }
-        #expect(error?.description.contains("there are adapters in checkpoint-100, checkpoint-200") == true)
+        #expect(error?.hint?.contains("there are adapters in checkpoint-100, checkpoint-200") == true)
     }
 
     @Test("a base in GGUF, whose tokens lie in the file, is not resized")

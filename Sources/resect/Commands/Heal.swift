@@ -45,6 +45,13 @@ struct Heal: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("How the cut is healed.", valueName: "method"))
     var method = HealMethod(.refit)
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Also write a folder for training the healed model further on GPUs: a LoRA configuration, a script for torch, texts, and "
+                + "the commands for it.", valueName: "folder"))
+    var recipe: String?
+
     @OptionGroup var heal: HealOptions
     @OptionGroup var training: TrainingOptions
 
@@ -64,6 +71,7 @@ struct Heal: ParsableCommand {
         if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
         try training.check(method)
         if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
+        if adapterOnly, recipe != nil { throw ValidationError("--recipe trains the model; --adapter-only writes none") }
         if adapterOnly, output.dryRun { throw ValidationError("--dry-run plans a model; --adapter-only writes none") }
     }
 
@@ -84,6 +92,7 @@ struct Heal: ParsableCommand {
         var dropped = try layers.union(file: model.path)
         let size = try drop?.count(of: model.layerCount, file: model.path)
         if let size { dropped = LayerRuns(SimpleRun.layers(size: size, of: model.layerCount).map { [$0] } ?? []) }
+        if let recipe { try TrainingRecipe.check(recipe) }
         // Names and space are checked before the slow steps; any cut of this size has the same.
         if let planned = try size == nil ? model.applying(edits(dropped)) : try? model.applying(edits(dropped)) {
             try write.check(planned)
@@ -111,7 +120,10 @@ struct Heal: ParsableCommand {
         report?.say(common)
         write.extra += report?.json ?? []
         let fitted = try report?.result.weights.edit.apply(to: model) ?? model
-        guard method.trains, !output.dryRun else { return _ = try write.write(fitted.applying(edits(dropped))) }
+        guard method.trains, !output.dryRun else {
+            try write.write(fitted.applying(edits(dropped)))
+            return try writeRecipe(model, dropped)
+        }
         let trainer = AdapterTrainer(
             text: HealerText(text), options: training, heal: heal, output: output, common: common)
         let trained = try trainer.train(model, fitted: fitted, without: dropped)
@@ -121,5 +133,6 @@ struct Heal: ParsableCommand {
             adapterOnly ? trained.result.adapter : try trained.folded(into: fitted, common).applying(edits(dropped))
         try write.write(healed)
         try trainer.finish(trained)
+        try writeRecipe(model, dropped)
     }
 }
