@@ -105,7 +105,7 @@ def recipe(checks, whole, work):
     label, place = "heal --recipe", work / "recipe"
     resect("heal", whole, "-o", work / "cut.gguf", "--layers", "3:6", "--corpus", CALIBRATION, "--context", CONTEXT,
            "--heal-samples", SAMPLES, "--recipe", place)
-    environment = os.environ | {"RESECT": RESECT, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"RESECT": RESECT, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
     def command(*arguments):
         done = subprocess.run([str(a) for a in arguments], cwd=place, env=environment, capture_output=True, text=True)
@@ -122,11 +122,11 @@ def recipe(checks, whole, work):
     checks.check(f"{label}: train.py brings the divergence from the whole model down", log[-1]["mean"] < log[0]["mean"],
                  f"{log[0]['mean']:.4f} to {log[-1]['mean']:.4f} on {len(log[0]['kinds'])} kinds of text")
     weights = lambda name: (place / name / "adapter_model.safetensors").read_bytes()
-    command(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", 2, "--num_machines", 1,
-            "--mixed_precision", "no", "--dynamo_backend", "no", "train.py", *few, "--output", "two")
+    # accelerate's own launcher starts one process on a CPU, whatever it is told; torch's starts two, which accelerate finds.
+    command(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, "train.py", *few, "--output", "two")
     two = json.loads((place / "two" / "log.json").read_text())
-    checks.below(f"{label}: two processes train as one, difference of the divergences",
-                 abs(two[-1]["mean"] / log[-1]["mean"] - 1), 1e-3)
+    checks.below(f"{label}: two processes train as one but for dropout, difference of the divergences",
+                 abs(two[-1]["mean"] / log[-1]["mean"] - 1), 1e-2)
     command(sys.executable, "train.py", *few, "--output", "stopped", "--patience", 0)
     command(sys.executable, "train.py", *few, "--output", "stopped", "--resume")
     checks.check(f"{label}: a training that goes on gives the same adapter", weights("stopped") == weights("adapter"))
