@@ -191,7 +191,7 @@ struct HealingTextTests {
         try refuse("no text is given", [])
         try refuse("a context of 1 tokens is too short", [good], contextLength: 1)
         try refuse("less than one context of 5,000", [good], contextLength: 5000)
-        try refuse("the texts fill 1 contexts of 600 tokens", [good], contextLength: 600)
+        try refuse("the texts fill 1 context of 600 tokens", [good], contextLength: 600)
     }
 
     @Test("a folder's text is read in the order of names, and files that are not text are left out")

@@ -98,8 +98,9 @@ public struct HealingText: Sendable {
             let count = kinds.reduce(0) { $0 + $1.contexts.count }
             throw CheckpointError(
                 file: kinds[0].name,
-                "the texts fill \(count) contexts of \(contextLength.grouped) tokens; fitting, choosing and ranking "
-                    + "need one each",
+                "the texts fill \(count) \(count == 1 ? "context" : "contexts") of \(contextLength.grouped) tokens; "
+                    + (sizes.ranking > 0
+                        ? "fitting, choosing and ranking need one each" : "fitting and choosing need one each"),
                 hint: "take a longer text, a smaller --context, or --corpus builtin beside it")
         }
         if split.fitting.count < sizes.fitting {
