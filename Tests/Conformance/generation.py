@@ -92,13 +92,16 @@ def ours(model, reference, *options):
 
 def theirs(path, base):
     """The figures of llama-perplexity."""
-    said = llama("llama-perplexity", "-m", path, *RUN, "--kl-divergence-base", base, "--kl-divergence")
     patterns = {"klDivergence": r"Mean +KLD: +(-?[0-9.]+)", "klStandardError": r"Mean +KLD: .*± +([0-9.]+)",
                 "topOneAgreement": r"Same top p: +([0-9.]+)", "perplexity": r"Mean PPL\(Q\) +: +([0-9.]+)",
                 "referencePerplexity": r"Mean PPL\(base\) +: +([0-9.]+)",
                 "perplexityRatio": r"Mean PPL\(Q\)/PPL\(base\) +: +([0-9.]+)"}
-    found = {key: re.search(pattern, said) for key, pattern in patterns.items()}
-    missing = [key for key, match in found.items() if not match]
+    for _ in range(4):  # its log is written by another thread, and is sometimes lost at the end
+        said = llama("llama-perplexity", "-m", path, *RUN, "--kl-divergence-base", base, "--kl-divergence")
+        found = {key: re.search(pattern, said) for key, pattern in patterns.items()}
+        missing = [key for key, match in found.items() if not match]
+        if not missing:
+            break
     if missing:
         raise ValueError(f"llama-perplexity gave no {', '.join(missing)} for {path}")
     return {key: float(match[1]) for key, match in found.items()}
