@@ -99,5 +99,6 @@ public struct RunOptions: Sendable {
         self.threads = threads
     }
 
+    /// The precision as the decoder names it.
     package var decoderPrecision: ForwardPass.Precision { precision == .bf16 ? .bf16 : .f32 }
 }

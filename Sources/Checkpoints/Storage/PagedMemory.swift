@@ -25,7 +25,7 @@ package final class PagedMemory: Sendable {
         let size = max(byteCount, 1)
         var descriptor: Int32 = -1
         if isSpilled {
-            let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
+            let folder = UnnamedFile.temporaryFolder
             descriptor = resect_open_unnamed(folder)
             guard descriptor >= 0 else {
                 throw .system("cannot create a temporary file for \(name)", file: folder, errno)

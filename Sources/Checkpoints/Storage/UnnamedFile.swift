@@ -15,12 +15,15 @@ package struct UnnamedFile: ~Copyable {
     private let folder: String
     private let descriptor: Int32
 
+    /// The folder for such files.
+    static var temporaryFolder: String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
+
     /// An empty file.
     ///
     /// - Parameter name: what messages call it.
     package init(name: String) throws(CheckpointError) {
         self.name = name
-        folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
+        folder = UnnamedFile.temporaryFolder
         descriptor = resect_open_unnamed(folder)
         guard descriptor >= 0 else { throw .system("cannot create a temporary file", file: folder, errno) }
     }
