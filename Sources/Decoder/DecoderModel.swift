@@ -73,8 +73,8 @@ package struct DecoderModel: Sendable {
         self.plan = plan
         shape = LayerShape(plan)
         rotary = Rotary(
-            frequencies: try plan.rotary.frequencies(file: checkpoint.path),
-            interleaves: plan.rotary.pairs == .neighbours)
+            frequencies: try plan.rotary?.angles(contextLength: 1, file: checkpoint.path).frequencies ?? [],
+            interleaves: plan.rotary?.pairs == .neighbours)
     }
 }
 

@@ -22,6 +22,8 @@ public struct Architecture: Sendable {
     package let tensors: [TensorRole]
     /// How a layer computes; `nil` when it is not run.
     package let layer: LayerDescription?
+    /// How the model computes outside its layers.
+    package let model: ModelDescription
 
     /// Reads a description whose `like` is resolved.
     ///
@@ -48,6 +50,8 @@ public struct Architecture: Sendable {
             try TensorRole(role, value, prefixes: prefixes)
         }
         layer = try reader.optional("layer").map { (value) throws(DataFileError) in try LayerDescription(value) }
+        model = try reader.optional("model").map { (value) throws(DataFileError) in try ModelDescription(value) }
+            ?? ModelDescription()
         try reader.finish()
         guard !classes.isEmpty, !modelTypes.isEmpty, !configPaths.isEmpty, !prefixes.isEmpty else {
             throw DataFileError("hf", "lacks a class, a model type, a path of the settings, or a prefix")
@@ -65,7 +69,7 @@ public struct Architecture: Sendable {
                 throw DataFileError("settings.\(setting.role)", "asks for the tensor '\(role)', which is not there")
             }
         }
-        let fromTensors = tensors.flatMap(\.roles), fromLayer = layer?.roles ?? []
+        let fromTensors = tensors.flatMap(\.roles), fromLayer = (layer?.roles ?? []) + model.roles
         for role in fromTensors + fromLayer + settings.flatMap(\.absent.roles) where !known.contains(role) {
             throw DataFileError("settings.\(role)", "is required, but missing")
         }

@@ -2,61 +2,132 @@
 ///
 /// A family without it can be cut and converted, and is not run.
 package struct LayerDescription: Sendable, Equatable {
-    /// The norms before attention and before the MLP.
+    /// The kind of the norms.
     package let norm: Norm
-    /// The rotary embedding.
-    package let rope: Rope
+    /// Where the norms are.
+    package let norms: Placement
+    /// How attention and the MLP share the stream; `nil` when the MLP follows attention.
+    package let parallel: Parallel?
+    /// The norms of queries and keys; `nil` without them.
+    package let queryKeyNorm: QueryKeyNorm?
+    /// The rotary embedding; `nil` without one.
+    package let rope: Rope?
     /// The MLP.
     package let feedForward: FeedForward
-    /// The setting of the sliding window; `nil` when every token sees all before it.
-    package let window: String?
+    /// The sliding window; `nil` when every token sees all before it.
+    package let window: Window?
+    /// The factor of the scores before softmax; `nil` for one divided by the root of a head's size.
+    package let scale: Scale?
+    /// The setting of the soft cap of scores.
+    package let cap: String?
+    /// The setting of the bound that queries, keys and values are clamped to.
+    package let clip: String?
+    /// The setting of the factor of what attention and the MLP add to the stream.
+    package let residualScale: String?
+    /// How queries grow with their position; `nil` when they do not.
+    package let positionScale: PositionScale?
 
     /// Kinds of norms.
     package enum Norm: String, CaseIterable, Sendable {
         /// Divides by the root of the mean square.
         case rms
+        /// Subtracts the mean and divides by the standard deviation.
+        case layer
+        /// A layer norm without a weight.
+        case plain
     }
 
-    /// Which elements of a head are rotated together.
-    package enum Pairs: String, CaseIterable, Sendable {
-        /// Element i with element i + half.
-        case halves
-        /// Element 2i with element 2i + 1.
-        case neighbours
+    /// Where a layer has norms.
+    package enum Placement: String, CaseIterable, Sendable {
+        /// Before attention and before the MLP.
+        case before
+        /// Of what attention and the MLP give, before it is added to the stream.
+        case after
+        /// Both.
+        case both
     }
 
-    /// A rotary embedding.
-    package struct Rope: Sendable, Equatable {
-        /// The pairs in an HF checkpoint.
-        package let pairs: Pairs
-        /// The pairs in a GGUF file.
-        package let ggufPairs: Pairs
+    /// Attention and the MLP read the same stream, and both results are added to it.
+    package struct Parallel: Sendable, Equatable {
+        /// Whether the MLP reads what attention reads; else it has a norm of its own.
+        package let sharesNorm: Bool
+        /// When; `nil` for always.
+        package let condition: SettingFlag?
     }
 
-    /// Kinds of MLPs.
-    package enum FeedForward: Sendable, Equatable {
-        /// `down(act(gate x) * up x)`, with the setting that names the activation.
-        case gated(activation: String)
+    /// A sliding window.
+    package struct Window: Sendable, Equatable {
+        /// The setting of its width.
+        package let width: String
+        /// The setting of the layers that have it; `nil` for all.
+        package let layers: SettingFlag?
     }
 
     /// Reads the member.
     init(_ value: JSON) throws(DataFileError) {
         var reader = try MemberReader(value, "layer")
         norm = try reader.choice("norm", Norm.self)
-        var rope = try MemberReader(try reader.required("rope"), "layer.rope")
-        self.rope = Rope(
-            pairs: try rope.choice("pairs", Pairs.self), ggufPairs: try rope.choice("gguf_pairs", Pairs.self))
-        try rope.finish()
-        var ffn = try MemberReader(try reader.required("ffn"), "layer.ffn")
-        feedForward = .gated(activation: try ffn.string("gated"))
-        try ffn.finish()
-        window = try reader.optionalString("window")
+        norms = reader.optional("norms") == nil ? .before : try reader.choice("norms", Placement.self)
+        parallel = try reader.object("parallel") { (inner) throws(DataFileError) in
+            Parallel(sharesNorm: try inner.flag("shared_norm"), condition: try inner.setting("if"))
+        }
+        let kind = norm
+        queryKeyNorm = try reader.object("qk_norm") { (inner) throws(DataFileError) in
+            try QueryKeyNorm(&inner, norm: kind)
+        }
+        rope = try reader.object("rope") { (inner) throws(DataFileError) in try Rope(&inner) }
+        feedForward = try FeedForward(try reader.required("ffn"), "layer.ffn")
+        window = try reader.optionalString("window").map { [layers = try reader.setting("window_layers")] in
+            Window(width: $0, layers: layers)
+        }
+        scale = try reader.object("scale") { (inner) throws(DataFileError) in try Scale(&inner) }
+        cap = try reader.optionalString("cap")
+        clip = try reader.optionalString("clip")
+        residualScale = try reader.optionalString("residual_scale")
+        positionScale = try reader.object("position_scale") { (inner) throws(DataFileError) in
+            PositionScale(beta: try inner.string("beta"), context: try inner.string("context"))
+        }
         try reader.finish()
     }
 
     /// The required setting roles.
     package var roles: [String] {
-        guard case .gated(let activation) = feedForward else { return [] }
-        return [activation] + (window.map { [$0] } ?? [])
+        let single = [
+            parallel?.condition?.role, queryKeyNorm?.condition?.role, window?.width, window?.layers?.role, scale?.role,
+            cap, clip, residualScale, positionScale?.beta, positionScale?.context,
+        ]
+        return single.compactMap { $0 } + feedForward.roles + (rope?.roles ?? [])
+    }
+}
+
+/// A setting that is true or false, or the opposite of one: `!dense_layers`.
+package struct SettingFlag: Sendable, Equatable {
+    /// The setting.
+    package let role: String
+    /// Whether the flag is true when the setting is false.
+    package let isNegated: Bool
+
+    /// Reads a role with or without an exclamation mark.
+    init(_ text: String) {
+        isNegated = text.hasPrefix("!")
+        role = isNegated ? String(text.dropFirst()) : text
+    }
+}
+
+extension MemberReader {
+    /// A setting that may be absent.
+    mutating func setting(_ key: String) throws(DataFileError) -> SettingFlag? {
+        try optionalString(key).map(SettingFlag.init)
+    }
+
+    /// An object that may be absent; members that `read` does not read are refused.
+    mutating func object<Value>(
+        _ key: String, _ read: (inout MemberReader) throws(DataFileError) -> Value
+    ) throws(DataFileError) -> Value? {
+        guard let value = optional(key) else { return nil }
+        var inner = try MemberReader(value, path(key))
+        let result = try read(&inner)
+        try inner.finish()
+        return result
     }
 }

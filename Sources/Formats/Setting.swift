@@ -43,16 +43,20 @@ package struct Setting: Sendable, Equatable {
         case role(String)
         /// The whole part of one role divided by another.
         case quotient(String, String)
+        /// The whole part of one role times another, which is a share of it.
+        case share(String, String)
         /// Whether the model has the tensor of a role.
         case tensor(String)
         /// The number of rows of the tensor of a role.
         case rows(String)
+        /// One value a layer.
+        case layers(LayerDefault)
 
         /// The required tensor role.
         package var tensorRole: String? {
             switch self {
             case .tensor(let role), .rows(let role): role
-            case .required, .optional, .value, .role, .quotient: nil
+            case .required, .optional, .value, .role, .quotient, .share, .layers: nil
             }
         }
 
@@ -61,9 +65,57 @@ package struct Setting: Sendable, Equatable {
             switch self {
             case .required, .optional, .value, .tensor, .rows: []
             case .role(let role): [role]
-            case .quotient(let a, let b): [a, b]
+            case .quotient(let a, let b), .share(let a, let b): [a, b]
+            case .layers(let values): [values.role]
             }
         }
+    }
+
+    /// The default of a list with one value a layer.
+    package struct LayerDefault: Sendable, Equatable {
+        /// The setting of the number that decides.
+        package let role: String
+        /// The layers that have `value`.
+        package let chosen: Chosen
+        /// The value of the chosen layers.
+        package let value: JSON
+        /// The value of the others.
+        package let other: JSON
+
+        /// Which layers are chosen.
+        package enum Chosen: Sendable, Equatable {
+            /// The first n.
+            case first
+            /// The first of every n.
+            case firstOfEvery
+            /// The last of every n.
+            case lastOfEvery
+        }
+
+        /// The value of a layer, for the number that the setting has.
+        package func value(layer: Int, number: Int) -> JSON {
+            let holds =
+                switch chosen {
+                case .first: layer < number
+                case .firstOfEvery: LayerPeriod(count: number, at: 0).holds(layer)
+                case .lastOfEvery: LayerPeriod(count: number, at: number - 1).holds(layer)
+                }
+            return holds ? value : other
+        }
+
+        init(_ reader: inout MemberReader) throws(DataFileError) {
+            let (first, every) = (try reader.optionalString("first"), try reader.optionalString("every"))
+            value = try reader.required("value")
+            other = try reader.required("else")
+            let isFirst = reader.optional("at") != nil ? try reader.choice("at", Position.self) == .first : false
+            switch (first, every) {
+            case (let role?, nil): (self.role, chosen) = (role, .first)
+            case (nil, let role?): (self.role, chosen) = (role, isFirst ? .firstOfEvery : .lastOfEvery)
+            default: throw reader.wrong("every", "and 'first' exclude each other, and one is needed")
+            }
+        }
+
+        private enum Position: String, CaseIterable { case first, last }
     }
 
     /// Reads the setting of a role.
@@ -109,13 +161,17 @@ extension Setting.Absent {
             return
         }
         var inner = try MemberReader(value, reader.path("default"))
-        let roles = try inner.strings("quotient")
+        let roles = try inner.strings("quotient"), share = try inner.strings("share")
         if let role = try inner.optionalString("role") {
             self = .role(role)
         } else if let role = try inner.optionalString("tensor") {
             self = .tensor(role)
         } else if let role = try inner.optionalString("rows") {
             self = .rows(role)
+        } else if inner.optional("value") != nil {
+            self = .layers(try Setting.LayerDefault(&inner))
+        } else if share.count == 2 {
+            self = .share(share[0], share[1])
         } else if roles.count == 2 {
             self = .quotient(roles[0], roles[1])
         } else {

@@ -15,10 +15,10 @@ package struct TensorRole: Sendable, Equatable {
     package enum Need: Sendable, Equatable {
         /// Always.
         case always
-        /// Required when a setting is true, otherwise optional.
-        case setting(String)
-        /// Required when a setting is false, otherwise optional.
-        case unless(String)
+        /// Required when all flags hold, in its layer where they differ from layer to layer; otherwise optional.
+        case setting([SettingFlag])
+        /// Required unless all flags hold, otherwise optional.
+        case unless([SettingFlag])
         /// It may be there.
         case optional
     }
@@ -35,12 +35,12 @@ package struct TensorRole: Sendable, Equatable {
         gguf = try reader.optional("gguf").map { (part) throws(DataFileError) in
             try TensorPart(part, reader.path("gguf"), prefixes: [])
         }
-        let (when, unless) = (try reader.optionalString("if"), try reader.optionalString("unless"))
-        switch (try reader.flag("optional"), when, unless) {
-        case (true, nil, nil): need = .optional
-        case (false, let setting?, nil): need = .setting(setting)
-        case (false, nil, let setting?): need = .unless(setting)
-        case (false, nil, nil): need = .always
+        let (when, unless) = (try reader.strings("if"), try reader.strings("unless"))
+        switch (try reader.flag("optional"), when.isEmpty, unless.isEmpty) {
+        case (true, true, true): need = .optional
+        case (false, false, true): need = .setting(when.map(SettingFlag.init))
+        case (false, true, false): need = .unless(unless.map(SettingFlag.init))
+        case (false, true, true): need = .always
         default: throw reader.wrong("optional", "'if' and 'unless' exclude each other")
         }
         try reader.finish()
@@ -56,8 +56,10 @@ package struct TensorRole: Sendable, Equatable {
     /// The required setting roles.
     package var roles: [String] {
         var result = shape.flatMap(\.roles) + (huggingFace?.roles ?? []) + (gguf?.roles ?? [])
-        if case .setting(let role) = need { result.append(role) }
-        if case .unless(let role) = need { result.append(role) }
+        switch need {
+        case .setting(let flags), .unless(let flags): result += flags.map(\.role)
+        case .always, .optional: break
+        }
         return result
     }
 }

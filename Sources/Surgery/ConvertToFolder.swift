@@ -69,8 +69,8 @@ struct ConvertToFolder {
 
     /// The scaling of positions. The factors of a file become the Llama 3 settings that produce them.
     private func scaling() throws(CheckpointError) -> RopeScaling? {
-        guard let factors = plan.rotary.factors else { return plan.rotary.scaling }
-        let frequencies = RopeScaling.frequencies(headSize: plan.rotary.size, theta: plan.rotary.theta)
+        guard let rotary = plan.rotary, let factors = rotary.factors else { return plan.rotary?.scaling }
+        let frequencies = RotaryPlan.frequencies(size: rotary.size, theta: rotary.theta)
         return .llama3(try RopeScaling.Llama3(factors: factors, frequencies: frequencies, file: source.path))
     }
 

@@ -32,7 +32,7 @@ struct ConvertToGGUF {
 
     /// Adds a note for settings without a GGUF key: sliding windows.
     private func noteWindows(in result: inout Checkpoint) {
-        guard let role = settings.architecture.layer?.window, settings.architecture.setting(role)?.gguf.isEmpty == true,
+        guard let role = settings.architecture.layer?.window?.width, settings.architecture.setting(role)?.gguf.isEmpty == true,
             let window = plan.layers.lazy.compactMap(\.attention.window).first,
             window < source.longestContext ?? Int.max
         else { return }
@@ -68,7 +68,7 @@ struct ConvertToGGUF {
     private func add(_ setting: Setting, to result: inout GGUFMetadata) throws(CheckpointError) {
         switch SettingRole(rawValue: setting.role) {
         case .rope:
-            for pair in try plan.rotary.scaling?.ggufPairs(prefix: prefix, file: settings.file) ?? [] {
+            for pair in try plan.rotary?.scaling?.ggufPairs(prefix: prefix, file: settings.file) ?? [] {
                 result[pair.key] = pair.value
             }
         // llama.cpp's converter writes the file type between the common and the other settings.

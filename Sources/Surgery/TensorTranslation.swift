@@ -32,7 +32,7 @@ struct TensorTranslation {
     func result() throws(CheckpointError) -> [Tensor] {
         var result: [Tensor] = []
         if toGGUF, let rope = settings.architecture.layer?.rope,
-            let factors = try RotaryPlan(source, settings, rope).frequencyFactors
+            let factors = try RotaryPlan(source, settings, rope, isWindowed: false).frequencyFactors
         {
             result.append(factors)
         }

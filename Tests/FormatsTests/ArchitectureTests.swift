@@ -38,7 +38,7 @@ struct ArchitectureTests {
         for path in ArchitectureTests.objects(value) {
             // Tables of roles and of values take any member.
             if ["constants", "values"].contains(path.last) || path == ["settings"] || path == ["tensors"] { continue }
-            let changed = ArchitectureTests.with(value, path + ["norms"], .string("both"))
+            let changed = ArchitectureTests.with(value, path + ["mistaken"], .string("both"))
             #expect(throws: DataFileError.self, "\(path)") { try Architecture(changed) }
         }
     }
@@ -46,7 +46,7 @@ struct ArchitectureTests {
     @Test(
         "a switch, a key or a length that is misspelt is refused",
         arguments: [
-            (["layer", "norm"], #""rsm""#, "'layer.norm' is 'rsm'; known: rms"),
+            (["layer", "norm"], #""rsm""#, "'layer.norm' is 'rsm'; known: rms, layer, plain"),
             (["layer", "rope", "pairs"], #""neox""#, "'layer.rope.pairs' is 'neox'; known: halves, neighbours"),
             (["layer", "ffn", "gated"], #""hidden_act""#, "'settings.hidden_act' is required, but missing"),
             (["layer", "window"], #""windows""#, "'settings.windows' is required, but missing"),
@@ -96,7 +96,7 @@ struct ArchitectureTests {
         let epsilon = try #require(architecture.setting("norm_epsilon"))
         #expect(epsilon.huggingFace == [["eps"]] && epsilon.gguf == base.setting("norm_epsilon")?.gguf)
         #expect(architecture.settings.count == base.settings.count + 1)
-        #expect(architecture.layer?.window == "window" && architecture.layer?.rope == base.layer?.rope)
+        #expect(architecture.layer?.window?.width == "window" && architecture.layer?.rope == base.layer?.rope)
         #expect(architecture.tensors == base.tensors.filter { $0.role != "output" })
         #expect(throws: DataFileError.self) { try Architecture.resolved(own, [:]) }
     }
@@ -107,7 +107,7 @@ struct ArchitectureTests {
         let llama = try #require(Architecture.named(class: "LlamaForCausalLM"))
         #expect(mistral.tensors == llama.tensors && mistral.gguf == llama.gguf)
         #expect(mistral.settings.filter { $0.role != "window" } == llama.settings)
-        #expect(mistral.layer?.window == "window" && llama.layer?.window == nil)
+        #expect(mistral.layer?.window?.width == "window" && llama.layer?.window == nil)
     }
 }
 

@@ -73,7 +73,7 @@ package struct RoleFinder {
         let index = part.names.lazy.compactMap { tensors[ExactString($0.name(layer: layer))] }.first
         guard let index else {
             let name = part.name(layer: layer)
-            guard try isNeeded(role), !isQuantized(name) else { return nil }
+            guard try isNeeded(role, layer: layer), !isQuantized(name) else { return nil }
             throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
         }
         let tensor = checkpoint.tensors[index]
@@ -89,14 +89,19 @@ package struct RoleFinder {
         return tensor
     }
 
-    private func isNeeded(_ role: TensorRole) throws(CheckpointError) -> Bool {
+    private func isNeeded(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
         switch role.need {
-        case .always: true
-        case .optional: false
-        // What GGUF has no key for follows from the tensors.
-        case .setting(let name): settings.isStated(name) ? try settings.bool(name) : false
-        case .unless(let name): checkpoint.form == .gguf ? false : try !settings.bool(name)
+        case .always: return true
+        case .optional: return false
+        case .setting(let flags): return try hold(flags, layer) ?? false
+        case .unless(let flags): return try hold(flags, layer).map { !$0 } ?? false
         }
+    }
+
+    /// Whether all flags hold; `nil` when the tensors decide about one of them.
+    private func hold(_ flags: [SettingFlag], _ layer: Int?) throws(CheckpointError) -> Bool? {
+        guard !flags.contains(where: { settings.followsFromTensors($0.role) }) else { return nil }
+        return try settings.hold(flags, layer: layer ?? 0)
     }
 
     /// Whether a tensor holds the values of a weight, not codes.

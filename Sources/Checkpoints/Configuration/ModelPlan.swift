@@ -1,15 +1,29 @@
 internal import Formats
 
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// What a whole model computes: its widths, its rotary frequencies, and one plan for each layer.
 package struct ModelPlan: Sendable, Equatable {
     /// The width of the residual stream.
     package let hidden: Int
     /// The number of embedding rows; `nil` when the file does not state it.
     package let vocabulary: Int?
+    /// The factor of the embeddings.
+    package let embeddingScale: Float
     /// The norm before the output matrix.
     package let outputNorm: NormPlan
-    /// The rotary embedding.
-    package let rotary: RotaryPlan
+    /// The factor of the logits.
+    package let logitScale: Float
+    /// The soft cap of the logits, `cap * tanh(logit / cap)`; `nil` without one.
+    package let logitCap: Float?
+    /// The rotary embedding; `nil` without one.
+    package let rotary: RotaryPlan?
+    /// The rotary embedding of layers with a window, where it is another one.
+    package let windowedRotary: RotaryPlan?
     /// A plan for each layer.
     package let layers: [LayerPlan]
 
@@ -24,18 +38,37 @@ package struct ModelPlan: Sendable, Equatable {
         hidden = try settings.int(.hidden)
         let isOptional = checkpoint.form == .gguf && !settings.isStated(SettingRole.vocabulary.rawValue)
         vocabulary = isOptional ? nil : try settings.int(.vocabulary)
-        rotary = try RotaryPlan(checkpoint, settings, layer.rope)
-        let norm = NormPlan(kind: layer.norm, epsilon: try settings.epsilon())
-        outputNorm = norm
-        let plan = LayerPlan(
-            norm: norm, attention: try settings.attention(layer),
-            feedForward: try settings.feedForward(layer.feedForward))
-        layers = Array(repeating: plan, count: checkpoint.layerCount)
+        let model = settings.architecture.model
+        switch model.embeddingScale {
+        case nil: embeddingScale = 1
+        case .rootOfHidden: embeddingScale = sqrtf(Float(hidden))
+        case .setting(let role): embeddingScale = try settings.number(role) ?? 1
+        }
+        switch model.logitScale {
+        case nil: logitScale = 1
+        case .factor(let role): logitScale = try settings.number(role) ?? 1
+        case .divisor(let role): logitScale = 1 / (try settings.number(role) ?? 1)
+        }
+        logitCap = try settings.positive(model.cap)
+        outputNorm = NormPlan(kind: layer.norm, epsilon: try settings.epsilon())
+        rotary = try layer.rope.map { (rope) throws(CheckpointError) in
+            try RotaryPlan(checkpoint, settings, rope, isWindowed: false)
+        }
+        windowedRotary = try layer.rope.flatMap { (rope) throws(CheckpointError) in
+            guard rope.windowTheta != nil || (!rope.scalesWindowed && layer.window != nil) else { return nil }
+            return try RotaryPlan(checkpoint, settings, rope, isWindowed: true)
+        }
+        let resolver = LayerPlanResolver(
+            settings, layer, norm: outputNorm, hasWindowedRotary: windowedRotary != nil)
+        layers = try (0..<checkpoint.layerCount).map { (number) throws(CheckpointError) in
+            try resolver.plan(number)
+        }
     }
 }
 
 extension Settings {
-    fileprivate func epsilon() throws(CheckpointError) -> Float {
+    /// The number that is added below the root of a norm.
+    func epsilon() throws(CheckpointError) -> Float {
         let role = SettingRole.normEpsilon.rawValue
         guard let epsilon = try double(role), epsilon >= 0, epsilon < 1 else {
             throw CheckpointError(file: file, "'\(key(role))' is missing or no small number")
@@ -43,43 +76,19 @@ extension Settings {
         return Float(epsilon)
     }
 
-    fileprivate func attention(_ layer: LayerDescription) throws(CheckpointError) -> AttentionPlan {
-        let heads = try int(.heads), keyHeads = try int(.keyHeads)
-        let headSize = try int(.keySize), valueSize = try int(.valueSize)
-        guard heads % keyHeads == 0, headSize % 2 == 0, headSize <= 1024 else {
-            throw CheckpointError(
-                file: file, "has \(heads) heads of \(headSize) over \(keyHeads) key heads, which do not fit")
+    /// A finite number in f32; `nil` without one.
+    func number(_ role: String) throws(CheckpointError) -> Float? {
+        guard let number = try double(role) else { return nil }
+        guard Float(number).isFinite else {
+            throw CheckpointError(file: file, "'\(key(role))' is \(number), which is no number of 32 bits")
         }
-        guard headSize == valueSize else {
-            throw CheckpointError(
-                file: file, "has query heads of \(headSize) and value heads of \(valueSize), which is not computed")
-        }
-        let rotated = try int(.rotarySize)
-        guard rotated == headSize else {
-            throw CheckpointError(
-                file: file, "rotates \(rotated) of the \(headSize) elements of a head, which is not computed")
-        }
-        var window: Int?
-        if let role = layer.window, let stated = try value(role) {
-            guard let number = stated.int, number >= 0 else {
-                throw CheckpointError(file: file, "'\(key(role))' is not a whole number")
-            }
-            // In some files 0 means no window.
-            window = number > 0 ? number : nil
-        }
-        return AttentionPlan(
-            heads: heads, keyHeads: keyHeads, headSize: headSize, valueSize: valueSize, window: window)
+        return Float(number)
     }
 
-    fileprivate func feedForward(
-        _ description: LayerDescription.FeedForward
-    ) throws(CheckpointError) -> FeedForwardPlan {
-        switch description {
-        case .gated(let role):
-            guard let activation = try value(role)?.string.flatMap(Activation.init) else {
-                throw CheckpointError(file: file, "'\(key(role))' names no activation that is computed")
-            }
-            return .gated(width: try int(.feedForward), activation: activation)
-        }
+    /// A number above 0; `nil` without a role or a value, and for 0, which says the same.
+    func positive(_ role: String?) throws(CheckpointError) -> Float? {
+        guard let role, let number = try number(role), number != 0 else { return nil }
+        guard number > 0 else { throw CheckpointError(file: file, "'\(key(role))' is \(number), below 0") }
+        return number
     }
 }

@@ -25,7 +25,7 @@ extension RopeScaling {
                 YaRN(
                     factor: factor,
                     originalContext: metadata.setting("rope.scaling.original_context_length")?.int ?? 0,
-                    others: others, inexpressible: []))
+                    others: others, inexpressible: JSONObject()))
         default: throw CheckpointError(file: file, "the rope scaling '\(type)' cannot be converted")
         }
     }
@@ -39,13 +39,17 @@ extension RopeScaling {
         }
         switch self {
         case .llama3: return []
+        case .dynamic, .longRoPE:
+            throw CheckpointError(
+                file: file, "the rope scaling '\(config["rope_type"]?.string ?? "")' has no key in GGUF's \(prefix)",
+                hint: "keep the model in a folder")
         case .linear(let factor):
             return [
                 pair("rope.scaling.type", .string("linear")),
                 pair("rope.scaling.factor", .f32(Float(factor))),
             ]
         case .yarn(let parameters):
-            if let key = parameters.inexpressible.first {
+            if let key = parameters.inexpressible.keys.first {
                 throw CheckpointError(
                     file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) has no key for",
                     hint: "keep the model in a folder")

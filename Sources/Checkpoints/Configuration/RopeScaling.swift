@@ -1,11 +1,5 @@
 package import Formats
 
-#if canImport(Glibc)
-    internal import Glibc
-#else
-    internal import Darwin
-#endif
-
 /// The scaling of rotary embeddings, in the kinds that both containers can store.
 package enum RopeScaling: Sendable, Equatable {
     /// Positions divided by a factor.
@@ -14,6 +8,22 @@ package enum RopeScaling: Sendable, Equatable {
     case yarn(YaRN)
     /// The frequencies of Llama 3.1, which GGUF stores as a tensor of factors.
     case llama3(Llama3)
+    /// NTK scaling that grows with the context once it is longer than the model's.
+    case dynamic(factor: Double, context: Double)
+    /// A divisor of each frequency, one list for short contexts and one for long ones.
+    case longRoPE(LongRoPE)
+
+    /// LongRoPE's parameters.
+    package struct LongRoPE: Equatable, Sendable {
+        /// The divisors up to the original context.
+        package let short: [Float]
+        /// The divisors beyond it.
+        package let long: [Float]
+        /// The context that the model was trained with first, in tokens.
+        package let originalContext: Int
+        /// The factor of sines and cosines.
+        package let magnitude: Double
+    }
 
     /// YaRN's parameters.
     package struct YaRN: Equatable, Sendable {
@@ -21,8 +31,8 @@ package enum RopeScaling: Sendable, Equatable {
         let originalContext: Int
         /// Optional parameters that both containers have, by their names in config.json.
         let others: JSONObject
-        /// Optional parameters without a GGUF key or with another meaning there.
-        let inexpressible: [String]
+        /// Optional parameters without a GGUF key or with another meaning there, by their names in config.json.
+        let inexpressible: JSONObject
     }
 
     static let yarnKeys = [
@@ -57,7 +67,9 @@ package enum RopeScaling: Sendable, Equatable {
             }
             return value
         }
-        if let share = object["partial_rotary_factor"]?.double, share != 1 {
+        if let share = object["partial_rotary_factor"]?.double, share != 1,
+            settings.architecture.setting("rotary_share") == nil
+        {
             throw wrong("the rope scaling '\(type)' with 'partial_rotary_factor' \(share) is not known")
         }
         switch type {
@@ -67,8 +79,9 @@ package enum RopeScaling: Sendable, Equatable {
             let context = (try? settings.int(.context)).map(Double.init)
             var others = JSONObject()
             for (key, _) in RopeScaling.yarnKeys { others[key] = object[key]?.double.map(JSON.double) }
-            var inexpressible = ["mscale", "mscale_all_dim"].filter { object[$0]?.double != nil }
-            if object["truncate"] == .bool(false) { inexpressible.append("truncate") }
+            var inexpressible = JSONObject()
+            for key in ["mscale", "mscale_all_dim"] { inexpressible[key] = object[key]?.double.map(JSON.double) }
+            if object["truncate"] == .bool(false) { inexpressible["truncate"] = .bool(false) }
             self = .yarn(
                 YaRN(
                     factor: try number("factor"),
@@ -81,8 +94,13 @@ package enum RopeScaling: Sendable, Equatable {
                     factor: try number("factor"), lowFactor: try number("low_freq_factor"),
                     highFactor: try number("high_freq_factor"),
                     originalContext: try number("original_max_position_embeddings")))
+        case "dynamic":
+            self = .dynamic(
+                factor: try number("factor"), context: Double(try settings.int(.context)))
+        case "longrope", "su": self = .longRoPE(try LongRoPE(object, settings))
         default:
-            throw wrong("the rope scaling '\(type)' cannot be converted", hint: "linear, yarn and llama3 can")
+            throw wrong(
+                "the rope scaling '\(type)' is not known", hint: "linear, dynamic, yarn, llama3 and longrope are")
         }
     }
 
@@ -97,7 +115,7 @@ package enum RopeScaling: Sendable, Equatable {
                 ("rope_type", .string("yarn")), ("factor", .double(parameters.factor)),
                 ("original_max_position_embeddings", .int(parameters.originalContext)),
             ]
-            members += parameters.others.members.map { ($0, $1) }
+            members += (Array(parameters.others.members) + Array(parameters.inexpressible.members)).map { ($0, $1) }
         case .llama3(let parameters):
             members = [
                 ("rope_type", .string("llama3")), ("factor", .double(parameters.factor)),
@@ -105,19 +123,20 @@ package enum RopeScaling: Sendable, Equatable {
                 ("high_freq_factor", .double(parameters.highFactor)),
                 ("original_max_position_embeddings", .int(Int(clampingFinite: parameters.originalContext))),
             ]
+        case .dynamic(let factor, _): members = [("rope_type", .string("dynamic")), ("factor", .double(factor))]
+        case .longRoPE(let parameters):
+            members = [
+                ("rope_type", .string("longrope")),
+                ("short_factor", .array(parameters.short.map { .number("\($0)") })),
+                ("long_factor", .array(parameters.long.map { .number("\($0)") })),
+                ("original_max_position_embeddings", .int(parameters.originalContext)),
+            ]
         }
         return .object(JSONObject(members))
-    }
-
-    /// The rotary frequencies of a head, in f32 as torch computes them.
-    package static func frequencies(headSize: Int, theta: Double) -> [Double] {
-        stride(from: 0, to: max(0, headSize), by: 2).map { index in
-            Double(1 / powf(Float(theta), Float(index) / Float(headSize)))
-        }
     }
 }
 
 extension Int {
     /// The whole part of a finite number, or the nearest that fits.
-    fileprivate init(clampingFinite value: Double) { self = Int(exactly: value.rounded(.towardZero)) ?? .max }
+    init(clampingFinite value: Double) { self = Int(exactly: value.rounded(.towardZero)) ?? .max }
 }

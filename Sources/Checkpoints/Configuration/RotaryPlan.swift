@@ -14,17 +14,23 @@ package struct RotaryPlan: Sendable, Equatable {
     package let factors: [Float]?
 
     /// Reads the rotary embedding of a model.
+    ///
+    /// - Parameter isWindowed: whether that of layers with a window.
     package init(
-        _ checkpoint: Checkpoint, _ settings: Settings, _ rope: LayerDescription.Rope
+        _ checkpoint: Checkpoint, _ settings: Settings, _ rope: LayerDescription.Rope, isWindowed: Bool
     ) throws(CheckpointError) {
         pairs = checkpoint.form == .gguf ? rope.ggufPairs : rope.pairs
         size = try settings.int(.rotarySize)
         try RotaryPlan.check(size: size, file: checkpoint.path)
-        theta = try settings.double(SettingRole.ropeTheta.rawValue) ?? 10000
+        let role = isWindowed ? rope.windowTheta ?? SettingRole.ropeTheta.rawValue : SettingRole.ropeTheta.rawValue
+        theta = try settings.double(role) ?? 10000
         guard theta.isFinite, theta > 1 else {
             throw CheckpointError(
-                file: settings.file,
-                "'\(settings.key(SettingRole.ropeTheta.rawValue))' is \(theta), no base of frequencies")
+                file: settings.file, "'\(settings.key(role))' is \(theta), no base of frequencies")
+        }
+        guard !isWindowed || rope.scalesWindowed else {
+            (factors, scaling) = (nil, nil)
+            return
         }
         factors = checkpoint.form == .gguf ? try checkpoint.ropeFactors() : nil
         if checkpoint.form == .gguf {
@@ -32,6 +38,7 @@ package struct RotaryPlan: Sendable, Equatable {
         } else {
             scaling = try RopeScaling(settings)
         }
+        _ = try angles(contextLength: 1, file: checkpoint.path)
     }
 
     /// Refuses an absurd head size before a table of that length is allocated.
@@ -41,34 +48,10 @@ package struct RotaryPlan: Sendable, Equatable {
         }
     }
 
-    /// The frequencies in radians for each position; half as many as elements are rotated.
-    ///
-    /// - Throws: for a scaling that is not computed.
-    package func frequencies(file: String) throws(CheckpointError) -> [Double] {
-        let plain = RopeScaling.frequencies(headSize: size, theta: theta)
-        if let factors {
-            guard factors.count == plain.count else {
-                throw CheckpointError(
-                    file: file, tensor: "rope_freqs.weight",
-                    "has \(factors.count) factors for \(plain.count) frequencies")
-            }
-            return zip(plain, factors).map { $0 / Double($1) }
-        }
-        switch scaling {
-        case nil: return plain
-        case .linear(let factor): return plain.map { $0 / factor }
-        case .llama3(let parameters): return zip(plain, parameters.factors(plain)).map { $0 / Double($1) }
-        case .yarn:
-            throw CheckpointError(
-                file: file, "scales its positions by YaRN, which the forward pass does not compute",
-                hint: "inspect, cut --layers, convert and quantize work on it")
-        }
-    }
-
     /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
     package var frequencyFactors: Tensor? {
         guard case .llama3(let parameters) = scaling else { return nil }
-        let factors = parameters.factors(RopeScaling.frequencies(headSize: size, theta: theta))
+        let factors = parameters.factors(RotaryPlan.frequencies(size: size, theta: theta))
         return Tensor(
             name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
             recipe: .computed(Constants(values: factors)))

@@ -61,6 +61,9 @@ package struct Settings: Sendable {
     /// Whether the file has the key, even with null.
     package func isStated(_ role: String) -> Bool { stated[role] != nil }
 
+    /// Whether the value is concluded from the tensors that the model has.
+    package func followsFromTensors(_ role: String) -> Bool { stated[role] == nil && derived[role] != nil }
+
     /// The value of a role: stated in the file, or its default; `nil` without one.
     ///
     /// - Throws: for a missing required setting, and for a value that resect does not know.
@@ -71,15 +74,23 @@ package struct Settings: Sendable {
         if let value = derived[role] { return value }
         switch setting.absent {
         case .required: throw missing(role, "")
-        case .optional, .tensor, .rows: return nil
+        case .optional, .tensor, .rows, .layers: return nil
         case .value(let value): return value
         case .role(let other): return try value(other)
         case .quotient(let a, let b): return .int(try int(a) / int(b))
+        case .share(let a, let b):
+            guard let share = try double(b), share > 0, share <= 1 else {
+                throw CheckpointError(file: file, "'\(key(b))' is missing or no share of 1")
+            }
+            return .int(Int(Double(try int(a)) * share))
         }
     }
 
     private func meaning(of value: JSON, _ setting: Setting) throws(CheckpointError) -> JSON {
         guard !setting.values.isEmpty, form != .gguf else { return value }
+        if setting.layers != nil, let list = value.array {
+            return .array(try list.map { (value) throws(CheckpointError) in try meaning(of: value, setting) })
+        }
         let text = value.string ?? value.compact
         guard let found = setting.values.first(where: { $0.from == .string(text) }) else {
             let known = setting.values.compactMap(\.from.string).joined(separator: " ")
@@ -202,10 +213,10 @@ extension Checkpoint {
         }
         guard form == .gguf else { return result }
         for tensor in architecture.tensors {
-            guard case .unless(let role) = tensor.need, architecture.setting(role)?.gguf.isEmpty == true else {
-                continue
-            }
-            result[role] = .bool(first(tensor) == nil)
+            guard case .unless(let flags) = tensor.need, flags.count == 1, let flag = flags.first, !tensor.isPerLayer,
+                architecture.setting(flag.role)?.gguf.isEmpty == true
+            else { continue }
+            result[flag.role] = .bool((first(tensor) == nil) != flag.isNegated)
         }
         return result
     }

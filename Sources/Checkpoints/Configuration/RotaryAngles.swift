@@ -1,0 +1,125 @@
+internal import Formats
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// How fast the pairs of a head turn.
+package struct RotaryAngles: Sendable, Equatable {
+    /// In radians for each position; half as many as elements are rotated.
+    package let frequencies: [Double]
+    /// The factor of sines and cosines.
+    package let magnitude: Float
+}
+
+extension RotaryPlan {
+    /// The angles for a context of so many tokens.
+    ///
+    /// - Throws: for factors that do not fit the frequencies.
+    package func angles(contextLength: Int, file: String) throws(CheckpointError) -> RotaryAngles {
+        let plain = RotaryPlan.frequencies(size: size, theta: theta)
+        if let factors { return RotaryAngles(frequencies: try divided(plain, by: factors, file), magnitude: 1) }
+        switch scaling {
+        case nil: return RotaryAngles(frequencies: plain, magnitude: 1)
+        case .linear(let factor): return RotaryAngles(frequencies: plain.map { $0 / factor }, magnitude: 1)
+        case .llama3(let parameters):
+            return RotaryAngles(
+                frequencies: zip(plain, parameters.factors(plain)).map { $0 / Double($1) }, magnitude: 1)
+        case .dynamic(let factor, let context):
+            let length = max(Double(contextLength), context)
+            let growth = pow(factor * length / context - (factor - 1), Double(size) / Double(max(1, size - 2)))
+            return RotaryAngles(
+                frequencies: RotaryPlan.frequencies(size: size, theta: theta * growth), magnitude: 1)
+        case .longRoPE(let parameters):
+            let factors = contextLength > parameters.originalContext ? parameters.long : parameters.short
+            return RotaryAngles(
+                frequencies: try divided(plain, by: factors, file), magnitude: Float(parameters.magnitude))
+        case .yarn(let parameters):
+            return RotaryAngles(
+                frequencies: parameters.frequencies(plain, theta: theta), magnitude: Float(parameters.magnitude))
+        }
+    }
+
+    private func divided(
+        _ frequencies: [Double], by factors: [Float], _ file: String
+    ) throws(CheckpointError) -> [Double] {
+        guard factors.count == frequencies.count else {
+            throw CheckpointError(
+                file: file, "has \(factors.count) rope factors for \(frequencies.count) frequencies")
+        }
+        return zip(frequencies, factors).map { $0 / Double($1) }
+    }
+
+    /// The frequencies of a head without scaling, in f32 as torch computes them.
+    package static func frequencies(size: Int, theta: Double) -> [Double] {
+        stride(from: 0, to: max(0, size), by: 2).map { index in
+            Double(1 / powf(Float(theta), Float(index) / Float(size)))
+        }
+    }
+}
+
+extension RopeScaling.YaRN {
+    /// The factor of sines and cosines.
+    package var magnitude: Double {
+        if let stated = others["attention_factor"]?.double { return stated }
+        func scale(_ factor: Double, _ weight: Double = 1) -> Double {
+            factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1
+        }
+        if let weight = inexpressible["mscale"]?.double, let all = inexpressible["mscale_all_dim"]?.double,
+            weight != 0, all != 0
+        {
+            return scale(factor, weight) / scale(factor, all)
+        }
+        return scale(factor)
+    }
+
+    /// Slow frequencies are divided by the factor, fast ones stay, with a ramp between (arXiv 2309.00071).
+    fileprivate func frequencies(_ plain: [Double], theta: Double) -> [Double] {
+        let size = Double(2 * plain.count)
+        func dimension(_ rotations: Double) -> Double {
+            size * log(Double(originalContext) / (rotations * 2 * Double.pi)) / (2 * log(theta))
+        }
+        let fast = others["beta_fast"]?.double ?? 32, slow = others["beta_slow"]?.double ?? 1
+        var low = dimension(fast), high = dimension(slow)
+        if inexpressible["truncate"] != .bool(false) { (low, high) = (low.rounded(.down), high.rounded(.up)) }
+        (low, high) = (max(low, 0), min(high, size - 1))
+        if low == high { high += 0.001 }
+        return plain.enumerated().map { index, frequency in
+            let ramp = min(max((Double(index) - low) / (high - low), 0), 1)
+            return frequency / factor * ramp + frequency * (1 - ramp)
+        }
+    }
+}
+
+extension RopeScaling.LongRoPE {
+    /// Reads the object that scales positions.
+    init(_ object: JSONObject, _ settings: Settings) throws(CheckpointError) {
+        func list(_ key: String) throws(CheckpointError) -> [Float] {
+            let values = object[key]?.array ?? [], numbers = values.compactMap { $0.double.map { Float($0) } }
+            guard !values.isEmpty, numbers.count == values.count, numbers.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+                throw CheckpointError(
+                    file: settings.file, "the rope scaling 'longrope' has no list '\(key)' of positive numbers")
+            }
+            return numbers
+        }
+        let context = try settings.int(.context)
+        let stated = object["original_max_position_embeddings"]?.int ?? (try? settings.int("original_context"))
+        let original = stated ?? context
+        guard original > 1 else {
+            throw CheckpointError(
+                file: settings.file, "the rope scaling 'longrope' has an original context of \(original)")
+        }
+        self.init(
+            short: try list("short_factor"), long: try list("long_factor"), originalContext: original,
+            magnitude: object["attention_factor"]?.double
+                ?? RopeScaling.LongRoPE.magnitude(
+                    factor: object["factor"]?.double ?? Double(context) / Double(original), original))
+    }
+
+    /// The factor of sines and cosines for a context that is so many times the original one.
+    package static func magnitude(factor: Double, _ originalContext: Int) -> Double {
+        factor <= 1 ? 1 : (1 + log(factor) / log(Double(originalContext))).squareRoot()
+    }
+}
