@@ -21,11 +21,6 @@ BODY void add(float *restrict x, const float *restrict y, size_t count) {
 }
 EACH_LEVEL(void, add, (float *restrict x, const float *restrict y, size_t count), (x, y, count))
 
-BODY void silu_times(float *restrict gate, const float *restrict up, size_t count) {
-    for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1.0f + exponential(-gate[i])) * up[i];
-}
-EACH_LEVEL(void, silu_times, (float *restrict gate, const float *restrict up, size_t count), (gate, up, count))
-
 BODY void rotate_halves(float *head, const float *cosine, const float *sine, size_t size) {
     for (size_t i = 0; i < size / 2; i++) {
         const float a = head[i], b = head[i + size / 2];

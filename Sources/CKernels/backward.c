@@ -41,23 +41,6 @@ EACH_LEVEL(
     (probabilities, gradient, count, scale)
 )
 
-BODY void silu_times_backward(float *restrict gate, float *restrict up, const float *restrict gradient,
-                              float *restrict product, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const float g = gate[i], u = up[i], d = gradient[i];
-        const float sigmoid = 1.0f / (1.0f + exponential(-g));
-        const float silu = g * sigmoid;
-        product[i] = silu * u;
-        up[i] = d * silu;
-        gate[i] = d * u * (sigmoid + silu * (1.0f - sigmoid));
-    }
-}
-EACH_LEVEL(
-    void, silu_times_backward,
-    (float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count),
-    (gate, up, gradient, product, count)
-)
-
 BODY void exponentials(float *x, size_t count, float shift, float factor) {
     for (size_t i = 0; i < count; i++) x[i] = exponential(x[i] - shift) * factor;
 }

@@ -15,19 +15,28 @@ struct AttentionShape: Sendable, Equatable {
     let window: Int?
     /// The factor of the scores before softmax.
     let scale: Float
+    /// The soft cap of the scores.
+    let cap: Float?
 
     /// Columns of the queries.
     var queryWidth: Int { heads * headSize }
     /// Columns of the keys and of the values.
     var keyWidth: Int { keyHeads * headSize }
 
-    /// The sizes of a plan, with scores divided by the root of a head's size.
+    /// The sizes of a plan.
     init(_ plan: AttentionPlan) {
         heads = plan.heads
         keyHeads = plan.keyHeads
         headSize = plan.headSize
         window = plan.window
-        scale = 1 / Float(plan.headSize).squareRoot()
+        scale = plan.scale
+        cap = plan.cap
+    }
+
+    /// Turns scores into probabilities.
+    func softmax(_ scores: UnsafeMutablePointer<Float>, count: Int) {
+        if let cap { resect_soft_cap(scores, count, scale, cap) }
+        resect_softmax(scores, count, cap == nil ? scale : 1)
     }
 }
 
@@ -121,7 +130,7 @@ struct Attention {
                 let row = scores + (token - first - start) * padded
                 let oldest = window > token ? 0 : token - window + 1
                 row.update(repeating: 0, count: oldest)
-                resect_softmax(row + oldest, token + 1 - oldest, shape.scale)
+                shape.softmax(row + oldest, count: token + 1 - oldest)
                 (row + token + 1).update(repeating: 0, count: first + end - token - 1)
             }
             product = resect_matmul_shape(

@@ -41,10 +41,10 @@ extension DecoderModel.Layer {
         case .key: key
         case .value: value
         case .attentionOutput: attentionOutput
-        case .gate: feedForward.gate
-        case .up: feedForward.up
-        case .down: feedForward.down
-        case .output: nil
+        case .gate: dense?.gate
+        case .up: dense?.up
+        case .down: dense?.down
+        case .router, .expertsGate, .expertsUp, .expertsDown, .sharedGate, .sharedUp, .sharedDown, .output: nil
         }
     }
 
@@ -52,12 +52,17 @@ extension DecoderModel.Layer {
         func changed(_ linear: Linear, _ role: ProductRole) -> Linear {
             Linear(linear.weight, bias: linear.bias, adapter: adapter(role))
         }
-        return DecoderModel.Layer(
-            attentionNorm: attentionNorm, query: changed(query, .query), key: changed(key, .key),
-            value: changed(value, .value), attentionOutput: changed(attentionOutput, .attentionOutput),
-            attention: attention, feedForwardNorm: feedForwardNorm,
-            feedForward: FeedForward(
-                gate: changed(feedForward.gate, .gate), up: changed(feedForward.up, .up),
-                down: changed(feedForward.down, .down)))
+        var result = self
+        result.query = changed(query, .query)
+        result.key = changed(key, .key)
+        result.value = changed(value, .value)
+        result.attentionOutput = changed(attentionOutput, .attentionOutput)
+        if let dense {
+            result.feedForward = .dense(
+                FeedForward(
+                    gate: dense.gate.map { changed($0, .gate) }, up: changed(dense.up, .up),
+                    down: changed(dense.down, .down), activation: dense.activation))
+        }
+        return result
     }
 }

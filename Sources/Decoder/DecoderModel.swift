@@ -12,6 +12,8 @@ package struct DecoderModel: Sendable {
     /// Rows of the embedding.
     package let vocabularyCount: Int
     let embedding: Tensor
+    /// Learned positions, [positions, hidden]; `nil` without any.
+    let positions: Tensor?
     let outputNorm: Norm
     /// What makes logits: a matrix of its own, or the embedding.
     let output: Linear
@@ -22,11 +24,22 @@ package struct DecoderModel: Sendable {
 
     /// The operations of one layer, with their tensors.
     struct Layer: Sendable {
-        let attentionNorm: Norm
-        let query, key, value, attentionOutput: Linear
+        let plan: LayerPlan
+        let attentionNorm, attentionPostNorm: Norm?
+        var query, key, value, attentionOutput: Linear
+        let queryNorm, keyNorm: HeadNorm?
         let attention: AttentionShape
-        let feedForwardNorm: Norm
-        let feedForward: FeedForward
+        let feedForwardNorm, feedForwardPostNorm: Norm?
+        var feedForward: MLP
+
+        /// The MLP of a layer.
+        enum MLP: Sendable {
+            case dense(FeedForward)
+            case experts(Experts)
+        }
+
+        /// The MLP, unless the layer has experts.
+        var dense: FeedForward? { if case .dense(let feedForward) = feedForward { feedForward } else { nil } }
     }
 
     /// Finds and checks every tensor that a forward pass needs.
@@ -45,77 +58,20 @@ package struct DecoderModel: Sendable {
         }
         let plan = try ModelPlan(checkpoint)
         guard !plan.layers.isEmpty else { throw CheckpointError(file: checkpoint.path, "has no layers") }
-        let finder = DecoderTensors(checkpoint, Settings(checkpoint, architecture))
-        func norm(_ role: String, _ layer: Int?, _ plan: NormPlan) throws(CheckpointError) -> Norm {
-            Norm(weight: try finder.required(role, layer), epsilon: plan.epsilon)
-        }
-        embedding = try finder.required("token_embedding")
+        let tensors = DecoderTensors(checkpoint, Settings(checkpoint, architecture))
+        embedding = try tensors.required("token_embedding")
+        positions = try tensors.optional("position_embedding")
         vocabularyCount = embedding.rowCount
-        outputNorm = try norm("output_norm", nil, plan.outputNorm)
+        outputNorm = try tensors.norm("output_norm", nil, plan.outputNorm, width: plan.hidden)
         // A matrix in the file overrides tied embeddings in the configuration, as in transformers and llama.cpp.
-        output = Linear(try finder.optional("output") ?? embedding)
-        var layers: [Layer] = []
-        for (number, layer) in plan.layers.enumerated() {
-            layers.append(
-                Layer(
-                    attentionNorm: try norm("attention_norm", number, layer.norm),
-                    query: try finder.linear(.query, number), key: try finder.linear(.key, number),
-                    value: try finder.linear(.value, number),
-                    attentionOutput: try finder.linear(.attentionOutput, number),
-                    attention: AttentionShape(layer.attention),
-                    feedForwardNorm: try norm("ffn_norm", number, layer.norm),
-                    feedForward: FeedForward(
-                        gate: try finder.linear(.gate, number), up: try finder.linear(.up, number),
-                        down: try finder.linear(.down, number))))
+        output = Linear(try tensors.optional("output") ?? embedding, bias: try tensors.optional("output_bias"))
+        let layers = try plan.layers.enumerated().map { (number, layer) throws(CheckpointError) in
+            try tensors.layer(number, layer, hidden: plan.hidden)
         }
         self.layers = layers
         self.checkpoint = checkpoint
         self.plan = plan
         shape = LayerShape(plan)
-        rotary = Rotary(
-            frequencies: try plan.rotary?.angles(contextLength: 1, file: checkpoint.path).frequencies ?? [],
-            interleaves: plan.rotary?.pairs == .neighbours)
-    }
-}
-
-/// Finds the tensors of a model by role, in the shapes that its settings ask for and of types that can be decoded.
-private struct DecoderTensors {
-    private let checkpoint: Checkpoint
-    private let settings: Settings
-    private let architecture: Architecture
-    private let finder: RoleFinder
-
-    init(_ checkpoint: Checkpoint, _ settings: Settings) {
-        self.checkpoint = checkpoint
-        self.settings = settings
-        architecture = settings.architecture
-        finder = RoleFinder(checkpoint, settings)
-    }
-
-    func required(_ role: String, _ layer: Int? = nil) throws(CheckpointError) -> Tensor {
-        guard let tensor = try optional(role, layer) else {
-            let part = architecture.tensor(role: role).flatMap(checkpoint.part)
-            throw CheckpointError(
-                file: checkpoint.path, tensor: part?.name(layer: layer) ?? role, "is missing as an unquantized weight")
-        }
-        return tensor
-    }
-
-    func optional(_ role: String, _ layer: Int? = nil) throws(CheckpointError) -> Tensor? {
-        guard let role = architecture.tensor(role: role), let part = checkpoint.part(of: role),
-            let stored = try finder.find(role, layer: layer)
-        else { return nil }
-        // Rotary pairs keep their stored order; the plan states how to rotate them.
-        let tensor = part.dims.isEmpty ? stored : try settings.role(part, of: stored, file: checkpoint.path)
-        guard Codec.decodes(tensor.dtype) else {
-            throw CheckpointError(
-                file: checkpoint.path, tensor: tensor.name, "has the type \(tensor.dtype), which cannot be decoded")
-        }
-        return tensor
-    }
-
-    /// A matrix, and its bias where the model has one.
-    func linear(_ role: ProductRole, _ layer: Int) throws(CheckpointError) -> Linear {
-        Linear(try required(role.rawValue, layer), bias: try optional(role.rawValue + "_bias", layer))
+        rotary = Rotary(plan)
     }
 }

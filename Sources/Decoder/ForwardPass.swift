@@ -51,9 +51,9 @@ package final class ForwardPass {
         let hidden = model.plan.hidden
         stateMemory = Scratch(floats: contextCount * contextLength * hidden)
         batch = LayerBatch(
-            model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)
+            model, contextLength: contextLength, contextCount: contextCount, threads: threads)
         buffers = batch.buffers(usesBF16: precision == .bf16 && MatrixOperand.supportsBF16)
-        try model.embed(contexts.joined(), into: states)
+        try model.embed(contexts, into: states)
     }
 
     private init(_ other: ForwardPass, _ model: DecoderModel, layer: Int, observer: (any PassObserver)?) {
@@ -69,7 +69,7 @@ package final class ForwardPass {
             buffers = other.buffers
         } else {
             batch = LayerBatch(
-                model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount,
+                model, contextLength: contextLength, contextCount: contextCount,
                 threads: other.buffers.linear.threads)
             buffers = batch.buffers(usesBF16: other.buffers.bf16 != nil)
         }

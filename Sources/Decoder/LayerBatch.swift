@@ -1,31 +1,34 @@
+internal import CKernels
 internal import Checkpoints
 internal import Kernels
+internal import Parallel
 internal import Weights
 
 /// Runs one decoder layer over as many contexts as fit its memory:
 ///
-///     y = norm(x);  x += attention(rotate(y Wq), rotate(y Wk), y Wv) Wo
-///     y = norm(x);  x += (silu(y Wgate) * y Wup) Wdown
+///     x += attention(norm(x));  x += mlp(norm(x))
+///
+/// with norms before, after or on both sides of attention and the MLP, which may also run beside each other.
 struct LayerBatch {
     /// How many contexts are run together.
     let contexts: Int
     let contextLength: Int
     let shape: LayerShape
     let rotary: Rotary
-    let rotaryTable: RotaryTable
+    let rotaryTables: RotaryTables
     let threads: Int
 
     /// Activations of about this many bytes are kept for one batch.
     private static let batchByteCount = 48 << 20
 
-    init(_ shape: LayerShape, _ rotary: Rotary, contextLength: Int, contextCount: Int, threads: Int) {
+    init(_ model: DecoderModel, contextLength: Int, contextCount: Int, threads: Int) {
+        shape = model.shape
+        rotary = model.rotary
         let fit = LayerBatch.batchByteCount / max(1, shape.tokenByteCount * contextLength)
         contexts = max(1, min(contextCount, fit))
         self.contextLength = contextLength
-        self.shape = shape
-        self.rotary = rotary
         self.threads = threads
-        rotaryTable = RotaryTable(rotary.frequencies, positions: contextLength)
+        rotaryTables = rotary.tables(positions: contextLength)
     }
 
     /// Memory for one batch.
@@ -46,10 +49,33 @@ struct LayerBatch {
         _ observation: LayerObservation
     ) throws(CheckpointError) {
         try observation.stream(states, columns: shape.hidden)
+        guard layer.plan.parallel == nil else {
+            try runParallel(layer, states, contexts, buffers, observation)
+            return
+        }
         try attend(layer, states, contexts, buffers, observation)
-        let inner = try inner(layer, states, contexts, buffers, observation)
-        try Linear.apply(
-            [Linear.Target(layer.feedForward.down, states, accumulates: true)], to: inner, buffers: buffers.linear)
+        try addFeedForward(layer, states, contexts, buffers, observation)
+    }
+
+    /// Attention and the MLP read the same stream.
+    private func runParallel(
+        _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) {
+        guard case .dense(let feedForward) = layer.feedForward else {
+            preconditionFailure("experts beside attention")
+        }
+        let tokens = contexts * contextLength
+        _ = try mix(layer, states, contexts, buffers, observation)
+        let normed =
+            layer.plan.parallel == .shared
+            ? buffers.operand(buffers.normed, rows: tokens, columns: shape.hidden)
+            : try norm(layer.feedForwardNorm, states, tokens, buffers)
+        _ = try feedForward.inner(normed, buffers, observation)
+        let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: layer.attention.queryWidth)
+        try add(layer.attentionOutput, of: mixed, layer.attentionPostNorm, layer, to: states, buffers)
+        let inner = buffers.operand(buffers.inner, rows: tokens, columns: feedForward.width)
+        try add(feedForward.down, of: inner, layer.feedForwardPostNorm, layer, to: states, buffers)
     }
 
     /// Adds what attention gives to the stream; what it computed on the way stays in the buffers.
@@ -58,54 +84,81 @@ struct LayerBatch {
         _ observation: LayerObservation
     ) throws(CheckpointError) {
         let mixed = try mix(layer, states, contexts, buffers, observation)
-        try Linear.apply(
-            [Linear.Target(layer.attentionOutput, states, accumulates: true)], to: mixed, buffers: buffers.linear)
+        try add(layer.attentionOutput, of: mixed, layer.attentionPostNorm, layer, to: states, buffers)
     }
 
-    /// What attention mixes, the operand of its output product: [contexts * contextLength, queryWidth].
-    func mix(
+    /// Adds what the MLP gives to the stream.
+    func addFeedForward(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
-    ) throws(CheckpointError) -> MatrixOperand {
-        let (tokens, sizes) = (contexts * contextLength, layer.attention)
-        let (query, key) = (buffers.query.floats, buffers.key.floats)
-        let normed = try norm(layer.attentionNorm, states, tokens, buffers)
-        try observation.operand(normed, of: [.query, .key, .value])
-        try Linear.apply(
-            [
-                Linear.Target(layer.query, query), Linear.Target(layer.key, key),
-                Linear.Target(layer.value, buffers.value.floats),
-            ], to: normed, buffers: buffers.linear)
-        if let past = buffers.past {
-            past.attend(sizes, rotary, buffers, sequences: contexts, rows: contextLength)
-        } else {
-            rotary.apply(to: query, rows: tokens, heads: sizes.heads, rotaryTable, threads: threads)
-            rotary.apply(to: key, rows: tokens, heads: sizes.keyHeads, rotaryTable, threads: threads)
-            Attention(shape: sizes, contextLength: contextLength, buffers: buffers.attention, threads: threads).run(
-                query: query, key: key, value: buffers.value.floats, output: buffers.mixed.floats, contexts: contexts)
+    ) throws(CheckpointError) {
+        switch layer.feedForward {
+        case .dense(let feedForward):
+            let inner = try inner(layer, states, contexts, buffers, observation)
+            try add(feedForward.down, of: inner, layer.feedForwardPostNorm, layer, to: states, buffers)
+        case .experts(let experts):
+            let tokens = contexts * contextLength
+            let normed = try norm(layer.feedForwardNorm, states, tokens, buffers)
+            guard let added = buffers.added else {
+                try experts.add(normed, to: states, buffers, observation)
+                return
+            }
+            added.floats.update(repeating: 0, count: tokens * shape.hidden)
+            try experts.add(normed, to: added.floats, buffers, observation)
+            try addNormed(added.floats, tokens, layer.feedForwardPostNorm, layer, to: states)
         }
-        let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
-        try observation.operand(mixed, of: [.attentionOutput])
-        return mixed
     }
 
     /// What the MLP multiplies with its last matrix: [contexts * contextLength, feed-forward width].
+    ///
+    /// - Precondition: the layer has no experts.
     func inner(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) -> MatrixOperand {
+        guard case .dense(let feedForward) = layer.feedForward else { preconditionFailure("a layer of experts") }
         let normed = try norm(layer.feedForwardNorm, states, contexts * contextLength, buffers)
-        return try layer.feedForward.inner(normed, buffers, observation)
+        return try feedForward.inner(normed, buffers, observation)
     }
 
-    /// The normed stream.
+    /// Adds a product to the stream, normed and scaled as the layer wants it.
+    func add(
+        _ linear: Linear, of operand: MatrixOperand, _ postNorm: Norm?, _ layer: DecoderModel.Layer,
+        to states: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers
+    ) throws(CheckpointError) {
+        guard postNorm != nil || layer.plan.residualScale != 1, let added = buffers.added else {
+            try Linear.apply([Linear.Target(linear, states, accumulates: true)], to: operand, buffers: buffers.linear)
+            return
+        }
+        try Linear.apply([Linear.Target(linear, added.floats)], to: operand, buffers: buffers.linear)
+        try addNormed(added.floats, operand.rows, postNorm, layer, to: states)
+    }
+
+    private func addNormed(
+        _ added: UnsafeMutablePointer<Float>, _ tokens: Int, _ postNorm: Norm?, _ layer: DecoderModel.Layer,
+        to states: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        try postNorm?.apply(inPlace: tokens, added, threads: threads)
+        nonisolated(unsafe) let (states, added) = (states, added)
+        let (hidden, scale) = (shape.hidden, layer.plan.residualScale)
+        Parallel.forEachRow(tokens, workers: threads) { row in
+            resect_add_scaled(states + row * hidden, added + row * hidden, hidden, scale)
+        }
+    }
+
+    /// The normed stream; without a norm the stream itself.
     func norm(
-        _ norm: Norm, _ states: UnsafeMutablePointer<Float>, _ tokens: Int, _ buffers: LayerBuffers
+        _ norm: Norm?, _ states: UnsafeMutablePointer<Float>, _ tokens: Int, _ buffers: LayerBuffers
     ) throws(CheckpointError) -> MatrixOperand {
         nonisolated(unsafe) let states = states
         let hidden = shape.hidden
-        try norm.apply(
-            rows: tokens, of: { UnsafePointer(states + $0 * hidden) }, into: buffers.normed.floats, threads: threads)
+        if let norm {
+            try norm.apply(
+                rows: tokens, of: { UnsafePointer(states + $0 * hidden) }, into: buffers.normed.floats,
+                threads: threads)
+        } else {
+            buffers.normed.floats.update(from: states, count: tokens * hidden)
+        }
         return buffers.operand(buffers.normed, rows: tokens, columns: hidden)
     }
 }

@@ -14,6 +14,10 @@ struct LayerShape: Sendable, Equatable {
     let headSize: Int
     /// Columns inside the MLP.
     let feedForward: Int
+    /// How many experts there are; 0 without any.
+    let experts: Int
+    /// Whether what attention and the MLP give is changed before it is added to the stream.
+    let changesSums: Bool
 
     /// The largest sizes of a plan.
     init(_ plan: ModelPlan) {
@@ -23,6 +27,8 @@ struct LayerShape: Sendable, Equatable {
         keyWidth = largest(\.attention.keyWidth)
         headSize = largest(\.attention.headSize)
         feedForward = largest(\.feedForward.width)
+        experts = largest { layer in if case .experts(let plan) = layer.feedForward { plan.count } else { 0 } }
+        changesSums = plan.layers.contains { $0.hasNormsAfter || $0.residualScale != 1 }
     }
 
     /// Columns of the widest operand of a product.
@@ -30,7 +36,8 @@ struct LayerShape: Sendable, Equatable {
 
     /// Bytes of activations for one token.
     var tokenByteCount: Int {
-        4 * (hidden + 2 * queryWidth + 2 * keyWidth + 2 * feedForward) + 2 * widest
+        4 * (hidden + 2 * queryWidth + 2 * keyWidth + 2 * feedForward + experts) + 2 * widest
+            + 4 * hidden * ((experts > 0 ? 2 : 0) + (changesSums ? 1 : 0))
     }
 }
 
@@ -40,9 +47,12 @@ struct LayerBuffers: Sendable {
     let normed: Scratch
     /// Rotated queries and keys, values, and what attention mixes, each [tokens, columns].
     let query, key, value, mixed: Scratch
-    /// Inside the MLP, [tokens, feedForward]: the products before the activation, and `silu(gate) * up` in `inner`, which
+    /// Inside the MLP, [tokens, feedForward]: the products before the activation, and `act(gate) * up` in `inner`, which
     /// takes the memory of `gate` unless a backward pass needs that.
     let gate, up, inner: Scratch
+    /// What is added to the stream, before it is normed or scaled, [tokens, hidden].
+    let added: Scratch?
+    let experts: ExpertBuffers?
     /// Operands in bf16, where products by the CPU's bf16 instructions are wanted.
     let bf16: Scratch?
     let attention: AttentionBuffers
@@ -67,6 +77,9 @@ struct LayerBuffers: Sendable {
         gate = Scratch(floats: tokens * shape.feedForward)
         up = Scratch(floats: tokens * shape.feedForward)
         inner = keepsGate ? Scratch(floats: tokens * shape.feedForward) : gate
+        added = shape.changesSums ? Scratch(floats: tokens * shape.hidden) : nil
+        experts =
+            shape.experts > 0 ? ExpertBuffers(tokens: tokens, hidden: shape.hidden, experts: shape.experts) : nil
         bf16 = usesBF16 ? Scratch(byteCount: tokens * shape.widest * 2) : nil
         attention = AttentionBuffers(
             headSize: shape.headSize, contextLength: contextLength, threads: threads)
@@ -82,6 +95,7 @@ struct LayerBuffers: Sendable {
         gate = Scratch(floats: tokens * shape.feedForward)
         up = Scratch(floats: tokens * shape.feedForward)
         (normed, inner, bf16) = (other.normed, other.inner, other.bf16)
+        (added, experts) = (other.added, other.experts)
         (attention, linear) = (other.attention, other.linear)
     }
 

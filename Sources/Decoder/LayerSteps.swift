@@ -21,7 +21,7 @@ package final class LayerSteps {
         self.model = model
         self.contextLength = contextLength
         batch = LayerBatch(
-            model.shape, model.rotary, contextLength: contextLength, contextCount: contexts, threads: threads)
+            model, contextLength: contextLength, contextCount: contexts, threads: threads)
         contextsAtOnce = batch.contexts
         buffers = batch.buffers(usesBF16: precision == .bf16 && MatrixOperand.supportsBF16)
     }
@@ -67,25 +67,25 @@ extension DecoderModel {
     /// The product of attention's output in a layer.
     package func attentionOutput(_ layer: Int) -> Linear { layers[layer].attentionOutput }
     /// The last product of the MLP in a layer.
-    package func feedForwardDown(_ layer: Int) -> Linear { layers[layer].feedForward.down }
+    ///
+    /// - Precondition: the layer has no experts.
+    package func feedForwardDown(_ layer: Int) -> Linear {
+        guard let feedForward = layers[layer].dense else { preconditionFailure("layer \(layer) has experts") }
+        return feedForward.down
+    }
+    /// Why a single product cannot be fitted to the stream; `nil` when each adds to it what comes out, and the MLP follows
+    /// attention.
+    package var unfittable: String? {
+        for layer in layers {
+            if layer.dense == nil { return "experts" }
+            if layer.plan.parallel != nil { return "an MLP beside attention" }
+            if layer.plan.hasNormsAfter { return "norms after attention and the MLP" }
+            if layer.plan.residualScale != 1 { return "a factor of what attention and the MLP add to the stream" }
+        }
+        return nil
+    }
     /// Columns of the residual stream.
     package var hidden: Int { plan.hidden }
     /// How many layers there are.
     package var layerCount: Int { layers.count }
-
-    /// Looks up the embeddings of tokens, [tokens, hidden].
-    ///
-    /// - Throws: when a token has no embedding.
-    package func embed(
-        _ tokens: some Sequence<Int32>, into states: UnsafeMutablePointer<Float>
-    ) throws(CheckpointError) {
-        for (index, token) in tokens.enumerated() {
-            guard token >= 0, Int(token) < vocabularyCount else {
-                throw CheckpointError(
-                    file: checkpoint.path, tensor: embedding.name,
-                    "has \(vocabularyCount.grouped) rows; the tokenizer produced the token \(token)")
-            }
-            try embedding.writeValues(rows: Int(token)..<Int(token) + 1, into: states + index * plan.hidden)
-        }
-    }
 }

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Checkpoints
 internal import Kernels
 internal import Weights
@@ -34,7 +35,7 @@ struct LogitMaker {
     func product(
         _ states: UnsafeMutablePointer<Float>, of indices: [Int], observer: (any PassObserver)? = nil,
         usesDotProducts: Bool = false
-    ) throws(CheckpointError) -> LinearProduct {
+    ) throws(CheckpointError) -> LogitProduct {
         precondition(indices.count <= LogitMaker.rowsAtOnce)
         nonisolated(unsafe) let states = states
         let (hidden, threads) = (model.plan.hidden, buffers.threads)
@@ -46,7 +47,41 @@ struct LogitMaker {
             usesDotProducts: usesDotProducts && indices.count == 1)
         try observer?.operand(
             ObservedRows(values: operand.values, columns: hidden, tokens: indices), of: [.output], layer: nil)
-        return try LinearProduct(model.output, operand, buffers: buffers)
+        return LogitProduct(
+            product: try LinearProduct(model.output, operand, buffers: buffers), model: model, rows: operand.rows)
+    }
+}
+
+/// The product of normed states with the output matrix, with the factor and the cap of the logits.
+struct LogitProduct: Sendable {
+    fileprivate let product: LinearProduct
+    fileprivate let model: DecoderModel
+    /// Rows of the states.
+    fileprivate let rows: Int
+
+    /// Computes some logits of all rows in the calling thread.
+    ///
+    /// - Parameter output: the first of the logits in the first row; those of the next row are `stride` floats further.
+    func write(
+        _ outputs: Range<Int>, into output: UnsafeMutablePointer<Float>, stride: Int, panel: RowPanel
+    ) throws(CheckpointError) {
+        try product.write(outputs, into: output, stride: stride, accumulates: false, panel: panel)
+        guard model.changesLogits else { return }
+        for row in 0..<rows { model.finishLogits(output + row * stride, count: outputs.count) }
+    }
+}
+
+extension DecoderModel {
+    /// Whether logits are more than a product.
+    var changesLogits: Bool { plan.logitScale != 1 || plan.logitCap != nil }
+
+    /// Turns what the output matrix gives into logits.
+    func finishLogits(_ values: UnsafeMutablePointer<Float>, count: Int) {
+        if let cap = plan.logitCap {
+            resect_soft_cap(values, count, plan.logitScale, cap)
+        } else if plan.logitScale != 1 {
+            resect_multiply_by(values, count, plan.logitScale)
+        }
     }
 }
 

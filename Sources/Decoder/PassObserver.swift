@@ -10,11 +10,18 @@ package protocol PassObserver {
 
     /// The operand of products with weights, once for those that share it; `layer` is `nil` for the output matrix.
     func operand(_ rows: ObservedRows, of roles: [ProductRole], layer: Int?) throws(CheckpointError)
+
+    /// The operand of products with the weights of one expert, for the tokens that use it.
+    func experts(_ rows: ObservedRows, expert: Int, of roles: [ProductRole], layer: Int) throws(CheckpointError)
 }
 
 extension PassObserver {
     /// Ignores the stream.
     package func stream(_ rows: ObservedRows, before layer: Int) throws(CheckpointError) {}
+    /// Ignores experts.
+    package func experts(
+        _ rows: ObservedRows, expert: Int, of roles: [ProductRole], layer: Int
+    ) throws(CheckpointError) {}
     /// Ignores operands.
     package func operand(_ rows: ObservedRows, of roles: [ProductRole], layer: Int?) throws(CheckpointError) {}
 }
@@ -28,6 +35,13 @@ package enum ProductRole: String, CaseIterable, Sendable {
     case gate = "ffn_gate"
     case up = "ffn_up"
     case down = "ffn_down"
+    case router
+    case expertsGate = "experts_gate"
+    case expertsUp = "experts_up"
+    case expertsDown = "experts_down"
+    case sharedGate = "shared_gate"
+    case sharedUp = "shared_up"
+    case sharedDown = "shared_down"
     case output
 }
 
@@ -59,5 +73,14 @@ struct LayerObservation {
         guard let observer else { return }
         let rows = ObservedRows(values: operand.values, columns: operand.columns, tokens: Array(tokens))
         try observer.operand(rows, of: roles, layer: layer)
+    }
+
+    func experts(
+        _ operand: MatrixOperand, index: Int, tokens used: [Int], of roles: [ProductRole]
+    ) throws(CheckpointError) {
+        guard let observer else { return }
+        let rows = ObservedRows(
+            values: operand.values, columns: operand.columns, tokens: used.map { tokens.lowerBound + $0 })
+        try observer.experts(rows, expert: index, of: roles, layer: layer)
     }
 }

@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Checkpoints
 internal import Kernels
 internal import Parallel
 
@@ -8,50 +9,81 @@ internal import Parallel
     internal import Darwin
 #endif
 
-/// A rotary embedding: its frequencies, and which elements of a head are rotated together.
+/// The rotary embeddings of a model.
 struct Rotary: Sendable, Equatable {
-    /// In radians for each position; half as many as a head has elements.
-    let frequencies: [Double]
-    /// Whether neighbouring elements form a pair; else elements at a distance of half a head.
-    let interleaves: Bool
+    let main: RotaryPlan?
+    /// That of layers with a window, where it is another one.
+    let windowed: RotaryPlan?
 
-    /// Rotates rows of heads in place, row r as position `first + r % length`; the length is that of the table by default.
-    func apply(
-        to values: UnsafeMutablePointer<Float>, rows: Int, heads: Int, _ table: RotaryTable, from first: Int = 0,
-        length: Int? = nil, threads: Int
-    ) {
-        let length = length ?? table.positions
-        let size = 2 * frequencies.count
-        let rotate = interleaves ? resect_rotate_pairs : resect_rotate_halves
-        nonisolated(unsafe) let values = values
-        Parallel.forEachRow(rows, workers: threads) { row in
-            let position = first + row % length
-            for head in 0..<heads {
-                rotate(values + (row * heads + head) * size, table.cosine(position), table.sine(position), size)
-            }
-        }
+    /// The embeddings of a plan.
+    init(_ plan: ModelPlan) { (main, windowed) = (plan.rotary, plan.windowedRotary) }
+
+    /// The tables for the positions of a context.
+    func tables(positions: Int) -> RotaryTables {
+        RotaryTables(
+            main: main.map { RotaryTable($0, positions: positions) },
+            windowed: windowed.map { RotaryTable($0, positions: positions) })
     }
 }
 
-/// The cosines and sines of rotary embeddings, [positions, head size / 2].
+/// The tables of all rotary embeddings of a model.
+struct RotaryTables: Sendable {
+    let main, windowed: RotaryTable?
+
+    /// The table of a layer; `nil` for a layer that is not rotated.
+    func table(_ use: AttentionPlan.RotaryUse?) -> RotaryTable? {
+        switch use {
+        case nil: nil
+        case .main: main
+        case .windowed: windowed
+        }
+    }
+
+    /// The tables of the opposite angles.
+    func opposite() -> RotaryTables { RotaryTables(main: main?.opposite(), windowed: windowed?.opposite()) }
+}
+
+/// The cosines and sines of a rotary embedding, [positions, pairs], times its magnitude.
 struct RotaryTable: Sendable {
     /// How many positions there are.
     let positions: Int
     private let cosines, sines: Scratch
-    private let half: Int
+    private let pairs: Int
+    /// Whether neighbouring elements form a pair; else elements at a distance of half of those that are rotated.
+    private let interleaves: Bool
 
     /// Angles are rounded to f32 as in PyTorch; their sines and cosines are exact to f32.
-    init(_ frequencies: [Double], positions: Int) {
+    init(_ plan: RotaryPlan, positions: Int) {
+        let angles = plan.angles(contextLength: positions)
         self.positions = positions
-        half = frequencies.count
-        cosines = Scratch(floats: half * positions)
-        sines = Scratch(floats: half * positions)
+        interleaves = plan.pairs == .neighbours
+        pairs = angles.frequencies.count
+        cosines = Scratch(floats: pairs * positions)
+        sines = Scratch(floats: pairs * positions)
         for position in 0..<positions {
-            for (index, frequency) in frequencies.enumerated() {
+            for (index, frequency) in angles.frequencies.enumerated() {
                 let angle = Double(Float(position) * Float(frequency))
-                cosines.floats[position * half + index] = Float(cos(angle))
-                sines.floats[position * half + index] = Float(sin(angle))
+                cosines.floats[position * pairs + index] = Float(cos(angle)) * angles.magnitude
+                sines.floats[position * pairs + index] = Float(sin(angle)) * angles.magnitude
             }
+        }
+    }
+
+    /// Rotates rows of heads in place, row r as position `first + r % length`; the length is that of the table by default.
+    ///
+    /// - Parameter headSize: elements of a head, of which the first ones are rotated.
+    func rotate(
+        _ values: UnsafeMutablePointer<Float>, rows: Int, heads: Int, headSize: Int, from first: Int = 0,
+        length: Int? = nil, threads: Int
+    ) {
+        let length = length ?? positions
+        let rotate = interleaves ? resect_rotate_pairs : resect_rotate_halves
+        nonisolated(unsafe) let values = values
+        Parallel.forEachRow(rows, workers: threads) { row in
+            let position = first + row % length
+            let cosine = UnsafePointer(cosines.floats + position * pairs)
+            let sine = UnsafePointer(sines.floats + position * pairs)
+            for head in 0..<heads { rotate(values + (row * heads + head) * headSize, cosine, sine, 2 * pairs) }
         }
     }
 
@@ -60,12 +92,10 @@ struct RotaryTable: Sendable {
 
     private init(_ other: RotaryTable) {
         positions = other.positions
-        half = other.half
+        pairs = other.pairs
+        interleaves = other.interleaves
         cosines = other.cosines
-        sines = Scratch(floats: half * positions)
-        for index in 0..<half * positions { sines.floats[index] = -other.sines.floats[index] }
+        sines = Scratch(floats: pairs * positions)
+        for index in 0..<pairs * positions { sines.floats[index] = -other.sines.floats[index] }
     }
-
-    func cosine(_ position: Int) -> UnsafePointer<Float> { UnsafePointer(cosines.floats + position * half) }
-    func sine(_ position: Int) -> UnsafePointer<Float> { UnsafePointer(sines.floats + position * half) }
 }

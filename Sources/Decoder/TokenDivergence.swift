@@ -57,7 +57,7 @@ extension ForwardPass {
                 let (a, b) = (logits[worker].floats, logits[worker].floats + rowsAtOnce * width)
                 for (product, maker, output) in [(first, makers[0], a), (second, makers[1], b)] {
                     try product.write(
-                        rows, into: output, stride: width, accumulates: false, panel: maker.buffers.panels[worker])
+                        rows, into: output, stride: width, panel: maker.buffers.panels[worker])
                 }
                 for (row, target) in some.enumerated() {
                     let (a, b) = (a + row * width, b + row * width)

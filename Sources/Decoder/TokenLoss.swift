@@ -42,7 +42,7 @@ extension DecoderModel {
             try Parallel.forEach(tileCount, workers: workers) { (tile, worker) throws(CheckpointError) in
                 let rows = tile * width..<min((tile + 1) * width, outputs)
                 try product.write(
-                    rows, into: logits[worker].floats, stride: width, accumulates: false,
+                    rows, into: logits[worker].floats, stride: width,
                     panel: maker.buffers.panels[worker])
                 for (row, target) in some.enumerated() {
                     let line = logits[worker].floats + row * width

@@ -23,7 +23,7 @@ struct HostileSettingsTests {
         }
         tolerate { _ = try Vocabulary(checkpoint: checkpoint) }
         tolerate {
-            _ = try ModelPlan(checkpoint).rotary?.angles(contextLength: 1, file: checkpoint.path)
+            _ = try ModelPlan(checkpoint).rotary?.angles(contextLength: 1)
         }
     }
 

@@ -131,8 +131,27 @@ void resect_to_bf16(const float *restrict source, uint16_t *restrict output, siz
 void resect_rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon);
 // x += y
 void resect_add(float *restrict x, const float *restrict y, size_t count);
-// gate = silu(gate) * up
+// output = (x - mean) / sqrt(variance + epsilon) * weight + bias over one row; weight and bias may be NULL.
+void resect_layer_norm(
+    const float *x, const float *weight, const float *bias, float *output, size_t count, float epsilon);
+// x += scale * y
+void resect_add_scaled(float *restrict x, const float *restrict y, size_t count, float scale);
+// x *= scale
+void resect_multiply_by(float *x, size_t count, float scale);
+// x between -bound and bound
+void resect_clamp(float *x, size_t count, float bound);
+// Activations: x = a(x); gate = a(gate) * up. silu is x sigmoid(x), gelu x (1 + erf(x / sqrt 2)) / 2, gelu_tanh its
+// approximation by a hyperbolic tangent, relu2 the square of max(x, 0).
+void resect_silu(float *x, size_t count);
+void resect_gelu(float *x, size_t count);
+void resect_gelu_tanh(float *x, size_t count);
+void resect_relu2(float *x, size_t count);
 void resect_silu_times(float *restrict gate, const float *restrict up, size_t count);
+void resect_gelu_times(float *restrict gate, const float *restrict up, size_t count);
+void resect_gelu_tanh_times(float *restrict gate, const float *restrict up, size_t count);
+void resect_relu2_times(float *restrict gate, const float *restrict up, size_t count);
+// x = cap * tanh(x * scale / cap)
+void resect_soft_cap(float *x, size_t count, float scale, float cap);
 // Rotates one head of `size` values in place; cosine and sine hold size/2 values. Halves are `size/2` apart, or
 // pairs are neighbours.
 void resect_rotate_halves(float *head, const float *cosine, const float *sine, size_t size);
@@ -160,9 +179,27 @@ void resect_rms_norm_backward(
     size_t count, float epsilon);
 // gradient = the derivative by the scores, from the probabilities that resect_softmax gave; x = scores before the scale.
 void resect_softmax_backward(const float *restrict probabilities, float *restrict gradient, size_t count, float scale);
+// From x before an activation: value = a(x); x becomes the derivative by it.
+void resect_silu_backward(float *restrict x, const float *restrict gradient, float *restrict value, size_t count);
+void resect_gelu_backward(float *restrict x, const float *restrict gradient, float *restrict value, size_t count);
+void resect_gelu_tanh_backward(float *restrict x, const float *restrict gradient, float *restrict value, size_t count);
+void resect_relu2_backward(float *restrict x, const float *restrict gradient, float *restrict value, size_t count);
 // From gate and up before resect_silu_times: product = silu(gate) * up; gate and up become the derivatives by them.
 void resect_silu_times_backward(
     float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count);
+void resect_gelu_times_backward(
+    float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count);
+void resect_gelu_tanh_times_backward(
+    float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count);
+void resect_relu2_times_backward(
+    float *restrict gate, float *restrict up, const float *restrict gradient, float *restrict product, size_t count);
+// x_gradient += the derivative by x of resect_layer_norm.
+void resect_layer_norm_backward(
+    const float *restrict x, const float *weight, const float *restrict gradient, float *restrict x_gradient,
+    size_t count, float epsilon);
+// gradient by x before resect_soft_cap, from its results.
+void resect_soft_cap_backward(
+    float *restrict gradient, const float *restrict capped, size_t count, float scale, float cap);
 // x = exp(x - shift) * factor
 void resect_exponentials(float *x, size_t count, float shift, float factor);
 // output = x, with each element dropped with a chance of threshold / 2^32 and the others times `scale`. The choice

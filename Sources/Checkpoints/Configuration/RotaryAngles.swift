@@ -16,17 +16,15 @@ package struct RotaryAngles: Sendable, Equatable {
 
 extension RotaryPlan {
     /// The angles for a context of so many tokens.
-    ///
-    /// - Throws: for factors that do not fit the frequencies.
-    package func angles(contextLength: Int, file: String) throws(CheckpointError) -> RotaryAngles {
+    package func angles(contextLength: Int) -> RotaryAngles {
         let plain = RotaryPlan.frequencies(size: size, theta: theta)
-        if let factors { return RotaryAngles(frequencies: try divided(plain, by: factors, file), magnitude: 1) }
+        func divided(_ factors: [Float]) -> [Double] { zip(plain, factors).map { $0 / Double($1) } }
+        if let factors { return RotaryAngles(frequencies: divided(factors), magnitude: 1) }
         switch scaling {
         case nil: return RotaryAngles(frequencies: plain, magnitude: 1)
         case .linear(let factor): return RotaryAngles(frequencies: plain.map { $0 / factor }, magnitude: 1)
         case .llama3(let parameters):
-            return RotaryAngles(
-                frequencies: zip(plain, parameters.factors(plain)).map { $0 / Double($1) }, magnitude: 1)
+            return RotaryAngles(frequencies: divided(parameters.factors(plain)), magnitude: 1)
         case .dynamic(let factor, let context):
             let length = max(Double(contextLength), context)
             let growth = pow(factor * length / context - (factor - 1), Double(size) / Double(max(1, size - 2)))
@@ -34,22 +32,20 @@ extension RotaryPlan {
                 frequencies: RotaryPlan.frequencies(size: size, theta: theta * growth), magnitude: 1)
         case .longRoPE(let parameters):
             let factors = contextLength > parameters.originalContext ? parameters.long : parameters.short
-            return RotaryAngles(
-                frequencies: try divided(plain, by: factors, file), magnitude: Float(parameters.magnitude))
+            return RotaryAngles(frequencies: divided(factors), magnitude: Float(parameters.magnitude))
         case .yarn(let parameters):
             return RotaryAngles(
                 frequencies: parameters.frequencies(plain, theta: theta), magnitude: Float(parameters.magnitude))
         }
     }
 
-    private func divided(
-        _ frequencies: [Double], by factors: [Float], _ file: String
-    ) throws(CheckpointError) -> [Double] {
-        guard factors.count == frequencies.count else {
-            throw CheckpointError(
-                file: file, "has \(factors.count) rope factors for \(frequencies.count) frequencies")
+    /// Checks that lists of factors fit the frequencies.
+    func checkFactors(file: String) throws(CheckpointError) {
+        var lists = factors.map { [$0] } ?? []
+        if case .longRoPE(let parameters) = scaling { lists = [parameters.short, parameters.long] }
+        for list in lists where list.count != size / 2 {
+            throw CheckpointError(file: file, "has \(list.count) rope factors for \(size / 2) frequencies")
         }
-        return zip(frequencies, factors).map { $0 / Double($1) }
     }
 
     /// The frequencies of a head without scaling, in f32 as torch computes them.

@@ -38,7 +38,7 @@ package struct RotaryPlan: Sendable, Equatable {
         } else {
             scaling = try RopeScaling(settings)
         }
-        _ = try angles(contextLength: 1, file: checkpoint.path)
+        try checkFactors(file: checkpoint.path)
     }
 
     /// Refuses an absurd head size before a table of that length is allocated.

@@ -22,20 +22,25 @@ extension FeedForward {
         activateBackward(rows, buffers, backward)
         let product = buffers.operand(backward.product, rows: rows, columns: width)
         try sums.add(.down, down, gradient, product, buffers.linear)
-        try sums.add(.gate, self.gate, gate, operand, buffers.linear)
-        try sums.add(.up, self.up, up, operand, buffers.linear)
-        guard let output else { return }
-        try self.gate.applyBackward(gate, rows: rows, into: output, threads: threads)
-        try self.up.applyBackward(up, rows: rows, into: output, accumulates: true, threads: threads)
+        let parts = self.gate.map { [(ProductRole.gate, $0, gate), (.up, self.up, up)] } ?? [(.up, self.up, gate)]
+        for (index, (role, linear, part)) in parts.enumerated() {
+            try sums.add(role, linear, part, operand, buffers.linear)
+            guard let output else { continue }
+            try linear.applyBackward(part, rows: rows, into: output, accumulates: index > 0, threads: threads)
+        }
     }
 
     private func activateBackward(_ rows: Int, _ buffers: LayerBuffers, _ backward: BackwardBuffers) {
-        let width = width
+        let (width, activation, isGated) = (width, activation, gate != nil)
         Parallel.forEachRow(rows, workers: buffers.linear.threads) { row in
             let first = row * width
-            resect_silu_times_backward(
-                buffers.gate.floats + first, buffers.up.floats + first, backward.inner.floats + first,
-                backward.product.floats + first, width)
+            let (gate, up) = (buffers.gate.floats + first, buffers.up.floats + first)
+            let (gradient, product) = (backward.inner.floats + first, backward.product.floats + first)
+            if isGated {
+                activation.applyBackward(gate, times: up, gradient: gradient, product: product, count: width)
+            } else {
+                activation.applyBackward(gate, gradient: gradient, value: product, count: width)
+            }
         }
     }
 }

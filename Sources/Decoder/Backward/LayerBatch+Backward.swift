@@ -13,9 +13,7 @@ extension LayerBatch {
         kept.input.floats.update(from: states, count: count)
         try attend(layer, states, contexts, kept.buffers, .none)
         kept.middle.floats.update(from: states, count: count)
-        let inner = try inner(layer, states, contexts, kept.buffers, .none)
-        try Linear.apply(
-            [Linear.Target(layer.feedForward.down, states, accumulates: true)], to: inner, buffers: kept.buffers.linear)
+        try addFeedForward(layer, states, contexts, kept.buffers, .none)
     }
 
     /// Computes again what the backward pass needs of a layer, from its input: everything but the last product.
@@ -27,7 +25,7 @@ extension LayerBatch {
         middle.update(from: kept.input.floats, count: tokens * shape.hidden)
         try attend(layer, middle, contexts, kept.buffers, .none)
         let normed = try norm(layer.feedForwardNorm, middle, tokens, kept.buffers)
-        try layer.feedForward.gateAndUp(normed, kept.buffers)
+        try layer.trainable.gateAndUp(normed, kept.buffers)
     }
 
     /// Turns the gradient by the stream after a layer into that by the stream before it.
@@ -45,7 +43,7 @@ extension LayerBatch {
         let tokens = contexts * contextLength, buffers = kept.buffers
         let ends = isLowest && !sums.hasAttention
         let normed = try norm(layer.feedForwardNorm, kept.middle.floats, tokens, buffers)
-        try layer.feedForward.applyBackward(
+        try layer.trainable.applyBackward(
             normed, gradient: gradient, into: ends ? nil : backward.normed.floats, buffers, backward, sums)
         if ends { return }
         try normBackward(layer.feedForwardNorm, kept.middle.floats, backward, addingTo: gradient, tokens)
@@ -68,9 +66,10 @@ extension LayerBatch {
         ).run(
             .init(query: buffers.query.floats, key: buffers.key.floats, value: buffers.value.floats),
             gradient: backward.mixed.floats, into: .init(query: query, key: key, value: value), contexts: contexts)
-        let table = backward.rotaryTable
-        rotary.apply(to: query, rows: tokens, heads: sizes.heads, table, threads: threads)
-        rotary.apply(to: key, rows: tokens, heads: sizes.keyHeads, table, threads: threads)
+        let table = backward.rotaryTables.table(layer.plan.attention.rotary)
+        for (values, heads) in [(query, sizes.heads), (key, sizes.keyHeads)] {
+            table?.rotate(values, rows: tokens, heads: heads, headSize: sizes.headSize, threads: threads)
+        }
         let normed = try norm(layer.attentionNorm, input, tokens, buffers)
         let products = [
             (ProductRole.query, layer.query, query), (.key, layer.key, key), (.value, layer.value, value),
@@ -84,13 +83,40 @@ extension LayerBatch {
 
     /// Adds the gradient by the input of a norm, from that by its result in `backward.normed`.
     private func normBackward(
-        _ norm: Norm, _ states: UnsafePointer<Float>, _ backward: BackwardBuffers,
+        _ norm: Norm?, _ states: UnsafePointer<Float>, _ backward: BackwardBuffers,
         addingTo gradient: UnsafeMutablePointer<Float>, _ tokens: Int
     ) throws(CheckpointError) {
         nonisolated(unsafe) let (states, gradient) = (states, gradient)
         let hidden = shape.hidden
-        try norm.applyBackward(
+        try norm?.applyBackward(
             rows: tokens, of: { states + $0 * hidden }, gradient: backward.normed.floats,
             addingTo: { gradient + $0 * hidden }, threads: threads)
+    }
+}
+
+extension DecoderModel.Layer {
+    /// The MLP of a layer that has no experts, as `DecoderModel.untrainable` has made sure.
+    fileprivate var trainable: FeedForward {
+        guard let dense else { preconditionFailure("a backward pass through experts") }
+        return dense
+    }
+}
+
+extension DecoderModel {
+    /// What the backward pass does not compute of this model; `nil` when it computes all of it.
+    package var untrainable: String? {
+        for layer in layers {
+            let attention = layer.plan.attention
+            if layer.dense == nil { return "experts" }
+            if layer.plan.parallel != nil { return "an MLP beside attention" }
+            if layer.plan.norms != .before { return "norms after attention and the MLP" }
+            if layer.plan.residualScale != 1 { return "a factor of what attention and the MLP add to the stream" }
+            if layer.queryNorm != nil { return "norms of queries and keys" }
+            if attention.cap != nil { return "a soft cap of attention's scores" }
+            if attention.clip != nil { return "bounds of queries, keys and values" }
+            if attention.positionScale != nil { return "queries that grow with their position" }
+        }
+        if plan.logitCap != nil || plan.logitScale != 1 { return "a cap or a factor of the logits" }
+        return nil
     }
 }

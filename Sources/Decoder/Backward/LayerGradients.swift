@@ -33,7 +33,7 @@ struct BackwardBuffers: Sendable {
     let mixed, query, key, value: Scratch
     let attention: AttentionBackwardBuffers
     /// Takes rotations back.
-    let rotaryTable: RotaryTable
+    let rotaryTables: RotaryTables
 
     init(_ batch: LayerBatch) {
         let (shape, contexts, contextLength) = (batch.shape, batch.contexts, batch.contextLength)
@@ -47,6 +47,6 @@ struct BackwardBuffers: Sendable {
         value = Scratch(floats: tokens * shape.keyWidth)
         attention = AttentionBackwardBuffers(
             headSize: shape.headSize, contextLength: contextLength, threads: batch.threads)
-        rotaryTable = batch.rotaryTable.opposite()
+        rotaryTables = batch.rotaryTables.opposite()
     }
 }

@@ -15,11 +15,19 @@ extension Norm {
         rows: Int, of source: @Sendable (Int) -> UnsafePointer<Float>, gradient: UnsafePointer<Float>,
         addingTo output: @Sendable (Int) -> UnsafeMutablePointer<Float>, threads: Int
     ) throws(CheckpointError) {
-        let weights = try weight.floats()
+        let weights = try weight?.floats() ?? []
         nonisolated(unsafe) let gradient = gradient
-        let (width, epsilon) = (weights.count, epsilon)
+        let (width, epsilon, kind) = (width, epsilon, kind)
         Parallel.forEachRow(rows, workers: threads) { row in
-            resect_rms_norm_backward(source(row), weights, gradient + row * width, output(row), width, epsilon)
+            weights.withUnsafeBufferPointer { weights in
+                let (x, g) = (source(row), gradient + row * width)
+                switch kind {
+                case .rms: resect_rms_norm_backward(x, weights.baseAddress, g, output(row), width, epsilon)
+                case .layer, .plain:
+                    resect_layer_norm_backward(
+                        x, weights.isEmpty ? nil : weights.baseAddress, g, output(row), width, epsilon)
+                }
+            }
         }
     }
 }

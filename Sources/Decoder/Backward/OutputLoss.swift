@@ -108,6 +108,7 @@ package final class OutputLoss: Sendable {
             let operand = MatrixOperand(
                 normed.floats, rows: some.count, columns: model.plan.hidden, bf16: nil, threads: threads)
             try Linear.apply([Linear.Target(model.output, logits.floats)], to: operand, buffers: buffers)
+            if model.changesLogits { model.finishLogits(logits.floats, count: some.count * model.output.outputs) }
             try body(rows, some)
         }
     }

@@ -27,7 +27,7 @@ package final class TrainingPass {
         self.contextLength = contextLength
         hidden = model.plan.hidden
         batch = LayerBatch(
-            model.shape, model.rotary, contextLength: contextLength, contextCount: contextCount, threads: threads)
+            model, contextLength: contextLength, contextCount: contextCount, threads: threads)
         contextsAtOnce = batch.contexts
         let count = batch.contexts * contextLength * hidden
         states = Scratch(floats: count)
@@ -55,7 +55,7 @@ package final class TrainingPass {
             "contexts that do not fit the memory of the pass")
         let count = contexts.count * contextLength * hidden
         let lowest = sums.keys.min()?.layer ?? model.layers.count
-        try model.embed(contexts.joined(), into: states.floats)
+        try model.embed(contexts, into: states.floats)
         for (layer, kept) in zip(model.layers, activations) {
             try batch.run(layer, states: states.floats, contexts: contexts.count, keeping: kept)
         }

@@ -64,7 +64,7 @@ package final class IncrementalPass {
     private func run(_ tokens: [[Int32]], isLast: Bool) throws(CheckpointError) {
         let rows = tokens[0].count
         let memory = memory(rows: rows)
-        try model.embed(tokens.joined(), into: memory.states.floats)
+        try model.embed(tokens, from: cache.count, into: memory.states.floats)
         var buffers = memory.buffers
         for (index, layer) in model.layers.enumerated() {
             buffers.past = cache.past(in: index)
@@ -80,7 +80,7 @@ package final class IncrementalPass {
     private func memory(rows: Int) -> Memory {
         if let memory = lastMemory, memory.rows == rows { return memory }
         let batch = LayerBatch(
-            model.shape, model.rotary, contextLength: rows, contextCount: sequences, threads: threads)
+            model, contextLength: rows, contextCount: sequences, threads: threads)
         var buffers = LayerBuffers(
             model.shape, contexts: sequences, contextLength: rows, usesBF16: usesBF16, threads: threads)
         buffers.usesDotProducts = true
@@ -105,7 +105,7 @@ package final class IncrementalPass {
             (tile, worker) throws(CheckpointError) in
             let outputs = tile * width..<min((tile + 1) * width, vocabulary)
             try product.write(
-                outputs, into: logits.floats + outputs.lowerBound, stride: vocabulary, accumulates: false,
+                outputs, into: logits.floats + outputs.lowerBound, stride: vocabulary,
                 panel: maker.buffers.panels[worker])
         }
         let largest = Float.greatestFiniteMagnitude

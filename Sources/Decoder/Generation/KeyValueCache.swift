@@ -12,7 +12,7 @@ final class KeyValueCache {
     private var capacity = 0
     private var layers: [(keys: Scratch, values: Scratch)] = []
     private var scores: [Scratch] = []
-    private var table: RotaryTable
+    private var tables: RotaryTables
     /// How many tokens each sequence has.
     private(set) var count = 0
 
@@ -21,7 +21,7 @@ final class KeyValueCache {
         self.model = model
         self.sequences = sequences
         self.threads = threads
-        table = RotaryTable(model.rotary.frequencies, positions: 0)
+        tables = model.rotary.tables(positions: 0)
     }
 
     /// Makes room for so many tokens of each sequence.
@@ -29,7 +29,7 @@ final class KeyValueCache {
         guard needed > capacity else { return }
         let old = capacity
         capacity = Attention.padded(max(needed, 2 * old))
-        table = RotaryTable(model.rotary.frequencies, positions: capacity)
+        tables = model.rotary.tables(positions: capacity)
         scores = (0..<threads).map { _ in Scratch(floats: Attention.block * capacity) }
         for (index, layer) in model.layers.enumerated() {
             let shape = layer.attention
@@ -54,7 +54,7 @@ final class KeyValueCache {
     /// What attention needs to continue the sequences in a layer.
     func past(in layer: Int) -> PastTokens {
         PastTokens(
-            keys: layers[layer].keys, values: layers[layer].values, capacity: capacity, count: count, table: table,
+            keys: layers[layer].keys, values: layers[layer].values, capacity: capacity, count: count, tables: tables,
             scores: scores, threads: threads)
     }
 
@@ -76,7 +76,7 @@ struct PastTokens: Sendable {
     /// Tokens that each sequence has.
     let count: Int
     /// Angles for all positions.
-    let table: RotaryTable
+    let tables: RotaryTables
     /// For each thread, room for the scores of a block of queries.
     let scores: [Scratch]
     let threads: Int
@@ -84,12 +84,7 @@ struct PastTokens: Sendable {
     /// Adds the keys and values in the buffers, and mixes values for the queries there.
     ///
     /// - Parameter rows: new tokens of each sequence; buffers hold [sequences, rows, columns].
-    func attend(_ shape: AttentionShape, _ rotary: Rotary, _ buffers: LayerBuffers, sequences: Int, rows: Int) {
-        for (values, heads) in [(buffers.query, shape.heads), (buffers.key, shape.keyHeads)] {
-            rotary.apply(
-                to: values.floats, rows: sequences * rows, heads: heads, table, from: count, length: rows,
-                threads: threads)
-        }
+    func attend(_ shape: AttentionShape, _ buffers: LayerBuffers, sequences: Int, rows: Int) {
         let group = shape.heads / shape.keyHeads
         Parallel.forEach(sequences * shape.keyHeads, workers: threads) { index, worker in
             let (sequence, head) = (index / shape.keyHeads, index % shape.keyHeads)

@@ -26,6 +26,11 @@ final class HealingStart {
     init(
         _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, isSpilled: (_ bytes: Int) -> Bool
     ) throws(CheckpointError) {
+        if let reason = model.unfittable {
+            throw CheckpointError(
+                file: model.checkpoint.path, "has \(reason), which fitting weights to the stream does not know",
+                hint: "--heal none (shrink) or --method none (heal) cuts without it")
+        }
         self.model = model
         self.run = run
         let length = fitting.contextLength
@@ -41,7 +46,7 @@ final class HealingStart {
         steps = LayerSteps(
             model, contexts: contexts.count, contextLength: length, precision: run.decoderPrecision,
             threads: run.threads)
-        for (index, context) in contexts.enumerated() { try model.embed(context, into: states.context(index)) }
+        for (index, context) in contexts.enumerated() { try model.embed([context], into: states.context(index)) }
     }
 
     /// The same states, to go on from without changing these.

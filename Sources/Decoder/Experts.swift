@@ -1,0 +1,135 @@
+internal import CKernels
+internal import Checkpoints
+internal import Kernels
+internal import Parallel
+internal import Weights
+
+/// A mixture of gated MLPs. The softmax of a router says how much each of them gives to a token; a token uses the ones that
+/// give most.
+///
+/// The tokens of an expert are gathered, so that its weights are read once for all of them.
+struct Experts: Sendable {
+    let plan: ExpertsPlan
+    /// [experts, hidden]
+    let router: Linear
+    /// [experts, width, hidden]
+    let gate, up: Tensor
+    /// [experts, hidden, width]
+    let down: Tensor
+    /// The MLP that every token uses, and the map of its gate, [1, hidden].
+    let shared: FeedForward?
+    let sharedRouter: Linear?
+
+    /// What a token gets from an expert.
+    struct Share: Sendable {
+        let token: Int
+        let weight: Float
+    }
+
+    /// The MLP of an expert.
+    func expert(_ index: Int) -> FeedForward {
+        FeedForward(
+            gate: Linear(gate.member(index, rows: plan.width)), up: Linear(up.member(index, rows: plan.width)),
+            down: Linear(down.member(index, rows: router.inputs)), activation: plan.activation)
+    }
+
+    /// Adds what the experts give to `output`, [rows, hidden].
+    ///
+    /// - Parameter normed: the normed stream, [rows, hidden], in the buffer of that name.
+    func add(
+        _ normed: MatrixOperand, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) {
+        guard let memory = buffers.experts else { preconditionFailure("no memory for experts") }
+        let (rows, hidden) = (normed.rows, normed.columns)
+        try observation.operand(normed, of: [.router])
+        for (index, shares) in try shares(normed, memory, buffers).enumerated() where !shares.isEmpty {
+            for (row, share) in shares.enumerated() {
+                (memory.gathered.floats + row * hidden).update(
+                    from: buffers.normed.floats + share.token * hidden, count: hidden)
+            }
+            let expert = expert(index)
+            let operand = buffers.operand(memory.gathered, rows: shares.count, columns: hidden)
+            try observation.experts(operand, index: index, tokens: shares.map(\.token), of: [.expertsGate, .expertsUp])
+            try expert.gateAndUp(operand, buffers)
+            let inner = expert.activated(shares.count, buffers)
+            try observation.experts(inner, index: index, tokens: shares.map(\.token), of: [.expertsDown])
+            try Linear.apply([Linear.Target(expert.down, memory.result.floats)], to: inner, buffers: buffers.linear)
+            for (row, share) in shares.enumerated() {
+                resect_add_scaled(
+                    output + share.token * hidden, memory.result.floats + row * hidden, hidden, share.weight)
+            }
+        }
+        try addShared(rows: rows, to: output, memory, buffers, observation)
+    }
+
+    private func addShared(
+        rows: Int, to output: UnsafeMutablePointer<Float>, _ memory: ExpertBuffers, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) {
+        guard let shared else { return }
+        let hidden = router.inputs
+        let operand = buffers.operand(buffers.normed, rows: rows, columns: hidden)
+        try observation.operand(operand, of: [.sharedGate, .sharedUp])
+        if let sharedRouter {
+            try Linear.apply(
+                [Linear.Target(sharedRouter, memory.weights.floats)], to: operand, buffers: buffers.linear)
+        }
+        try shared.gateAndUp(operand, buffers)
+        let inner = shared.activated(rows, buffers)
+        try observation.operand(inner, of: [.sharedDown])
+        try Linear.apply([Linear.Target(shared.down, memory.result.floats)], to: inner, buffers: buffers.linear)
+        for row in 0..<rows {
+            let weight = sharedRouter == nil ? 1 : Experts.sigmoid(memory.weights.floats[row])
+            resect_add_scaled(output + row * hidden, memory.result.floats + row * hidden, hidden, weight)
+        }
+    }
+
+    /// The tokens of each expert with what it gives to them.
+    private func shares(
+        _ normed: MatrixOperand, _ memory: ExpertBuffers, _ buffers: LayerBuffers
+    ) throws(CheckpointError) -> [[Share]] {
+        let (count, used) = (plan.count, plan.used)
+        try Linear.apply([Linear.Target(router, memory.weights.floats)], to: normed, buffers: buffers.linear)
+        var result = Array(repeating: [Share](), count: count)
+        for token in 0..<normed.rows {
+            let weights = memory.weights.floats + token * count
+            resect_softmax(weights, count, 1)
+            // Of equal ones the first.
+            let chosen = (0..<count).sorted { (weights[$0], $1) > (weights[$1], $0) }.prefix(used)
+            let sum = plan.normalizes ? chosen.reduce(0) { $0 + weights[$1] } : 1
+            for expert in chosen { result[expert].append(Share(token: token, weight: weights[expert] / sum)) }
+        }
+        return result
+    }
+
+    private static func sigmoid(_ value: Float) -> Float {
+        var (gate, one) = (value, Float(1))
+        resect_silu_times(&gate, &one, 1)
+        return value == 0 ? 0.5 : gate / value
+    }
+}
+
+extension Tensor {
+    /// One matrix of a stack, [matrices, rows, columns].
+    fileprivate func member(_ index: Int, rows: Int) -> Tensor {
+        let map = RowMap(axes: [RowMap.Axis(count: rows, stride: 1)], first: index * rows)  // fits: a row of the stack
+        return Tensor(
+            name: name, dtype: dtype, shape: [rows, rowLength],
+            recipe: recipe.taking(map, rowByteCount: rowByteCount))
+    }
+}
+
+/// What experts compute in.
+struct ExpertBuffers: Sendable {
+    /// The logits of the router, [tokens, experts].
+    let weights: Scratch
+    /// The normed stream of the tokens of one expert, and what it gives, [tokens, hidden].
+    let gathered, result: Scratch
+
+    init(tokens: Int, hidden: Int, experts: Int) {
+        weights = Scratch(floats: tokens * experts)
+        gathered = Scratch(floats: tokens * hidden)
+        result = Scratch(floats: tokens * hidden)
+    }
+}

@@ -1,0 +1,77 @@
+internal import CKernels
+internal import Checkpoints
+internal import Kernels
+internal import Parallel
+internal import Weights
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+extension LayerBatch {
+    /// What attention mixes, the operand of its output product: [contexts * contextLength, queryWidth].
+    func mix(
+        _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) -> MatrixOperand {
+        let (tokens, sizes) = (contexts * contextLength, layer.attention)
+        let normed = try norm(layer.attentionNorm, states, tokens, buffers)
+        try observation.operand(normed, of: [.query, .key, .value])
+        try project(layer, normed, buffers)
+        if let past = buffers.past {
+            place(layer, buffers, past.tables, tokens, from: past.count)
+            past.attend(sizes, buffers, sequences: contexts, rows: contextLength)
+        } else {
+            place(layer, buffers, rotaryTables, tokens, from: 0)
+            Attention(shape: sizes, contextLength: contextLength, buffers: buffers.attention, threads: threads).run(
+                query: buffers.query.floats, key: buffers.key.floats, value: buffers.value.floats,
+                output: buffers.mixed.floats, contexts: contexts)
+        }
+        let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
+        try observation.operand(mixed, of: [.attentionOutput])
+        return mixed
+    }
+
+    /// Queries, keys and values of the normed stream, queries and keys through their norms.
+    private func project(
+        _ layer: DecoderModel.Layer, _ normed: MatrixOperand, _ buffers: LayerBuffers
+    ) throws(CheckpointError) {
+        let (rows, sizes) = (normed.rows, layer.attention)
+        let (query, key, value) = (buffers.query.floats, buffers.key.floats, buffers.value.floats)
+        try Linear.apply(
+            [
+                Linear.Target(layer.query, query), Linear.Target(layer.key, key), Linear.Target(layer.value, value),
+            ], to: normed, buffers: buffers.linear)
+        if let bound = layer.plan.attention.clip {
+            resect_clamp(query, rows * sizes.queryWidth, bound)
+            for values in [key, value] { resect_clamp(values, rows * sizes.keyWidth, bound) }
+        }
+        try layer.queryNorm?.apply(
+            to: query, rows: rows, heads: sizes.heads, headSize: sizes.headSize, threads: threads)
+        try layer.keyNorm?.apply(
+            to: key, rows: rows, heads: sizes.keyHeads, headSize: sizes.headSize, threads: threads)
+    }
+
+    /// Gives queries and keys their positions, those of row r being `first + r % contextLength`.
+    private func place(
+        _ layer: DecoderModel.Layer, _ buffers: LayerBuffers, _ tables: RotaryTables, _ tokens: Int, from first: Int
+    ) {
+        let sizes = layer.attention
+        if let table = tables.table(layer.plan.attention.rotary) {
+            for (values, heads) in [(buffers.query.floats, sizes.heads), (buffers.key.floats, sizes.keyHeads)] {
+                table.rotate(
+                    values, rows: tokens, heads: heads, headSize: sizes.headSize, from: first, length: contextLength,
+                    threads: threads)
+            }
+        }
+        guard let scale = layer.plan.attention.positionScale else { return }
+        for row in 0..<tokens {
+            let times = (first + row % contextLength) / scale.context
+            guard times > 0 else { continue }
+            let factor = 1 + scale.beta * logf(1 + Float(times))
+            resect_multiply_by(buffers.query.floats + row * sizes.queryWidth, sizes.queryWidth, factor)
+        }
+    }
+}
