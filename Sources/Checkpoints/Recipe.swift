@@ -37,12 +37,21 @@ public enum Recipe: Sendable, CustomStringConvertible {
     }
 
     /// Rows in another order. Contiguous rows of a file become a range of it, so that they are still copied inside the
-    /// kernel.
+    /// kernel; so do those of a join that come from one source.
     package func taking(_ map: RowMap, rowByteCount: Int) -> Recipe {
-        guard case .mapped(let range) = self, let rows = map.contiguous else { return .rows(self, map) }
-        let start = rows.lowerBound * rowByteCount  // fits: the rows lie in the range
-        let byteCount = rows.count * rowByteCount  // fits: the rows lie in the range
-        return .mapped(range.part(start..<start + byteCount))  // fits: the rows lie in the range
+        guard let rows = map.contiguous, !rows.isEmpty else { return .rows(self, map) }
+        switch self {
+        case .mapped(let range):
+            let start = rows.lowerBound * rowByteCount  // fits: the rows lie in the range
+            let byteCount = rows.count * rowByteCount  // fits: the rows lie in the range
+            return .mapped(range.part(start..<start + byteCount))  // fits: the rows lie in the range
+        case .joined(let join):
+            let runs = join.runs(rows)
+            guard let run = runs.first, runs.count == 1 else { return .rows(self, map) }
+            let part = RowMap(axes: [RowMap.Axis(count: run.rows.count, stride: 1)], first: run.rows.lowerBound)
+            return run.part.recipe.taking(part, rowByteCount: rowByteCount)
+        case .archived, .rows, .computed: return .rows(self, map)
+        }
     }
 
     /// Calls `body` with the bytes of some rows.

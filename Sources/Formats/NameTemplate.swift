@@ -1,31 +1,46 @@
-/// A tensor name with a placeholder for the layer number; it matches whole names, in both directions.
+/// A tensor name with a placeholder for the layer number, and maybe one for the expert; it matches whole names, in both
+/// directions.
 ///
 /// `model.layers.{layer}.mlp.up_proj.weight` names layer 3's tensor, and reads `3` out of its name.
 public struct NameTemplate: Sendable, Hashable {
-    private let prefix: String
-    private let suffix: String?
+    /// The text before, between and behind the placeholders.
+    private let texts: [String]
+    private let places: [Place]
+
+    private enum Place: String, CaseIterable {
+        case layer = "{layer}"
+        case expert = "{expert}"
+    }
 
     /// Parses a template; without `{layer}` it names one tensor.
     public init(_ text: String) {
-        if let range = text.firstRange(of: "{layer}") {
-            prefix = String(text[..<range.lowerBound])
-            suffix = String(text[range.upperBound...])
-        } else {
-            prefix = text
-            suffix = nil
+        var texts: [String] = [], places: [Place] = [], rest = text[...]
+        for place in Place.allCases {
+            guard let range = rest.firstRange(of: place.rawValue) else { continue }
+            texts.append(String(rest[..<range.lowerBound]))
+            places.append(place)
+            rest = rest[range.upperBound...]
         }
+        self.texts = texts + [String(rest)]
+        self.places = places
     }
 
     /// The template as it was parsed.
-    public var text: String { suffix.map { prefix + "{layer}" + $0 } ?? prefix }
+    public var text: String { filled { $0.rawValue } }
 
     /// Whether every layer has a tensor of this name.
-    public var isPerLayer: Bool { suffix != nil }
+    public var isPerLayer: Bool { places.contains(.layer) }
 
-    /// The name for a layer; a template without a placeholder ignores the layer.
-    public func name(layer: Int?) -> String {
-        guard let suffix else { return prefix }
-        return prefix + String(layer ?? 0) + suffix
+    /// Whether every expert of a layer has a tensor of this name.
+    public var isPerExpert: Bool { places.contains(.expert) }
+
+    /// The name for a layer and an expert; a template without a placeholder ignores the number.
+    public func name(layer: Int?, expert: Int = 0) -> String {
+        filled { String($0 == .layer ? layer ?? 0 : expert) }
+    }
+
+    private func filled(_ value: (Place) -> String) -> String {
+        zip(places, texts.dropFirst()).reduce(texts[0]) { $0 + value($1.0) + $1.1 }
     }
 
     /// The result for a name: no match, a match without a layer, or the layer.
@@ -40,12 +55,29 @@ public struct NameTemplate: Sendable, Hashable {
 
     /// Matches a whole name.
     public func match(_ name: String) -> Match {
-        guard let suffix else { return ExactString(name) == ExactString(prefix) ? .whole : .none }
-        guard name.utf8.count > prefix.utf8.count + suffix.utf8.count,
-            name.utf8.starts(with: prefix.utf8), name.hasSuffix(suffix)
-        else { return .none }
-        let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
-        guard let layer = LayerName.number(digits) else { return .none }
-        return .layer(layer)
+        guard let numbers = numbers(in: name) else { return .none }
+        return places.firstIndex(of: .layer).map { .layer(numbers[$0]) } ?? .whole
+    }
+
+    /// The expert's number in a name; `nil` when the name is another's or the template has no expert.
+    public func expert(in name: String) -> Int? {
+        guard let place = places.firstIndex(of: .expert) else { return nil }
+        return numbers(in: name)?[place]
+    }
+
+    /// The numbers in a whole name, in the order of the placeholders.
+    private func numbers(in name: String) -> [Int]? {
+        guard !places.isEmpty else { return ExactString(name) == ExactString(texts[0]) ? [] : nil }
+        var rest = name.utf8[...], numbers: [Int] = []
+        guard rest.starts(with: texts[0].utf8) else { return nil }
+        rest = rest.dropFirst(texts[0].utf8.count)
+        for text in texts.dropFirst() {
+            let digits = rest.prefix { 0x30...0x39 ~= $0 }
+            rest = rest.dropFirst(digits.count)
+            guard let number = LayerName.number(digits), rest.starts(with: text.utf8) else { return nil }
+            rest = rest.dropFirst(text.utf8.count)
+            numbers.append(number)
+        }
+        return rest.isEmpty ? numbers : nil
     }
 }

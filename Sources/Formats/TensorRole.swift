@@ -68,8 +68,12 @@ extension TensorPart {
     /// Whether the name has a placeholder for the layer.
     package var isPerLayer: Bool { names.first?.isPerLayer ?? false }
 
+    /// Whether the name has a placeholder for the expert: every expert has a tensor of its own, and the role is all of
+    /// them behind each other.
+    package var isPerExpert: Bool { names.first?.isPerExpert ?? false }
+
     /// The name that is written.
-    package func name(layer: Int?) -> String { names.first?.name(layer: layer) ?? "" }
+    package func name(layer: Int?, expert: Int = 0) -> String { names.first?.name(layer: layer, expert: expert) ?? "" }
 
     /// The result for a whole name: another role, this role, or this role in a layer.
     package func match(_ name: String) -> NameTemplate.Match {

@@ -44,7 +44,16 @@ struct TensorTranslation {
                 guard let target = part(role, inTarget: true) else { continue }
                 let name = target.name(layer: layer)
                 guard written.insert(ExactString(name)).inserted else { continue }
-                result.append(try stored(name, role, target, layer))
+                let whole = try stored(name, role, target, layer)
+                guard target.isPerExpert else {
+                    result.append(whole)
+                    continue
+                }
+                for expert in 0..<whole.shape[0] {
+                    var matrix = whole.matrix(expert)
+                    matrix.name = target.name(layer: layer, expert: expert)
+                    result.append(matrix)
+                }
             }
         }
         return result
@@ -64,6 +73,14 @@ struct TensorTranslation {
             case .whole: break
             case .layer(let number): layer = number
             }
+            if let expert = part.names.lazy.compactMap({ $0.expert(in: tensor.name) }).first {
+                let count = try settings.expertCount(role)
+                guard expert < count else {
+                    throw CheckpointError(
+                        file: source.path, tensor: tensor.name,
+                        "is of an expert that the configuration, which has \(count), does not")
+                }
+            }
             found.append(role)
         }
         guard !found.isEmpty else {
@@ -82,7 +99,8 @@ struct TensorTranslation {
     func parts(of tensor: Tensor) throws(CheckpointError) -> [Tensor] {
         let (roles, layer) = try roles(in: tensor)
         return try roles.map { (role) throws(CheckpointError) in
-            guard let own = part(role, inTarget: false), let target = part(role, inTarget: true), target.taken == nil
+            guard let own = part(role, inTarget: false), let target = part(role, inTarget: true), target.taken == nil,
+                !own.isPerExpert, !target.isPerExpert
             else {
                 throw CheckpointError(
                     file: source.path, tensor: tensor.name,
@@ -98,7 +116,8 @@ struct TensorTranslation {
     /// A single role in HF row order.
     private func plain(_ role: TensorRole, _ layer: Int?) throws(CheckpointError) -> Tensor? {
         guard let part = part(role, inTarget: false),
-            let tensor = part.names.lazy.compactMap({ tensors[ExactString($0.name(layer: layer))] }).first
+            let tensor = try settings.stored(
+                part, of: role, layer: layer, file: source.path, { tensors[ExactString($0)] })
         else { return nil }
         return try settings.role(part, of: tensor, file: source.path)
     }
@@ -125,7 +144,7 @@ struct TensorTranslation {
             // Checks that the rows fit; the order is the inverse.
             _ = try settings.rows(of: target, rowCount: matrix.shape[0], tensor: tensor.name, file: source.path)
             let heads = try settings.int(role)
-            return matrix.taking(.neighbours(heads: heads, headSize: matrix.shape[0] / heads)).likeVector(tensor)
+            return matrix.taking(.neighbours(heads: heads, headSize: matrix.shape[0] / heads)).shaped(like: tensor)
         }
         guard !target.order.isEmpty else { return tensor }
         var sizes = try settings.grid(of: target).sizes
@@ -144,7 +163,7 @@ struct TensorTranslation {
         }
         // Axis n of the role is axis order[n] of the stored tensor; this is the inverse.
         let inverse = sizes.indices.map { axis in target.order.firstIndex(of: axis) ?? axis }
-        return matrix.taking(.permuting(target.order.map { sizes[$0] }, order: inverse)).likeVector(tensor)
+        return matrix.taking(.permuting(target.order.map { sizes[$0] }, order: inverse)).shaped(like: tensor)
     }
 
     /// The join of all roles in a stored tensor.
@@ -175,7 +194,7 @@ struct TensorTranslation {
         let whole = Tensor(
             name: name, dtype: first.dtype, shape: [rows] + first.shape.dropFirst(),
             recipe: .joined(RowJoin(parts, turns: turns)))
-        return members.first.map { whole.likeVector($0.tensor) } ?? whole
+        return members.first.map { whole.shaped(like: $0.tensor) } ?? whole
     }
 
     private func missing(_ role: TensorRole, _ layer: Int?, _ name: String) -> CheckpointError {

@@ -70,17 +70,23 @@ package struct RoleFinder {
     /// - Throws: when it is needed and missing, or has another shape.
     package func find(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Tensor? {
         guard let part = checkpoint.part(of: role) else { return nil }
-        let index = part.names.lazy.compactMap { tensors[ExactString($0.name(layer: layer))] }.first
-        guard let index else {
+        let tensor = try settings.stored(part, of: role, layer: layer, file: checkpoint.path) { name in
+            tensors[ExactString(name)].map { checkpoint.tensors[$0] }
+        }
+        guard let tensor else {
             let name = part.name(layer: layer)
             guard try isNeeded(role, layer: layer), !isQuantized(name) else { return nil }
             throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
         }
-        let tensor = checkpoint.tensors[index]
         guard !role.shape.isEmpty, isPlain(tensor) else { return tensor }
         var shape = try role.shape.map { (extent) throws(CheckpointError) in try settings.length(extent) }
         // A stored tensor with several roles has the rows of all.
-        if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.checkedProduct ?? -1 }
+        if !part.dims.isEmpty {
+            let rows = try settings.grid(of: part).sizes.checkedProduct ?? -1
+            // The grid of a stack is over all of its matrices.
+            let (matrices, axis) = shape.count > 2 ? (shape[0], 1) : (1, 0)
+            shape[axis] = rows % matrices == 0 ? rows / matrices : -1
+        }
         guard tensor.shape == shape else {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,

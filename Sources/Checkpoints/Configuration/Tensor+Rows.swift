@@ -1,11 +1,15 @@
 package import Formats
 
 extension Tensor {
-    /// The tensor with its rows as the outermost axis of a matrix: a vector has rows of one element.
+    /// The tensor with its rows as the outermost axis of a matrix: a vector has rows of one element, a stack of matrices
+    /// the rows of all.
     ///
     /// - Throws: for a tensor that has no rows to move.
     package func asMatrix(file: String) throws(CheckpointError) -> Tensor {
         if shape.count == 2 { return self }
+        if shape.count == 3 {
+            return Tensor(name: name, dtype: dtype, shape: [rowCount, rowLength], recipe: recipe)
+        }
         guard shape.count == 1, dtype.blockCount == 1 else {
             throw CheckpointError(
                 file: file, tensor: name, "of type \(dtype) and shape \(shape) has no rows to reorder")
@@ -20,10 +24,16 @@ extension Tensor {
             recipe: recipe.taking(rows, rowByteCount: rowByteCount))
     }
 
-    /// A matrix of one column as a vector, when another tensor is one.
-    package func likeVector(_ other: Tensor) -> Tensor {
-        guard other.shape.count == 1 else { return self }
-        return Tensor(name: name, dtype: dtype, shape: [count], recipe: .computed(Reshaped(source: self)))
+    /// A matrix with the number of dimensions of another tensor: one column as a vector, or as many matrices as a stack
+    /// has.
+    package func shaped(like other: Tensor) -> Tensor {
+        switch other.shape.count {
+        case 1: Tensor(name: name, dtype: dtype, shape: [count], recipe: .computed(Reshaped(source: self)))
+        case 3 where rowCount % other.shape[0] == 0:
+            Tensor(
+                name: name, dtype: dtype, shape: [other.shape[0], rowCount / other.shape[0], rowLength], recipe: recipe)
+        default: self
+        }
     }
 }
 
@@ -33,7 +43,7 @@ extension Settings {
         guard part.pairedHeads != nil || !part.dims.isEmpty else { return tensor }
         let matrix = try tensor.asMatrix(file: file)
         let rows = try rows(of: part, rowCount: matrix.shape[0], tensor: tensor.name, file: file)
-        return rows.map(matrix.taking)?.likeVector(tensor) ?? tensor
+        return rows.map(matrix.taking)?.shaped(like: tensor) ?? tensor
     }
 }
 

@@ -1,0 +1,70 @@
+package import Formats
+
+extension Settings {
+    /// The stored tensor of a role. Where every expert has one of its own, all of them behind each other; their rows
+    /// still come from their files.
+    ///
+    /// - Parameter find: the tensor of a name.
+    /// - Returns: `nil` when there is none.
+    /// - Throws: when some experts have a tensor and others have none or another one, or when there are more of them
+    ///   than the configuration says.
+    package func stored(
+        _ part: TensorPart, of role: TensorRole, layer: Int?, file: String, _ find: (String) -> Tensor?
+    ) throws(CheckpointError) -> Tensor? {
+        for name in part.names {
+            let tensor =
+                name.isPerExpert
+                ? try experts(name, of: role, layer: layer, file: file, find) : find(name.name(layer: layer))
+            if let tensor { return tensor }
+        }
+        return nil
+    }
+
+    /// How many experts a role has.
+    package func expertCount(_ role: TensorRole) throws(CheckpointError) -> Int {
+        guard role.shape.count == 3 else { preconditionFailure("\(role.role) is not a stack of matrices") }
+        return try length(role.shape[0])
+    }
+
+    private func experts(
+        _ name: NameTemplate, of role: TensorRole, layer: Int?, file: String, _ find: (String) -> Tensor?
+    ) throws(CheckpointError) -> Tensor? {
+        let count = try expertCount(role)
+        let found = (0..<count).map { find(name.name(layer: layer, expert: $0)) }
+        guard let first = found.lazy.compactMap(\.self).first else { return nil }
+        if let other = find(name.name(layer: layer, expert: count)) {
+            throw CheckpointError(
+                file: file, tensor: other.name, "is of an expert that the configuration, which has \(count), does not")
+        }
+        var parts: [RowJoin.Part] = []
+        for expert in 0..<count {
+            let own = name.name(layer: layer, expert: expert)
+            guard let tensor = found[expert] else { throw CheckpointError(file: file, tensor: own, "is missing") }
+            guard tensor.dtype == first.dtype, tensor.shape == first.shape, tensor.shape.count == 2 else {
+                throw CheckpointError(
+                    file: file, tensor: own,
+                    "is \(tensor.dtype) \(tensor.shape); \(first.name) is \(first.dtype) \(first.shape)")
+            }
+            parts.append(RowJoin.Part(recipe: tensor.recipe, run: tensor.rowCount))
+        }
+        let shape = [count] + first.shape
+        guard Tensor.byteCount(dtype: first.dtype, shape: shape) != nil else {
+            throw CheckpointError(
+                file: file, tensor: first.name, "of \(count) experts has more bytes than can be counted")
+        }
+        return Tensor(name: first.name, dtype: first.dtype, shape: shape, recipe: .joined(RowJoin(parts)))
+    }
+}
+
+extension Tensor {
+    /// One matrix of a stack of matrices.
+    ///
+    /// - Precondition: the tensor is a stack with that matrix.
+    package func matrix(_ index: Int) -> Tensor {
+        precondition(shape.count == 3 && 0..<shape[0] ~= index, "\(name) has no matrix \(index)")
+        let rows = RowMap(axes: [RowMap.Axis(count: shape[1], stride: 1)], first: index * shape[1])  // fits: a row
+        return Tensor(
+            name: name, dtype: dtype, shape: Array(shape.dropFirst()),
+            recipe: recipe.taking(rows, rowByteCount: rowByteCount))
+    }
+}
