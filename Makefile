@@ -80,6 +80,7 @@ fixtures:
 
 conformance: build
 	$(call install_packages,$(CONFORMANCE_PACKAGES))
+	RESECT_STATES=1 swift build -c release --product states
 	cache=$$(Tests/Conformance/peers.sh) && $$cache/venv/bin/python Tests/Conformance/conformance.py
 
 bench: build

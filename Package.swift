@@ -107,3 +107,11 @@ if Context.environment["RESECT_FUZZ"] != nil {
             name: "fuzz", dependencies: ["Surgery", "Decoder", "TestSupport"], path: "Tests/Fuzzing",
             exclude: ["README.md", "corpora", "fuzz.sh", "make-corpora.py", "words.txt"], swiftSettings: settings))
 }
+
+// `make conformance` asks for this: the program whose states and logits are held against transformers.
+if Context.environment["RESECT_STATES"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "states", dependencies: dependencies(analysis + ["Surgery"]), path: "Tests/States",
+            swiftSettings: settings))
+}

@@ -2,7 +2,8 @@
 """Converts small models with llama.cpp's convert_hf_to_gguf.py: a line `FOLDER<tab>OUTPUT` on standard input, a line of answer.
 
 The answer is `ok`, or what went wrong. Each model is converted by a process of its own, because the converter changes tables of its
-classes. Every model gets the same vocabulary of single characters instead of a tokenizer."""
+classes. Every model gets the same vocabulary of single characters instead of a tokenizer. `FOLDER<tab>OUTPUT<tab>TYPE` converts to
+f32, f16 or bf16 with the tokenizer of the folder, which is taken for one of GPT-2's kind."""
 
 import json
 import logging
@@ -43,17 +44,20 @@ def settings(folder, *_, **__):
     return AutoConfig.from_pretrained(folder).to_dict() | json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
-def convert(folder, output):
-    """One model, in f32."""
+TYPES = {"f32": gguf.LlamaFileType.ALL_F32, "f16": gguf.LlamaFileType.MOSTLY_F16, "bf16": gguf.LlamaFileType.MOSTLY_BF16}
+
+
+def convert(folder, output, outtype=None):
+    """One model, in f32 unless told otherwise."""
     with torch.inference_mode():
         ModelBase.load_hparams = staticmethod(settings)
         TextModel.get_vocab_base_pre = lambda *_: "gpt-2"
         kind = get_model_class(get_model_architecture(settings(folder), ModelType.TEXT))
         kind.no_mtp = kind.supports_mtp_export
-        for each in kind.__mro__:
+        for each in kind.__mro__ if outtype is None else ():
             if "set_vocab" in vars(each):
                 each.set_vocab = add_vocabulary
-        kind(folder, gguf.LlamaFileType.ALL_F32, output).write()
+        kind(folder, TYPES[outtype or "f32"], output).write()
 
 
 def main():
@@ -62,10 +66,10 @@ def main():
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for line in sys.stdin:
-        folder, output = map(pathlib.Path, line.rstrip("\n").split("\t"))
+        folder, output, *outtype = line.rstrip("\n").split("\t")
         if (child := os.fork()) == 0:
             try:
-                convert(folder, output)
+                convert(pathlib.Path(folder), pathlib.Path(output), *outtype)
                 answer = "ok"
             except BaseException as error:
                 step = traceback.extract_tb(error.__traceback__)[-1]
