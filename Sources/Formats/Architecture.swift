@@ -16,6 +16,11 @@ public struct Architecture: Sendable {
     public let gguf: String
     /// GGUF tensors that only other families have which share the architecture.
     package let foreignTensors: [NameTemplate]
+    /// A GGUF key that all files of this family have and those of others do not which share the architecture; `nil` when
+    /// no key tells.
+    package let ggufMark: String?
+    /// The family whose class a folder gets, when it is not this one's own.
+    package let writtenFamily: String?
     /// The settings, in the order in which GGUF metadata holds them.
     package let settings: [Setting]
     /// The tensors, by role.
@@ -38,10 +43,12 @@ public struct Architecture: Sendable {
         let prefixes = try hf.strings("prefixes")
         unused = try hf.strings("unused").map(NameTemplate.init)
         constants = try hf.members("constants").map { (key: $0, value: $1) }
+        writtenFamily = try hf.optionalString("written")
         try hf.finish()
         var gguf = try MemberReader(try reader.required("gguf"), "gguf")
         self.gguf = try gguf.string("architecture")
         foreignTensors = try gguf.strings("unless").map(NameTemplate.init)
+        ggufMark = try gguf.optionalString("key")
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
             try Setting(role, value)
@@ -50,7 +57,8 @@ public struct Architecture: Sendable {
             try TensorRole(role, value, prefixes: prefixes)
         }
         layer = try reader.optional("layer").map { (value) throws(DataFileError) in try LayerDescription(value) }
-        model = try reader.optional("model").map { (value) throws(DataFileError) in try ModelDescription(value) }
+        model =
+            try reader.optional("model").map { (value) throws(DataFileError) in try ModelDescription(value) }
             ?? ModelDescription()
         try reader.finish()
         guard !classes.isEmpty, !modelTypes.isEmpty, !configPaths.isEmpty, !prefixes.isEmpty else {
@@ -64,13 +72,14 @@ public struct Architecture: Sendable {
         let known = Set(settings.map(\.role)), tensorRoles = Set(tensors.map(\.role))
         var asked = Set(SettingRole.allCases.map(\.rawValue))
         for setting in settings {
-            asked.formUnion(setting.absent.roles)
-            if let role = setting.absent.tensorRole, !tensorRoles.contains(role) {
+            asked.formUnion(setting.roles)
+            let defaults = [setting.absent, setting.ggufAbsent]
+            if let role = defaults.lazy.compactMap({ $0?.tensorRole }).first, !tensorRoles.contains(role) {
                 throw DataFileError("settings.\(setting.role)", "asks for the tensor '\(role)', which is not there")
             }
         }
         let fromTensors = tensors.flatMap(\.roles), fromLayer = (layer?.roles ?? []) + model.roles
-        for role in fromTensors + fromLayer + settings.flatMap(\.absent.roles) where !known.contains(role) {
+        for role in fromTensors + fromLayer + settings.flatMap(\.roles) where !known.contains(role) {
             throw DataFileError("settings.\(role)", "is required, but missing")
         }
         asked.formUnion(fromTensors + fromLayer)
@@ -116,4 +125,6 @@ package enum SettingRole: String, CaseIterable, Sendable {
     case vocabulary
     /// Whether the embedding makes the logits too.
     case tied
+    /// How far YaRN's factor of sines and cosines is taken back.
+    case yarnMultiplier = "yarn_log_multiplier"
 }

@@ -108,7 +108,7 @@ package struct SettingFlag: Sendable, Equatable {
     package let isNegated: Bool
 
     /// Reads a role with or without an exclamation mark.
-    init(_ text: String) {
+    package init(_ text: String) {
         isNegated = text.hasPrefix("!")
         role = isNegated ? String(text.dropFirst()) : text
     }

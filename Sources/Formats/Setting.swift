@@ -12,8 +12,12 @@ package struct Setting: Sendable, Equatable {
     package let values: [(from: JSON, to: JSON)]
     /// The default.
     package let absent: Absent
+    /// The default in GGUF, where runtimes compute another one than the model's class; `nil` when it is the same.
+    package let ggufAbsent: Absent?
     /// Whether `null` in `config.json` means "no value" instead of "not stated".
     package let isNullable: Bool
+    /// The setting without which this one has no value, whatever the file states; `nil` when it always counts.
+    package let condition: SettingFlag?
 
     /// A GGUF key with the type of its value.
     package struct GGUFKey: Sendable, Equatable {
@@ -21,6 +25,8 @@ package struct Setting: Sendable, Equatable {
         package let key: String
         /// The type of the value.
         package let type: ValueType
+        /// Whether it is written only where the value is not the default, as the converter of the family leaves it out.
+        package let isImplied: Bool
     }
 
     /// The types of GGUF values that settings have.
@@ -29,6 +35,14 @@ package struct Setting: Sendable, Equatable {
         case u32
         /// A float of 32 bits.
         case f32
+        /// A Boolean.
+        case bool
+        /// Text.
+        case string
+        /// A Boolean for each layer.
+        case bools = "bool[]"
+        /// An unsigned integer of 32 bits for each layer.
+        case u32s = "u32[]"
     }
 
     /// The default of a setting.
@@ -41,7 +55,7 @@ package struct Setting: Sendable, Equatable {
         case value(JSON)
         /// The value of another role.
         case role(String)
-        /// The whole part of one role divided by another.
+        /// The whole part of one role divided by another, or by a number.
         case quotient(String, String)
         /// The whole part of one role times another, which is a share of it.
         case share(String, String)
@@ -60,12 +74,20 @@ package struct Setting: Sendable, Equatable {
             }
         }
 
+        /// Whether there is a value without any key.
+        var isComputed: Bool {
+            switch self {
+            case .required, .optional, .layers: false
+            case .value, .role, .quotient, .share, .tensor, .rows: true
+            }
+        }
+
         /// The required setting roles.
         package var roles: [String] {
             switch self {
             case .required, .optional, .value, .tensor, .rows: []
             case .role(let role): [role]
-            case .quotient(let a, let b), .share(let a, let b): [a, b]
+            case .quotient(let a, let b), .share(let a, let b): [a, b].filter { Int($0) == nil }
             case .layers(let values): [values.role]
             }
         }
@@ -124,43 +146,55 @@ package struct Setting: Sendable, Equatable {
         self.role = role
         huggingFace = try reader.strings("hf").map { $0.split(separator: ".").map(String.init) }
         gguf = try reader.strings("gguf").map { (text) throws(DataFileError) in
-            let parts = text.split(separator: ":").map(String.init)
+            let isImplied = text.hasSuffix("?")
+            let parts = text.dropLast(isImplied ? 1 : 0).split(separator: ":").map(String.init)
             guard parts.count == 2, let type = ValueType(rawValue: parts[1]) else {
                 throw reader.wrong("gguf", "is '\(text)'; a key is written 'attention.head_count:u32'")
             }
-            return GGUFKey(key: parts[0], type: type)
+            return GGUFKey(key: parts[0], type: type, isImplied: isImplied)
         }
         layers = reader.optional("layers") == nil ? nil : try reader.choice("layers", LayerSetting.self)
         values = try reader.members("values").map { (.string($0), $1) }
         isNullable = try reader.flag("optional")
-        absent = try Absent(&reader, isOptional: isNullable)
-        guard !huggingFace.isEmpty || !gguf.isEmpty else { throw reader.wrong("hf", "and 'gguf' are both missing") }
+        condition = try reader.setting("if")
+        absent = try Absent(&reader, "default") ?? (isNullable ? .optional : .required)
+        ggufAbsent = try Absent(&reader, "gguf_default")
+        guard !huggingFace.isEmpty || !gguf.isEmpty || absent.isComputed else {
+            throw reader.wrong("hf", "and 'gguf' are both missing")
+        }
         try reader.finish()
     }
 
     /// Whether both are equal.
     package static func == (a: Setting, b: Setting) -> Bool {
         a.role == b.role && a.huggingFace == b.huggingFace && a.gguf == b.gguf && a.layers == b.layers
-            && a.absent == b.absent && a.isNullable == b.isNullable && a.values.elementsEqual(b.values) { $0 == $1 }
+            && a.absent == b.absent && a.ggufAbsent == b.ggufAbsent && a.isNullable == b.isNullable
+            && a.condition == b.condition
+            && a.values.elementsEqual(b.values) { $0 == $1 }
     }
+
+    /// The settings that decide about the value: those of its default and of its condition.
+    package var roles: [String] { absent.roles + (ggufAbsent?.roles ?? []) + (condition.map { [$0.role] } ?? []) }
 
     /// The key that is written to `config.json`: the first outside `rope_parameters`, which only transformers 5 reads.
     package var writtenKey: [String]? {
         huggingFace.first { $0.first != "rope_parameters" } ?? huggingFace.first
     }
+
+    /// The key that transformers 5 writes.
+    package var newestKey: [String]? {
+        huggingFace.first { $0.first == "rope_parameters" } ?? huggingFace.first
+    }
 }
 
 extension Setting.Absent {
-    fileprivate init(_ reader: inout MemberReader, isOptional: Bool) throws(DataFileError) {
-        guard let value = reader.optional("default") else {
-            self = isOptional ? .optional : .required
-            return
-        }
+    fileprivate init?(_ reader: inout MemberReader, _ member: String) throws(DataFileError) {
+        guard let value = reader.optional(member) else { return nil }
         guard value.object != nil else {
             self = .value(value)
             return
         }
-        var inner = try MemberReader(value, reader.path("default"))
+        var inner = try MemberReader(value, reader.path(member))
         let roles = try inner.strings("quotient"), share = try inner.strings("share")
         if let role = try inner.optionalString("role") {
             self = .role(role)

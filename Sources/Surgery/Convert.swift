@@ -12,12 +12,16 @@ public struct Convert: Edit {
     public let keepsBlocks: Bool
     /// Whether finite values may overflow to infinity.
     public let allowsNonfinite: Bool
+    /// The form of config.json for a folder that is made from GGUF.
+    public let configVersion: ConfigVersion
 
     /// A conversion.
     public init(
-        to form: Checkpoint.Form, dtype: DType? = nil, keepsBlocks: Bool = false, allowsNonfinite: Bool = false
+        to form: Checkpoint.Form, dtype: DType? = nil, keepsBlocks: Bool = false, allowsNonfinite: Bool = false,
+        configVersion: ConfigVersion = .newest
     ) {
         self.form = form
+        self.configVersion = configVersion
         self.dtype = dtype
         self.keepsBlocks = keepsBlocks
         self.allowsNonfinite = allowsNonfinite
@@ -61,7 +65,7 @@ public struct Convert: Edit {
             dtype = dtype ?? Convert.commonType(checkpoint)
         case (.gguf, .folder), (.gguf, .safetensors):
             dtype = dtype ?? Convert.commonType(original)
-            result = try ConvertToFolder(checkpoint, form: form).result()
+            result = try ConvertToFolder(checkpoint, form: form, version: configVersion).result()
             result.layerPrefix = nil
         }
         guard let dtype else { return result }

@@ -24,15 +24,49 @@ struct ConvertToGGUF {
         var result = source
         result.tensors = try TensorTranslation(source, settings, toGGUF: true).result()
         let vocabulary = try Vocabulary(checkpoint: source)
-        result.container = .gguf(try metadata(vocabulary, parameterCount: result.parameterCount))
+        result.container = .gguf(try metadata(vocabulary, tensors: result.tensors))
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
         noteWindows(in: &result)
+        try checkPlan(of: result)
         return result
+    }
+
+    /// Whether the architecture has no GGUF key for its windows.
+    private var losesWindows: Bool {
+        guard let role = settings.architecture.layer?.window?.width else { return false }
+        return settings.architecture.setting(role)?.gguf.isEmpty == true
+    }
+
+    /// Checks that the file computes what the folder does.
+    ///
+    /// - Throws: for a setting that GGUF has no key for, and that the runtime takes for another value.
+    private func checkPlan(of result: Checkpoint) throws(CheckpointError) {
+        guard let architecture = Architecture.describing(result) ?? result.architecture else { return }
+        var file = result
+        file.architecture = architecture
+        let after = try ModelPlan(file)
+        let same = try after.computesSame(
+            as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows, file: source.path)
+        guard !same else { return }
+        let found = Settings(file, architecture)
+        for setting in settings.architecture.settings where setting.gguf.isEmpty {
+            guard settings.isStated(setting.role), let value = try settings.value(setting.role),
+                value != (try? found.value(setting.role))
+            else { continue }
+            throw CheckpointError(
+                file: settings.file,
+                "'\(settings.key(setting.role))' is \(value.compact), which GGUF's \(prefix) has no key for",
+                hint: "keep the model in a folder")
+        }
+        throw CheckpointError(
+            file: settings.file,
+            "has settings that GGUF's \(prefix) has no keys for, so that its layers would compute something else",
+            hint: "keep the model in a folder")
     }
 
     /// Adds a note for settings without a GGUF key: sliding windows.
     private func noteWindows(in result: inout Checkpoint) {
-        guard let role = settings.architecture.layer?.window?.width, settings.architecture.setting(role)?.gguf.isEmpty == true,
+        guard let role = settings.architecture.layer?.window?.width, losesWindows,
             let window = plan.layers.lazy.compactMap(\.attention.window).first,
             window < source.longestContext ?? Int.max
         else { return }
@@ -43,13 +77,11 @@ struct ConvertToGGUF {
 
     // MARK: metadata
 
-    private func metadata(_ vocabulary: Vocabulary, parameterCount: Int) throws(CheckpointError) -> GGUFMetadata {
+    private func metadata(_ vocabulary: Vocabulary, tensors: [Tensor]) throws(CheckpointError) -> GGUFMetadata {
         var result = GGUFMetadata()
         result["general.architecture"] = .string(prefix)
         result["general.type"] = .string("model")
-        try addSampling(to: &result)
-        result["general.name"] = .string(name)
-        result["general.size_label"] = .string(SizeLabel.text(parameterCount))
+        for pair in try GeneralMetadata(source, tensors: tensors).pairs() { result[pair.key] = pair.value }
         for setting in settings.architecture.settings { try add(setting, to: &result) }
         result["general.quantization_version"] = .u32(2)
         let pairs = try vocabulary.ggufPairs(
@@ -58,54 +90,31 @@ struct ConvertToGGUF {
         return result
     }
 
-    /// The name of the model: from the configuration, else the folder's name.
-    private var name: String {
-        let stated = source.config?["_name_or_path"]?.string ?? ""
-        return (stated.isEmpty ? source.path : stated).lastPathComponent
-    }
-
-    /// Adds a setting that the file states or that only GGUF has.
+    /// Adds a setting that the file states, that only GGUF has, or whose default the model's class has.
     private func add(_ setting: Setting, to result: inout GGUFMetadata) throws(CheckpointError) {
         switch SettingRole(rawValue: setting.role) {
         case .rope:
-            for pair in try plan.rotary?.scaling?.ggufPairs(prefix: prefix, file: settings.file) ?? [] {
+            for pair in try plan.rotary?.scaling?.ggufPairs(settings, prefix: prefix) ?? [] {
                 result[pair.key] = pair.value
             }
         // llama.cpp's converter writes the file type between the common and the other settings.
         case .vocabulary: result["general.file_type"] = .u32(0)
         default: break
         }
-        guard let key = setting.gguf.first, settings.isStated(setting.role) || setting.huggingFace.isEmpty else {
-            return
-        }
-        result["\(prefix).\(key.key)"] = try value(of: setting, key.type)
-    }
-
-    private func value(_ number: Double, _ role: String) throws(CheckpointError) -> GGUFValue {
-        guard Float(number).isFinite else {
-            throw CheckpointError(
-                file: settings.file, "'\(settings.key(role))' is \(number), which exceeds the 32 bits of a GGUF file")
-        }
-        return .f32(Float(number))
-    }
-
-    private func value(of setting: Setting, _ type: Setting.ValueType) throws(CheckpointError) -> GGUFValue? {
-        let role = setting.role
-        switch type {
-        case .u32: return .u32(UInt32(try settings.int(role, limit: Int(UInt32.max))))
-        case .f32: return try settings.double(role).map { (number) throws(CheckpointError) in try value(number, role) }
+        guard let key = setting.gguf.first, try isWritten(setting, key) else { return }
+        if let value = try GGUFValue(of: setting, key.type, settings, layers: plan.layers.count) {
+            result["\(prefix).\(key.key)"] = value
         }
     }
 
-    /// Sampling defaults from generation_config.json.
-    private func addSampling(to result: inout GGUFMetadata) throws(CheckpointError) {
-        guard let file = source.companion("generation_config.json") else { return }
-        let generation = try FileSystem.json(file.contents, path: source.path + "/" + file.name)
-        result["general.sampling.top_k"] = generation["top_k"]?.int.map { .i32(Int32(clamping: $0)) }
-        for (key, gguf) in [("top_p", "top_p"), ("min_p", "min_p"), ("temperature", "temp")] {
-            result["general.sampling." + gguf] = generation[key]?.double.map { .f32(Float($0)) }
+    private func isWritten(_ setting: Setting, _ key: Setting.GGUFKey) throws(CheckpointError) -> Bool {
+        if key.isImplied {
+            let (value, standard) = (try settings.value(setting.role), try settings.standard(setting))
+            return settings.isStated(setting.role) && value != standard
         }
-        let penalty = generation["penalty_repeat"] ?? generation["repetition_penalty"]
-        result["general.sampling.penalty_repeat"] = penalty?.double.map { .f32(Float($0)) }
+        switch setting.absent {
+        case .value, .layers: return true
+        default: return settings.isStated(setting.role) || setting.huggingFace.isEmpty
+        }
     }
 }

@@ -12,7 +12,7 @@ package struct LayerPlan: Sendable, Equatable {
     /// The factor of what attention and the MLP add to the stream.
     package let residualScale: Float
     /// The attention.
-    package let attention: AttentionPlan
+    package internal(set) var attention: AttentionPlan
     /// The MLP.
     package let feedForward: FeedForwardPlan
 
@@ -55,7 +55,7 @@ package struct AttentionPlan: Sendable, Equatable {
     /// Elements of a value head.
     package let valueSize: Int
     /// How many positions attention reaches back, its own included; `nil` without a limit.
-    package let window: Int?
+    package internal(set) var window: Int?
     /// The rotary embedding of queries and keys; `nil` without one.
     package let rotary: RotaryUse?
     /// The norms of queries and keys; `nil` without them.

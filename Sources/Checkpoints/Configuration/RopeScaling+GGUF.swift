@@ -21,11 +21,15 @@ extension RopeScaling {
             for (key, gguf) in RopeScaling.yarnKeys {
                 others[key] = metadata.setting(gguf)?.json.double.map(JSON.double)
             }
+            var magnitudes = JSONObject()
+            if let weight = metadata.setting("rope.scaling.yarn_log_multiplier")?.json.double, weight != 0 {
+                magnitudes = JSONObject([("mscale", .double(1)), ("mscale_all_dim", .double(weight))])
+            }
             self = .yarn(
                 YaRN(
                     factor: factor,
                     originalContext: metadata.setting("rope.scaling.original_context_length")?.int ?? 0,
-                    others: others, inexpressible: JSONObject()))
+                    others: others, inexpressible: magnitudes))
         default: throw CheckpointError(file: file, "the rope scaling '\(type)' cannot be converted")
         }
     }
@@ -33,7 +37,8 @@ extension RopeScaling {
     /// The GGUF keys; none for Llama 3, whose factors are a tensor.
     ///
     /// - Throws: for parameters without a GGUF key.
-    package func ggufPairs(prefix: String, file: String) throws(CheckpointError) -> [GGUFMetadata.Pair] {
+    package func ggufPairs(_ settings: Settings, prefix: String) throws(CheckpointError) -> [GGUFMetadata.Pair] {
+        let file = settings.file
         func pair(_ key: String, _ value: GGUFValue) -> GGUFMetadata.Pair {
             GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
         }
@@ -49,7 +54,13 @@ extension RopeScaling {
                 pair("rope.scaling.factor", .f32(Float(factor))),
             ]
         case .yarn(let parameters):
-            if let key = parameters.inexpressible.keys.first {
+            // Some families have a key for one of the two weights, and the other is 1.
+            let hasMultiplier = settings.architecture.setting(SettingRole.yarnMultiplier.rawValue) != nil
+            let expressed = hasMultiplier && parameters.inexpressible["mscale"]?.double ?? 1 == 1
+            let unknown = parameters.inexpressible.keys.first {
+                !expressed || ($0 != "mscale" && $0 != "mscale_all_dim")
+            }
+            if let key = unknown {
                 throw CheckpointError(
                     file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) has no key for",
                     hint: "keep the model in a folder")

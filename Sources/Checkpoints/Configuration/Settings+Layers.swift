@@ -7,7 +7,10 @@ extension Settings {
     package func value(_ role: String, layer: Int) throws(CheckpointError) -> JSON? {
         guard let setting = architecture.setting(role) else { return nil }
         guard let value = try value(role) else {
-            guard case .layers(let standard) = setting.absent else { return nil }
+            if let condition = setting.condition, try bool(condition.role) == condition.isNegated { return nil }
+            guard !isStated(role) || !setting.isNullable, case .layers(let standard) = absent(setting) else {
+                return nil
+            }
             return standard.value(layer: layer, number: try count(standard.role))
         }
         switch setting.layers {

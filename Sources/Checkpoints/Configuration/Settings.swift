@@ -22,7 +22,10 @@ package struct Settings: Sendable {
         for setting in architecture.settings {
             if checkpoint.form == .gguf {
                 for key in setting.gguf {
-                    guard let value = checkpoint.metadata.setting(key.key) else { continue }
+                    guard let value = checkpoint.metadata.setting(key.key),
+                        key.type.holds(value)
+                            || !architecture.settings.contains(where: { $0.takes(value, of: key.key) })
+                    else { continue }
                     stated[setting.role] = ("\(architecture.gguf).\(key.key)", value.json)
                     break
                 }
@@ -69,21 +72,37 @@ package struct Settings: Sendable {
     /// - Throws: for a missing required setting, and for a value that resect does not know.
     package func value(_ role: String) throws(CheckpointError) -> JSON? {
         guard let setting = architecture.setting(role) else { return nil }
+        if let condition = setting.condition, try bool(condition.role) == condition.isNegated { return nil }
         if let value = stated[role]?.value, value != .null { return try meaning(of: value, setting) }
         if stated[role] != nil, setting.isNullable { return nil }
+        return try standard(setting)
+    }
+
+    /// The default of a setting, whatever the file states.
+    ///
+    /// - Throws: when the file has to state it.
+    package func standard(_ setting: Setting) throws(CheckpointError) -> JSON? {
+        let role = setting.role
         if let value = derived[role] { return value }
-        switch setting.absent {
+        switch absent(setting) {
         case .required: throw missing(role, "")
         case .optional, .tensor, .rows, .layers: return nil
         case .value(let value): return value
         case .role(let other): return try value(other)
-        case .quotient(let a, let b): return .int(try int(a) / int(b))
+        case .quotient(let a, let b):
+            if let divisor = Int(b), divisor > 0 { return .int(try int(a) / divisor) }
+            return .int(try int(a) / int(b))
         case .share(let a, let b):
             guard let share = try double(b), share > 0, share <= 1 else {
                 throw CheckpointError(file: file, "'\(key(b))' is missing or no share of 1")
             }
             return .int(Int(Double(try int(a)) * share))
         }
+    }
+
+    /// The kind of default of a setting.
+    func absent(_ setting: Setting) -> Setting.Absent {
+        form == .gguf ? setting.ggufAbsent ?? setting.absent : setting.absent
     }
 
     private func meaning(of value: JSON, _ setting: Setting) throws(CheckpointError) -> JSON {
@@ -110,7 +129,7 @@ package struct Settings: Sendable {
     /// - Parameter limit: the maximum; below 2^31 the product of two dimensions still fits.
     package func int(_ role: String, limit: Int = Int(Int32.max)) throws(CheckpointError) -> Int {
         // A role that defaults to another one is named by that one's key.
-        if stated[role] == nil, case .role(let other)? = architecture.setting(role)?.absent {
+        if stated[role] == nil, case .role(let other)? = architecture.setting(role).map(absent) {
             return try int(other, limit: limit)
         }
         let value = try value(role)
@@ -159,6 +178,28 @@ package struct Settings: Sendable {
             throw CheckpointError(file: file, "the lengths \(factors) multiply to more than any tensor has")
         }
         return product
+    }
+}
+
+extension Setting {
+    /// Whether a key of GGUF is this setting's and has a value of its type.
+    fileprivate func takes(_ value: GGUFValue, of key: String) -> Bool {
+        gguf.contains { $0.key == key && $0.type.holds(value) }
+    }
+}
+
+extension Setting.ValueType {
+    /// Whether a value is of the type; a list of numbers counts as a number for each layer.
+    fileprivate func holds(_ value: GGUFValue) -> Bool {
+        let values = value.array
+        switch self {
+        case .u32: return value.int != nil || (values?.allSatisfy { $0.int != nil } ?? false)
+        case .f32: return value.json.double != nil
+        case .bool: return value.json.bool != nil
+        case .string: return value.string != nil
+        case .bools: return values?.allSatisfy { $0.json.bool != nil } ?? false
+        case .u32s: return values?.allSatisfy { $0.int != nil } ?? false
+        }
     }
 }
 
@@ -234,6 +275,7 @@ extension Architecture {
     package static func describing(_ checkpoint: Checkpoint) -> Architecture? {
         all.first { known in
             known.gguf == checkpoint.metadata.architecture
+                && known.ggufMark.map { checkpoint.metadata.setting($0) != nil } ?? true
                 && !known.foreignTensors.contains { foreign in
                     checkpoint.tensors.contains { foreign.match($0.name) != .none }
                 }

@@ -46,9 +46,19 @@ struct ConvertCommand: ParsableCommand {
         help: ArgumentHelp("The model that an adapter is for, a folder or a GGUF file.", valueName: "model"))
     var base: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The form of config.json of a folder made from GGUF: 5 as transformers 5 writes it, 4 as transformers 4 did.",
+            valueName: "n"))
+    var configVersion = ConfigVersion.newest.rawValue
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        guard ConfigVersion(rawValue: configVersion) != nil else {
+            throw ValidationError("--config-version \(configVersion) is neither 4 nor 5")
+        }
         var seen: Set<String> = []
         for key in set.map(\.assignment.key) + unset where !seen.insert(key).inserted {
             throw ValidationError("the key '\(key)' is set or unset more than once")
@@ -70,8 +80,15 @@ struct ConvertCommand: ParsableCommand {
         guard base == nil else {
             throw CheckpointError(file: checkpoint.path, "is not an adapter, and --base names the model of one")
         }
+        let form = try output.form(for: checkpoint)
+        let newest = configVersion == ConfigVersion.newest.rawValue
+        guard newest || (checkpoint.form == .gguf && form == .folder) else {
+            throw ValidationError("--config-version is for a folder made from GGUF")
+        }
         let result = try checkpoint.applying([
-            Convert(to: output.form(for: checkpoint), dtype: type, keepsBlocks: true, allowsNonfinite: allowNonfinite),
+            Convert(
+                to: form, dtype: type, keepsBlocks: true, allowsNonfinite: allowNonfinite,
+                configVersion: ConfigVersion(rawValue: configVersion) ?? .newest),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
         let exact = result.exactBlockCount

@@ -1,0 +1,48 @@
+extension ModelPlan {
+    /// Whether another plan computes the same, whatever the order of the rotary pairs and whether frequencies are listed
+    /// or follow from parameters.
+    ///
+    /// - Parameters:
+    ///   - contextLength: the longest context that the rotary embeddings are compared for.
+    ///   - ignoresWindows: whether a plan without windows counts as the same.
+    package func computesSame(
+        as other: ModelPlan, contextLength: Int, ignoresWindows: Bool, file: String
+    ) throws(CheckpointError) -> Bool {
+        guard hidden == other.hidden, vocabulary == nil || other.vocabulary == nil || vocabulary == other.vocabulary,
+            embeddingScale == other.embeddingScale, outputNorm == other.outputNorm, logitScale == other.logitScale,
+            logitCap == other.logitCap, layers.count == other.layers.count
+        else { return false }
+        for (mine, theirs) in zip(layers, other.layers) {
+            guard (ignoresWindows ? mine.withoutWindow : mine) == (ignoresWindows ? theirs.withoutWindow : theirs)
+            else { return false }
+        }
+        for (mine, theirs) in [(rotary, other.rotary), (windowedRotary, other.windowedRotary)] {
+            for length in [1, contextLength] {
+                guard try turnSame(mine, theirs, length, file) else { return false }
+            }
+        }
+        return true
+    }
+
+    private func turnSame(
+        _ a: RotaryPlan?, _ b: RotaryPlan?, _ contextLength: Int, _ file: String
+    ) throws(CheckpointError) -> Bool {
+        guard let a, let b else { return (a == nil) == (b == nil) }
+        let (mine, theirs) = (
+            try a.angles(contextLength: contextLength, file: file),
+            try b.angles(contextLength: contextLength, file: file)
+        )
+        func near(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-5 * max(abs(a), abs(b)) }
+        return mine.frequencies.count == theirs.frequencies.count
+            && near(Double(mine.magnitude), Double(theirs.magnitude))
+            && zip(mine.frequencies, theirs.frequencies).allSatisfy(near)
+    }
+}
+
+extension LayerPlan {
+    fileprivate var withoutWindow: LayerPlan {
+        var result = self
+        result.attention.window = nil
+        return result
+    }
+}
