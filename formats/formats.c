@@ -7,6 +7,42 @@ static const unsigned char llama[] = {
 static const unsigned char mistral[] = {
 #embed "architectures/mistral.json"
 };
+static const unsigned char qwen2_model[] = {
+#embed "architectures/qwen2.json"
+};
+static const unsigned char qwen3_model[] = {
+#embed "architectures/qwen3.json"
+};
+static const unsigned char qwen2_moe_model[] = {
+#embed "architectures/qwen2_moe.json"
+};
+static const unsigned char qwen3_moe_model[] = {
+#embed "architectures/qwen3_moe.json"
+};
+static const unsigned char ministral3_model[] = {
+#embed "architectures/ministral3.json"
+};
+static const unsigned char mistral3_model[] = {
+#embed "architectures/mistral3.json"
+};
+static const unsigned char mixtral_model[] = {
+#embed "architectures/mixtral.json"
+};
+static const unsigned char smollm3_model[] = {
+#embed "architectures/smollm3.json"
+};
+static const unsigned char granite_model[] = {
+#embed "architectures/granite.json"
+};
+static const unsigned char arcee_model[] = {
+#embed "architectures/arcee.json"
+};
+static const unsigned char olmoe_model[] = {
+#embed "architectures/olmoe.json"
+};
+static const unsigned char qwen_model[] = {
+#embed "architectures/qwen.json"
+};
 static const unsigned char layer_settings[] = {
 #embed "layer-settings.json"
 };
@@ -43,6 +79,18 @@ static const unsigned char qwen2[] = {
 static const resect_format_file files[] = {
     ENTRY("architectures/llama.json", llama),
     ENTRY("architectures/mistral.json", mistral),
+    ENTRY("architectures/qwen2.json", qwen2_model),
+    ENTRY("architectures/qwen3.json", qwen3_model),
+    ENTRY("architectures/qwen2_moe.json", qwen2_moe_model),
+    ENTRY("architectures/qwen3_moe.json", qwen3_moe_model),
+    ENTRY("architectures/ministral3.json", ministral3_model),
+    ENTRY("architectures/mistral3.json", mistral3_model),
+    ENTRY("architectures/mixtral.json", mixtral_model),
+    ENTRY("architectures/smollm3.json", smollm3_model),
+    ENTRY("architectures/granite.json", granite_model),
+    ENTRY("architectures/arcee.json", arcee_model),
+    ENTRY("architectures/olmoe.json", olmoe_model),
+    ENTRY("architectures/qwen.json", qwen_model),
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("modules.json", modules),
     ENTRY("quants/types.json", types),
