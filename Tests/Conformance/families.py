@@ -110,6 +110,9 @@ class Model:
         self.below("the cut layers matter, inverse", EFFECT / max(apart(whole[1], cut[1]), 1e-9), 1)
         self.folders(whole, cut)
         gguf = self.work / "ours-f32.gguf"
+        if key := self.options.get("refused"):
+            self.refused(["convert", self.source, "-o", gguf, "--dtype", "f32"], gguf, key)
+            return
         resect("convert", self.source, "-o", gguf, "--dtype", "f32")
         self.file(gguf, whole, cut)
         self.against_converter()
@@ -209,6 +212,13 @@ class Model:
                 found = skipping.logits(classes.loaded(self.kind, output), self.ids[None])[0]
                 self.below(f"logits {name}", apart(found[:known], whole[1][:known]), 1e-6)
 
+    def refused(self, command, output, word):
+        """A command that has to end with status 2 and a line that names something, and write nothing."""
+        done = subprocess.run([RESECT, *command, "--quiet"], capture_output=True, text=True)
+        said = (done.stderr.strip().splitlines() or [""])[0]
+        self.checks.check(f"{self.label}: {command[0]} is refused", done.returncode == 2 and word in said and not output.exists(),
+                          f"{done.returncode}: {said}")
+
     def peer(self, gguf, whole, cut):
         """llama.cpp's logits, whole and cut."""
         limit = self.options.get("peer", PEER)
@@ -219,9 +229,7 @@ class Model:
             self.below("logits of llama.cpp", apart(self.logits(gguf, whole), whole), limit)
             output, span = self.work / "cut.gguf", f"{CUT.start}:{CUT.stop}"
             if self.options.get("cut"):
-                done = subprocess.run([RESECT, "cut", gguf, "-o", output, "--layers", span, "--quiet"], capture_output=True, text=True)
-                self.checks.check(f"{self.label}: a cut of the file is refused", done.returncode == 2 and not output.exists(),
-                                  done.stderr.strip().splitlines()[0] if done.stderr else "nothing said")
+                self.refused(["cut", gguf, "-o", output, "--layers", span], output, "")
                 return
             resect("cut", gguf, "-o", output, "--layers", span)
             self.below("logits of llama.cpp, cut", apart(self.logits(output, cut), cut), limit)

@@ -7,9 +7,10 @@ A variant has a class of transformers, members of its configuration besides SIZE
     converter   a text: why llama.cpp's converter is not compared with
     metadata    keys in which ours differ from the converter's, and why
     unknown     how many tokens of a text agree in GGUF, where it lacks a key for something; a window, mostly
+    refused     a key of the configuration that GGUF cannot hold, so that a conversion is refused
     cut         True: a cut of the GGUF file is refused
     config      members that GGUF cannot hold, so that they do not come back
-    lost        True: what GGUF cannot hold changes the logits
+    lost        True: what GGUF cannot hold changes the logits behind those tokens, so that a folder made from it has others
     seed        another one than 0
 """
 
@@ -35,6 +36,10 @@ SIZES = {
 # peers.md of the team says it too: windows of these are unknown to llama.cpp.
 NO_WINDOW = "llama.cpp computes no windows for it"
 
+WINDOW = {"use_sliding_window": True, "sliding_window": 9}
+MIXED = [FULL, SLIDING, SLIDING, FULL, SLIDING, FULL]
+LOST = {"peer": NO_WINDOW, "unknown": 9, "lost": True}
+
 FAMILIES = {
     "llama": ("LlamaForCausalLM", {
         "plain": {},
@@ -46,9 +51,62 @@ FAMILIES = {
         "yarn": {"members": {"rope_parameters": YARN}},
     }),
     "mistral": ("MistralForCausalLM", {
-        "window": {"members": {"sliding_window": 9}, "peer": NO_WINDOW, "unknown": 9, "config": ["sliding_window"], "lost": True},
-        "no window": {"members": {"sliding_window": None}},
-        "no window, old": {"members": {"sliding_window": None}, "old": True},
+        "window": {"members": {"sliding_window": 9}, "config": ["sliding_window", "model_type"], **LOST},
+        "no window": {"members": {"sliding_window": None, "head_dim": 24}, "config": ["sliding_window", "model_type"]},
+        "no window, old": {"members": {"sliding_window": None}, "old": True, "config": ["sliding_window", "model_type"]},
+    }),
+    "qwen2": ("Qwen2ForCausalLM", {
+        "plain": {},
+        "tied, old": {"members": {"tie_word_embeddings": True}, "old": True},
+        "window": {"members": {**WINDOW, "max_window_layers": 3}, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "window by list": {"members": {**WINDOW, "layer_types": MIXED},
+                           "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "yarn": {"members": {"rope_parameters": YARN}},
+    }),
+    "qwen3": ("Qwen3ForCausalLM", {
+        "plain": {},
+        "biases, tied, old": {"members": {"attention_bias": True, "tie_word_embeddings": True}, "old": True},
+        "window": {"members": {**WINDOW, "layer_types": MIXED},
+                   "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+    }),
+    "qwen2_moe": ("Qwen2MoeForCausalLM", {
+        "plain": {},
+        "window, old": {"members": WINDOW, "old": True, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "dense layers": {"members": {"mlp_only_layers": [0, 3]}, "refused": "mlp_only_layers"},
+        "every second": {"members": {"decoder_sparse_step": 2}, "refused": "decoder_sparse_step"},
+        "normalized": {"members": {"norm_topk_prob": True}, "refused": "norm_topk_prob"},
+    }),
+    "qwen3_moe": ("Qwen3MoeForCausalLM", {
+        "plain": {"members": {"norm_topk_prob": True}},
+        "window, old": {"members": {**WINDOW, "norm_topk_prob": True}, "old": True, "config": ["sliding_window", "use_sliding_window"], **LOST},
+        "biases, not normalized": {"members": {"attention_bias": True, "norm_topk_prob": False}, "refused": "norm_topk_prob"},
+        "dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "refused": "mlp_only_layers"},
+    }),
+    "mixtral": ("MixtralForCausalLM", {
+        "plain": {},
+        "window, old": {"members": {"sliding_window": 9}, "old": True, "config": ["sliding_window"], **LOST},
+    }),
+    "ministral3": ("Ministral3ForCausalLM", {
+        "plain": {"members": {"rope_parameters": {**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                                                  "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 16}}},
+    }),
+    "smollm3": ("SmolLM3ForCausalLM", {
+        "plain": {"cut": True},
+        "other layers without rope, biases": {"members": {"no_rope_layers": [1, 0, 1, 1, 0, 1], "attention_bias": True, "mlp_bias": True},
+                                              "refused": "no_rope_layers"},
+        "window": {"members": {**WINDOW, "layer_types": MIXED}, "cut": True,
+                   "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+    }),
+    "granite": ("GraniteForCausalLM", {
+        "multipliers": {"members": {"attention_multiplier": 0.3, "embedding_multiplier": 2.5, "residual_multiplier": 0.6,
+                                    "logits_scaling": 3.0}},
+        "multipliers, tied, old": {"members": {"attention_multiplier": 0.3, "embedding_multiplier": 2.5, "residual_multiplier": 0.6,
+                                               "logits_scaling": 3.0, "tie_word_embeddings": True}, "old": True},
+    }),
+    "arcee": ("ArceeForCausalLM", {"plain": {}, "tied": {"members": {"tie_word_embeddings": True}}}),
+    "olmoe": ("OlmoeForCausalLM", {
+        "plain": {},
+        "clipped, normalized": {"members": {"clip_qkv": 0.8, "norm_topk_prob": True, "num_key_value_heads": 2}, "refused": "clip_qkv"},
     }),
 }
 
