@@ -43,7 +43,7 @@ struct ConvertToFolder {
         var folder = result
         folder.architecture = family
         let same = try ModelPlan(folder).computesSame(
-            as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: false, file: source.path)
+            as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: false)
         guard same else {
             throw CheckpointError(
                 file: source.path,

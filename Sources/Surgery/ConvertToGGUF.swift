@@ -45,8 +45,8 @@ struct ConvertToGGUF {
         var file = result
         file.architecture = architecture
         let after = try ModelPlan(file)
-        let same = try after.computesSame(
-            as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows, file: source.path)
+        let same = after.computesSame(
+            as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows)
         guard !same else { return }
         let found = Settings(file, architecture)
         for setting in settings.architecture.settings where setting.gguf.isEmpty {

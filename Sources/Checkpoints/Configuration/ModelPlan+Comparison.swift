@@ -5,9 +5,7 @@ extension ModelPlan {
     /// - Parameters:
     ///   - contextLength: the longest context that the rotary embeddings are compared for.
     ///   - ignoresWindows: whether a plan without windows counts as the same.
-    package func computesSame(
-        as other: ModelPlan, contextLength: Int, ignoresWindows: Bool, file: String
-    ) throws(CheckpointError) -> Bool {
+    package func computesSame(as other: ModelPlan, contextLength: Int, ignoresWindows: Bool) -> Bool {
         guard hidden == other.hidden, vocabulary == nil || other.vocabulary == nil || vocabulary == other.vocabulary,
             embeddingScale == other.embeddingScale, outputNorm == other.outputNorm, logitScale == other.logitScale,
             logitCap == other.logitCap, layers.count == other.layers.count
@@ -16,22 +14,15 @@ extension ModelPlan {
             guard (ignoresWindows ? mine.withoutWindow : mine) == (ignoresWindows ? theirs.withoutWindow : theirs)
             else { return false }
         }
-        for (mine, theirs) in [(rotary, other.rotary), (windowedRotary, other.windowedRotary)] {
-            for length in [1, contextLength] {
-                guard try turnSame(mine, theirs, length, file) else { return false }
-            }
+        let tables = [(rotary, other.rotary)] + (ignoresWindows ? [] : [(windowedRotary, other.windowedRotary)])
+        return tables.allSatisfy { mine, theirs in
+            [1, contextLength].allSatisfy { turnSame(mine, theirs, $0) }
         }
-        return true
     }
 
-    private func turnSame(
-        _ a: RotaryPlan?, _ b: RotaryPlan?, _ contextLength: Int, _ file: String
-    ) throws(CheckpointError) -> Bool {
+    private func turnSame(_ a: RotaryPlan?, _ b: RotaryPlan?, _ contextLength: Int) -> Bool {
         guard let a, let b else { return (a == nil) == (b == nil) }
-        let (mine, theirs) = (
-            try a.angles(contextLength: contextLength, file: file),
-            try b.angles(contextLength: contextLength, file: file)
-        )
+        let (mine, theirs) = (a.angles(contextLength: contextLength), b.angles(contextLength: contextLength))
         func near(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-5 * max(abs(a), abs(b)) }
         return mine.frequencies.count == theirs.frequencies.count
             && near(Double(mine.magnitude), Double(theirs.magnitude))
