@@ -15,7 +15,11 @@ struct NameTemplateTests {
         for template in templates {
             for layer in template.isPerLayer ? [0, 1, 9, 10, 127, 999_999_999] : [0] {
                 let expected: NameTemplate.Match = template.isPerLayer ? .layer(layer) : .whole
-                #expect(template.match(template.name(layer: layer)) == expected)
+                for expert in template.isPerExpert ? [0, 9, 10, 127] : [0] {
+                    let name = template.name(layer: layer, expert: expert)
+                    #expect(template.match(name) == expected)
+                    #expect(template.expert(in: name) == (template.isPerExpert ? expert : nil))
+                }
             }
         }
         if let huggingFace = names.huggingFace, let gguf = names.gguf {
@@ -23,14 +27,19 @@ struct NameTemplateTests {
         }
     }
 
-    @Test("no name of an architecture belongs to two roles", arguments: Architecture.all.map(\.name))
+    @Test(
+        "no name of an architecture belongs to two roles, unless each has a part of it",
+        arguments: Architecture.all.map(\.name))
     func unambiguous(name: String) throws {
         let architecture = try #require(Architecture.all.first { $0.name == name })
         for side in [\TensorRole.huggingFace, \.gguf] {
-            let templates = architecture.tensors.compactMap { $0[keyPath: side] }.flatMap(\.names)
-            for template in templates {
-                let text = template.name(layer: 7)
-                #expect(templates.filter { $0.match(text) != .none }.count == 1, "\(text)")
+            let parts = architecture.tensors.compactMap { $0[keyPath: side] }
+            for part in parts {
+                for template in part.names {
+                    let text = template.name(layer: 7)
+                    let others = parts.filter { other in other.names.contains { $0.match(text) != .none } }
+                    #expect(others.count == 1 || others.allSatisfy { $0.taken != nil }, "\(text)")
+                }
             }
         }
     }

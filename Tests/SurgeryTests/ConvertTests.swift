@@ -21,14 +21,18 @@ struct ConvertTests {
         let writer = CheckpointWriter(threads: 2)
         let gguf = try writer.write(OutputPlan(ConvertTests.plan(.gguf)), to: folder("m.gguf"))
         try gguf.checkConsistency()
-        let back = try writer.write(OutputPlan(Convert(to: .folder).apply(to: gguf)), to: folder("back"))
+        let back = try writer.write(
+            OutputPlan(Convert(to: .folder, configVersion: .oldest).apply(to: gguf)), to: folder("back"))
         #expect(Set(back.tensors.map(\.name)) == Set(model.tensors.map(\.name)))
         for tensor in model.tensors {
             let again = try #require(back.tensor(named: tensor.name))
             #expect(again.shape == tensor.shape && again.dtype == tensor.dtype)
             #expect(try Models.bytes(again) == Models.bytes(tensor), "\(tensor.name)")
         }
-        #expect(back.config == model.config)
+        var config = try #require(back.config)
+        // What transformers 5 calls the type.
+        (config["dtype"], config["torch_dtype"]) = (config["torch_dtype"], nil)
+        #expect(RopeScalingTests.sorted(config) == RopeScalingTests.sorted(try #require(model.config)))
         var vocabulary = try Vocabulary(checkpoint: back)
         vocabulary.addsSpacePrefix = nil
         #expect(try vocabulary == Vocabulary(checkpoint: model))
@@ -38,7 +42,8 @@ struct ConvertTests {
     func metadata() throws {
         let gguf = try ConvertTests.plan(.gguf)
         let expected: [(String, GGUFValue)] = [
-            ("general.architecture", .string("llama")), ("general.name", .string("kjv-7m")),
+            ("general.architecture", .string("llama")), ("general.name", .string("Kjv 7m")),
+            ("general.basename", .string("kjv")), ("general.size_label", .string("7M")),
             ("llama.block_count", .u32(12)),
             ("llama.context_length", .u32(1024)), ("llama.embedding_length", .u32(256)),
             ("llama.feed_forward_length", .u32(512)),
@@ -124,7 +129,7 @@ struct ConvertTests {
                 "rope_parameters", #"{"full_attention":{"rope_type":"default"}}"#,
                 "'rope_parameters' has an embedding of its own for 'full_attention' layers"
             ),
-            ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' cannot be converted"),
+            ("rope_scaling", #"{"rope_type":"longrope"}"#, "the rope scaling 'longrope' has no list 'short_factor'"),
             ("quantization_config", #"{"quant_method":"eetq"}"#, "is quantized with eetq"),
         ])
     func lies(key: String, value: String, message: String) throws {
@@ -204,6 +209,22 @@ struct RopeScalingTests {
         return try Convert(to: .gguf).apply(to: model)
     }
 
+    /// The members in alphabetical order.
+    static func sorted(_ object: JSONObject) -> String {
+        JSON.object(JSONObject(object.members.sorted { $0.0 < $1.0 }.map { ($0, $1) })).compact
+    }
+
+    /// The scaling in the older form of config.json, or in that of transformers 5 without the base of the frequencies.
+    private static func scaling(_ gguf: Checkpoint, _ version: ConfigVersion) throws -> String? {
+        let config = try Convert(to: .folder, configVersion: version).apply(to: gguf).config
+        var scaling = config?[version == .newest ? "rope_parameters" : "rope_scaling"]?.object
+        if version == .newest {
+            #expect(scaling?["rope_theta"] != nil && config?["rope_theta"] == nil)
+            scaling?["rope_theta"] = nil
+        }
+        return scaling.map(sorted)
+    }
+
     private static let llama31 =
         #"{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192}"#
 
@@ -220,8 +241,11 @@ struct RopeScalingTests {
         #expect(factors.count == 32)
         #expect(zip(factors, expected).allSatisfy { abs($0 - $1) <= 2e-6 * $1 })
         let back = try Convert(to: .folder).apply(to: gguf)
-        #expect(back.config?["rope_scaling"]?.compact == RopeScalingTests.llama31)
-        #expect(back.config?["rope_theta"] == .number("500000.0"))
+        #expect(back.config?["rope_parameters"]?["rope_theta"] == .number("500000.0"))
+        let older = try Convert(to: .folder, configVersion: .oldest).apply(to: gguf)
+        #expect(older.config?["rope_theta"] == .number("500000.0"))
+        let expectedText = RopeScalingTests.sorted(try JSON.parse(RopeScalingTests.llama31).object ?? JSONObject())
+        for version in ConfigVersion.allCases { #expect(try RopeScalingTests.scaling(gguf, version) == expectedText) }
         #expect(back.tensor(named: "rope_freqs.weight") == nil)
     }
 
@@ -236,7 +260,7 @@ struct RopeScalingTests {
         let again = try Convert(to: .gguf).apply(to: back)
         let (before, after) = (gguf.tensor(named: "rope_freqs.weight"), again.tensor(named: "rope_freqs.weight"))
         for (a, b) in zip(try Models.floats(before), try Models.floats(after)) { #expect(abs(a - b) <= 1e-4 * a) }
-        #expect(back.config?["rope_scaling"]?["factor"]?.double == 8)
+        #expect(back.config?["rope_parameters"]?["factor"]?.double == 8)
     }
 
     @Test("factors that no numbers of Llama 3's scaling give are refused on the way back")
@@ -258,11 +282,12 @@ struct RopeScalingTests {
         for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
             var gguf = try Convert(to: .gguf).apply(to: Models.fixture())
             gguf.metadata[key] = .f32(4)
-            let back = try Convert(to: .folder).apply(to: gguf)
-            #expect(back.config?["rope_scaling"]?.compact == #"{"rope_type":"linear","factor":4.0}"#)
+            #expect(try RopeScalingTests.scaling(gguf, .oldest) == #"{"factor":4.0,"rope_type":"linear"}"#)
             // llama.cpp reads a factor of 0 as none.
             gguf.metadata[key] = .f32(0)
-            #expect(try Convert(to: .folder).apply(to: gguf).config?["rope_scaling"] == .null)
+            let older = try Convert(to: .folder, configVersion: .oldest).apply(to: gguf)
+            #expect(older.config?["rope_scaling"] == .null)
+            #expect(try RopeScalingTests.scaling(gguf, .newest) == #"{"rope_type":"default"}"#)
         }
     }
 
@@ -281,6 +306,7 @@ struct RopeScalingTests {
         ])
     func others(scaling: String) throws {
         let gguf = try RopeScalingTests.gguf(scaling, theta: 10_000)
-        #expect(try Convert(to: .folder).apply(to: gguf).config?["rope_scaling"]?.compact == scaling)
+        let expected = RopeScalingTests.sorted(try JSON.parse(scaling).object ?? JSONObject())
+        for version in ConfigVersion.allCases { #expect(try RopeScalingTests.scaling(gguf, version) == expected) }
     }
 }

@@ -5,8 +5,11 @@ import Formats
 enum DescribedModels {
     static let layers = 6
     /// Values of settings that nothing else gives.
-    private static let values: [String: Int] = [
-        "layers": layers, "context": 64, "hidden": 32, "ffn": 48, "heads": 4, "kv_heads": 2, "vocabulary": 4,
+    private static let values: [String: JSON] = [
+        "layers": .int(layers), "context": .int(64), "hidden": .int(32), "ffn": .int(48), "inner_ffn": .int(96),
+        "heads": .int(4), "kv_heads": .int(2), "vocabulary": .int(4), "norm_epsilon": .number("1e-05"),
+        "rope_theta": .number("50000.0"), "use_window": .bool(true), "window": .int(16), "experts": .int(4),
+        "experts_used": .int(2), "expert_ffn": .int(24), "shared_ffn": .int(16), "attention_scale": .number("0.25"),
     ]
 
     /// A folder whose config.json has the required settings under their newest or their written names.
@@ -22,29 +25,61 @@ enum DescribedModels {
             return object
         }
         for setting in architecture.settings {
-            let key = newest ? setting.huggingFace.first : setting.writtenKey
-            guard let key else { continue }
+            guard let key = newest ? setting.huggingFace.first : setting.writtenKey else { continue }
             if let value = values[setting.role] {
-                config = set(key[...], .int(value), in: config)
-            } else if setting.role == "norm_epsilon" {
-                config = set(key[...], .number("1e-05"), in: config)
-            } else if setting.role == "rope_theta" {
-                config = set(key[...], .number("50000.0"), in: config)
-            } else if setting.role == "window" {
-                config = set(key[...], .int(16), in: config)
+                config = set(key[...], value, in: config)
+            } else if setting.layers == .list, setting.absent == .required {
+                config = set(key[...], .array(entries(of: setting)), in: config)
+            }
+        }
+        // A GGUF file of the family holds what its runtime takes for granted.
+        for setting in architecture.settings where setting.gguf.isEmpty {
+            if let key = setting.writtenKey, case .value(let value)? = setting.ggufAbsent {
+                config = set(key[...], value, in: config)
             }
         }
         model.config = config
         model.architecture = architecture
-        let settings = Settings(model, architecture)
+        try addTensors(to: &model, architecture)
+        return model
+    }
+
+    /// One entry for each layer, of the known ones in turn.
+    private static func entries(of setting: Setting) -> [JSON] {
+        let known = setting.values.map(\.from)
+        return (0..<layers).map { known.isEmpty ? .int(1) : known[$0 % known.count] }
+    }
+
+    private static func addTensors(to model: inout Checkpoint, _ architecture: Architecture) throws {
         model.tensors = []
-        for role in architecture.tensors where role.need == .always || role.role == "output" {
+        let settings = Settings(model, architecture)
+        var names: Set<String> = []
+        for role in architecture.tensors {
             guard let part = role.huggingFace else { continue }
-            let shape = try role.shape.map(settings.length)
-            for layer in role.isPerLayer ? Array(0..<layers) : [0] {
-                model.tensors.append(Models.zeros(part.name(layer: layer), shape, .bf16))
+            for layer in role.isPerLayer ? Array(0..<layers) : [0] where try isThere(role, layer, settings) {
+                var shape = try role.shape.map(settings.length)
+                // A tensor that several roles share is as long as all of them.
+                if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.reduce(1, *) }
+                let count = part.isPerExpert ? shape.removeFirst() : 1
+                for expert in 0..<count {
+                    let name = part.name(layer: layer, expert: expert)
+                    guard names.insert(name).inserted else { continue }
+                    model.tensors.append(Models.zeros(name, shape, .bf16))
+                }
             }
         }
-        return model
+    }
+
+    /// Whether the settings ask for a tensor. Those that decide by the tensors that there are ask for none.
+    private static func isThere(_ role: TensorRole, _ layer: Int, _ settings: Settings) throws -> Bool {
+        func hold(_ flags: [SettingFlag]) throws -> Bool {
+            try !flags.contains { settings.followsFromTensors($0.role) } && settings.hold(flags, layer: layer)
+        }
+        switch role.need {
+        case .always: return true
+        case .optional: return false
+        case .setting(let flags): return try hold(flags)
+        case .unless(let flags): return try !hold(flags)
+        }
     }
 }

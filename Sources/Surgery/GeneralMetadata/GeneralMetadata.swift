@@ -59,7 +59,9 @@ struct GeneralMetadata {
         }
     }
 
-    private func organization(_ names: [ModelName]) -> String? { names.lazy.compactMap(\.organization).first }
+    private func organization(_ names: [ModelName]) -> String? {
+        names.lazy.compactMap(\.organization).first.map(ModelName.title)
+    }
 
     // MARK: origins
 

@@ -21,6 +21,9 @@ struct ModelName {
 
     private enum Kind { case basename, size, finetune, version, type }
 
+    /// How many parameters a plain size stands for: 7 billion for `7B`.
+    var parameterCount: Double? { sizeLabel.flatMap { Size($0)?.count } }
+
     /// Takes a name apart. What cannot be told apart is left out.
     ///
     /// - Parameter parameterCount: a size in the name that is far from this one is a context length.

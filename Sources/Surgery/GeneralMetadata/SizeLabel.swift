@@ -33,9 +33,13 @@ enum SizeLabel {
         return stacks == 0 ? text(others) : "\(count / stacks)x\(text(others + expert))"
     }
 
-    /// Updates the label, unless the file's label does not match its tensors.
+    /// Updates the label, unless the file's label is far from the size of its tensors.
     static func update(_ checkpoint: inout Checkpoint, was before: Checkpoint) {
-        guard let label = before.metadata["general.size_label"]?.string, label == text(before.tensors) else { return }
+        guard let label = before.metadata["general.size_label"]?.string else { return }
+        let size = ModelName("model-" + label, parameterCount: 0).parameterCount ?? 0
+        let count = Double(before.parameterCount)
+        // Names round generously: Qwen3-1.7B has 2.0 billion.
+        guard label == text(before.tensors) || abs(size - count) < count / 4 else { return }
         checkpoint.metadata["general.size_label"] = .string(text(checkpoint.tensors))
     }
 }
