@@ -44,14 +44,14 @@ extension LayerBatch {
             [
                 Linear.Target(layer.query, query), Linear.Target(layer.key, key), Linear.Target(layer.value, value),
             ], to: normed, buffers: buffers.linear)
-        if let bound = layer.plan.attention.clip {
-            resect_clamp(query, rows * sizes.queryWidth, bound)
-            for values in [key, value] { resect_clamp(values, rows * sizes.keyWidth, bound) }
-        }
         try layer.queryNorm?.apply(
             to: query, rows: rows, heads: sizes.heads, headSize: sizes.headSize, threads: threads)
         try layer.keyNorm?.apply(
             to: key, rows: rows, heads: sizes.keyHeads, headSize: sizes.headSize, threads: threads)
+        if let bound = layer.plan.attention.clip {
+            resect_clamp(query, rows * sizes.queryWidth, bound)
+            for values in [key, value] { resect_clamp(values, rows * sizes.keyWidth, bound) }
+        }
     }
 
     /// Gives queries and keys their positions, those of row r being `first + r % contextLength`.

@@ -38,6 +38,8 @@ NO_WINDOW = "llama.cpp computes no windows for it"
 
 WINDOW = {"use_sliding_window": True, "sliding_window": 9}
 MIXED = [FULL, SLIDING, SLIDING, FULL, SLIDING, FULL]
+# A GGUF file of a Mistral says llama.
+AS_LLAMA = ["sliding_window", "model_type", "attention_bias", "mlp_bias", "pretraining_tp"]
 LOST = {"peer": NO_WINDOW, "unknown": 9, "lost": True}
 
 FAMILIES = {
@@ -51,9 +53,9 @@ FAMILIES = {
         "yarn": {"members": {"rope_parameters": YARN}},
     }),
     "mistral": ("MistralForCausalLM", {
-        "window": {"members": {"sliding_window": 9}, "config": ["sliding_window", "model_type"], **LOST},
-        "no window": {"members": {"sliding_window": None, "head_dim": 24}, "config": ["sliding_window", "model_type"]},
-        "no window, old": {"members": {"sliding_window": None}, "old": True, "config": ["sliding_window", "model_type"]},
+        "window": {"members": {"sliding_window": 9}, "config": AS_LLAMA, **LOST},
+        "no window": {"members": {"sliding_window": None, "head_dim": 24}, "config": AS_LLAMA},
+        "no window, old": {"members": {"sliding_window": None}, "old": True, "config": AS_LLAMA},
     }),
     "qwen2": ("Qwen2ForCausalLM", {
         "plain": {},
@@ -71,7 +73,8 @@ FAMILIES = {
     }),
     "qwen2_moe": ("Qwen2MoeForCausalLM", {
         "plain": {},
-        "window, old": {"members": WINDOW, "old": True, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "window": {"members": WINDOW, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "tied, old": {"members": {"tie_word_embeddings": True}, "old": True},
         "dense layers": {"members": {"mlp_only_layers": [0, 3]}, "refused": "mlp_only_layers"},
         "every second": {"members": {"decoder_sparse_step": 2}, "refused": "decoder_sparse_step"},
         "normalized": {"members": {"norm_topk_prob": True}, "refused": "norm_topk_prob"},

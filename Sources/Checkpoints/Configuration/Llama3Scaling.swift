@@ -9,14 +9,15 @@ extension RopeScaling {
 }
 
 extension RopeScaling.Llama3 {
-    /// The factor by which each frequency is divided.
+    /// The factor by which each frequency is divided, in f32 as torch computes them.
     package func factors(_ frequencies: [Double]) -> [Float] {
-        frequencies.map { frequency in
-            let wavelength = 2 * Double.pi / frequency
-            if wavelength < originalContext / highFactor { return 1 }
-            if wavelength > originalContext / lowFactor { return Float(factor) }
-            let smooth = (originalContext / wavelength - lowFactor) / (highFactor - lowFactor)
-            return Float(1 / ((1 - smooth) / factor + smooth))
+        let (context, low, high) = (Float(originalContext), Float(lowFactor), Float(highFactor))
+        return frequencies.map { frequency in
+            let wavelength = Float(2 * Double.pi) / Float(frequency)
+            if Double(wavelength) < originalContext / highFactor { return 1 }
+            if Double(wavelength) > originalContext / lowFactor { return Float(factor) }
+            let smooth = (context / wavelength - low) / (high - low)
+            return 1 / ((1 - smooth) / Float(factor) + smooth)
         }
     }
 
