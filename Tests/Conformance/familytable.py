@@ -12,7 +12,13 @@ A variant has a class of transformers, members of its configuration besides SIZE
     config      members that GGUF cannot hold, so that they do not come back
     lost        True: what GGUF cannot hold changes the logits behind those tokens, so that a folder made from it has others
     seed        another one than 0
+    disguise    a function that rewrites the folder for a class that needs code of its own, which transformers does not have
 """
+
+import json
+
+import safetensors.torch
+import torch
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 ROPE = {"rope_type": "default", "rope_theta": 50000.0}
@@ -42,6 +48,28 @@ MIXED = [FULL, SLIDING, SLIDING, FULL, SLIDING, FULL]
 AS_LLAMA = ["sliding_window", "model_type", "attention_bias", "mlp_bias", "pretraining_tp"]
 LOST = {"peer": NO_WINDOW, "unknown": 9, "lost": True}
 
+def as_qwen(folder):
+    """A Qwen 2 with as many key heads as heads is a Qwen 1 with other names."""
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    join = lambda layer, kind: torch.cat([tensors[f"{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"])
+    names = {"input_layernorm": "ln_1", "post_attention_layernorm": "ln_2", "self_attn.o_proj": "attn.c_proj", "mlp.up_proj": "mlp.w1",
+             "mlp.gate_proj": "mlp.w2", "mlp.down_proj": "mlp.c_proj"}
+    result = {"transformer.wte.weight": tensors["model.embed_tokens.weight"], "transformer.ln_f.weight": tensors["model.norm.weight"],
+              "lm_head.weight": tensors["lm_head.weight"]}
+    for number in range(LAYERS):
+        old, new = f"model.layers.{number}", f"transformer.h.{number}"
+        result |= {f"{new}.attn.c_attn.{kind}": join(old, kind) for kind in ("weight", "bias")}
+        result |= {f"{new}.{mine}.weight": tensors[f"{old}.{theirs}.weight"] for theirs, mine in names.items()}
+    safetensors.torch.save_file(result, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({
+        "architectures": ["QWenLMHeadModel"], "model_type": "qwen", "num_hidden_layers": LAYERS, "hidden_size": config["hidden_size"],
+        "num_attention_heads": config["num_attention_heads"], "kv_channels": 16, "intermediate_size": 2 * config["intermediate_size"],
+        "seq_length": 128, "max_position_embeddings": 128, "layer_norm_epsilon": config["rms_norm_eps"], "rotary_emb_base": 50000.0,
+        "vocab_size": config["vocab_size"], "tie_word_embeddings": False, "use_dynamic_ntk": False, "use_logn_attn": False,
+        "no_bias": True, "bos_token_id": 0, "eos_token_id": 0, "dtype": "float32"}, indent=2), encoding="utf-8")
+
+
 FAMILIES = {
     "llama": ("LlamaForCausalLM", {
         "plain": {},
@@ -64,6 +92,9 @@ FAMILIES = {
         "window by list": {"members": {**WINDOW, "layer_types": MIXED},
                            "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
         "yarn": {"members": {"rope_parameters": YARN}},
+    }),
+    "qwen": ("Qwen2ForCausalLM", {
+        "plain": {"members": {"num_key_value_heads": 4}, "disguise": as_qwen, "converter": "it needs the code of the model's folder"},
     }),
     "qwen3": ("Qwen3ForCausalLM", {
         "plain": {},
