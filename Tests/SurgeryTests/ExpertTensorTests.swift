@@ -45,10 +45,14 @@ struct ExpertTensorTests {
         let expected: [Float] = (0..<4).flatMap { Array(repeating: Float(10 + $0), count: 24 * 32) }
         #expect(try ExpertTensorTests.values(stack) == expected)
         #expect(gguf.metadata["general.size_label"] != nil)
-        let back = try Convert(to: .folder).apply(to: gguf)
+        let folder = TemporaryFolder()
+        let file = try CheckpointWriter(threads: 2).write(OutputPlan(gguf), to: folder("m.gguf"))
+        let back = try Convert(to: .folder).apply(to: file)
         for tensor in model.tensors where tensor.name.contains(".experts.") {
             let found = try #require(back.tensor(named: tensor.name))
             #expect(found.shape == tensor.shape)
+            // A part of the stack is a range of its file.
+            #expect("\(found.recipe)".hasPrefix("bytes "))
             #expect(try ExpertTensorTests.values(found) == ExpertTensorTests.values(tensor))
         }
     }
