@@ -86,7 +86,7 @@ struct Experts: Sendable {
     }
 
     /// The tokens of each expert with what it gives to them.
-    private func shares(
+    func shares(
         _ normed: MatrixOperand, _ memory: ExpertBuffers, _ buffers: LayerBuffers
     ) throws(CheckpointError) -> [[Share]] {
         let (count, used) = (plan.count, plan.used)
@@ -103,7 +103,7 @@ struct Experts: Sendable {
         return result
     }
 
-    private static func sigmoid(_ value: Float) -> Float {
+    static func sigmoid(_ value: Float) -> Float {
         var (gate, one) = (value, Float(1))
         resect_silu_times(&gate, &one, 1)
         return value == 0 ? 0.5 : gate / value

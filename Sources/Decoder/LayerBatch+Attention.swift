@@ -66,12 +66,20 @@ extension LayerBatch {
                     threads: threads)
             }
         }
+        scaleByPosition(layer, buffers.query.floats, tokens, from: first)
+    }
+
+    /// Multiplies queries, or the gradients by them, by what their positions say.
+    func scaleByPosition(
+        _ layer: DecoderModel.Layer, _ query: UnsafeMutablePointer<Float>, _ tokens: Int, from first: Int
+    ) {
         guard let scale = layer.plan.attention.positionScale else { return }
+        let width = layer.attention.queryWidth
         for row in 0..<tokens {
             let times = (first + row % contextLength) / scale.context
             guard times > 0 else { continue }
             let factor = 1 + scale.beta * logf(1 + Float(times))
-            resect_multiply_by(buffers.query.floats + row * sizes.queryWidth, sizes.queryWidth, factor)
+            resect_multiply_by(query + row * width, width, factor)
         }
     }
 }

@@ -18,6 +18,10 @@ struct LayerShape: Sendable, Equatable {
     let experts: Int
     /// Whether what attention and the MLP give is changed before it is added to the stream.
     let changesSums: Bool
+    /// Whether queries or keys are normed or clamped.
+    let changesHeads: Bool
+    /// Whether the MLP runs beside attention.
+    let isParallel: Bool
 
     /// The largest sizes of a plan.
     init(_ plan: ModelPlan) {
@@ -28,6 +32,8 @@ struct LayerShape: Sendable, Equatable {
         headSize = largest(\.attention.headSize)
         feedForward = largest(\.feedForward.width)
         experts = largest { layer in if case .experts(let plan) = layer.feedForward { plan.count } else { 0 } }
+        changesHeads = plan.layers.contains { $0.attention.queryKeyNorm != nil || $0.attention.clip != nil }
+        isParallel = plan.layers.contains { $0.parallel != nil }
         changesSums = plan.layers.contains { $0.hasNormsAfter || $0.residualScale != 1 }
     }
 

@@ -61,7 +61,9 @@ struct LayerPlanResolver {
         return (try settings.value(width)?.int ?? 0) > 0
     }
 
-    private func rotary(_ number: Int, window: Int?, headSize: Int) throws(CheckpointError) -> AttentionPlan.RotaryUse? {
+    private func rotary(
+        _ number: Int, window: Int?, headSize: Int
+    ) throws(CheckpointError) -> AttentionPlan.RotaryUse? {
         guard let rope = layer.rope else { return nil }
         let size = try settings.int(.rotarySize)
         guard size <= headSize, size % 2 == 0 else {

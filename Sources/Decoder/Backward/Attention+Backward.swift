@@ -93,8 +93,7 @@ struct AttentionBackward {
                 values.update(repeating: 0, count: oldest)
                 (values + token + 1).update(repeating: 0, count: end - token - 1)
             }
-            resect_softmax(probabilities + row + oldest, seen, shape.scale)
-            resect_softmax_backward(probabilities + row + oldest, gradients + row + oldest, seen, shape.scale)
+            softmaxBackward(probabilities + row + oldest, gradients + row + oldest, seen, worker)
         }
         multiply(
             (UnsafePointer(gradients), padded), (block.key, narrow), (block.queryGradient + start * wide, wide),
@@ -110,6 +109,24 @@ struct AttentionBackward {
                 (UnsafePointer(transposed.floats), Attention.block), (right, wide), (output, narrow),
                 sizes: (end, headSize, count), accumulates: true)
         }
+    }
+
+    /// Turns scores into probabilities, and the gradient by these into that by the scores.
+    private func softmaxBackward(
+        _ scores: UnsafeMutablePointer<Float>, _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ worker: Int
+    ) {
+        guard let cap = shape.cap else {
+            resect_softmax(scores, count, shape.scale)
+            resect_softmax_backward(scores, gradient, count, shape.scale)
+            return
+        }
+        // The transposed block is written later.
+        let capped = buffers.transposed[worker].floats
+        resect_soft_cap(scores, count, shape.scale, cap)
+        capped.update(from: scores, count: count)
+        resect_softmax(scores, count, 1)
+        resect_softmax_backward(scores, gradient, count, 1)
+        resect_soft_cap_backward(gradient, capped, count, shape.scale, cap)
     }
 
     private func transpose(_ rows: UnsafePointer<Float>, into output: Scratch) {

@@ -1,5 +1,7 @@
+internal import CKernels
 internal import Checkpoints
 internal import Kernels
+internal import Parallel
 internal import Weights
 
 extension LayerBatch {
@@ -11,6 +13,10 @@ extension LayerBatch {
     ) throws(CheckpointError) {
         let count = contexts * contextLength * shape.hidden
         kept.input.floats.update(from: states, count: count)
+        guard layer.plan.parallel == nil else {
+            try run(layer, states: states, contexts: contexts, kept.buffers, .none)
+            return
+        }
         try attend(layer, states, contexts, kept.buffers, .none)
         kept.middle.floats.update(from: states, count: count)
         try addFeedForward(layer, states, contexts, kept.buffers, .none)
@@ -23,9 +29,14 @@ extension LayerBatch {
         let tokens = contexts * contextLength
         let middle = kept.middle.floats
         middle.update(from: kept.input.floats, count: tokens * shape.hidden)
-        try attend(layer, middle, contexts, kept.buffers, .none)
-        let normed = try norm(layer.feedForwardNorm, middle, tokens, kept.buffers)
-        try layer.trainable.gateAndUp(normed, kept.buffers)
+        if layer.plan.parallel == nil {
+            try attend(layer, middle, contexts, kept.buffers, .none)
+        } else {
+            _ = try mix(layer, middle, contexts, kept.buffers, .none)
+        }
+        guard let dense = layer.dense else { return }
+        let normed = try norm(layer.normOfMLP, middle, tokens, kept.buffers)
+        try dense.gateAndUp(normed, kept.buffers)
     }
 
     /// Turns the gradient by the stream after a layer into that by the stream before it.
@@ -40,83 +51,124 @@ extension LayerBatch {
         _ backward: BackwardBuffers, _ sums: LayerGradients, isLowest: Bool
     ) throws(CheckpointError) {
         if kept.isShared { try recompute(layer, contexts: contexts, kept) }
-        let tokens = contexts * contextLength, buffers = kept.buffers
+        let pass = LayerBackward(self, layer, contexts: contexts, kept, backward, sums)
         let ends = isLowest && !sums.hasAttention
-        let normed = try norm(layer.feedForwardNorm, kept.middle.floats, tokens, buffers)
-        try layer.trainable.applyBackward(
-            normed, gradient: gradient, into: ends ? nil : backward.normed.floats, buffers, backward, sums)
+        if layer.plan.parallel == nil {
+            try pass.feedForward(kept.middle.floats, gradient, wantsInput: !ends)
+            if ends { return }
+            try pass.norm(layer.feedForwardNorm, kept.middle.floats, addingTo: gradient)
+            try pass.attention(gradient, accumulates: false)
+            if isLowest { return }
+            try pass.norm(layer.attentionNorm, kept.input.floats, addingTo: gradient)
+            return
+        }
+        try pass.feedForward(kept.input.floats, gradient, wantsInput: !ends)
         if ends { return }
-        try normBackward(layer.feedForwardNorm, kept.middle.floats, backward, addingTo: gradient, tokens)
-        try attendBackward(layer, kept.input.floats, gradient, contexts, buffers, backward, sums)
+        let hasOwnNorm = layer.plan.parallel == .own
+        if hasOwnNorm {
+            backward.side.floats.update(repeating: 0, count: pass.count)
+            try pass.norm(layer.feedForwardNorm, kept.input.floats, addingTo: backward.side.floats)
+        }
+        try pass.attention(gradient, accumulates: !hasOwnNorm)
         if isLowest { return }
-        try normBackward(layer.attentionNorm, kept.input.floats, backward, addingTo: gradient, tokens)
-    }
-
-    private func attendBackward(
-        _ layer: DecoderModel.Layer, _ input: UnsafeMutablePointer<Float>, _ gradient: UnsafeMutablePointer<Float>,
-        _ contexts: Int, _ buffers: LayerBuffers, _ backward: BackwardBuffers, _ sums: LayerGradients
-    ) throws(CheckpointError) {
-        let (tokens, sizes) = (contexts * contextLength, layer.attention)
-        let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
-        try sums.add(.attentionOutput, layer.attentionOutput, gradient, mixed, buffers.linear)
-        try layer.attentionOutput.applyBackward(gradient, rows: tokens, into: backward.mixed.floats, threads: threads)
-        let (query, key, value) = (backward.query.floats, backward.key.floats, backward.value.floats)
-        AttentionBackward(
-            shape: sizes, contextLength: contextLength, buffers: backward.attention, threads: threads
-        ).run(
-            .init(query: buffers.query.floats, key: buffers.key.floats, value: buffers.value.floats),
-            gradient: backward.mixed.floats, into: .init(query: query, key: key, value: value), contexts: contexts)
-        let table = backward.rotaryTables.table(layer.plan.attention.rotary)
-        for (values, heads) in [(query, sizes.heads), (key, sizes.keyHeads)] {
-            table?.rotate(values, rows: tokens, heads: heads, headSize: sizes.headSize, threads: threads)
-        }
-        let normed = try norm(layer.attentionNorm, input, tokens, buffers)
-        let products = [
-            (ProductRole.query, layer.query, query), (.key, layer.key, key), (.value, layer.value, value),
-        ]
-        for (index, (role, linear, part)) in products.enumerated() {
-            try sums.add(role, linear, part, normed, buffers.linear)
-            try linear.applyBackward(
-                part, rows: tokens, into: backward.normed.floats, accumulates: index > 0, threads: threads)
-        }
-    }
-
-    /// Adds the gradient by the input of a norm, from that by its result in `backward.normed`.
-    private func normBackward(
-        _ norm: Norm?, _ states: UnsafePointer<Float>, _ backward: BackwardBuffers,
-        addingTo gradient: UnsafeMutablePointer<Float>, _ tokens: Int
-    ) throws(CheckpointError) {
-        nonisolated(unsafe) let (states, gradient) = (states, gradient)
-        let hidden = shape.hidden
-        try norm?.applyBackward(
-            rows: tokens, of: { states + $0 * hidden }, gradient: backward.normed.floats,
-            addingTo: { gradient + $0 * hidden }, threads: threads)
+        try pass.norm(layer.attentionNorm, kept.input.floats, addingTo: gradient)
+        if hasOwnNorm { resect_add(gradient, backward.side.floats, pass.count) }
     }
 }
 
 extension DecoderModel.Layer {
-    /// The MLP of a layer that has no experts, as `DecoderModel.untrainable` has made sure.
-    fileprivate var trainable: FeedForward {
-        guard let dense else { preconditionFailure("a backward pass through experts") }
-        return dense
-    }
+    /// The norm of what the MLP reads; `nil` where it reads the stream.
+    var normOfMLP: Norm? { plan.parallel == .shared ? attentionNorm : feedForwardNorm }
 }
 
-extension DecoderModel {
-    /// What the backward pass does not compute of this model; `nil` when it computes all of it.
-    package var untrainable: String? {
-        for layer in layers {
-            let attention = layer.plan.attention
-            if layer.dense == nil { return "experts" }
-            if layer.plan.parallel != nil { return "an MLP beside attention" }
-            if layer.plan.norms != .before { return "norms after attention and the MLP" }
-            if layer.plan.residualScale != 1 { return "a factor of what attention and the MLP add to the stream" }
-            if layer.queryNorm != nil { return "norms of queries and keys" }
-            if attention.cap != nil { return "a soft cap of attention's scores" }
-            if attention.clip != nil { return "bounds of queries, keys and values" }
-            if attention.positionScale != nil { return "queries that grow with their position" }
+/// The backward pass of one layer: of its MLP, of its attention, and of its norms.
+struct LayerBackward {
+    let batch: LayerBatch
+    let layer: DecoderModel.Layer
+    let contexts: Int
+    let kept: LayerActivations
+    let backward: BackwardBuffers
+    let sums: LayerGradients
+
+    init(
+        _ batch: LayerBatch, _ layer: DecoderModel.Layer, contexts: Int, _ kept: LayerActivations,
+        _ backward: BackwardBuffers, _ sums: LayerGradients
+    ) {
+        (self.batch, self.layer, self.contexts, self.kept) = (batch, layer, contexts, kept)
+        (self.backward, self.sums) = (backward, sums)
+    }
+
+    var tokens: Int { contexts * batch.contextLength }
+    /// Elements of the stream.
+    var count: Int { tokens * batch.shape.hidden }
+    var buffers: LayerBuffers { kept.buffers }
+
+    /// The MLP: the gradient by what it reads goes to `backward.normed`.
+    ///
+    /// - Parameters:
+    ///   - states: the stream that it reads.
+    ///   - gradient: by the stream after it.
+    func feedForward(
+        _ states: UnsafeMutablePointer<Float>, _ gradient: UnsafeMutablePointer<Float>, wantsInput: Bool
+    ) throws(CheckpointError) {
+        switch layer.feedForward {
+        case .dense(let feedForward):
+            // The norm of the result is taken back first: it takes the operand of the last product again.
+            let own = try outputGradient(layer.feedForwardPostNorm, gradient) { (added) throws(CheckpointError) in
+                let inner = feedForward.activated(tokens, buffers)
+                try Linear.apply([Linear.Target(feedForward.down, added)], to: inner, buffers: buffers.linear)
+            }
+            let normed = try batch.norm(layer.normOfMLP, states, tokens, buffers)
+            try feedForward.applyBackward(
+                normed, gradient: own, into: wantsInput ? backward.normed.floats : nil, buffers, backward, sums)
+        case .experts(let experts):
+            let normed = try batch.norm(layer.normOfMLP, states, tokens, buffers)
+            let own = try outputGradient(layer.feedForwardPostNorm, gradient) { (added) throws(CheckpointError) in
+                added.update(repeating: 0, count: count)
+                try experts.add(normed, to: added, buffers, .none)
+            }
+            if wantsInput { try experts.applyBackward(rows: tokens, gradient: own, buffers, backward) }
         }
-        if plan.logitCap != nil || plan.logitScale != 1 { return "a cap or a factor of the logits" }
-        return nil
+    }
+
+    /// The gradient by what attention or the MLP gives, before its norm and its factor.
+    ///
+    /// - Parameter recompute: writes what it gives, [tokens, hidden].
+    func outputGradient(
+        _ postNorm: Norm?, _ gradient: UnsafeMutablePointer<Float>,
+        _ recompute: (_ added: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) -> UnsafeMutablePointer<Float> {
+        let scale = layer.plan.residualScale
+        guard postNorm != nil || scale != 1, let added = buffers.added else { return gradient }
+        let result = backward.added.floats
+        guard let postNorm else {
+            result.update(from: gradient, count: count)
+            resect_multiply_by(result, count, scale)
+            return result
+        }
+        try recompute(added.floats)
+        result.update(repeating: 0, count: count)
+        nonisolated(unsafe) let (source, output) = (UnsafePointer(added.floats), result)
+        let hidden = batch.shape.hidden
+        try postNorm.applyBackward(
+            rows: tokens, of: { source + $0 * hidden }, gradient: gradient, addingTo: { output + $0 * hidden },
+            threads: batch.threads)
+        if scale != 1 { resect_multiply_by(result, count, scale) }
+        return result
+    }
+
+    /// Adds the gradient by the input of a norm, from that by its result in `backward.normed`.
+    func norm(
+        _ norm: Norm?, _ states: UnsafePointer<Float>, addingTo gradient: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        guard let norm else {
+            resect_add(gradient, backward.normed.floats, count)
+            return
+        }
+        nonisolated(unsafe) let (states, gradient) = (states, gradient)
+        let hidden = batch.shape.hidden
+        try norm.applyBackward(
+            rows: tokens, of: { states + $0 * hidden }, gradient: backward.normed.floats,
+            addingTo: { gradient + $0 * hidden }, threads: batch.threads)
     }
 }

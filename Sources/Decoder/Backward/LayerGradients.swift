@@ -7,6 +7,9 @@ struct LayerGradients: Sendable {
     /// One for each product that has an adapter.
     let sums: [ProductRole: AdapterGradient]
 
+    /// No adapter.
+    static let none = LayerGradients(sums: [:])
+
     /// Whether a product of attention has an adapter.
     var hasAttention: Bool {
         let roles: [ProductRole] = [.query, .key, .value, .attentionOutput]
@@ -31,6 +34,12 @@ struct BackwardBuffers: Sendable {
     let product, inner: Scratch
     /// Gradients by what attention mixes, and by queries, keys and values, each [tokens, columns].
     let mixed, query, key, value: Scratch
+    /// Queries or keys before their norms, [tokens, columns]; of no size where the model has none.
+    let raw: Scratch
+    /// Gradients by what attention or the MLP gives, and by the stream that an MLP beside attention reads, [tokens, hidden];
+    /// of no size where the model needs none.
+    let added, side: Scratch
+    let experts: ExpertGradients?
     let attention: AttentionBackwardBuffers
     /// Takes rotations back.
     let rotaryTables: RotaryTables
@@ -45,6 +54,11 @@ struct BackwardBuffers: Sendable {
         query = Scratch(floats: tokens * shape.queryWidth)
         key = Scratch(floats: tokens * shape.keyWidth)
         value = Scratch(floats: tokens * shape.keyWidth)
+        raw = Scratch(floats: shape.changesHeads ? tokens * shape.queryWidth : 0)
+        added = Scratch(floats: shape.changesSums ? tokens * shape.hidden : 0)
+        side = Scratch(floats: shape.isParallel ? tokens * shape.hidden : 0)
+        experts =
+            shape.experts > 0 ? ExpertGradients(tokens: tokens, hidden: shape.hidden, experts: shape.experts) : nil
         attention = AttentionBackwardBuffers(
             headSize: shape.headSize, contextLength: contextLength, threads: batch.threads)
         rotaryTables = batch.rotaryTables.opposite()

@@ -1,32 +1,40 @@
 internal import CKernels
 internal import Checkpoints
-internal import Kernels
 internal import Parallel
-internal import Weights
 
 extension Norm {
     /// Adds the gradient by the input.
     ///
     /// - Parameters:
     ///   - source: the start of a row of the input.
-    ///   - gradient: the gradient by the result, [rows, elements of the weight].
+    ///   - gradient: the gradient by the result, [rows, width].
     ///   - output: the start of the row that the gradient by a row of the input is added to.
     func applyBackward(
         rows: Int, of source: @Sendable (Int) -> UnsafePointer<Float>, gradient: UnsafePointer<Float>,
         addingTo output: @Sendable (Int) -> UnsafeMutablePointer<Float>, threads: Int
     ) throws(CheckpointError) {
-        let weights = try weight?.floats() ?? []
+        let values = try NormValues(self)
         nonisolated(unsafe) let gradient = gradient
-        let (width, epsilon, kind) = (width, epsilon, kind)
+        let width = width
         Parallel.forEachRow(rows, workers: threads) { row in
-            weights.withUnsafeBufferPointer { weights in
-                let (x, g) = (source(row), gradient + row * width)
-                switch kind {
-                case .rms: resect_rms_norm_backward(x, weights.baseAddress, g, output(row), width, epsilon)
-                case .layer, .plain:
-                    resect_layer_norm_backward(
-                        x, weights.isEmpty ? nil : weights.baseAddress, g, output(row), width, epsilon)
-                }
+            values.applyBackward(source(row), gradient: gradient + row * width, addingTo: output(row), count: width)
+        }
+    }
+}
+
+extension NormValues {
+    /// Adds the gradient by the input of a row.
+    ///
+    /// - Parameter first: the element of the weight that belongs to the first of the row.
+    func applyBackward(
+        _ source: UnsafePointer<Float>, gradient: UnsafePointer<Float>, addingTo output: UnsafeMutablePointer<Float>,
+        first: Int = 0, count: Int
+    ) {
+        weights.withUnsafeBufferPointer { buffer in
+            let weight = buffer.isEmpty ? nil : buffer.baseAddress.map { $0 + first }
+            switch kind {
+            case .rms: resect_rms_norm_backward(source, weight, gradient, output, count, epsilon)
+            case .layer, .plain: resect_layer_norm_backward(source, weight, gradient, output, count, epsilon)
             }
         }
     }

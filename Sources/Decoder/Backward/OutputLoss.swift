@@ -19,6 +19,8 @@ package final class OutputLoss: Sendable {
     let threads: Int
     let normed, normedGradient: Scratch
     private let logits: Scratch
+    /// A copy of them where a cap needs it, of one row for each thread.
+    private let capped: [Scratch]
     private let buffers: LinearBuffers
 
     /// Logits that are in memory together.
@@ -33,6 +35,8 @@ package final class OutputLoss: Sendable {
         normed = Scratch(floats: rowsAtOnce * model.plan.hidden)
         normedGradient = Scratch(floats: rowsAtOnce * model.plan.hidden)
         logits = Scratch(floats: rowsAtOnce * vocabulary)
+        let copies = model.plan.logitCap == nil ? 0 : max(1, threads)
+        capped = (0..<copies).map { _ in Scratch(floats: vocabulary) }
         buffers = LinearBuffers(threads: threads)
     }
 
@@ -53,10 +57,17 @@ package final class OutputLoss: Sendable {
         nonisolated(unsafe) let parts = losses.base.assumingMemoryBound(to: Double.self)
         let wantsGradient = gradient != nil
         try forEachChunk(classes.rows, states) { (rows, some) throws(CheckpointError) in
-            Parallel.forEach(some.count, workers: threads) { index, _ in
-                let row = rows.lowerBound + index
-                parts[row] = divergence(
-                    logits.floats + index * vocabulary, from: classes, row: row, factor: wantsGradient ? factor : nil)
+            Parallel.forEach(some.count, workers: threads) { index, worker in
+                let row = rows.lowerBound + index, line = logits.floats + index * vocabulary
+                if let copy = capped.isEmpty ? nil : capped[worker] {
+                    copy.floats.update(from: line, count: vocabulary)
+                }
+                parts[row] = divergence(line, from: classes, row: row, factor: wantsGradient ? factor : nil)
+                if let cap = model.plan.logitCap {
+                    resect_soft_cap_backward(line, capped[worker].floats, vocabulary, model.plan.logitScale, cap)
+                } else if model.changesLogits {
+                    resect_multiply_by(line, vocabulary, model.plan.logitScale)
+                }
             }
             guard let gradient else { return }
             try model.output.applyBackward(

@@ -159,9 +159,6 @@ extension TrainingSettings {
     /// Refuses what cannot be trained.
     func check(_ model: DecoderModel, _ fitting: Corpus) throws(CheckpointError) {
         let file = model.checkpoint.path
-        if let reason = model.untrainable {
-            throw CheckpointError(file: file, "has \(reason), which training does not compute backward")
-        }
         if let target = targets.first(where: { model.linear(.init(layer: 0, role: $0.role)) == nil }) {
             throw CheckpointError(file: file, "has no product '\(target)' to train")
         }

@@ -1,0 +1,115 @@
+internal import CKernels
+internal import Checkpoints
+internal import Kernels
+internal import Weights
+
+extension Experts {
+    /// Writes the gradient by the normed stream to `backward.normed`, through the experts and through the router.
+    ///
+    /// The choice of experts is taken as it is; its derivative is 0 almost everywhere.
+    ///
+    /// - Parameters:
+    ///   - gradient: by what the experts give, [rows, hidden].
+    ///   - buffers: with the normed stream; all else in them is computed again.
+    func applyBackward(
+        rows: Int, gradient: UnsafePointer<Float>, _ buffers: LayerBuffers, _ backward: BackwardBuffers
+    ) throws(CheckpointError) {
+        guard let memory = buffers.experts, let own = backward.experts else {
+            preconditionFailure("no memory for experts")
+        }
+        let (hidden, count, threads) = (router.inputs, plan.count, buffers.linear.threads)
+        let output = backward.normed.floats
+        let normed = buffers.operand(buffers.normed, rows: rows, columns: hidden)
+        let shares = try shares(normed, memory, buffers)
+        // The softmax stays in memory.weights; the gradients by the weights of the chosen ones go beside it.
+        own.weights.floats.update(repeating: 0, count: rows * count)
+        output.update(repeating: 0, count: rows * hidden)
+        for (index, shares) in shares.enumerated() where !shares.isEmpty {
+            for (row, share) in shares.enumerated() {
+                (memory.gathered.floats + row * hidden).update(
+                    from: buffers.normed.floats + share.token * hidden, count: hidden)
+            }
+            let expert = expert(index)
+            let operand = buffers.operand(memory.gathered, rows: shares.count, columns: hidden)
+            try expert.gateAndUp(operand, buffers)
+            let inner = expert.activated(shares.count, buffers)
+            try Linear.apply([Linear.Target(expert.down, memory.result.floats)], to: inner, buffers: buffers.linear)
+            for (row, share) in shares.enumerated() {
+                let given = memory.result.floats + row * hidden, wanted = gradient + share.token * hidden
+                own.weights.floats[share.token * count + index] = resect_dot_f32(given, wanted, hidden)
+                let scaled = own.gradient.floats + row * hidden
+                scaled.update(from: wanted, count: hidden)
+                resect_multiply_by(scaled, hidden, share.weight)
+            }
+            try expert.applyBackward(
+                operand, gradient: own.gradient.floats, into: memory.result.floats, buffers, backward, .none)
+            for (row, share) in shares.enumerated() {
+                resect_add(output + share.token * hidden, memory.result.floats + row * hidden, hidden)
+            }
+        }
+        routerGradients(shares, rows: rows, memory, own)
+        try router.applyBackward(
+            own.weights.floats, rows: rows, into: output, accumulates: true, threads: threads)
+        try sharedBackward(rows: rows, gradient: gradient, buffers, backward, memory, own)
+    }
+
+    /// Turns the gradients by the weights of the chosen experts into those by the router's logits, in place.
+    private func routerGradients(_ shares: [[Share]], rows: Int, _ memory: ExpertBuffers, _ own: ExpertGradients) {
+        let count = plan.count
+        var chosen = Array(repeating: [(expert: Int, weight: Float)](), count: rows)
+        for (index, some) in shares.enumerated() {
+            for share in some { chosen[share.token].append((index, share.weight)) }
+        }
+        for token in 0..<rows {
+            let softmax = memory.weights.floats + token * count, gradients = own.weights.floats + token * count
+            if plan.normalizes {
+                // A weight is p / sum of the chosen p: its derivative by a chosen p is (gradient - mean) / sum.
+                let sum = chosen[token].reduce(Float(0)) { $0 + softmax[$1.expert] }
+                let mean = chosen[token].reduce(Float(0)) { $0 + $1.weight * gradients[$1.expert] }
+                for (expert, _) in chosen[token] { gradients[expert] = (gradients[expert] - mean) / sum }
+            }
+            resect_softmax_backward(softmax, gradients, count, 1)
+        }
+    }
+
+    private func sharedBackward(
+        rows: Int, gradient: UnsafePointer<Float>, _ buffers: LayerBuffers, _ backward: BackwardBuffers,
+        _ memory: ExpertBuffers, _ own: ExpertGradients
+    ) throws(CheckpointError) {
+        guard let shared else { return }
+        let (hidden, threads) = (router.inputs, buffers.linear.threads)
+        let operand = buffers.operand(buffers.normed, rows: rows, columns: hidden)
+        try shared.gateAndUp(operand, buffers)
+        own.gradient.floats.update(from: gradient, count: rows * hidden)
+        if let sharedRouter {
+            let inner = shared.activated(rows, buffers)
+            try Linear.apply([Linear.Target(shared.down, memory.result.floats)], to: inner, buffers: buffers.linear)
+            try Linear.apply(
+                [Linear.Target(sharedRouter, memory.weights.floats)], to: operand, buffers: buffers.linear)
+            for row in 0..<rows {
+                let weight = Experts.sigmoid(memory.weights.floats[row])
+                let slope = resect_dot_f32(memory.result.floats + row * hidden, gradient + row * hidden, hidden)
+                memory.weights.floats[row] = slope * weight * (1 - weight)
+                resect_multiply_by(own.gradient.floats + row * hidden, hidden, weight)
+            }
+            try sharedRouter.applyBackward(
+                memory.weights.floats, rows: rows, into: backward.normed.floats, accumulates: true, threads: threads)
+        }
+        try shared.applyBackward(
+            operand, gradient: own.gradient.floats, into: memory.result.floats, buffers, backward, .none)
+        resect_add(backward.normed.floats, memory.result.floats, rows * hidden)
+    }
+}
+
+/// What the backward pass of experts computes in.
+struct ExpertGradients: Sendable {
+    /// By the weights of the chosen experts, then by the router's logits, [tokens, experts].
+    let weights: Scratch
+    /// By what one expert gives to its tokens, [tokens, hidden].
+    let gradient: Scratch
+
+    init(tokens: Int, hidden: Int, experts: Int) {
+        weights = Scratch(floats: tokens * experts)
+        gradient = Scratch(floats: tokens * hidden)
+    }
+}
