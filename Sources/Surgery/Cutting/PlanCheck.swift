@@ -18,8 +18,10 @@ extension Checkpoint {
                 file: path, "layer \(layer) would compute something else as layer \(index), so the cut is refused",
                 hint: "a setting that depends on the layer number cannot be updated")
         }
-        guard after.hidden == before.hidden, after.rotary == before.rotary, after.windowedRotary == before.windowedRotary,
-            after.outputNorm == before.outputNorm else {
+        guard after.hidden == before.hidden, after.rotary == before.rotary,
+            after.windowedRotary == before.windowedRotary,
+            after.outputNorm == before.outputNorm
+        else {
             throw CheckpointError(
                 file: path, "the cut would change a setting of the whole model, so it is refused")
         }

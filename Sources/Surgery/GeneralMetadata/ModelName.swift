@@ -64,8 +64,9 @@ struct ModelName {
             part.text = part.text.uppercased()
         } else if !isFirst, let size = Size(part.text) {
             part.text = size.text
+            // fits: a number of stored elements
             if parameterCount > 0, let count = size.count,
-                abs(count - Double(parameterCount)) > Double(7 * parameterCount / 8)  // fits: a number of stored elements
+                abs(count - Double(parameterCount)) > Double(7 * parameterCount / 8)
             {
                 part.kinds.insert(.finetune)
                 part.text = part.text.dropLast() + part.text.suffix(1).lowercased()
