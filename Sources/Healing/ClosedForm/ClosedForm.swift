@@ -100,3 +100,29 @@ public struct ClosedForm: Sendable {
         return try heal(start, dropping: dropped, progress: progress)
     }
 }
+
+extension ClosedForm {
+    /// Fits the weights of a cut, from states at or before the layer in front of the first gap.
+    func heal(
+        _ start: HealingStart, dropping dropped: LayerRuns,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> Result {
+        let count = start.model.layerCount
+        let kept = KeptLayers(count: count, dropped: dropped.runs.joined())
+        let walk = try HealingWalk(self, start, kept, progress)
+        try walk.run()
+        let finished = walk.isWholeModelDone
+        let first = start.judged.lowerBound
+        var result = Result(
+            weights: walk.fits.weights,
+            wholeLoss: finished ? try start.loss(of: start.states.context(first)) : nil,
+            cutLoss: try walk.unhealed.loss(),
+            healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
+            tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput)
+        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < cut) {
+            result.weights.rejectAll()
+            result.healedLoss = cut
+        }
+        return result
+    }
+}

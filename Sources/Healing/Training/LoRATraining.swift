@@ -138,7 +138,7 @@ public struct LoRATraining: Sendable {
         case .diverged(let step, let loss):
             notes.append(
                 "the loss diverged at step \(step) (\(loss)); the adapter of step \(session.bestStep) is kept; "
-                    + "a lower --rate helps")
+                    + "a lower learning rate helps")
         }
         if session.bestStep == 0, !session.curve.steps.isEmpty {
             notes.append("training gained nothing on held-out text; the adapter changes nothing")

@@ -5,46 +5,19 @@ internal import Kernels
 internal import Surgery
 internal import Weights
 
-extension ClosedForm {
-    /// Fits the weights of a cut, from states at or before the layer in front of the first gap.
-    func heal(
-        _ start: HealingStart, dropping dropped: LayerRuns,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
-    ) throws(CheckpointError) -> Result {
-        let count = start.model.layerCount
-        let kept = KeptLayers(count: count, dropped: dropped.runs.joined())
-        let walk = try Walk(self, start, kept, progress)
-        try walk.run()
-        let finished = walk.isWholeModelDone
-        let first = start.judged.lowerBound
-        var result = Result(
-            weights: walk.weights,
-            wholeLoss: finished ? try start.loss(of: start.states.context(first)) : nil,
-            cutLoss: try start.loss(of: walk.plain.context(0)),
-            healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
-            tokens: start.fitted.count * start.states.contextLength, widestInput: walk.widestInput)
-        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < cut) {
-            result.weights.rejectAll()
-            result.healedLoss = cut
-        }
-        return result
-    }
-}
-
 /// The streams of the whole and of the cut model, side by side through the layers that stay.
-private final class Walk {
+final class HealingWalk {
     private let form: ClosedForm
     private let start: HealingStart
     private let kept: KeptLayers
     private let threads: Int
     /// The stream of the cut model.
     let cut: HiddenStates
-    /// The stream of the cut model without a heal, for the contexts that judge.
-    let plain: HiddenStates
+    /// The stream of the cut model without a heal.
+    let unhealed: UnhealedStream
     /// What attention mixes in the cut model, for all contexts of one layer.
     private let mixed: HiddenStates?
-    private(set) var weights = HealedWeights()
-    private(set) var widestInput = 0
+    private(set) var fits: WeightFits
     private let progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var done = 0
 
@@ -64,11 +37,10 @@ private final class Walk {
                 isSpilled: start.isSpilled)
         }
         cut = try memory(states.hidden)
-        plain = try HiddenStates(
-            contexts: start.judged.count, contextLength: states.contextLength, hidden: states.hidden,
-            isSpilled: start.isSpilled)
+        unhealed = try UnhealedStream(start)
         let widest = kept.layers.map { start.model.attentionOutput($0).inputs }.max() ?? 0
         mixed = form.method == .refit ? try memory(widest) : nil
+        fits = WeightFits(file: start.model.checkpoint.path, threads: threads)
     }
 
     /// Whether the whole model's stream went through all layers too.
@@ -91,14 +63,11 @@ private final class Walk {
                 // A cut may begin with the first layer; else the streams part here.
                 try start.advance(to: kept.isAfterGap(index) ? 0 : layer, step)
                 cut.copy(start.states, contexts: start.all)
-                if !start.judged.isEmpty { plain.copy(start.states, contexts: start.judged) }
+                unhealed.begin()
                 areTogether = false
                 if kept.isAfterGap(index) { try start.advance(to: layer, step) }
             }
-            for batch in start.batches(start.judged) {
-                let own = plain.context(batch.lowerBound - start.judged.lowerBound)
-                try start.steps.run(layer, own, contexts: batch.count)
-            }
+            try unhealed.run(layer)
             if fitsSomething(from: index) {
                 try fit(index, layer)
             } else {
@@ -125,7 +94,7 @@ private final class Walk {
         let (model, steps) = (start.model, start.steps)
         var output = model.attentionOutput(layer)
         let fitsAttention = form.method == .refit && kept.isAfterGap(index)
-        let attention = fitsAttention ? try Sums(start, output, threads: threads) : nil
+        let attention = fitsAttention ? try FitMoments(start, output, threads: threads) : nil
         for batch in start.batches(start.all) {
             let whole = start.states.context(batch.lowerBound)
             try steps.add(output, of: steps.mix(layer, whole, contexts: batch.count), to: whole)
@@ -146,7 +115,7 @@ private final class Walk {
         try start.states.checkFinite(start.all, from: "layer \(layer)", file: model.checkpoint.path)
         try start.advance(to: kept.next(after: index), step)
         if let attention, let mixed {
-            output = try solve(attention, output, layer, form.ridges.attention)
+            output = try fits.fit(output, of: layer, to: attention, ridges: form.ridges.attention)
             for batch in start.batches(start.all) {
                 let rows = batch.count * cut.contextLength
                 let operand = MatrixOperand(
@@ -157,69 +126,19 @@ private final class Walk {
         }
         var down = model.feedForwardDown(layer)
         if form.method == .refit || kept.isBeforeGap(index) {
-            let sums = try Sums(start, down, threads: threads)
+            let sums = try FitMoments(start, down, threads: threads)
             for batch in start.batches(start.all) {
                 let own = cut.context(batch.lowerBound)
                 let operand = try steps.inner(layer, own, contexts: batch.count)
                 sums.add(batch, inputs: operand, target: start.states.context(batch.lowerBound), from: own)
             }
             let ridges = kept.isBeforeGap(index) ? form.ridges.gap : form.ridges.feedForward
-            down = try solve(sums, down, layer, ridges)
+            down = try fits.fit(down, of: layer, to: sums, ridges: ridges)
         }
         for batch in start.batches(start.all) {
             let own = cut.context(batch.lowerBound)
             try steps.add(down, of: steps.inner(layer, own, contexts: batch.count), to: own)
         }
         try cut.checkFinite(start.all, from: "layer \(layer) of the cut model", file: model.checkpoint.path)
-    }
-
-    /// Fits one map; the old one when the new one is no better on the contexts that judge.
-    private func solve(
-        _ sums: Sums, _ linear: Linear, _ layer: Int, _ ridges: [Double]
-    ) throws(CheckpointError) -> Linear {
-        widestInput = max(widestInput, linear.inputs)
-        let regression = RidgeRegression(fitted: sums.fitted, judged: sums.judged, threads: threads)
-        let name = linear.weight.name
-        let solution = try regression.solve(from: linear.weight, ridges: ridges, file: start.model.checkpoint.path)
-        if let gain = solution.gain, gain <= 0 {
-            weights.reject(layer, name, ridge: solution.ridge, gain: gain)
-            return linear
-        }
-        let weight = try weights.keep(layer, name, solution.weight, ridge: solution.ridge, gain: solution.gain)
-        return Linear(weight, bias: linear.bias)
-    }
-}
-
-/// The moments of a map's inputs and of what its outputs should be, for both kinds of contexts.
-private final class Sums {
-    let fitted: SecondMoments
-    let judged: SecondMoments?
-    private let start: HealingStart
-    private let bias: [Float]
-    private let residual: Scratch
-    private let columns: Int
-
-    init(_ start: HealingStart, _ linear: Linear, threads: Int) throws(CheckpointError) {
-        self.start = start
-        columns = linear.outputs
-        bias = try linear.bias?.floats() ?? []
-        fitted = SecondMoments(inputs: linear.inputs, outputs: linear.outputs, threads: threads)
-        judged =
-            start.judged.isEmpty
-            ? nil : SecondMoments(inputs: linear.inputs, outputs: linear.outputs, threads: threads)
-        residual = Scratch(floats: start.steps.contextsAtOnce * start.steps.contextLength * linear.outputs)
-    }
-
-    /// Adds a batch of contexts: what is wanted of the map is the way from one stream to another.
-    func add(
-        _ batch: Range<Int>, inputs: MatrixOperand, target: UnsafePointer<Float>, from own: UnsafePointer<Float>
-    ) {
-        for row in 0..<inputs.rows {
-            let line = residual.floats + row * columns
-            for column in 0..<columns { line[column] = target[row * columns + column] - own[row * columns + column] }
-            for column in bias.indices { line[column] -= bias[column] }
-        }
-        let sums = start.judged.contains(batch.lowerBound) ? judged : fitted
-        sums?.add(inputs.values, residual.floats, rows: inputs.rows)
     }
 }

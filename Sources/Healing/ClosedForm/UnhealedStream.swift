@@ -1,0 +1,30 @@
+internal import Checkpoints
+internal import Decoder
+
+/// The stream of the cut model without a heal, for the contexts that judge: what a heal is measured against.
+struct UnhealedStream {
+    private let start: HealingStart
+    private let states: HiddenStates
+
+    /// Memory for the stream.
+    init(_ start: HealingStart) throws(CheckpointError) {
+        self.start = start
+        states = try HiddenStates(
+            contexts: start.judged.count, contextLength: start.states.contextLength, hidden: start.states.hidden,
+            isSpilled: start.isSpilled)
+    }
+
+    /// Parts from the whole model's stream.
+    func begin() { if !start.judged.isEmpty { states.copy(start.states, contexts: start.judged) } }
+
+    /// Runs a layer.
+    func run(_ layer: Int) throws(CheckpointError) {
+        for batch in start.batches(start.judged) {
+            let own = states.context(batch.lowerBound - start.judged.lowerBound)
+            try start.steps.run(layer, own, contexts: batch.count)
+        }
+    }
+
+    /// The mean loss after the last layer; `nil` without contexts that judge.
+    func loss() throws(CheckpointError) -> Double? { try start.loss(of: states.context(0)) }
+}
