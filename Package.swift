@@ -115,3 +115,12 @@ if Context.environment["RESECT_STATES"] != nil {
             name: "states", dependencies: dependencies(analysis + ["Surgery"]), path: "Tests/States",
             swiftSettings: settings))
 }
+
+// `make bench` asks for this: the kernels of a heal have no command of their own.
+if Context.environment["RESECT_BENCH"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "kernel-bench", dependencies: dependencies(["Parallel", "CKernels"] + weights),
+            path: "Tests/Benchmarks/Kernels",
+            swiftSettings: settings))
+}

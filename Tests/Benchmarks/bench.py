@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
 
-    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut merge hash pack headers matrices training
+    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut merge hash pack headers matrices moments
+                                         cholesky training
 
 Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
 model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
@@ -13,6 +14,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import traceback
 
 # Threads that spin while they wait take a busy machine's cores from each other: PyTorch then needs many times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -24,6 +26,7 @@ import archiving  # noqa: E402
 import copying  # noqa: E402
 import digests  # noqa: E402
 import headers  # noqa: E402
+import kernels  # noqa: E402
 import matrices  # noqa: E402
 import models  # noqa: E402
 import passes  # noqa: E402
@@ -33,7 +36,7 @@ from tools import RESECT  # noqa: E402
 
 PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "merge": adapting.measure,
          "hash": digests.measure, "pack": archiving.measure, "headers": headers.measure, "matrices": matrices.measure,
-         "training": training.measure}
+         "moments": kernels.moments, "cholesky": kernels.cholesky, "training": training.measure}
 
 
 def table(rows):
@@ -60,11 +63,21 @@ def main():
     if not os.access(RESECT, os.X_OK):
         sys.exit(f"{RESECT} is not there; build it, or set RESECT")
     models.make()
-    rows = []
+    rows, failed = [], []
     for name in options.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="resect-bench-", dir=os.environ.get("TMPDIR")) as work:
-            rows += PARTS[name](pathlib.Path(work), options)
-    print(table(rows))
+            try:
+                rows += PARTS[name](pathlib.Path(work), options)
+            # A program that fails ends this one with its message, and the other parts still count.
+            except (Exception, SystemExit) as error:
+                failed.append(name)
+                if not isinstance(error, SystemExit):
+                    traceback.print_exc()
+                print(f"bench: {name} failed: {error}", file=sys.stderr, flush=True)
+    if rows:
+        print(table(rows))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
