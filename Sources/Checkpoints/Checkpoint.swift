@@ -26,7 +26,7 @@ public struct Checkpoint: Sendable {
     public internal(set) var shardTensorCounts: [Int] = []
     /// What edits left out or changed in meaning, one line each: "24 scales of activations are left out". Commands
     /// that write print these lines; `note` adds one.
-    public internal(set) var notes: [String] = []
+    public package(set) var notes: [String] = []
 
     /// A checkpoint whose content is a model; for other contents set `content`.
     package init(path: String, container: Container, tensors: [Tensor], sources: [MappedFile]) {

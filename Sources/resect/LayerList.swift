@@ -22,6 +22,24 @@ struct LayerList: ExpressibleByArgument {
     }
 }
 
+/// Layers that are left out, by their numbers.
+struct LayersOption: ParsableArguments {
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "The layers to leave out, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var layers: [LayerList] = []
+
+    /// Whether the option is not given.
+    var isEmpty: Bool { layers.isEmpty }
+
+    /// The union of all lists.
+    ///
+    /// - Throws: when a range is empty.
+    func union(file: String) throws(CheckpointError) -> LayerRuns { try layers.union(file: file) }
+}
+
 extension [LayerList] {
     /// The union of all lists.
     ///

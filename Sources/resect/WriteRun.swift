@@ -13,6 +13,8 @@ struct WriteRun {
     var extra: [(String, JSON)] = []
     /// Whether the output keeps the shards of the input.
     var keepsShards = false
+    /// The patch that is written of the output; `nil` without one.
+    var patch: PatchRun?
     /// Measures the written output, for more members of the JSON output.
     var measure: ((Checkpoint) throws -> [(String, JSON)])?
 
@@ -31,6 +33,7 @@ struct WriteRun {
     /// Checks names, types and space before anything is computed.
     func check(_ checkpoint: Checkpoint) throws {
         let plan = try plan(checkpoint)
+        try patch?.check()
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
     }
@@ -55,8 +58,10 @@ struct WriteRun {
         writer.progress = { progress.report($0, $1) }
         let written = try writer.write(plan, to: output.output)
         progress.finish()
+        let packed = try patch?.write(name(of: plan))
         if common.json {
             var answer = summary(plan, seconds: progress.seconds)
+            for (key, value) in packed?.json ?? [] { answer[key] = value }
             for (key, value) in try measure?(written) ?? [] { answer[key] = value }
             Output.json(answer)
         } else {
@@ -65,6 +70,7 @@ struct WriteRun {
                     + "\(layerText(written))\(counted(written.tensors.count, "tensor")), "
                     + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
             )
+            packed?.say(common)
         }
         return written
     }

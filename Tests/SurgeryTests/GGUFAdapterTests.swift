@@ -54,7 +54,12 @@ struct GGUFAdapterTests {
             changed += 1
         }
         #expect(changed == 4)
-        #expect(merged.notes == ["4 changed weights were Q8_0; they become BF16 where no type is named"])
+        // 2 x 131,072 and 2 x 65,536 weights: 2 bytes each now, 34 for a block of 32 before.
+        #expect(
+            merged.notes == [
+                "4 changed weights were Q8_0; unless --type or a later quantize stores them small again, they are BF16 and take "
+                    + "368,640 bytes more"
+            ])
     }
 
     // MARK: files made here

@@ -48,6 +48,18 @@ public struct ArchivePacker: Sendable {
         let planes: [ArchiveIndex.Plane]
     }
 
+    /// Throws when an archive cannot get this name: it is taken, or it is an input.
+    public func check(_ path: String, against base: Checkpoint?) throws(CheckpointError) {
+        try check(path, inputs: base?.sources ?? [])
+    }
+
+    private func check(_ path: String, inputs: [MappedFile]) throws(CheckpointError) {
+        try SmallFile.check(path, replaces: replaces)
+        if let identity = FileIdentity(path: path), inputs.contains(where: { $0.identity == identity }) {
+            throw CheckpointError(file: path, "is the input", hint: "write to another name")
+        }
+    }
+
     /// Packs a checkpoint as it was opened; with a base, only what differs from it.
     ///
     /// - Throws: when the output exists or is an input; nothing is left on disk then.
@@ -61,9 +73,7 @@ public struct ArchivePacker: Sendable {
         try SmallFile.check(path, replaces: replaces)
         var plan = try ArchivePlan(checkpoint)
         let sources = plan.places.map(\.range.file) + (base?.sources ?? [])
-        if let identity = FileIdentity(path: path), sources.contains(where: { $0.identity == identity }) {
-            throw CheckpointError(file: path, "is the input", hint: "write to another name")
-        }
+        try check(path, inputs: sources)
         if let base { try plan.refer(to: base, from: checkpoint, threads: threads) }
         let pieces = plan.numberPieces()
         let output = try TemporaryOutput(for: path, folder: false)

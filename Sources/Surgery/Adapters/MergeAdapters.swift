@@ -74,6 +74,7 @@ extension Checkpoint {
             base.tensors.map { (ExactString($0.name), $0.dtype) }, uniquingKeysWith: { first, _ in first })
         let tied = TiedOutput(base)
         var widened: [DType] = []
+        var growth = 0
         for index in tensors.indices {
             guard tensors[index].dtype == .f32 else { continue }
             let own = types[ExactString(tensors[index].name)]
@@ -82,16 +83,19 @@ extension Checkpoint {
             // An output matrix that is stored apart now has the type of the embedding.
             let name = tensors[index].name == tied?.output ? tied?.embedding ?? "" : tensors[index].name
             var type = types[ExactString(name)] ?? stated
-            if type.isQuantized {
-                widened.append(type)
-                type = .bf16
-            }
+            let quantized = type.isQuantized ? type : nil
+            if quantized != nil { type = .bf16 }
             tensors[index] = try tensors[index].recoded(
                 as: type, file: path, refusesNonfinite: true, givesSourceValues: true)
+            guard let quantized else { continue }
+            widened.append(quantized)
+            growth += tensors[index].byteCount - (Tensor.byteCount(dtype: quantized, shape: tensors[index].shape) ?? 0)
         }
         guard !widened.isEmpty else { return }
         let names = Set(widened.map(\.name)).sorted().joined(separator: ", ")
-        note("\(widened.count) changed weights were \(names); they become BF16 where no type is named")
+        note(
+            "\(widened.count) changed weights were \(names); unless --type or a later quantize stores them small again, they are "
+                + "BF16 and take \(growth.grouped) bytes more")
         if form == .gguf, let mixture = Mixture.named(DType.bf16.name) {
             metadata["general.file_type"] = .u32(mixture.fileType)
         }

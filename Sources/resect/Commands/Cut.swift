@@ -19,12 +19,7 @@ struct Cut: ParsableCommand {
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "The layers to delete, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
-            valueName: "list"))
-    var layers: [LayerList] = []
+    @OptionGroup var layers: LayersOption
 
     @Option(name: .long, help: ArgumentHelp("The number of layers to delete.", valueName: "n|p%"))
     var drop: DropCount?

@@ -28,12 +28,7 @@ struct Evaluate: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"))
     var reference: String?
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "Evaluate MODEL without these layers, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
-            valueName: "list"))
-    var layers: [LayerList] = []
+    @OptionGroup var layers: LayersOption
 
     @Option(name: .long, help: ArgumentHelp("Number of tokens in a context.", valueName: "n"))
     var context = 512

@@ -49,12 +49,7 @@ struct Generate: ParsableCommand {
     @Flag(name: .long, help: "Show special tokens in the text.")
     var special = false
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "Run MODEL without these layers, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
-            valueName: "list"))
-    var layers: [LayerList] = []
+    @OptionGroup var layers: LayersOption
 
     @OptionGroup var common: CommonOptions
 

@@ -26,13 +26,9 @@ struct Heal: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
+    @OptionGroup var patch: PatchOption
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "The layers to delete, counted from 0: numbers and half-open ranges, such as 3,7,9:12. Repeatable.",
-            valueName: "list"))
-    var layers: [LayerList] = []
+    @OptionGroup var layers: LayersOption
 
     @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
     var drop: DropCount?
@@ -70,8 +66,12 @@ struct Heal: ParsableCommand {
         }
         if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
         try training.check(method)
+        try patch.check(output)
         if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
         if adapterOnly, recipe != nil { throw ValidationError("--recipe trains the model; --adapter-only writes none") }
+        if adapterOnly, patch.savePatch != nil {
+            throw ValidationError("--save-patch stores a model; --adapter-only writes none")
+        }
         if adapterOnly, output.dryRun { throw ValidationError("--dry-run plans a model; --adapter-only writes none") }
     }
 
@@ -80,6 +80,7 @@ struct Heal: ParsableCommand {
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         var write = WriteRun(output: output, common: common)
+        write.patch = patch.run(against: model, output, common)
         try training.checkCurve(replaces: output.force)
         if adapterOnly, try output.form(for: model) != .folder {
             throw CheckpointError(

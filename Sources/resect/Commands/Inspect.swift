@@ -52,11 +52,12 @@ struct Inspect: ParsableCommand {
         Output.line("format        \(format(checkpoint)), \(counted(checkpoint.sources.count, "file"))")
         Output.line("architecture  \(name)\(remark(on: checkpoint))".escapingControls)
         Output.line("layers        \(layers(checkpoint))".escapingControls)
+        // To count them takes as long as to read the header.
+        let parameters = checkpoint.modelParameterCount
+        Output.line("parameters    \(parameters.countText) in \(counted(checkpoint.tensors.count, "tensor"))")
         Output.line(
-            "parameters    \(checkpoint.modelParameterCount.countText) in \(counted(checkpoint.tensors.count, "tensor"))"
-        )
-        Output.line(
-            "bytes         \(checkpoint.byteCount.byteText), \(checkpoint.bitsPerWeight.fixed(2)) bits per weight")
+            "bytes         \(checkpoint.byteCount.byteText), "
+                + "\(checkpoint.bitsPerWeight(of: parameters).fixed(2)) bits per weight")
         Output.line("metadata      \(counted(pairs(checkpoint).count, "entry", "entries"))")
         var byType: [(DType, count: Int, bytes: Int)] = []
         for (dtype, byteCount) in checkpoint.tensors.lazy.map({ ($0.dtype, $0.byteCount) }) {

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Checkpoints
-internal import Formats
 
 /// The `pack` command.
 struct Pack: ParsableCommand {
@@ -37,29 +36,7 @@ struct Pack: ParsableCommand {
         let packer = ArchivePacker(replaces: force, threads: common.threadCount) { progress.report($0, $1) }
         let summary = try packer.pack(checkpoint, against: base, to: output)
         progress.finish()
-        if !summary.leftOut.isEmpty {
-            common.note("left out of the archive: \(summary.leftOut.joined(separator: ", "))")
-        }
-        let ratio = Double(summary.byteCount) / Double(max(1, summary.originalByteCount))
-        if common.json {
-            var answer = JSONObject([
-                ("output", .string(output)), ("byteCount", .int(summary.byteCount)),
-                ("originalByteCount", .int(summary.originalByteCount)),
-                ("ratio", .double((ratio * 10000).rounded() / 10000)), ("files", .int(summary.files)),
-            ])
-            if base != nil {
-                answer["same"] = .int(summary.same)
-                answer["differences"] = .int(summary.differences)
-            }
-            answer["seconds"] = .double((progress.seconds * 1000).rounded() / 1000)
-            return Output.json(answer)
-        }
-        let patch =
-            base == nil
-            ? "" : "; \(summary.same) tensors equal one of the base, \(summary.differences) are stored as differences"
-        common.note(
-            "packed \(counted(summary.files, "file")), \(summary.originalByteCount.byteText), into \(output): "
-                + "\(summary.byteCount.byteText) (\((ratio * 100).fixed(1))%) in \(progress.seconds.fixed(1)) s\(patch)"
-        )
+        let report = PackReport(path: output, summary: summary, isPatch: base != nil, seconds: progress.seconds)
+        if common.json { Output.json(report.object) } else { report.say(common) }
     }
 }

@@ -24,6 +24,7 @@ struct Shrink: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var output: OutputOptions
+    @OptionGroup var patch: PatchOption
 
     @Option(
         name: .long, parsing: .singleValue,
@@ -70,6 +71,7 @@ struct Shrink: ParsableCommand {
             throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
         }
         try training.check(method)
+        try patch.check(output)
         if method.closedForm == nil, heal.choose == .healed {
             throw ValidationError("--choose healed compares heals; with --heal none choose by loss or angle")
         }
@@ -83,12 +85,14 @@ struct Shrink: ParsableCommand {
     func run() throws {
         let goal = try ShrinkGoal(type: type, inputs: inputs, output: output, mtp: predictors.mtp)
         // Measure on dequantized weights, but write from the original ones.
-        let model = try adapters.merged(stack.choosing(in: model.open()), threads: common.threadCount)
+        let opened = try stack.choosing(in: model.open())
+        let model = try adapters.merged(opened, threads: common.threadCount)
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         let size = try drop.count(of: checkpoint.layerCount, file: model.path)
         let texts = try ShrinkTexts(self, checkpoint)
         var write = WriteRun(output: output, common: common)
+        write.patch = patch.run(against: opened, output, common)
         try training.checkCurve(replaces: output.force)
         try goal.check(model, size: size, write, common)
         for note in texts.notes { common.note(note) }
@@ -111,7 +115,9 @@ struct Shrink: ParsableCommand {
             trained = try trainer.train(model, fitted: fitted, without: dropped)
             trained?.say(common)
         }
-        let healed = try trained?.folded(into: fitted, common) ?? fitted
+        var healed = try trained?.folded(into: fitted, common) ?? fitted
+        // With --type no weight keeps the type that the notes are about.
+        if goal.name != nil { healed.notes = model.notes }
         let result = try goal.edited(healed, without: dropped)
         write.dropped = dropped
         write.extra = choice.json + (report?.json ?? []) + (trained?.json ?? [])
@@ -119,33 +125,31 @@ struct Shrink: ParsableCommand {
             try write.write(result)
             return
         }
-        var steps = try ShrinkSteps(checkpoint, texts.judged, run, common)
-        try steps.add("cut", checkpoint.applying([CutLayers(layers: dropped)]))
+        func without(_ model: Checkpoint) throws -> Checkpoint { try model.applying([CutLayers(layers: dropped)]) }
+        var steps = [ShrinkStep(name: "cut", checkpoint: try without(checkpoint))]
         if let report, let method = method.closedForm {
-            try steps.add(
-                method.rawValue,
-                report.result.weights.edit.apply(to: checkpoint).applying([CutLayers(layers: dropped)]),
-                seconds: report.seconds)
+            let plain = try report.result.weights.edit.apply(to: checkpoint)
+            steps.append(
+                ShrinkStep(name: method.rawValue, checkpoint: try without(plain), seconds: report.seconds))
         }
         if let trained {
-            try steps.add("lora", healed.applying([CutLayers(layers: dropped)]), seconds: trained.seconds)
+            steps.append(ShrinkStep(name: "lora", checkpoint: try without(healed), seconds: trained.seconds))
+        }
+        func judge(_ written: Checkpoint) throws -> ShrinkSteps {
+            if let trained { try trainer.finish(trained) }
+            return try ShrinkSteps(
+                checkpoint, steps + [ShrinkStep(name: goal.name ?? "written", checkpoint: written)],
+                uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, run, common)
         }
         if common.json {
-            write.measure = { written in
-                var steps = steps
-                try steps.add(goal.name ?? "written", written)
-                return steps.json(model, written)
-            }
+            write.measure = { try judge($0).json(model) }
             try write.write(result)
-            if let trained { try trainer.finish(trained) }
             return
         }
         guard let written = try write.write(result) else { return }
-        if let trained { try trainer.finish(trained) }
-        try steps.add(goal.name ?? "written", written)
+        let judged = try judge(written)
         Output.line()
-        steps.show()
-        try WholeAtSize(model, written, texts.judged, run, common).say()
+        judged.show()
     }
 }
 

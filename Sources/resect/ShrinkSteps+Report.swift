@@ -1,0 +1,122 @@
+internal import Analysis
+internal import Checkpoints
+internal import Formats
+internal import Surgery
+
+extension ShrinkSteps {
+    /// Prints the table, a sample answer, and what the bytes cost without a cut.
+    func show() {
+        var table = Table(["", "whole"] + steps.map(\.step.name))
+        func row(_ name: String, _ first: String, _ value: (Measured) -> String) {
+            table.add([name, first] + steps.map(value))
+        }
+        row("layers", "\(whole.layerCount)") { "\($0.step.checkpoint.layerCount)" }
+        row("parameters", whole.modelParameterCount.grouped) { $0.step.checkpoint.modelParameterCount.grouped }
+        row("bytes", whole.byteCount.grouped) { $0.step.checkpoint.byteCount.grouped }
+        row("bits per weight", whole.bitsPerWeight.fixed(2)) { $0.step.checkpoint.bitsPerWeight.fixed(2) }
+        for (index, text) in texts.enumerated() {
+            let reference = steps.first?.divergences[index].reference.perplexity ?? .nan
+            row("perplexity, \(text.name)", reference.fixed(3)) { $0.divergences[index].model.perplexity.fixed(3) }
+        }
+        row("KL divergence", "") { ShrinkSteps.mean($0.divergences, \.klDivergence).fixed(4) }
+        row("same next token", "") { (100 * ShrinkSteps.mean($0.divergences, \.topOneAgreement)).fixed(1) + "%" }
+        row("same when writing", "") { (100 * $0.answers.agreement(with: wholeAnswers)).fixed(1) + "%" }
+        table.print()
+        let corpus = texts[0].corpus
+        Output.line(
+            "judged on \(texts.reduce(0) { $0 + $1.corpus.contexts.count }) contexts of \(corpus.contextLength) tokens, second "
+                + "halves; writing: \(wholeAnswers.answers.count) prompts, \(ShrinkSteps.answerLength) tokens each")
+        for step in steps.map(\.step) {
+            if let seconds = step.seconds { Output.line("\(step.name) was made in \(seconds.fixed(1)) s") }
+        }
+        if let first = wholeAnswers.answers.first {
+            Output.line()
+            Output.line("prompt: …\(first.prompt.suffix(120).onOneLine)")
+            Output.line("whole:  \(first.text.onOneLine)")
+            for measured in steps {
+                Output.line("\((measured.step.name + ":").padded(7)) \(measured.answers.answers[0].text.onOneLine)")
+            }
+        }
+        Output.line(uncutText)
+    }
+
+    private var uncutText: String {
+        let bytes = steps.last?.step.checkpoint.byteCount ?? 0
+        guard let uncut else { return "no type is small enough to keep all layers in \(bytes.byteText)" }
+        return
+            "without a cut, \(uncut.model.type) takes \(uncut.model.checkpoint.byteCount.byteText) (here \(bytes.byteText)) "
+            + "and has perplexity \(ShrinkSteps.perplexity(uncut.divergences, \.model).fixed(3)) over all judged text, "
+            + "KL divergence \(ShrinkSteps.mean(uncut.divergences, \.klDivergence).fixed(4))"
+    }
+
+    /// Members of the JSON output.
+    ///
+    /// - Parameter model: the model as it was opened, before its weights were made runnable.
+    func json(_ model: Checkpoint) -> [(String, JSON)] {
+        guard let last = steps.last else { return [] }
+        return [
+            ("before", side(model, ShrinkSteps.perplexity(last.divergences, \.reference))),
+            ("after", side(last.step.checkpoint, ShrinkSteps.perplexity(last.divergences, \.model))),
+            ("steps", .array(steps.map(json))), ("uncut", uncutJSON),
+        ]
+    }
+
+    private func side(_ checkpoint: Checkpoint, _ perplexity: Double) -> JSON {
+        .object(
+            JSONObject([
+                ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.modelParameterCount)),
+                ("byteCount", .int(checkpoint.byteCount)), ("bitsPerWeight", .double(checkpoint.bitsPerWeight)),
+                ("perplexity", .double(perplexity)),
+            ]))
+    }
+
+    private func json(_ measured: Measured) -> JSON {
+        let (step, divergences) = (measured.step, measured.divergences)
+        let kinds = zip(texts, divergences).map { text, found in
+            JSON.object(
+                JSONObject([
+                    ("text", .string(text.name)), ("tokens", .int(found.tokens)),
+                    ("perplexity", .double(found.model.perplexity)),
+                    ("wholePerplexity", .double(found.reference.perplexity)),
+                    ("kl", .double(found.klDivergence)), ("sameNext", .double(found.topOneAgreement)),
+                ]))
+        }
+        return .object(
+            JSONObject([
+                ("step", .string(step.name)), ("layers", .int(step.checkpoint.layerCount)),
+                ("byteCount", .int(step.checkpoint.byteCount)),
+                ("perplexity", .double(ShrinkSteps.perplexity(divergences, \.model))),
+                ("kl", .double(ShrinkSteps.mean(divergences, \.klDivergence))),
+                ("sameNext", .double(ShrinkSteps.mean(divergences, \.topOneAgreement))),
+                ("sameWriting", .double(measured.answers.agreement(with: wholeAnswers))),
+                ("seconds", step.seconds.map(JSON.double) ?? .null), ("texts", .array(kinds)),
+                ("answer", .string(measured.answers.answers.first?.text ?? "")),
+            ]))
+    }
+
+    /// What the same bytes would buy without a cut; null when no type is small enough.
+    private var uncutJSON: JSON {
+        guard let uncut else { return .null }
+        return .object(
+            JSONObject([
+                ("type", .string(uncut.model.type)), ("byteCount", .int(uncut.model.checkpoint.byteCount)),
+                ("perplexity", .double(ShrinkSteps.perplexity(uncut.divergences, \.model))),
+                ("kl", .double(ShrinkSteps.mean(uncut.divergences, \.klDivergence))),
+            ]))
+    }
+}
+
+extension StringProtocol {
+    /// The text with line ends and other control characters as spaces.
+    fileprivate var onOneLine: String {
+        String(map { $0.isNewline || $0 == "\t" ? " " : $0 }).escapingControls
+    }
+}
+
+extension Checkpoint {
+    /// The bits of all tensors divided by the number of parameters.
+    var bitsPerWeight: Double { bitsPerWeight(of: modelParameterCount) }
+
+    /// The bits of all tensors divided by a number of parameters that is known.
+    func bitsPerWeight(of parameters: Int) -> Double { Double(byteCount) * 8 / Double(max(1, parameters)) }
+}
