@@ -56,8 +56,9 @@ public struct Cast: Edit {
         tensor.shape.count > 1 && tensor.dtype.isInteger && tensor.dtype.name != "I32"
     }
 
-    /// Whether llama.cpp requires F32: vectors, norms, routers, and tensors not named `.weight`.
+    /// Whether llama.cpp requires F32: vectors (also as a matrix of one row), norms, routers, and tensors not named `.weight`.
     static func staysF32(_ tensor: Tensor) -> Bool {
-        tensor.shape.count <= 1 || !tensor.name.hasSuffix(".weight") || QuantizationExceptions.isKept(tensor.name)
+        tensor.shape.drop { $0 == 1 }.count <= 1 || !tensor.name.hasSuffix(".weight")
+            || QuantizationExceptions.isKept(tensor.name)
     }
 }

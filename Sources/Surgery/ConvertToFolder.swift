@@ -70,7 +70,8 @@ struct ConvertToFolder {
         result[version == .newest ? "dtype" : "torch_dtype"] = .string("float32")
         for (key, value) in [
             ("bos_token_id", vocabulary.beginningID.map(JSON.int)), ("eos_token_id", vocabulary.endTokens),
-            ("pad_token_id", vocabulary.paddingID.map(JSON.int)),
+            // Without the member some classes take a token of their own models.
+            ("pad_token_id", vocabulary.paddingID.map(JSON.int) ?? .null),
         ] {
             if let value { result[key] = value }
         }
@@ -95,10 +96,20 @@ struct ConvertToFolder {
             return .object(JSONObject([("rope_type", .string("default"))]))
         }
         if setting.layers == .list, let list = try list(of: setting) { return list }
-        guard let value = try settings.value(setting.role) else { return nil }
+        guard let value = try settings.value(setting.role), !isComputed(setting) else { return nil }
         // Integers must be valid dimensions.
         if setting.gguf.first?.type == .u32, value != .int(0) { return .int(try settings.int(setting.role)) }
         return setting.written(value)
+    }
+
+    /// Whether the class computes the value from others too.
+    private func isComputed(_ setting: Setting) -> Bool {
+        guard !settings.isStated(setting.role) else { return false }
+        switch setting.absent {
+        case .quotient: return true
+        case .role(let role): return settings.architecture.setting(role).map(isComputed) ?? false
+        default: return false
+        }
     }
 
     /// The list of a setting with one entry a layer, also where the file says it in another way; `nil` for a value that holds

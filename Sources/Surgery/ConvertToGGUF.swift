@@ -49,7 +49,8 @@ struct ConvertToGGUF {
             as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows)
         guard !same else { return }
         let found = Settings(file, architecture)
-        for setting in settings.architecture.settings where setting.gguf.isEmpty {
+        for setting in settings.architecture.settings
+        where setting.gguf.isEmpty && setting.role != SettingRole.rope.rawValue {
             guard settings.isStated(setting.role), let value = try settings.value(setting.role),
                 value != (try? found.value(setting.role))
             else { continue }

@@ -88,7 +88,7 @@ FAMILIES = {
     "qwen2": ("Qwen2ForCausalLM", {
         "plain": {},
         "tied, old": {"members": {"tie_word_embeddings": True}, "old": True},
-        "window": {"members": {**WINDOW, "max_window_layers": 3}, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
+        "window": {"members": {**WINDOW, "max_window_layers": 3}, "config": ["max_window_layers", "sliding_window", "use_sliding_window", "layer_types"], **LOST},
         "window by list": {"members": {**WINDOW, "layer_types": MIXED},
                            "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
         "yarn": {"members": {"rope_parameters": YARN}},
@@ -98,14 +98,15 @@ FAMILIES = {
     }),
     "qwen3": ("Qwen3ForCausalLM", {
         "plain": {},
-        "biases, tied, old": {"members": {"attention_bias": True, "tie_word_embeddings": True}, "old": True},
+        "biases, tied, old": {"members": {"attention_bias": True, "tie_word_embeddings": True}, "old": True,
+                              "peer": "it takes no bias of the output of attention"},
         "window": {"members": {**WINDOW, "layer_types": MIXED},
                    "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
     }),
     "qwen2_moe": ("Qwen2MoeForCausalLM", {
         "plain": {},
         "window": {"members": WINDOW, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
-        "tied, old": {"members": {"tie_word_embeddings": True}, "old": True},
+        "tied, old": {"members": {"tie_word_embeddings": True}, "old": True, "peer": "it wants an output matrix"},
         "dense layers": {"members": {"mlp_only_layers": [0, 3]}, "refused": "mlp_only_layers"},
         "every second": {"members": {"decoder_sparse_step": 2}, "refused": "decoder_sparse_step"},
         "normalized": {"members": {"norm_topk_prob": True}, "refused": "norm_topk_prob"},
@@ -117,15 +118,15 @@ FAMILIES = {
         "dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "refused": "mlp_only_layers"},
     }),
     "mixtral": ("MixtralForCausalLM", {
-        "plain": {},
+        "plain": {"members": {"sliding_window": None}},
         "window, old": {"members": {"sliding_window": 9}, "old": True, "config": ["sliding_window"], **LOST},
     }),
     "ministral3": ("Ministral3ForCausalLM", {
-        "plain": {"members": {"rope_parameters": {**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+        "plain": {"members": {"sliding_window": None, "rope_parameters": {**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
                                                   "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 16}}},
     }),
     "smollm3": ("SmolLM3ForCausalLM", {
-        "plain": {"cut": True},
+        "plain": {"members": {"sliding_window": None}, "cut": True},
         "other layers without rope, biases": {"members": {"no_rope_layers": [1, 0, 1, 1, 0, 1], "attention_bias": True, "mlp_bias": True},
                                               "refused": "no_rope_layers"},
         "window": {"members": {**WINDOW, "layer_types": MIXED}, "cut": True,
@@ -139,7 +140,7 @@ FAMILIES = {
     }),
     "arcee": ("ArceeForCausalLM", {"plain": {}, "tied": {"members": {"tie_word_embeddings": True}}}),
     "olmoe": ("OlmoeForCausalLM", {
-        "plain": {},
+        "plain": {"members": {"num_key_value_heads": 4}},
         "clipped, normalized": {"members": {"clip_qkv": 0.8, "norm_topk_prob": True, "num_key_value_heads": 2}, "refused": "clip_qkv"},
     }),
 }

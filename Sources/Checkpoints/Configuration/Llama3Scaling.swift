@@ -29,7 +29,7 @@ extension RopeScaling.Llama3 {
     package init(factors: [Float], frequencies: [Double], file: String) throws(CheckpointError) {
         let factor = Double(factors.max() ?? 1)
         // The original contexts of published models come first; all are powers of two.
-        var candidates = ([8192.0] + (7...20).map { Double(1 << $0) }).map {
+        var candidates = ([8192.0] + (5...20).map { Double(1 << $0) }).map {
             RopeScaling.Llama3(factor: factor, originalContext: $0)
         }
         if let solved = RopeScaling.Llama3.solved(factors, frequencies, factor: factor) { candidates.append(solved) }
