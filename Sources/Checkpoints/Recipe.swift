@@ -54,6 +54,19 @@ public enum Recipe: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Rows of several recipes in turn. Parts that follow each other in a file become one range of it.
+    package static func joining(_ join: RowJoin) -> Recipe {
+        guard join.turns == 1, let first = join.parts.first?.recipe.mappedRange else { return .joined(join) }
+        var end = first.byteOffset
+        for part in join.parts {
+            guard let range = part.recipe.mappedRange, range.file === first.file, range.byteOffset == end else {
+                return .joined(join)
+            }
+            end = range.byteEnd
+        }
+        return .mapped(MappedRange(file: first.file, byteOffset: first.byteOffset, byteCount: end - first.byteOffset))
+    }
+
     /// Calls `body` with the bytes of some rows.
     package func withBytes<Result>(
         rows: Range<Int>, rowByteCount: Int,
@@ -83,6 +96,11 @@ public enum Recipe: Sendable, CustomStringConvertible {
             let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
             try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
         case .rows(let source, let map):
+            if let contiguous = map.contiguous {
+                let first = contiguous.lowerBound + rows.lowerBound  // fits: a row of the source
+                return try source.write(
+                    rows: first..<first + rows.count, rowByteCount: rowByteCount, into: output)  // fits: rows of the source
+            }
             for (index, row) in rows.enumerated() {
                 let from = map.source(of: row)
                 let start = index * rowByteCount  // fits: a position in the output

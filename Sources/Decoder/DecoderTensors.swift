@@ -30,8 +30,7 @@ struct DecoderTensors {
         guard let role = architecture.tensor(role: role), let part = checkpoint.part(of: role),
             let stored = try finder.find(role, layer: layer)
         else { return nil }
-        // Rotary pairs keep their stored order; the plan states how to rotate them.
-        let tensor = part.dims.isEmpty ? stored : try settings.role(part, of: stored, file: checkpoint.path)
+        let tensor = try settings.weight(part, of: stored, file: checkpoint.path)
         guard Codec.decodes(tensor.dtype) else {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name, "has the type \(tensor.dtype), which cannot be decoded")

@@ -14,6 +14,10 @@ package struct TensorPart: Sendable, Equatable {
     package let order: [Int]
     /// The role of the head count when rotary pairs are stored as neighbours; `nil` when they are stored as halves.
     package let pairedHeads: String?
+    /// Whether the matrix is stored with its columns as rows; the grid is that of the role's rows.
+    package let isTransposed: Bool
+    /// What is added to the stored values to get those of the role: 1 where a norm is stored as its distance from 1.
+    package let adds: Int
 
     /// An axis of the grid: a number of rows, or several named runs of them.
     package enum Axis: Sendable, Equatable {
@@ -35,7 +39,7 @@ package struct TensorPart: Sendable, Equatable {
     init(_ value: JSON, _ name: String, prefixes: [String]) throws(DataFileError) {
         if let text = value.string {
             names = TensorPart.names(text, prefixes)
-            (dims, taken, order, pairedHeads) = ([], nil, [], nil)
+            (dims, taken, order, pairedHeads, isTransposed, adds) = ([], nil, [], nil, false, 0)
             return
         }
         var reader = try MemberReader(value, name)
@@ -59,6 +63,10 @@ package struct TensorPart: Sendable, Equatable {
         guard pairedHeads == nil || dims.isEmpty else {
             throw reader.wrong("paired_heads", "and 'dims' exclude each other")
         }
+        isTransposed = try reader.flag("transposed")
+        let adds = reader.optional("adds")?.int ?? 0
+        guard adds != 0 || reader.optional("adds") == nil else { throw reader.wrong("adds", "is not a whole number") }
+        self.adds = adds
         try reader.finish()
     }
 
@@ -86,6 +94,7 @@ package struct TensorPart: Sendable, Equatable {
     package static func == (a: TensorPart, b: TensorPart) -> Bool {
         a.names == b.names && a.dims == b.dims && a.order == b.order && a.pairedHeads == b.pairedHeads
             && a.taken?.axis == b.taken?.axis && a.taken?.part == b.taken?.part
+            && a.isTransposed == b.isTransposed && a.adds == b.adds
     }
 
     /// The required setting roles.

@@ -1,5 +1,6 @@
 internal import Checkpoints
 internal import Formats
+internal import Weights
 
 /// The tensors of a model with the names and row orders of the other container.
 /// A stored tensor is split into its roles, and a tensor of the other container is assembled from roles. Names, row
@@ -41,7 +42,10 @@ struct TensorTranslation {
             if toGGUF, settings.architecture.unused.contains(where: { $0.match(tensor.name) != .none }) { continue }
             let (roles, layer) = try roles(in: tensor)
             for role in roles {
-                guard let target = part(role, inTarget: true) else { continue }
+                guard let target = part(role, inTarget: true) else {
+                    guard try settings.uses(role, layer: layer) else { continue }
+                    throw unnamed(tensor)
+                }
                 let name = target.name(layer: layer)
                 guard written.insert(ExactString(name)).inserted else { continue }
                 let whole = try stored(name, role, target, layer)
@@ -83,20 +87,24 @@ struct TensorTranslation {
             }
             found.append(role)
         }
-        guard !found.isEmpty else {
-            throw CheckpointError(
-                file: source.path, tensor: tensor.name,
-                "has no \(toGGUF ? "GGUF" : "HF") name in the architecture '\(settings.architecture.name)'",
-                hint: "resect formats --json lists the names")
-        }
+        guard !found.isEmpty else { throw unnamed(tensor) }
         return (found, layer)
+    }
+
+    private func unnamed(_ tensor: Tensor) -> CheckpointError {
+        CheckpointError(
+            file: source.path, tensor: tensor.name,
+            "has no \(toGGUF ? "GGUF" : "HF") name in the architecture '\(settings.architecture.name)'",
+            hint: "resect formats --json lists the names")
     }
 
     /// The roles inside one tensor that has the name and the rows of a source tensor, each under its name and in the row order
     /// of the result.
     ///
+    /// - Parameter isWeight: whether it replaces the source tensor; else it has only the rows of the roles, as factors
+    ///   of a weight and biases have.
     /// - Throws: for a role that shares a tensor of the result with others.
-    func parts(of tensor: Tensor) throws(CheckpointError) -> [Tensor] {
+    func parts(of tensor: Tensor, isWeight: Bool = false) throws(CheckpointError) -> [Tensor] {
         let (roles, layer) = try roles(in: tensor)
         return try roles.map { (role) throws(CheckpointError) in
             guard let own = part(role, inTarget: false), let target = part(role, inTarget: true), target.taken == nil,
@@ -107,7 +115,11 @@ struct TensorTranslation {
                     "has no \(toGGUF ? "GGUF" : "HF") tensor of its own in the architecture '\(settings.architecture.name)'"
                 )
             }
-            var result = try ordered(settings.role(own, of: tensor, file: source.path), target)
+            let rows =
+                try isWeight
+                ? settings.role(own, of: tensor, file: source.path) : settings.rows(own, of: tensor, file: source.path)
+            var result = try ordered(rows, target)
+            if isWeight { result = try settings.stored(target, from: result, file: source.path) }
             result.name = target.name(layer: layer)
             return result
         }
@@ -133,6 +145,7 @@ struct TensorTranslation {
         } else {
             tensor = try joined(name, target, layer)
         }
+        tensor = try settings.stored(target, from: tensor, file: source.path)
         tensor.name = name
         return tensor
     }
@@ -193,7 +206,7 @@ struct TensorTranslation {
         let parts = matrices.map { RowJoin.Part(recipe: $0.recipe, run: $0.shape[0] / turns) }
         let whole = Tensor(
             name: name, dtype: first.dtype, shape: [rows] + first.shape.dropFirst(),
-            recipe: .joined(RowJoin(parts, turns: turns)))
+            recipe: .joining(RowJoin(parts, turns: turns)))
         return members.first.map { whole.shaped(like: $0.tensor) } ?? whole
     }
 

@@ -75,7 +75,7 @@ package struct RoleFinder {
         }
         guard let tensor else {
             let name = part.name(layer: layer)
-            guard try isNeeded(role, layer: layer), !isQuantized(name) else { return nil }
+            guard try settings.needs(role, layer: layer), !isQuantized(name) else { return nil }
             throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
         }
         guard !role.shape.isEmpty, isPlain(tensor) else { return tensor }
@@ -87,27 +87,13 @@ package struct RoleFinder {
             let (matrices, axis) = shape.count > 2 ? (shape[0], 1) : (1, 0)
             shape[axis] = rows % matrices == 0 ? rows / matrices : -1
         }
+        if part.isTransposed { shape.reverse() }
         guard tensor.shape == shape else {
             throw CheckpointError(
                 file: checkpoint.path, tensor: tensor.name,
                 "has the shape \(tensor.shape); the configuration asks for \(shape)")
         }
         return tensor
-    }
-
-    private func isNeeded(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
-        switch role.need {
-        case .always: return true
-        case .optional: return false
-        case .setting(let flags): return try hold(flags, layer) ?? false
-        case .unless(let flags): return try hold(flags, layer).map { !$0 } ?? false
-        }
-    }
-
-    /// Whether all flags hold; `nil` when the tensors decide about one of them.
-    private func hold(_ flags: [SettingFlag], _ layer: Int?) throws(CheckpointError) -> Bool? {
-        guard !flags.contains(where: { settings.followsFromTensors($0.role) }) else { return nil }
-        return try settings.hold(flags, layer: layer ?? 0)
     }
 
     /// Whether a tensor holds the values of a weight, not codes.

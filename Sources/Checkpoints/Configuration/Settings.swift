@@ -162,6 +162,32 @@ package struct Settings: Sendable {
         return flag
     }
 
+    /// Whether a model with these settings has to have a tensor.
+    package func needs(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
+        switch role.need {
+        case .always: true
+        case .optional: false
+        case .setting(let flags): try decide(flags, layer) ?? false
+        case .unless(let flags): try decide(flags, layer).map { !$0 } ?? false
+        }
+    }
+
+    /// Whether a model with these settings computes with a tensor that it has.
+    package func uses(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
+        switch role.need {
+        case .always: true
+        case .optional: false
+        case .setting(let flags): try hold(flags, layer: layer ?? 0)
+        case .unless(let flags): try !hold(flags, layer: layer ?? 0)
+        }
+    }
+
+    /// Whether all flags hold; `nil` when the tensors decide about one of them.
+    private func decide(_ flags: [SettingFlag], _ layer: Int?) throws(CheckpointError) -> Bool? {
+        guard !flags.contains(where: { followsFromTensors($0.role) }) else { return nil }
+        return try hold(flags, layer: layer ?? 0)
+    }
+
     /// A positive integer, for a role that code reads by name.
     package func int(_ role: SettingRole) throws(CheckpointError) -> Int { try int(role.rawValue) }
 

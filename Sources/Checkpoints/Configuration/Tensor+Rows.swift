@@ -38,8 +38,8 @@ extension Tensor {
 }
 
 extension Settings {
-    /// A role, extracted from its stored tensor, in the row order of the role.
-    package func role(_ part: TensorPart, of tensor: Tensor, file: String) throws(CheckpointError) -> Tensor {
+    /// The rows of a role, extracted from those of its stored tensor, in the order of the role.
+    package func rows(_ part: TensorPart, of tensor: Tensor, file: String) throws(CheckpointError) -> Tensor {
         guard part.pairedHeads != nil || !part.dims.isEmpty else { return tensor }
         let matrix = try tensor.asMatrix(file: file)
         let rows = try rows(of: part, rowCount: matrix.shape[0], tensor: tensor.name, file: file)

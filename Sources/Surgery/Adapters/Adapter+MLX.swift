@@ -1,5 +1,6 @@
 internal import Checkpoints
 internal import Formats
+internal import Weights
 
 extension Adapter {
     /// The name of the file that mlx-lm saves at the end of a training.

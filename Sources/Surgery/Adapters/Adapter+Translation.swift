@@ -1,5 +1,6 @@
 internal import Checkpoints
 internal import Formats
+internal import Weights
 
 extension Adapter {
     /// The adapter under the names and in the row orders that its base has, whichever container the two lie in.
@@ -39,10 +40,10 @@ extension Adapter {
         model.path = path
         let architecture = try Convert.architecture(of: base)
         let translation = TensorTranslation(model, Settings(base, architecture), toGGUF: toGGUF)
-        func parts(_ tensor: Tensor, _ name: String) throws(CheckpointError) -> [Tensor] {
+        func parts(_ tensor: Tensor, _ name: String, isWeight: Bool = false) throws(CheckpointError) -> [Tensor] {
             var tensor = tensor
             tensor.name = name
-            return try translation.parts(of: tensor)
+            return try translation.parts(of: tensor, isWeight: isWeight)
         }
         if let parameter = config.targetParameters.first {
             throw CheckpointError(
@@ -71,7 +72,7 @@ extension Adapter {
             }
         }
         for whole in self.wholes {
-            for part in try parts(whole.values, whole.name) {
+            for part in try parts(whole.values, whole.name, isWeight: true) {
                 wholes.append(
                     Whole(name: part.name, isWrapped: whole.isWrapped, values: part, isTrained: whole.isTrained))
             }

@@ -1,5 +1,6 @@
 public import Checkpoints
 public import Formats
+internal import Weights
 
 /// Moves an adapter between PEFT's folders and llama.cpp's GGUF files: names, row orders and scales.
 public struct ConvertAdapter: Edit {

@@ -1,6 +1,5 @@
-internal import Checkpoints
+package import Checkpoints
 internal import Kernels
-internal import Weights
 
 /// A matrix whose rows are the columns of another one: GGUF stores A of an embedding as [rows, rank].
 struct TransposedRows: ValueRows {
@@ -8,6 +7,9 @@ struct TransposedRows: ValueRows {
     let source: Tensor
 
     var description: String { "columns of \(source.recipe)" }
+
+    /// The whole source is gone through for these rows.
+    var rowsTogether: Int { 64 }
 
     /// Rows of the source that are in memory at once.
     private static let rowsAtOnce = 4096
@@ -46,7 +48,7 @@ extension Tensor {
     /// The matrix with its rows as columns.
     ///
     /// - Precondition: it has two dimensions, and its elements have whole bytes.
-    func transposed() -> Tensor {
+    package func transposed() -> Tensor {
         precondition(shape.count == 2 && dtype.blockCount == 1, "\(name) of \(dtype) and \(shape) is no plain matrix")
         if case .computed(let rows as TransposedRows) = recipe {
             var source = rows.source
