@@ -35,10 +35,13 @@ package struct TensorPart: Sendable, Equatable {
         case run(Int)
     }
 
-    /// Reads a part; a text is the name of a tensor that is the role as a whole.
+    /// Reads a part; a text is the name of a tensor that is the role as a whole, a list has other names of it.
     init(_ value: JSON, _ name: String, prefixes: [String]) throws(DataFileError) {
-        if let text = value.string {
-            names = TensorPart.names(text, prefixes)
+        if value.object == nil {
+            guard let texts = value.string.map({ [$0] }) ?? value.array?.compactMap(\.string), !texts.isEmpty else {
+                throw DataFileError(name, "is neither a name, a list of names nor an object")
+            }
+            names = texts.flatMap { TensorPart.names($0, prefixes) }
             (dims, taken, order, pairedHeads, isTransposed, adds) = ([], nil, [], nil, false, 0)
             return
         }

@@ -9,11 +9,15 @@ struct ConvertToGGUF {
 
     /// Checks every setting that a forward pass needs, and that no tensor is missing.
     init(_ checkpoint: Checkpoint) throws(CheckpointError) {
-        source = checkpoint
+        var checkpoint = checkpoint
         guard checkpoint.config != nil else {
             throw CheckpointError(file: checkpoint.path, "the folder has no config.json")
         }
-        settings = Settings(checkpoint, try Convert.architecture(of: checkpoint))
+        let architecture = try Convert.architecture(of: checkpoint)
+        let others = checkpoint.removeOtherParts(architecture)
+        if !others.isEmpty { checkpoint.note(Checkpoint.leftAside(others)) }
+        source = checkpoint
+        settings = Settings(checkpoint, architecture)
         plan = try ModelPlan(checkpoint)
         try checkpoint.checkCompleteness()
     }

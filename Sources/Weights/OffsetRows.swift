@@ -30,6 +30,7 @@ extension Tensor {
         guard Codec.decodes(dtype) else {
             throw CheckpointError(file: file, tensor: name, "has the type \(dtype), which cannot be decoded")
         }
-        return Tensor(name: name, dtype: .f32, shape: shape, recipe: .computed(OffsetRows(source: self, amount: amount)))
+        return Tensor(
+            name: name, dtype: .f32, shape: shape, recipe: .computed(OffsetRows(source: self, amount: amount)))
     }
 }

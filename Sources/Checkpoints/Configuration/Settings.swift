@@ -18,7 +18,8 @@ package struct Settings: Sendable {
         form = checkpoint.form
         file = checkpoint.form == .folder ? checkpoint.path + "/config.json" : checkpoint.path
         var stated: [String: (key: String, value: JSON)] = [:]
-        let config = Settings.languageModel(checkpoint.config, architecture)
+        let path = Settings.configPath(of: checkpoint, architecture)
+        let config = checkpoint.config?.value(at: path)?.object ?? JSONObject()
         for setting in architecture.settings {
             if checkpoint.form == .gguf {
                 for key in setting.gguf {
@@ -43,14 +44,13 @@ package struct Settings: Sendable {
         derived = checkpoint.derivedSettings(architecture)
     }
 
-    /// The object of config.json with the language model's settings: the first with its layer count.
-    private static func languageModel(_ config: JSONObject?, _ architecture: Architecture) -> JSONObject {
-        let config = config ?? JSONObject()
-        let objects = architecture.configPaths.compactMap { path in
-            path.isEmpty ? config : config.value(at: path)?.object
-        }
+    /// Where in config.json the language model's settings lie: the first object with its layer count.
+    package static func configPath(of checkpoint: Checkpoint, _ architecture: Architecture) -> [String] {
         let count = architecture.setting(SettingRole.layers.rawValue)?.huggingFace ?? []
-        return objects.first { object in count.contains { object.value(at: $0) != nil } } ?? config
+        return architecture.configPaths.first { path in
+            guard let object = checkpoint.config?.value(at: path)?.object else { return false }
+            return count.contains { object.value(at: $0) != nil }
+        } ?? []
     }
 
     /// The key of a role, as messages name it.

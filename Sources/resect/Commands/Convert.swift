@@ -31,6 +31,13 @@ struct ConvertCommand: ParsableCommand {
     @Flag(name: .long, help: "Allow values that become infinity with --dtype f16 or bf16.")
     var allowNonfinite = false
 
+    @Flag(
+        name: .long,
+        help:
+            "Write only the language model of a folder that takes images or sound too, as the text class of its family."
+    )
+    var textOnly = false
+
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp("Set metadata of the output.", valueName: "key=value"))
@@ -85,12 +92,14 @@ struct ConvertCommand: ParsableCommand {
         guard newest || (checkpoint.form == .gguf && form == .folder) else {
             throw ValidationError("--config-version is for a folder made from GGUF")
         }
-        let result = try checkpoint.applying([
+        var edits: [any Edit] = textOnly ? [TextOnly()] : []
+        edits += [
             Convert(
                 to: form, dtype: type, keepsBlocks: true, allowsNonfinite: allowNonfinite,
                 configVersion: ConfigVersion(rawValue: configVersion) ?? .newest),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
-        ])
+        ]
+        let result = try checkpoint.applying(edits)
         let exact = result.exactBlockCount
         if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
         try WriteRun(output: output, common: common).write(result)
@@ -101,6 +110,10 @@ struct ConvertCommand: ParsableCommand {
             throw CheckpointError(
                 file: adapter.path, "is an adapter, and does not say what its tensors are in another container",
                 hint: "name its model with --base")
+        }
+        guard !textOnly else {
+            throw CheckpointError(
+                file: adapter.path, "is an adapter, and --text-only takes the language model of a model")
         }
         let form = try output.form(for: adapter)
         guard form == .gguf || set.isEmpty && unset.isEmpty else {
