@@ -43,6 +43,60 @@ static const unsigned char olmoe_model[] = {
 static const unsigned char qwen_model[] = {
 #embed "architectures/qwen.json"
 };
+static const unsigned char gemma_model[] = {
+#embed "architectures/gemma.json"
+};
+static const unsigned char gemma2_model[] = {
+#embed "architectures/gemma2.json"
+};
+static const unsigned char gemma3_model[] = {
+#embed "architectures/gemma3.json"
+};
+static const unsigned char gpt2_model[] = {
+#embed "architectures/gpt2.json"
+};
+static const unsigned char gpt_neox_model[] = {
+#embed "architectures/gpt_neox.json"
+};
+static const unsigned char phi_model[] = {
+#embed "architectures/phi.json"
+};
+static const unsigned char phi3_model[] = {
+#embed "architectures/phi3.json"
+};
+static const unsigned char stablelm_model[] = {
+#embed "architectures/stablelm.json"
+};
+static const unsigned char starcoder2_model[] = {
+#embed "architectures/starcoder2.json"
+};
+static const unsigned char olmo_model[] = {
+#embed "architectures/olmo.json"
+};
+static const unsigned char olmo2_model[] = {
+#embed "architectures/olmo2.json"
+};
+static const unsigned char olmo3_model[] = {
+#embed "architectures/olmo3.json"
+};
+static const unsigned char cohere_model[] = {
+#embed "architectures/cohere.json"
+};
+static const unsigned char cohere2_model[] = {
+#embed "architectures/cohere2.json"
+};
+static const unsigned char nemotron_model[] = {
+#embed "architectures/nemotron.json"
+};
+static const unsigned char exaone4_model[] = {
+#embed "architectures/exaone4.json"
+};
+static const unsigned char glm_model[] = {
+#embed "architectures/glm.json"
+};
+static const unsigned char glm4_model[] = {
+#embed "architectures/glm4.json"
+};
 static const unsigned char layer_settings[] = {
 #embed "layer-settings.json"
 };
@@ -91,6 +145,24 @@ static const resect_format_file files[] = {
     ENTRY("architectures/arcee.json", arcee_model),
     ENTRY("architectures/olmoe.json", olmoe_model),
     ENTRY("architectures/qwen.json", qwen_model),
+    ENTRY("architectures/gemma.json", gemma_model),
+    ENTRY("architectures/gemma2.json", gemma2_model),
+    ENTRY("architectures/gemma3.json", gemma3_model),
+    ENTRY("architectures/gpt2.json", gpt2_model),
+    ENTRY("architectures/gpt_neox.json", gpt_neox_model),
+    ENTRY("architectures/phi.json", phi_model),
+    ENTRY("architectures/phi3.json", phi3_model),
+    ENTRY("architectures/stablelm.json", stablelm_model),
+    ENTRY("architectures/starcoder2.json", starcoder2_model),
+    ENTRY("architectures/olmo.json", olmo_model),
+    ENTRY("architectures/olmo2.json", olmo2_model),
+    ENTRY("architectures/olmo3.json", olmo3_model),
+    ENTRY("architectures/cohere.json", cohere_model),
+    ENTRY("architectures/cohere2.json", cohere2_model),
+    ENTRY("architectures/nemotron.json", nemotron_model),
+    ENTRY("architectures/exaone4.json", exaone4_model),
+    ENTRY("architectures/glm.json", glm_model),
+    ENTRY("architectures/glm4.json", glm4_model),
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("modules.json", modules),
     ENTRY("quants/types.json", types),

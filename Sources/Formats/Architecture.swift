@@ -12,8 +12,12 @@ public struct Architecture: Sendable {
     package let unused: [NameTemplate]
     /// Constant members of `config.json`, written as given here.
     package let constants: [(key: String, value: JSON)]
+    /// Members of `config.json` that change what is computed, with the only value that is known.
+    package let fixed: [(key: String, value: JSON)]
     /// `general.architecture` in GGUF.
     public let gguf: String
+    /// Texts of GGUF metadata that are written as given here.
+    package let ggufConstants: [(key: String, value: String)]
     /// GGUF tensors that only other families have which share the architecture.
     package let foreignTensors: [NameTemplate]
     /// A GGUF key that all files of this family have and those of others do not which share the architecture; `nil` when
@@ -43,11 +47,13 @@ public struct Architecture: Sendable {
         let prefixes = try hf.strings("prefixes")
         unused = try hf.strings("unused").map(NameTemplate.init)
         constants = try hf.members("constants").map { (key: $0, value: $1) }
+        fixed = try hf.members("fixed").map { (key: $0, value: $1) }
         writtenFamily = try hf.optionalString("written")
         try hf.finish()
         var gguf = try MemberReader(try reader.required("gguf"), "gguf")
         self.gguf = try gguf.string("architecture")
         foreignTensors = try gguf.strings("unless").map(NameTemplate.init)
+        ggufConstants = try gguf.members("constants").map { (key: $0, value: $1.string ?? "") }
         ggufMark = try gguf.optionalString("key")
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
@@ -125,6 +131,10 @@ package enum SettingRole: String, CaseIterable, Sendable {
     case vocabulary
     /// Whether the embedding makes the logits too.
     case tied
+    /// The share of a head that is rotated.
+    case rotaryShare = "rotary_share"
+    /// The context that the model was trained with before its positions were scaled.
+    case originalContext = "original_context"
     /// How far YaRN's factor of sines and cosines is taken back.
     case yarnMultiplier = "yarn_log_multiplier"
 }

@@ -59,6 +59,12 @@ package struct Setting: Sendable, Equatable {
         case quotient(String, String)
         /// The whole part of one role times another, which is a share of it.
         case share(String, String)
+        /// One role divided by another, as a share of it.
+        case ratio(String, String)
+        /// A length.
+        case length(Extent)
+        /// The whole part of one role divided by another in models of that many layers, else the value of a third role.
+        case quotientAt(layers: Int, String, String, otherwise: String)
         /// Whether the model has the tensor of a role.
         case tensor(String)
         /// The number of rows of the tensor of a role.
@@ -70,7 +76,7 @@ package struct Setting: Sendable, Equatable {
         package var tensorRole: String? {
             switch self {
             case .tensor(let role), .rows(let role): role
-            case .required, .optional, .value, .role, .quotient, .share, .layers: nil
+            case .required, .optional, .value, .role, .quotient, .quotientAt, .share, .ratio, .length, .layers: nil
             }
         }
 
@@ -78,7 +84,7 @@ package struct Setting: Sendable, Equatable {
         var isComputed: Bool {
             switch self {
             case .required, .optional, .layers: false
-            case .value, .role, .quotient, .share, .tensor, .rows: true
+            case .value, .role, .quotient, .quotientAt, .share, .ratio, .length, .tensor, .rows: true
             }
         }
 
@@ -88,6 +94,9 @@ package struct Setting: Sendable, Equatable {
             case .required, .optional, .value, .tensor, .rows: []
             case .role(let role): [role]
             case .quotient(let a, let b), .share(let a, let b): [a, b].filter { Int($0) == nil }
+            case .ratio(let a, let b): [a, b]
+            case .quotientAt(_, let a, let b, let otherwise): [a, b, otherwise]
+            case .length(let extent): extent.roles
             case .layers(let values): [values.role]
             }
         }
@@ -196,14 +205,21 @@ extension Setting.Absent {
         }
         var inner = try MemberReader(value, reader.path(member))
         let roles = try inner.strings("quotient"), share = try inner.strings("share")
+        let ratio = try inner.strings("ratio")
         if let role = try inner.optionalString("role") {
             self = .role(role)
         } else if let role = try inner.optionalString("tensor") {
             self = .tensor(role)
         } else if let role = try inner.optionalString("rows") {
             self = .rows(role)
+        } else if let length = inner.optional("length") {
+            self = .length(try Extent(length, inner.path("length")))
+        } else if let layers = inner.optional("layers")?.int, roles.count == 2 {
+            self = .quotientAt(layers: layers, roles[0], roles[1], otherwise: try inner.string("else"))
         } else if inner.optional("value") != nil {
             self = .layers(try Setting.LayerDefault(&inner))
+        } else if ratio.count == 2 {
+            self = .ratio(ratio[0], ratio[1])
         } else if share.count == 2 {
             self = .share(share[0], share[1])
         } else if roles.count == 2 {

@@ -59,6 +59,6 @@ public struct Cast: Edit {
     /// Whether llama.cpp requires F32: vectors (also as a matrix of one row), norms, routers, and tensors not named `.weight`.
     static func staysF32(_ tensor: Tensor) -> Bool {
         tensor.shape.drop { $0 == 1 }.count <= 1 || !tensor.name.hasSuffix(".weight")
-            || QuantizationExceptions.isKept(tensor.name)
+            || QuantizationExceptions.isKept(tensor.name, architecture: "")
     }
 }

@@ -75,6 +75,8 @@ struct ConvertToFolder {
         ] {
             if let value { result[key] = value }
         }
+        // Some classes have a token of their own for padding, which the vocabulary may lack.
+        if result["pad_token_id"] == nil { result["pad_token_id"] = .null }
         for setting in architecture.settings {
             guard let key = key(of: setting), let value = try value(of: setting) else { continue }
             result.set(value, at: key[...])

@@ -53,14 +53,18 @@ struct ConvertToGGUF {
             as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows)
         guard !same else { return }
         let found = Settings(file, architecture)
-        for setting in settings.architecture.settings
-        where setting.gguf.isEmpty && setting.role != SettingRole.rope.rawValue {
-            guard settings.isStated(setting.role), let value = try settings.value(setting.role),
-                value != (try? found.value(setting.role))
+        for setting in settings.architecture.settings {
+            guard settings.isStated(setting.role), setting.role != SettingRole.rope.rawValue, setting.layers == nil
             else { continue }
+            let (value, other) = (try settings.value(setting.role), try? found.value(setting.role))
+            if value == other || (value?.double != nil && Float(value?.double ?? 0) == other?.double.map { Float($0) })
+            {
+                continue
+            }
             throw CheckpointError(
                 file: settings.file,
-                "'\(settings.key(setting.role))' is \(value.compact), which GGUF's \(prefix) has no key for",
+                "'\(settings.key(setting.role))' is \((value ?? .null).compact), which GGUF's \(prefix) cannot say: "
+                    + "runtimes compute with \((other ?? .null).compact)",
                 hint: "keep the model in a folder")
         }
         throw CheckpointError(
@@ -87,6 +91,7 @@ struct ConvertToGGUF {
         result["general.architecture"] = .string(prefix)
         result["general.type"] = .string("model")
         for pair in try GeneralMetadata(source, tensors: tensors).pairs() { result[pair.key] = pair.value }
+        for (key, value) in settings.architecture.ggufConstants { result["\(prefix).\(key)"] = .string(value) }
         for setting in settings.architecture.settings { try add(setting, to: &result) }
         result["general.quantization_version"] = .u32(2)
         let pairs = try vocabulary.ggufPairs(
@@ -112,13 +117,22 @@ struct ConvertToGGUF {
         }
     }
 
+    /// Whether every layer has the value of a default.
+    private func holds(_ standard: Setting.LayerDefault, _ role: String) throws(CheckpointError) -> Bool {
+        let number = try settings.value(standard.role)?.int ?? 0
+        for layer in plan.layers.indices
+        where try settings.value(role, layer: layer) != standard.value(layer: layer, number: number) { return false }
+        return true
+    }
+
     private func isWritten(_ setting: Setting, _ key: Setting.GGUFKey) throws(CheckpointError) -> Bool {
         if key.isImplied {
-            let (value, standard) = (try settings.value(setting.role), try settings.standard(setting))
-            return settings.isStated(setting.role) && value != standard
+            guard settings.isStated(setting.role) else { return false }
+            if case .layers(let standard) = setting.absent { return try !holds(standard, setting.role) }
+            return try settings.value(setting.role) != settings.standard(setting)
         }
         switch setting.absent {
-        case .value, .layers: return true
+        case .value, .length, .layers: return true
         default: return settings.isStated(setting.role) || setting.huggingFace.isEmpty
         }
     }

@@ -32,10 +32,8 @@ struct TensorTranslation {
     /// - Throws: for a tensor that the architecture does not have, and for row counts that do not fit it.
     func result() throws(CheckpointError) -> [Tensor] {
         var result: [Tensor] = []
-        if toGGUF, let rope = settings.architecture.layer?.rope,
-            let factors = try RotaryPlan(source, settings, rope, isWindowed: false).frequencyFactors
-        {
-            result.append(factors)
+        if toGGUF, let rope = settings.architecture.layer?.rope {
+            result += try RotaryPlan(source, settings, rope, isWindowed: false).ggufTensors
         }
         var written: Set<ExactString> = []
         for tensor in source.tensors {

@@ -44,6 +44,8 @@ def settings(folder, *_, **__):
     return AutoConfig.from_pretrained(folder).to_dict() | json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
+# These want the files or the tokens of another kind of tokenizer.
+OTHER_TOKENIZERS = ("GemmaModel", "Gemma2Model", "Phi3MiniModel", "NemotronModel", "ChatGLMModel", "Glm4Model")
 TYPES = {"f32": gguf.LlamaFileType.ALL_F32, "f16": gguf.LlamaFileType.MOSTLY_F16, "bf16": gguf.LlamaFileType.MOSTLY_BF16}
 
 
@@ -54,9 +56,12 @@ def convert(folder, output, outtype=None):
         TextModel.get_vocab_base_pre = lambda *_: "gpt-2"
         kind = get_model_class(get_model_architecture(settings(folder), ModelType.TEXT))
         kind.no_mtp = kind.supports_mtp_export
-        for each in kind.__mro__ if outtype is None else ():
+        for each in kind.__mro__:
             if "set_vocab" in vars(each):
-                each.set_vocab = add_vocabulary
+                if outtype is None:
+                    each.set_vocab = add_vocabulary
+                elif each.__name__ in OTHER_TOKENIZERS:
+                    each.set_vocab = TextModel._set_vocab_gpt2
         kind(folder, TYPES[outtype or "f32"], output).write()
 
 

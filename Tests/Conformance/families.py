@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 import classes
 import familytable
+import familytable2
 import skipping
 import smallmodels
 import tensorfiles
@@ -42,7 +43,7 @@ def check(checks):
     words = os.environ.get("FAMILIES", "").split()
     workers = Worker("convertworker.py"), Worker("logitsworker.py"), States()
     try:
-        for family, (name, variants) in FAMILIES.items():
+        for family, (name, variants) in (FAMILIES | familytable2.FAMILIES).items():
             for variant, options in variants.items():
                 label = f"{family}, {variant}"
                 if words and not any(word in label for word in words):
@@ -130,6 +131,11 @@ class Model:
             sizes["text_config"] = {key: value for key, value in SIZES.items() if key in text}
         model = smallmodels.build(self.kind, smallmodels.merged(sizes, self.options.get("members", {})),
                                   seed=self.options.get("seed", 0))
+        if self.options.get("rounded"):
+            with torch.no_grad():
+                for weight in model.parameters():
+                    if weight.dim() < 2:
+                        weight.copy_(weight.bfloat16())
         model.save_pretrained(self.source)
         path = self.source / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -286,7 +292,9 @@ def old(config):
         if isinstance(value, dict) and "model_type" in value:
             config[key] = old(value)
     if rope := config.pop("rope_parameters", None):
-        rope = dict(rope)
+        if "sliding_attention" in rope:
+            config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope.get("full_attention", rope))
         config["rope_theta"] = rope.pop("rope_theta")
         if (share := rope.pop("partial_rotary_factor", None)) is not None:
             config["partial_rotary_factor"] = share

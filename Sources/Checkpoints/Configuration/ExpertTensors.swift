@@ -22,7 +22,7 @@ extension Settings {
 
     /// How many experts a role has.
     package func expertCount(_ role: TensorRole) throws(CheckpointError) -> Int {
-        guard role.shape.count == 3 else { preconditionFailure("\(role.role) is not a stack of matrices") }
+        guard role.shape.count >= 2 else { preconditionFailure("\(role.role) is not a stack") }
         return try length(role.shape[0])
     }
 
@@ -40,7 +40,9 @@ extension Settings {
         for expert in 0..<count {
             let own = name.name(layer: layer, expert: expert)
             guard let tensor = found[expert] else { throw CheckpointError(file: file, tensor: own, "is missing") }
-            guard tensor.dtype == first.dtype, tensor.shape == first.shape, tensor.shape.count == 2 else {
+            guard tensor.dtype == first.dtype, tensor.shape == first.shape,
+                tensor.shape.count == role.shape.count - 1
+            else {
                 throw CheckpointError(
                     file: file, tensor: own,
                     "is \(tensor.dtype) \(tensor.shape); \(first.name) is \(first.dtype) \(first.shape)")
@@ -57,12 +59,13 @@ extension Settings {
 }
 
 extension Tensor {
-    /// One matrix of a stack of matrices.
+    /// One matrix of a stack of matrices, or one vector of a stack of vectors.
     ///
-    /// - Precondition: the tensor is a stack with that matrix.
+    /// - Precondition: the tensor is a stack with that many members.
     package func matrix(_ index: Int) -> Tensor {
-        precondition(shape.count == 3 && 0..<shape[0] ~= index, "\(name) has no matrix \(index)")
-        let rows = RowMap(axes: [RowMap.Axis(count: shape[1], stride: 1)], first: index * shape[1])  // fits: a row
+        precondition(shape.count >= 2 && 0..<shape[0] ~= index, "\(name) has no member \(index)")
+        let count = shape.count == 2 ? 1 : shape[1]
+        let rows = RowMap(axes: [RowMap.Axis(count: count, stride: 1)], first: index * count)  // fits: a row
         return Tensor(
             name: name, dtype: dtype, shape: Array(shape.dropFirst()),
             recipe: recipe.taking(rows, rowByteCount: rowByteCount))

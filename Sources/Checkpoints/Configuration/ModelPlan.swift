@@ -35,6 +35,7 @@ package struct ModelPlan: Sendable, Equatable {
         guard let settings = checkpoint.settings, let layer = settings.architecture.layer else {
             throw CheckpointError(file: checkpoint.path, "its architecture has no description of its layers")
         }
+        try settings.checkFixed(checkpoint)
         hidden = try settings.int(.hidden)
         let isOptional = checkpoint.form == .gguf && !settings.isStated(SettingRole.vocabulary.rawValue)
         vocabulary = isOptional ? nil : try settings.int(.vocabulary)
@@ -67,6 +68,18 @@ package struct ModelPlan: Sendable, Equatable {
 }
 
 extension Settings {
+    /// Refuses members of config.json that ask for something else than what is computed.
+    fileprivate func checkFixed(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        let path = Settings.configPath(of: checkpoint, architecture)
+        let config = checkpoint.config?.value(at: path)?.object
+        for (key, known) in architecture.fixed {
+            guard let value = config?[key], value != .null, value != known else { continue }
+            throw CheckpointError(
+                file: file,
+                "'\(key)' is \(value.compact); for \(architecture.name) resect computes only \(known.compact)")
+        }
+    }
+
     /// The number that is added below the root of a norm.
     func epsilon() throws(CheckpointError) -> Float {
         let role = SettingRole.normEpsilon.rawValue

@@ -44,6 +44,8 @@ extension RopeScaling {
         }
         switch self {
         case .llama3: return []
+        case .longRoPE(let parameters) where settings.architecture.tensor(role: "rope_factors_long") != nil:
+            return parameters.ggufPairs(prefix: prefix)
         case .dynamic, .longRoPE:
             throw CheckpointError(
                 file: file, "the rope scaling '\(config["rope_type"]?.string ?? "")' has no key in GGUF's \(prefix)",

@@ -23,6 +23,8 @@ package enum RopeScaling: Sendable, Equatable {
         package let originalContext: Int
         /// The factor of sines and cosines.
         package let magnitude: Double
+        /// Whether the factor does not follow from the contexts.
+        let statesMagnitude: Bool
     }
 
     /// YaRN's parameters.
@@ -131,6 +133,9 @@ package enum RopeScaling: Sendable, Equatable {
                 ("long_factor", .array(parameters.long.map { .number("\($0)") })),
                 ("original_max_position_embeddings", .int(parameters.originalContext)),
             ]
+            if parameters.statesMagnitude {
+                members.append(("attention_factor", .double(parameters.magnitude)))
+            }
         }
         return .object(JSONObject(members))
     }

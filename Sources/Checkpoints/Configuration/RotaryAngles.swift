@@ -111,7 +111,8 @@ extension RopeScaling.LongRoPE {
             short: try list("short_factor"), long: try list("long_factor"), originalContext: original,
             magnitude: object["attention_factor"]?.double
                 ?? RopeScaling.LongRoPE.magnitude(
-                    factor: object["factor"]?.double ?? Double(context) / Double(original), original))
+                    factor: object["factor"]?.double ?? Double(context) / Double(original), original),
+            statesMagnitude: object["attention_factor"]?.double != nil || object["factor"]?.double != nil)
     }
 
     /// The factor of sines and cosines for a context that is so many times the original one.

@@ -34,7 +34,13 @@ package struct RotaryPlan: Sendable, Equatable {
         }
         factors = checkpoint.form == .gguf ? try checkpoint.ropeFactors() : nil
         if checkpoint.form == .gguf {
-            scaling = factors == nil ? try RopeScaling(metadata: checkpoint.metadata, file: checkpoint.path) : nil
+            if factors != nil {
+                scaling = nil
+            } else if let long = try RopeScaling.LongRoPE(checkpoint) {
+                scaling = .longRoPE(long)
+            } else {
+                scaling = try RopeScaling(metadata: checkpoint.metadata, file: checkpoint.path)
+            }
         } else {
             scaling = try RopeScaling(settings)
         }
@@ -48,20 +54,25 @@ package struct RotaryPlan: Sendable, Equatable {
         }
     }
 
-    /// The tensor `rope_freqs.weight` of GGUF; `nil` unless the scaling is Llama 3's.
-    package var frequencyFactors: Tensor? {
-        guard case .llama3(let parameters) = scaling else { return nil }
-        let factors = parameters.factors(RotaryPlan.frequencies(size: size, theta: theta))
-        return Tensor(
-            name: "rope_freqs.weight", dtype: .f32, shape: [factors.count],
-            recipe: .computed(Constants(values: factors)))
+    /// The tensors of factors that GGUF has for a scaling: Llama 3's and LongRoPE's.
+    package var ggufTensors: [Tensor] {
+        switch scaling {
+        case .llama3(let parameters):
+            let factors = parameters.factors(RotaryPlan.frequencies(size: size, theta: theta))
+            return [Tensor(name: "rope_freqs.weight", values: factors)]
+        case .longRoPE(let parameters): return parameters.ggufTensors
+        default: return []
+        }
     }
 }
 
 extension Checkpoint {
     /// The factors of `rope_freqs.weight`; `nil` without this tensor.
-    package func ropeFactors() throws(CheckpointError) -> [Float]? {
-        guard let tensor = tensor(named: "rope_freqs.weight") else { return nil }
+    package func ropeFactors() throws(CheckpointError) -> [Float]? { try factors("rope_freqs.weight") }
+
+    /// The factors of a tensor; `nil` without it.
+    func factors(_ name: String) throws(CheckpointError) -> [Float]? {
+        guard let tensor = tensor(named: name) else { return nil }
         guard tensor.shape.count == 1, tensor.dtype == .f32 else {
             throw CheckpointError(
                 file: path, tensor: tensor.name,
@@ -70,6 +81,13 @@ extension Checkpoint {
         return try tensor.withBytes(rows: 0..<tensor.rowCount) { bytes in
             (0..<tensor.count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
         }
+    }
+}
+
+extension Tensor {
+    /// A vector of a few known values.
+    init(name: String, values: [Float]) {
+        self.init(name: name, dtype: .f32, shape: [values.count], recipe: .computed(Constants(values: values)))
     }
 }
 

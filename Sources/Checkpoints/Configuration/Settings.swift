@@ -92,6 +92,10 @@ package struct Settings: Sendable {
         case .quotient(let a, let b):
             if let divisor = Int(b), divisor > 0 { return .int(try int(a) / divisor) }
             return .int(try int(a) / int(b))
+        case .ratio(let a, let b): return .double(Double(try int(a)) / Double(try int(b)))
+        case .length(let extent): return .int(try length(extent))
+        case .quotientAt(let layers, let a, let b, let otherwise):
+            return try int(.layers) == layers ? .int(try int(a) / int(b)) : value(otherwise)
         case .share(let a, let b):
             guard let share = try double(b), share > 0, share <= 1 else {
                 throw CheckpointError(file: file, "'\(key(b))' is missing or no share of 1")
@@ -271,8 +275,9 @@ extension Checkpoint {
     fileprivate func derivedSettings(_ architecture: Architecture) -> [String: JSON] {
         var result: [String: JSON] = [:]
         for setting in architecture.settings {
-            let tensor = setting.absent.tensorRole.map { first(architecture.tensor(role: $0)) }
-            switch setting.absent {
+            let absent = form == .gguf ? setting.ggufAbsent ?? setting.absent : setting.absent
+            let tensor = absent.tensorRole.map { first(architecture.tensor(role: $0)) }
+            switch absent {
             case .tensor: result[setting.role] = .bool(tensor.flatMap(\.self) != nil)
             case .rows: result[setting.role] = tensor.flatMap(\.self).map { .int($0.rowCount) }
             default: break
@@ -299,12 +304,13 @@ extension Architecture {
     /// The description of a GGUF file: that of its architecture, unless it has tensors of another family that shares
     /// it. Mixtral's GGUF files have the architecture llama.
     package static func describing(_ checkpoint: Checkpoint) -> Architecture? {
-        all.first { known in
+        let fitting = all.filter { known in
             known.gguf == checkpoint.metadata.architecture
                 && known.ggufMark.map { checkpoint.metadata.setting($0) != nil } ?? true
                 && !known.foreignTensors.contains { foreign in
                     checkpoint.tensors.contains { foreign.match($0.name) != .none }
                 }
         }
+        return fitting.first { $0.ggufMark != nil } ?? fitting.first
     }
 }
