@@ -127,6 +127,21 @@ static const unsigned char llama_bpe[] = {
 static const unsigned char qwen2[] = {
 #embed "tokenizers/qwen2.json"
 };
+static const unsigned char command_r[] = {
+#embed "tokenizers/command-r.json"
+};
+static const unsigned char gpt4o[] = {
+#embed "tokenizers/gpt-4o.json"
+};
+static const unsigned char olmo[] = {
+#embed "tokenizers/olmo.json"
+};
+static const unsigned char qwen35[] = {
+#embed "tokenizers/qwen35.json"
+};
+static const unsigned char tekken[] = {
+#embed "tokenizers/tekken.json"
+};
 
 #define ENTRY(name, symbol) {name, symbol, sizeof symbol}
 
@@ -173,6 +188,11 @@ static const resect_format_file files[] = {
     ENTRY("tokenizers/smollm.json", smollm),
     ENTRY("tokenizers/llama-bpe.json", llama_bpe),
     ENTRY("tokenizers/qwen2.json", qwen2),
+    ENTRY("tokenizers/command-r.json", command_r),
+    ENTRY("tokenizers/gpt-4o.json", gpt4o),
+    ENTRY("tokenizers/olmo.json", olmo),
+    ENTRY("tokenizers/qwen35.json", qwen35),
+    ENTRY("tokenizers/tekken.json", tekken),
 };
 size_t resect_format_file_count(void) { return sizeof files / sizeof files[0]; }
 

@@ -68,8 +68,10 @@ public struct Corpus: Sendable {
     public func prefix(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.prefix(count))) }
 
     /// The tokens of a whole file, as the model's tokenizer makes them.
-    public static func tokens(path: String, for checkpoint: Checkpoint) throws(CheckpointError) -> [Int32] {
-        try encode(path: path, tokenizer: tokenizer(of: checkpoint), limit: .max)
+    public static func tokens(
+        path: String, for checkpoint: Checkpoint, threads: Int = 1
+    ) throws(CheckpointError) -> [Int32] {
+        try encode(path: path, tokenizer: tokenizer(of: checkpoint), limit: .max, threads: threads)
     }
 
     /// The tokenizer of a model.
@@ -84,7 +86,7 @@ public struct Corpus: Sendable {
     }
 
     private static func encode(
-        path: String, tokenizer: Tokenizer, limit: Int
+        path: String, tokenizer: Tokenizer, limit: Int, threads: Int = 1
     ) throws(CheckpointError) -> [Int32] {
         if FileSystem.kind(of: path) == .missing { throw CheckpointError(file: path, "does not exist") }
         let file = try MappedFile(path: path)
@@ -92,7 +94,7 @@ public struct Corpus: Sendable {
         // The file must stay mapped as long as its bytes are used.
         defer { withExtendedLifetime(file) {} }
         guard let offset = UTF8Check.firstInvalidByte(file.bytes) else {
-            return tokenizer.encode(file.bytes, limit: limit)
+            return tokenizer.encode(file.bytes, limit: limit, threads: threads)
         }
         throw CheckpointError(
             file: path, byteOffset: offset, "is not UTF-8 text", hint: "convert it first, for instance with iconv")

@@ -61,7 +61,7 @@ public struct GreedyAnswers: Sendable {
         return GreedyAnswers(
             answers: zip(prompts, tokens).map { prompt, tokens in
                 Answer(
-                    prompt: detokenizer.text(of: prompt), tokens: tokens,
+                    prompt: detokenizer.text(of: prompt, begins: true), tokens: tokens,
                     text: detokenizer.text(of: Array(tokens.prefix { !ends.contains($0) })))
             })
     }

@@ -2,14 +2,8 @@ internal import Checkpoints
 
 /// Finds added tokens in text: the leftmost, and of those that start together the longest.
 struct AddedTokenMatcher: Sendable {
-    private struct Entry: Sendable {
-        let bytes: [UInt8]
-        let token: Vocabulary.AddedToken
-    }
-
-    /// The tokens by their first byte, the longest first.
-    private let entries: [[Entry]]
-    private let isEmpty: Bool
+    private let tokens: [Vocabulary.AddedToken]
+    private let trie: TokenTrie
 
     /// A piece of the text.
     enum Part {
@@ -19,58 +13,57 @@ struct AddedTokenMatcher: Sendable {
 
     /// A matcher of some tokens, whose contents are brought into the form that the text has.
     init(_ tokens: [Vocabulary.AddedToken], form: (String) -> String = { $0 }) {
-        var entries = Array(repeating: [Entry](), count: 256)
-        for token in tokens where !token.content.isEmpty {
-            let bytes = Array(form(token.content).utf8)
-            entries[Int(bytes[0])].append(Entry(bytes: bytes, token: token))
-        }
-        self.entries = entries.map { $0.sorted { $0.bytes.count > $1.bytes.count } }
-        isEmpty = tokens.isEmpty
+        var trie = TokenTrie()
+        for (number, token) in tokens.enumerated() { trie.insert(form(token.content).utf8, Int32(number)) }
+        self.tokens = tokens
+        self.trie = trie
     }
 
     /// Calls `body` with the tokens and the text between them, in order, until it returns false.
     func split(_ text: UnsafeRawBufferPointer, _ body: (Part) -> Bool) {
         var start = 0
         var index = 0
-        while !isEmpty, index < text.count {
-            guard let entry = match(text, at: index) else {
+        while !trie.isEmpty, index < text.count {
+            guard trie.begins(with: text[index]), let (token, matched) = match(text, at: index) else {
                 index += 1
                 continue
             }
-            var end = index + entry.bytes.count
+            var end = matched
             var begin = index
-            if entry.token.singleWord, !standsAlone(text, index..<end) {
+            if token.singleWord, !standsAlone(text, index..<end) {
                 index = end
                 continue
             }
-            if entry.token.stripsLeft {
+            if token.stripsLeft {
                 while begin > start, let before = space(text, endingAt: begin) { begin = before }
             }
-            if entry.token.stripsRight {
-                while end < text.count, case let (kind, count) = CharacterClass.at(end, in: text), kind.isSpace {
+            if token.stripsRight {
+                while end < text.count, case let (kind, count) = CharacterClass.at(end, in: text),
+                    CharacterClass.space.contains(kind)
+                {
                     end += count
                 }
             }
             if begin > start, !body(.text(start..<begin)) { return }
-            if !body(.token(entry.token.id)) { return }
+            if !body(.token(token.id)) { return }
             start = end
             index = end
         }
         if start < text.count { _ = body(.text(start..<text.count)) }
     }
 
-    private func match(_ text: UnsafeRawBufferPointer, at index: Int) -> Entry? {
-        entries[Int(text[index])].first { entry in
-            entry.bytes.count <= text.count - index
-                && text[index..<index + entry.bytes.count].elementsEqual(entry.bytes)
-        }
+    /// The longest token at a position, and its end.
+    private func match(_ text: UnsafeRawBufferPointer, at index: Int) -> (Vocabulary.AddedToken, end: Int)? {
+        var longest: (number: Int32, end: Int)?
+        trie.forEach(in: text, at: index) { longest = ($0, $1) }
+        return longest.map { (tokens[Int($0.number)], $0.end) }
     }
 
     /// The start of the white space character that ends at a position.
     private func space(_ text: UnsafeRawBufferPointer, endingAt end: Int) -> Int? {
         var start = end - 1
         while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
-        return CharacterClass.at(start, in: text).0.isSpace ? start : nil
+        return CharacterClass.space.contains(CharacterClass.at(start, in: text).0) ? start : nil
     }
 
     private func standsAlone(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {

@@ -1,28 +1,22 @@
 internal import Checkpoints
 internal import Formats
 
-/// Merges the bytes of a word into tokens, the merge of lowest rank first and among equals the leftmost.
+/// Merges the symbols of a word into tokens, the merge of lowest rank first and among equals the leftmost.
 struct BytePairMerger: Sendable {
-    private struct Merge: Sendable {
-        let rank: Int32
-        let result: Int32
-    }
-
     /// The tokens that a whole word may be; none where merges make them all.
     private let words: [ExactString: Int32]
-    private let bytes: [Int32?]
-    private let merges: [UInt64: Merge]
+    private let isByteLevel: Bool
+    private let symbols: SymbolTable
+    /// The rank and the token of each pair of tokens.
+    private let merges: IntegerMap
 
-    /// The tokens of words that were met before; a text has few words, and long ones are not kept.
-    typealias Cache = [[UInt8]: [Int32]]
-    private static let longestCachedWord = 64
-    private static let mostCachedWords = 1 << 16
     /// A longer run without a border is not a word of a text; it is merged in pieces to bound memory.
     private static let longestWord = 1 << 20
 
     init(_ vocabulary: Vocabulary) throws(CheckpointError) {
         var ids: [ExactString: Int32] = [:]
         ids.reserveCapacity(vocabulary.tokens.count)
+        isByteLevel = vocabulary.model == .byteLevelBPE
         for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id] == .normal {
             ids[ExactString(token)] = Int32(id)
         }
@@ -31,69 +25,119 @@ struct BytePairMerger: Sendable {
         for (id, token) in vocabulary.tokens.enumerated() where !vocabulary.isPlaceholder(id) {
             if ids[ExactString(token)] == nil { ids[ExactString(token)] = Int32(id) }
         }
-        var merges: [UInt64: Merge] = [:]
-        merges.reserveCapacity(vocabulary.merges.count)
-        for (rank, merge) in vocabulary.merges.enumerated() {
+        if isByteLevel || vocabulary.scores.isEmpty || !vocabulary.merges.isEmpty {
+            merges = try BytePairMerger.listed(vocabulary.merges, ids)
+            symbols = isByteLevel ? SymbolTable(bytes: ids) : SymbolTable(characters: ids, of: vocabulary, parts: [])
+        } else {
+            let found = BytePairMerger.scored(vocabulary, ids)
+            merges = found.merges
+            symbols = SymbolTable(characters: ids, of: vocabulary, parts: found.parts)
+        }
+    }
+
+    /// Merges that are listed, the first one first.
+    private static func listed(
+        _ list: [Vocabulary.Merge], _ ids: [ExactString: Int32]
+    ) throws(CheckpointError) -> IntegerMap {
+        var merges = IntegerMap(capacity: list.count)
+        for (rank, merge) in list.enumerated() {
             guard let left = ids[ExactString(merge.left)], let right = ids[ExactString(merge.right)],
                 let result = ids[ExactString(merge.left + merge.right)]
             else {
                 throw CheckpointError(
                     "the merge '\(merge.left) \(merge.right)' names a token that the vocabulary does not have")
             }
-            let key = BytePairMerger.key(left, right)
-            if merges[key] == nil { merges[key] = Merge(rank: Int32(rank), result: result) }
+            merges.insert(IntegerMap.key(left, right), Int32(rank), result)
         }
-        self.merges = merges
-        bytes = ByteAlphabet.characters.map { ids[ExactString(String(Character($0)))] }
+        return merges
     }
 
-    private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
-        UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+    /// Merges that scores stand for: of any two that are together a token, the highest score first. A single character can
+    /// be merged also where it is no token.
+    private static func scored(
+        _ vocabulary: Vocabulary, _ ids: [ExactString: Int32]
+    ) -> (merges: IntegerMap, parts: [Unicode.Scalar]) {
+        let scores = Set(vocabulary.scores).sorted(by: >)
+        var ranks: [Float: Int32] = [:]
+        for (rank, score) in scores.enumerated() { ranks[score] = Int32(rank) }
+        var merges = IntegerMap(capacity: 2 * ids.count)
+        var parts: [Unicode.Scalar] = []
+        var numbers: [Unicode.Scalar: Int32] = [:]
+        func symbol(_ text: Substring.UnicodeScalarView) -> Int32? {
+            if let id = ids[ExactString(String(text))] { return id }
+            guard text.count == 1, let scalar = text.first else { return nil }
+            if let known = numbers[scalar] { return known }
+            let number = Int32(vocabulary.tokens.count + parts.count)
+            parts.append(scalar)
+            numbers[scalar] = number
+            return number
+        }
+        for (id, token) in vocabulary.tokens.enumerated() {
+            guard let result = ids[ExactString(token)], let rank = ranks[vocabulary.scores[id]] else { continue }
+            let scalars = token.unicodeScalars
+            for index in scalars.indices.dropFirst() {
+                guard let left = symbol(scalars[..<index]), let right = symbol(scalars[index...]) else { continue }
+                merges.insert(IntegerMap.key(left, right), rank, result)
+            }
+        }
+        return (merges, parts)
     }
-
-    func newCache() -> Cache { [:] }
 
     /// Appends the tokens of a word.
+    @inline(__always)
     func encode(_ word: UnsafeRawBufferPointer, into output: inout TokenOutput) {
-        guard word.count <= BytePairMerger.longestCachedWord else {
-            for start in stride(from: 0, to: word.count, by: BytePairMerger.longestWord) where !output.isFull {
-                let end = min(start + BytePairMerger.longestWord, word.count)
-                output.ids += encode(UnsafeRawBufferPointer(rebasing: word[start..<end]))
-            }
-            return
-        }
-        let key = Array(word)
-        if let known = output.cache[key] {
-            output.ids += known
-            return
-        }
+        guard word.count <= WordCache.longestWord else { return encodeLong(word, into: &output) }
+        guard let hash = output.cache.append(word, to: &output.ids) else { return }
         let found = encode(word)
-        if output.cache.count < BytePairMerger.mostCachedWords { output.cache[key] = found }
+        output.cache.insert(word, hash: hash, found[...])
         output.ids += found
     }
 
-    private func encode(_ word: UnsafeRawBufferPointer) -> [Int32] {
-        if !words.isEmpty, let whole = words[ExactString(ByteAlphabet.text(word))] { return [whole] }
-        // Bytes that the vocabulary does not have vanish, as they do without an unknown token.
-        var symbols = word.compactMap { bytes[Int($0)] }
-        if symbols.count <= 32 {
-            mergeShort(&symbols)
-            return symbols
+    private func encodeLong(_ word: UnsafeRawBufferPointer, into output: inout TokenOutput) {
+        var start = 0
+        while start < word.count, !output.isFull {
+            var end = min(start + BytePairMerger.longestWord, word.count)
+            // Characters are not cut apart.
+            while !isByteLevel, end < word.count, word[end] & 0xC0 == 0x80 { end -= 1 }
+            output.ids += encode(UnsafeRawBufferPointer(rebasing: word[start..<end]))
+            start = end
         }
-        return mergeLong(symbols)
+    }
+
+    private func encode(_ word: UnsafeRawBufferPointer) -> [Int32] {
+        if !words.isEmpty {
+            let text = isByteLevel ? ByteAlphabet.text(word) : String(decoding: word, as: UTF8.self)
+            if let whole = words[ExactString(text)] { return [whole] }
+        }
+        var found = symbols.symbols(word)
+        if found.count <= 32 { mergeShort(&found) } else { found = mergeLong(found) }
+        return symbols.finish(found)
     }
 
     /// Looks at every pair for each merge: the fastest for words as they are.
     private func mergeShort(_ symbols: inout [Int32]) {
-        while symbols.count > 1 {
-            var best: (index: Int, merge: Merge)?
-            for index in 0..<symbols.count - 1 {
-                guard let merge = merges[BytePairMerger.key(symbols[index], symbols[index + 1])] else { continue }
-                if merge.rank < best?.merge.rank ?? .max { best = (index, merge) }
+        withUnsafeTemporaryAllocation(of: IntegerMap.Value.self, capacity: 32) { pairs in
+            let none = IntegerMap.Value(first: .max, second: 0)
+            var count = symbols.count
+            func look(_ index: Int) {
+                guard index >= 0, index + 1 < count else { return }
+                pairs[index] = merges[IntegerMap.key(symbols[index], symbols[index + 1])] ?? none
             }
-            guard let best else { return }
-            symbols[best.index] = best.merge.result
-            symbols.remove(at: best.index + 1)
+            for index in 0..<max(count - 1, 0) { look(index) }
+            while count > 1 {
+                var best = 0
+                for index in 1..<max(count - 1, 1) where pairs[index].first < pairs[best].first { best = index }
+                if pairs[best].first == .max { break }
+                symbols[best] = pairs[best].second
+                count -= 1
+                for index in best + 1..<max(count, best + 1) {
+                    symbols[index] = symbols[index + 1]
+                    pairs[index] = pairs[index + 1]
+                }
+                look(best - 1)
+                look(best)
+            }
+            symbols.removeLast(symbols.count - count)
         }
     }
 
@@ -106,11 +150,11 @@ struct BytePairMerger: Sendable {
         var heap = MergeHeap()
         func candidate(_ left: Int, _ right: Int) -> MergeHeap.Candidate? {
             guard left >= 0, right < word.count,
-                let merge = merges[BytePairMerger.key(symbols[left], symbols[right])]
+                let merge = merges[IntegerMap.key(symbols[left], symbols[right])]
             else { return nil }
             return .init(
-                rank: merge.rank, position: Int32(left), left: symbols[left], right: symbols[right],
-                result: merge.result)
+                rank: merge.first, position: Int32(left), left: symbols[left], right: symbols[right],
+                result: merge.second)
         }
         for index in 0..<word.count - 1 { if let found = candidate(index, index + 1) { heap.push(found) } }
         while let top = heap.pop() {

@@ -1,42 +1,55 @@
-/// What the regular expressions of pre-tokenizers ask of a character.
-enum CharacterClass {
-    /// `\p{L}`
-    case letter
+/// What the regular expressions of pre-tokenizers ask of a character. Every character is in one class; a set holds several.
+struct CharacterClass: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    /// `\p{Lu}` and `\p{Lt}`
+    static let capital = CharacterClass(rawValue: 1)
+    /// `\p{Ll}`
+    static let small = CharacterClass(rawValue: 2)
+    /// `\p{Lm}` and `\p{Lo}`
+    static let otherLetter = CharacterClass(rawValue: 4)
+    /// `\p{M}`
+    static let mark = CharacterClass(rawValue: 8)
     /// `\p{N}`
-    case number
+    static let number = CharacterClass(rawValue: 16)
     /// A line feed or a carriage return.
-    case lineBreak
+    static let lineBreak = CharacterClass(rawValue: 32)
     /// Other white space, `\s`.
-    case space
+    static let blank = CharacterClass(rawValue: 64)
     /// Everything else.
-    case sign
+    static let sign = CharacterClass(rawValue: 128)
 
-    var isSpace: Bool { self == .space || self == .lineBreak }
-
-    private static let ascii: [CharacterClass] = (0..<128).map { byte in
-        switch UInt8(byte) {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): .letter
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): .number
-        case 0x0A, 0x0D: .lineBreak
-        case 0x09, 0x0B, 0x0C, 0x20: .space
-        default: .sign
-        }
-    }
+    /// `\p{L}`
+    static let letter: CharacterClass = [.capital, .small, .otherLetter]
+    /// `\s`
+    static let space: CharacterClass = [.lineBreak, .blank]
 
     private init(_ scalar: Unicode.Scalar) {
         switch scalar.properties.generalCategory {
-        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: self = .letter
+        case .uppercaseLetter, .titlecaseLetter: self = .capital
+        case .lowercaseLetter: self = .small
+        case .modifierLetter, .otherLetter: self = .otherLetter
+        case .nonspacingMark, .spacingMark, .enclosingMark: self = .mark
         case .decimalNumber, .letterNumber, .otherNumber: self = .number
-        default: self = scalar.properties.isWhitespace ? .space : .sign
+        default:
+            let isBreak = scalar == "\n" || scalar == "\r"
+            self = isBreak ? .lineBreak : scalar.properties.isWhitespace ? .blank : .sign
         }
+    }
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// The classes of the characters below U+10000. Unicode's properties take about fifty times as long.
+    private static let table: [CharacterClass] = (0..<0x10000).map { value in
+        Unicode.Scalar(UInt32(value)).map { CharacterClass($0) } ?? .sign
     }
 
     /// The class and the length in bytes of the character at a position in UTF-8 text.
     static func at(_ position: Int, in text: UnsafeRawBufferPointer) -> (CharacterClass, byteCount: Int) {
         let first = text[position]
-        if first < 0x80 { return (ascii[Int(first)], 1) }
+        if first < 0x80 { return (table[Int(first)], 1) }
         let (scalar, count) = scalar(at: position, in: text)
-        return (CharacterClass(scalar), count)
+        return (scalar.value < 0x10000 ? table[Int(scalar.value)] : CharacterClass(scalar), count)
     }
 
     /// Whether a character is `\w`: a letter, a mark, a decimal digit, a connector or a joiner.

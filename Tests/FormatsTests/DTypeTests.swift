@@ -64,7 +64,9 @@ struct PreTokenizerTests {
     )
     func matched(name: String) throws {
         let known = try #require(PreTokenizer.named(name))
-        #expect(PreTokenizer.matching(definition: known.definition, normalizer: known.normalizer)?.name == name)
+        let found = PreTokenizer.matching(definition: known.definition, normalizer: known.normalizer)
+        #expect(found?.file == known.file)
+        #expect(known.architectures.allSatisfy { found?.named(for: $0, ignoresMerges: false).name == name })
         for alias in known.aliases { #expect(PreTokenizer.named(alias)?.name == name) }
     }
 
@@ -93,8 +95,27 @@ struct PreTokenizerTests {
         ])
     func others(text: String) throws {
         #expect(PreTokenizer.matching(definition: try JSON.parse(text), normalizer: nil) == nil)
-        let gpt2 = PreTokenizer.named("gpt-2")
-        let lowercase = try JSON.parse(#"{"type":"Lowercase"}"#)
-        #expect(PreTokenizer.matching(definition: gpt2?.definition, normalizer: lowercase) == nil)
+    }
+
+    @Test("the normalizer chooses among those that cut in the same way")
+    func normalized() throws {
+        let gpt2 = PreTokenizer.named("gpt-2")?.definition
+        let composed = try JSON.parse(#"{"type":"NFC"}"#), lowercase = try JSON.parse(#"{"type":"Lowercase"}"#)
+        #expect(PreTokenizer.matching(definition: gpt2, normalizer: composed)?.name == "olmo")
+        #expect(PreTokenizer.matching(definition: gpt2, normalizer: lowercase)?.name == "gpt-2")
+    }
+
+    /// The names are those of convert_hf_to_gguf.py for SmolLM, StarCoder 2, Granite 3, Command R, Llama 3, OLMo 2 and GLM-4.
+    @Test(
+        "the architecture and the merges choose the name for GGUF",
+        arguments: [
+            ("smollm", "llama", false, "smollm"), ("smollm", "starcoder2", false, "starcoder"),
+            ("smollm", "granite", false, "refact"), ("smollm", "command-r", false, "command-r"),
+            ("llama-bpe", "llama", true, "llama-bpe"), ("llama-bpe", "olmo2", false, "dbrx"),
+            ("llama-bpe", "glm4", true, "glm4"), ("llama-bpe", "llama", false, "dbrx"),
+            ("gpt-2", "phi2", false, "phi-2"), ("olmo", "gptneox", false, "olmo"),
+        ])
+    func named(start: String, architecture: String, ignoresMerges: Bool, name: String) {
+        #expect(PreTokenizer.named(start)?.named(for: architecture, ignoresMerges: ignoresMerges).name == name)
     }
 }

@@ -7,7 +7,7 @@ import Tokenization
 @Suite("tokens against known answers")
 struct KnownAnswerTests {
     @Test("every described pre-tokenizer has known answers")
-    func complete() { #expect(Set(PreTokenizer.all.map(\.name)).isSubset(of: KnownTokens.names)) }
+    func complete() { #expect(Set(PreTokenizer.all.map(\.file)).isSubset(of: KnownTokens.names)) }
 
     @Test("a tokenizer.json gives the ids of Hugging Face's library", arguments: KnownTokens.names)
     func folder(name: String) throws {

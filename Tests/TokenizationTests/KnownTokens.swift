@@ -9,7 +9,9 @@ enum KnownTokens {
         let ids: [Int32]
     }
 
-    static let names = ["gpt-2", "smollm", "llama-bpe", "qwen2"]
+    static let names = [
+        "gpt-2", "smollm", "llama-bpe", "qwen2", "olmo", "command-r", "tekken", "gpt-4o", "qwen35",
+    ]
 
     static func cases(_ name: String) throws -> [Case] {
         let list = try JSON.parse(contents("tokens/\(name).json")).array ?? []

@@ -6,8 +6,14 @@ extension Vocabulary {
     /// - Parameter source: the file that the vocabulary came from, for messages.
     /// - Throws: when the tokenizers library could not load the file or would produce other ids.
     package func folderFiles(of source: String? = nil) throws(CheckpointError) -> [Checkpoint.Companion] {
-        guard let preTokenizer = PreTokenizer.named(preTokenizer) else {
-            throw CheckpointError(file: source, "resect does not know the pre-tokenizer '\(self.preTokenizer)'")
+        let definition: JSON
+        if model == .byteLevelBPE {
+            guard let known = PreTokenizer.named(preTokenizer) else {
+                throw CheckpointError(file: source, "resect does not know the pre-tokenizer '\(preTokenizer)'")
+            }
+            definition = known.definition
+        } else {
+            definition = metaspaceMember
         }
         let vocabulary = try vocabularyMember(source)
         try checkMerges(vocabulary, source)
@@ -16,7 +22,7 @@ extension Vocabulary {
         }
         return [
             file("special_tokens_map.json", specialTokens),
-            file("tokenizer.json", tokenizerJSON(preTokenizer, vocabulary)),
+            file("tokenizer.json", tokenizerJSON(definition, vocabulary)),
             file("tokenizer_config.json", settings),
         ]
     }
@@ -78,7 +84,7 @@ extension Vocabulary {
 
     private var settings: JSONObject {
         var result = JSONObject()
-        result["add_prefix_space"] = .bool(addsSpacePrefix ?? false)
+        if model == .byteLevelBPE { result["add_prefix_space"] = .bool(addsSpacePrefix ?? false) }
         result["added_tokens_decoder"] = .object(
             JSONObject(
                 addedTokens.sorted { $0.id < $1.id }.map { token in
@@ -102,26 +108,61 @@ extension Vocabulary {
         ])
     }
 
-    private func tokenizerJSON(_ preTokenizer: PreTokenizer, _ vocabulary: JSONObject) -> JSONObject {
+    private func tokenizerJSON(_ definition: JSON, _ vocabulary: JSONObject) -> JSONObject {
         let byteLevel = JSONObject([
             ("type", .string("ByteLevel")), ("add_prefix_space", .bool(false)),
             ("trim_offsets", .bool(false)), ("use_regex", .bool(true)),
         ])
-        let pairs = merges.map { JSON.array([.string($0.left), .string($0.right)]) }
-        let model = JSONObject([
-            ("type", .string("BPE")), ("dropout", .null), ("unk_token", .null),
-            ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null), ("fuse_unk", .bool(false)),
-            ("byte_fallback", .bool(false)), ("ignore_merges", .bool(ignoresMerges)),
-            ("vocab", .object(vocabulary)), ("merges", .array(pairs)),
-        ])
         let added = addedTokens.sorted { $0.id < $1.id }.map { JSON.object(Vocabulary.entry($0)) }
+        let isByteLevel = model == .byteLevelBPE
         return JSONObject([
             ("version", .string("1.0")), ("truncation", .null), ("padding", .null),
-            ("added_tokens", .array(added)), ("normalizer", preTokenizer.normalizer),
-            ("pre_tokenizer", preTokenizer.definition),
-            ("post_processor", postProcessor ?? .object(byteLevel)), ("decoder", .object(byteLevel)),
-            ("model", .object(model)),
+            ("added_tokens", .array(added)), ("normalizer", normalizer),
+            ("pre_tokenizer", definition),
+            ("post_processor", postProcessor ?? (isByteLevel ? .object(byteLevel) : .null)),
+            ("decoder", isByteLevel ? .object(byteLevel) : symbolDecoder),
+            ("model", .object(model == .unigram ? unigramMember : pairsMember(vocabulary))),
         ])
+    }
+
+    private func pairsMember(_ vocabulary: JSONObject) -> JSONObject {
+        let isByteLevel = model == .byteLevelBPE
+        let list = merges.isEmpty && !isByteLevel && scores.count == tokens.count ? mergesOfScores : merges
+        let pairs = list.map { JSON.array([.string($0.left), .string($0.right)]) }
+        let unknown = isByteLevel ? nil : text(unknownSymbolID)
+        return JSONObject([
+            ("type", .string("BPE")), ("dropout", .null), ("unk_token", unknown ?? .null),
+            ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null), ("fuse_unk", .bool(!isByteLevel)),
+            ("byte_fallback", .bool(fallsBackToBytes)), ("ignore_merges", .bool(ignoresMerges)),
+            ("vocab", .object(vocabulary)), ("merges", .array(pairs)),
+        ])
+    }
+
+    private var unigramMember: JSONObject {
+        let list = zip(tokens, scores).map { JSON.array([.string($0), .double(Double($1))]) }
+        return JSONObject([
+            ("type", .string("Unigram")), ("unk_id", unknownSymbolID.map(JSON.int) ?? .null), ("vocab", .array(list)),
+            ("byte_fallback", .bool(fallsBackToBytes)),
+        ])
+    }
+
+    /// The decoder of SentencePiece's tokens.
+    private var symbolDecoder: JSON {
+        func step(_ type: String, _ members: [(String, JSON)] = []) -> JSON {
+            .object(JSONObject([("type", .string(type))] + members))
+        }
+        var steps = [
+            step(
+                "Replace",
+                [
+                    ("pattern", .object(JSONObject([("String", .string(Vocabulary.spaceSymbol))]))),
+                    ("content", .string(" ")),
+                ]), step("ByteFallback"), step("Fuse"),
+        ]
+        if putsSpaceInFront {
+            steps.append(step("Strip", [("content", .string(" ")), ("start", .int(1)), ("stop", .int(0))]))
+        }
+        return step("Sequence", [("decoders", .array(steps))])
     }
 
     /// The template that puts the beginning and end tokens around a text; `nil` when neither is put there.

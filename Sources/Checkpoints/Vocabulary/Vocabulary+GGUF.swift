@@ -3,20 +3,22 @@ internal import Formats
 extension Vocabulary {
     /// Reads the vocabulary from the metadata of a GGUF file.
     ///
-    /// - Throws: when it is missing, of another kind than byte-level BPE, or contradicts itself.
+    /// - Throws: when it is missing, of a kind that is not computed here, or contradicts itself.
     init(metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         func wrong(_ problem: String, hint: String? = nil) -> CheckpointError {
             CheckpointError(file: file, problem, hint: hint)
         }
-        guard let model = metadata["tokenizer.ggml.model"]?.string else {
+        guard let name = metadata["tokenizer.ggml.model"]?.string else {
             throw wrong("has no vocabulary (tokenizer.ggml.model)")
         }
-        guard Model(rawValue: model) != nil else {
+        guard let model = Model(rawValue: name) else {
             throw wrong(
-                "has a vocabulary of the kind '\(model)', which is not read", hint: "byte-level BPE ('gpt2') is")
+                "has a vocabulary of the kind '\(name)', which is not read",
+                hint: "byte-level BPE ('gpt2') and SentencePiece ('llama' and 't5') are")
         }
         let pre = metadata["tokenizer.ggml.pre"]?.string ?? "default"
-        guard let preTokenizer = PreTokenizer.named(pre) else {
+        let preTokenizer = model == .byteLevelBPE ? PreTokenizer.named(pre) : nil
+        if model == .byteLevelBPE, preTokenizer == nil {
             throw wrong(
                 "has the pre-tokenizer '\(pre)', which resect does not know",
                 hint: "known: " + PreTokenizer.all.map(\.name).joined(separator: " "))
@@ -24,20 +26,33 @@ extension Vocabulary {
         guard let tokens = metadata["tokenizer.ggml.tokens"]?.array?.compactMap(\.string), !tokens.isEmpty,
             tokens.count == metadata["tokenizer.ggml.tokens"]?.array?.count
         else { throw wrong("tokenizer.ggml.tokens is missing or not a list of text") }
+        func checkCount(_ key: String, _ list: [GGUFValue]) throws(CheckpointError) {
+            guard list.count == tokens.count else {
+                throw wrong("\(key) has \(list.count.grouped) entries for \(tokens.count.grouped) tokens")
+            }
+        }
         var kinds = Array(repeating: TokenKind.normal, count: tokens.count)
         if let types = metadata["tokenizer.ggml.token_type"]?.array {
-            guard types.count == tokens.count else {
-                throw wrong(
-                    "tokenizer.ggml.token_type has \(types.count.grouped) entries for \(tokens.count.grouped) tokens")
-            }
+            try checkCount("tokenizer.ggml.token_type", types)
             kinds = types.map { $0.int.flatMap { TokenKind(rawValue: Int32(clamping: $0)) } ?? .normal }
         }
         self.init(
-            preTokenizer: pre, tokens: tokens, kinds: kinds,
+            model: model, preTokenizer: pre, tokens: tokens, kinds: kinds,
             merges: try Vocabulary.merges(metadata["tokenizer.ggml.merges"]?.array ?? [], file: file),
-            ignoresMerges: preTokenizer.ignoresMerges)
+            ignoresMerges: preTokenizer?.ignoresMerges ?? false)
+        if model != .byteLevelBPE {
+            guard let scores = metadata["tokenizer.ggml.scores"]?.array else {
+                throw wrong("has no tokenizer.ggml.scores, which a vocabulary of the kind '\(name)' needs")
+            }
+            try checkCount("tokenizer.ggml.scores", scores)
+            self.scores = scores.map { Float($0.double ?? 0) }
+        }
         for (id, kind) in kinds.enumerated() where kind == .control || kind == .userDefined {
             addedTokens.append(AddedToken(id: id, content: tokens[id], special: kind == .control))
+        }
+        // Runtimes also find the unknown token in a text.
+        for (id, kind) in kinds.enumerated() where model != .byteLevelBPE && kind == .unknown {
+            addedTokens.append(AddedToken(id: id, content: tokens[id], special: true))
         }
         try readOtherKeys(metadata, file: file)
         func special(_ name: String) -> Int? {
@@ -54,10 +69,11 @@ extension Vocabulary {
             if let other, other != endID, !otherEndIDs.contains(other) { otherEndIDs.append(other) }
         }
         addsBeginning =
-            metadata["tokenizer.ggml.add_bos_token"]?.bool ?? (preTokenizer.addsBeginning ? true : nil)
+            metadata["tokenizer.ggml.add_bos_token"]?.bool ?? (preTokenizer?.addsBeginning == true ? true : nil)
         addsEnd = metadata["tokenizer.ggml.add_eos_token"]?.bool
         addsSeparator = metadata["tokenizer.ggml.add_sep_token"]?.bool
         addsSpacePrefix = metadata["tokenizer.ggml.add_space_prefix"]?.bool
+        if model != .byteLevelBPE { try readSentencePiece(metadata, file: file) }
         readChatTemplates(metadata: metadata)
     }
 
@@ -76,7 +92,37 @@ extension Vocabulary {
         return result
     }
 
-    /// Keys that resect reads, or that do not affect byte-level BPE.
+    /// What llama.cpp does with the text of SentencePiece's kinds, and what holds where a key is missing.
+    private mutating func readSentencePiece(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) {
+        func flag(_ name: String) -> Bool? { metadata["tokenizer.ggml.\(name)"]?.bool }
+        /// A standard number, where the key is missing or beyond the vocabulary.
+        func id(_ known: Int?, _ standard: Int) -> Int? { known ?? (standard < tokens.count ? standard : nil) }
+        if model == .sentencePieceBPE {
+            (beginningID, endID, unknownID) = (id(beginningID, 1), id(endID, 2), id(unknownID, 0))
+            addsBeginning = addsBeginning ?? true
+            fallsBackToBytes = true
+            if addsSpacePrefix ?? true { normalizations.append(.prepend(Vocabulary.spaceSymbol)) }
+            normalizations.append(.replace(" ", with: Vocabulary.spaceSymbol))
+            return
+        }
+        (endID, unknownID, paddingID) = (id(endID, 1), id(unknownID, 2), id(paddingID, 0))
+        addsEnd = addsEnd ?? true
+        fusesUnknown = true
+        if let table = metadata["tokenizer.ggml.precompiled_charsmap"]?.array, !table.isEmpty {
+            let bytes = table.compactMap { $0.int.map { UInt8(truncatingIfNeeded: $0) } }
+            normalizations.append(.charsmap(bytes, graphemes: false))
+        }
+        // Where runs of spaces become one, every word has a space in front, the first one too.
+        let merges = flag("remove_extra_whitespaces") == true
+        if merges {
+            normalizations += [.strip(left: true, right: true), .replaceRuns(with: " ")]
+        } else if addsSpacePrefix == true {
+            normalizations.append(.prepend(" "))
+        }
+        metaspace = Metaspace(prepending: merges ? .always : .never, splits: false)
+    }
+
+    /// Keys that resect reads, or that do not affect tokens.
     private static let knownKeys: Set<String> = [
         "model", "pre", "tokens", "token_type", "token_type_count", "scores", "merges", "bos_token_id", "eos_token_id",
         "unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id", "cls_token_id", "eot_token_id",
@@ -93,6 +139,7 @@ extension Vocabulary {
         let prefix = "tokenizer.ggml."
         for pair in metadata.pairs where pair.key.hasPrefix(prefix) {
             let name = String(pair.key.dropFirst(prefix.count))
+            if model == .unigram, name == "precompiled_charsmap" || name == "remove_extra_whitespaces" { continue }
             if Vocabulary.changingKeys.contains(name) {
                 guard pair.value == .bool(false) || pair.value.array?.isEmpty == true else {
                     throw CheckpointError(

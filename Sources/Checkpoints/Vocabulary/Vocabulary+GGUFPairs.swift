@@ -12,6 +12,13 @@ extension Vocabulary {
         vocabularySize: Int, architecture: String? = nil, file: String? = nil
     ) throws(CheckpointError) -> [GGUFMetadata.Pair] {
         guard tokens.count <= vocabularySize else { throw withoutRow(vocabularySize, file: file) }
+        return try withFamilyTokens(architecture, vocabularySize: vocabularySize)
+            .pairs(vocabularySize: vocabularySize, architecture: architecture, file: file)
+    }
+
+    private func pairs(
+        vocabularySize: Int, architecture: String?, file: String?
+    ) throws(CheckpointError) -> [GGUFMetadata.Pair] {
         var result: [GGUFMetadata.Pair] = []
         func add(_ key: String, _ value: GGUFValue?) {
             if let value { result.append(.init(key: "tokenizer." + key, value: value)) }
@@ -20,13 +27,20 @@ extension Vocabulary {
             value.flatMap { 0..<vocabularySize ~= $0 ? .u32(UInt32(clamping: $0)) : nil }
         }
         let padding = tokens.count..<vocabularySize
-        add("ggml.add_space_prefix", addsSpacePrefix.map(GGUFValue.bool))
+        add("ggml.add_space_prefix", spacePrefix.map(GGUFValue.bool))
         add("ggml.model", .string(model.rawValue))
-        add("ggml.pre", .string(preTokenizer))
-        add("ggml.tokens", .strings(tokens + padding.map(Vocabulary.placeholder)))
-        let types = kinds + padding.map { _ in TokenKind.unused }
+        let pre = PreTokenizer.named(preTokenizer)?.named(for: architecture, ignoresMerges: ignoresMerges)
+        add("ggml.pre", .string(pre?.name ?? preTokenizer))
+        add("ggml.tokens", .strings(ggufTexts + padding.map(Vocabulary.placeholder)))
+        let types = ggufKinds + padding.map { _ in TokenKind.unused }
         add("ggml.token_type", .array(elementType: 5, types.map { .i32($0.rawValue) }))
-        if !merges.isEmpty { add("ggml.merges", .strings(try mergeTexts(file: file))) }
+        if model == .byteLevelBPE {
+            if !merges.isEmpty { add("ggml.merges", .strings(try mergeTexts(file: file))) }
+        } else {
+            let scores = try ggufScores(file: file) + padding.map { _ in Vocabulary.scoreOfNone }
+            add("ggml.scores", .array(elementType: 6, scores.map(GGUFValue.f32)))
+        }
+        if model == .unigram { for (key, value) in textKeys { add(key, value) } }
         add("ggml.bos_token_id", id(beginningID))
         add("ggml.eos_token_id", id(endID))
         add("ggml.unknown_token_id", id(unknownID))
@@ -77,6 +91,8 @@ extension Vocabulary {
     /// 49,152 tokens. Without the key, runtimes assume true when the pre-tokenizer is Llama 3's.
     private func addsBeginning(_ architecture: String?, _ vocabularySize: Int) -> Bool? {
         if let addsBeginning { return addsBeginning }
+        // Without the key, runtimes begin every text of SentencePiece's kind.
+        if model == .sentencePieceBPE { return false }
         let isLlama = architecture == "llama" || architecture?.hasPrefix("granite") == true
         if isLlama, vocabularySize == 49152 { return false }
         return PreTokenizer.named(preTokenizer)?.addsBeginning == true ? false : nil
@@ -94,6 +110,7 @@ extension Vocabulary {
                 "\(file): lstrip, rstrip and single_word of \(list(particular)) are left out; GGUF cannot store them"
             )
         }
+        result += normalizationNotes(file: file)
         let pre = PreTokenizer.named(preTokenizer)
         if let pre, pre.ignoresMerges != ignoresMerges {
             result.append(

@@ -14,28 +14,37 @@ extension Vocabulary {
                 file: checkpoint.path, "has tensors without a tokenizer", hint: "give the HF folder that contains it"
             )
         }
-        guard let companion = checkpoint.companion("tokenizer.json") else {
-            let sentencePiece = checkpoint.companion("tokenizer.model") != nil
-            throw CheckpointError(
-                file: checkpoint.path, "the folder has no tokenizer.json",
-                hint: sentencePiece
-                    ? "tokenizer.model alone is not read; save the tokenizer with transformers first" : nil)
-        }
-        let path = checkpoint.path + "/tokenizer.json"
-        let tokenizer = try FileSystem.json(companion.contents, path: path)
-        try self.init(tokenizer: tokenizer, file: path)
         func object(_ name: String) throws(CheckpointError) -> JSONObject {
             guard let file = checkpoint.companion(name) else { return JSONObject() }
             return try FileSystem.json(file.contents, path: checkpoint.path + "/" + name)
         }
         let settings = try object("tokenizer_config.json")
+        let pieces = try checkpoint.companion("tokenizer.model").flatMap {
+            (file) throws(CheckpointError) -> SentencePieceModel? in
+            try Vocabulary.sentencePiece(file, of: checkpoint)
+        }
+        let path = checkpoint.path + "/tokenizer.json"
+        let tokenizer = try object("tokenizer.json")
+        if checkpoint.companion("tokenizer.json") != nil {
+            try self.init(tokenizer: tokenizer, file: path)
+            if model == .sentencePieceBPE, let pieces { readScores(pieces, settings: settings) }
+        } else if let pieces {
+            let added = try object("added_tokens.json")
+            try self.init(pieces, settings: settings, added: added, file: checkpoint.path + "/tokenizer.model")
+        } else {
+            throw CheckpointError(file: checkpoint.path, "the folder has no tokenizer.json and no tokenizer.model")
+        }
+        let own = (beginningID, endID, paddingID)
         readSpecialTokens(
             settings, config: checkpoint.config ?? JSONObject(), generation: try object("generation_config.json"))
+        (beginningID, endID, paddingID) = (beginningID ?? own.0, endID ?? own.1, paddingID ?? own.2)
         try readPostProcessor(tokenizer["post_processor"], file: path)
         addsSpacePrefix = settings["add_prefix_space"]?.bool
+        let isWithoutJSON = checkpoint.companion("tokenizer.json") == nil
         /// What tokenizer.json does counts, as for the tokenizers library and llama.cpp's converter.
         func flag(_ name: String, _ found: Bool?) -> Bool? {
             let stated = settings[name]?.bool
+            if isWithoutJSON { return stated ?? found }
             if let stated, let found, stated != found {
                 notes.append(
                     "\(checkpoint.path): \(name) is \(stated) in tokenizer_config.json; tokenizer.json differs "
@@ -87,5 +96,16 @@ extension Vocabulary {
         where number != endID && !otherEndIDs.contains(number) {
             if endID == nil { endID = number } else { otherEndIDs.append(number) }
         }
+    }
+
+    /// The tokenizer.model of a folder; `nil` when it is of another kind: some families give that name to text.
+    private static func sentencePiece(
+        _ companion: Checkpoint.Companion, of checkpoint: Checkpoint
+    ) throws(CheckpointError) -> SentencePieceModel? {
+        let file = checkpoint.path + "/" + companion.name
+        guard checkpoint.companion("tokenizer.json") != nil else {
+            return try SentencePieceModel(companion.contents, file: file)
+        }
+        return try? SentencePieceModel(companion.contents, file: file)
     }
 }

@@ -4,40 +4,120 @@ extension Vocabulary {
     /// Reads the parsed tokenizer.json of an HF folder. `truncation` and `padding` are left alone: transformers
     /// switches both off for a text that it tokenizes whole.
     ///
-    /// - Throws: when it is not byte-level BPE, does something that is not computed here, or contradicts itself.
+    /// - Throws: when it does something that is not computed here, or contradicts itself.
     init(tokenizer: JSONObject, file: String) throws(CheckpointError) {
+        let model = tokenizer["model"]
+        let kind = model?["type"]?.string ?? (model?["merges"] == nil ? "?" : "BPE")
+        switch kind {
+        case "BPE": try self.init(pairs: tokenizer, file: file)
+        case "Unigram": try self.init(unigram: tokenizer, file: file)
+        default:
+            throw CheckpointError(
+                file: file, "is a tokenizer of the kind '\(kind)'", hint: "BPE and Unigram are read")
+        }
+    }
+
+    /// Reads byte-pair encoding, byte-level or SentencePiece's.
+    private init(pairs tokenizer: JSONObject, file: String) throws(CheckpointError) {
         func wrong(_ problem: String, hint: String? = nil) -> CheckpointError {
             CheckpointError(file: file, problem, hint: hint)
         }
         let model = tokenizer["model"]
-        guard model?["type"]?.string ?? "BPE" == "BPE", let vocabulary = model?["vocab"]?.object else {
-            throw wrong("is a tokenizer of the kind '\(model?["type"]?.string ?? "?")'", hint: "byte-level BPE is read")
-        }
-        guard
-            let preTokenizer = PreTokenizer.matching(
-                definition: tokenizer["pre_tokenizer"], normalizer: tokenizer["normalizer"])
-        else {
-            throw wrong(
-                PreTokenizer.obstacle(definition: tokenizer["pre_tokenizer"], normalizer: tokenizer["normalizer"]),
-                hint: "known pre-tokenizers: " + PreTokenizer.all.map(\.name).joined(separator: " "))
-        }
+        guard let vocabulary = model?["vocab"]?.object else { throw wrong("has no vocabulary") }
         var texts = TokenTexts(count: vocabulary.count, file: file)
         for (token, id) in vocabulary.members {
             guard let id = id.int else { throw wrong("the token '\(token)' has no whole number") }
             try texts.put(token, id)
         }
+        let definition = tokenizer["pre_tokenizer"]
+        let normalizations = try Vocabulary.normalizations(tokenizer["normalizer"], file: file)
+        let known = PreTokenizer.matching(definition: definition, normalizer: tokenizer["normalizer"])
+        let isByteLevel = Vocabulary.isByteLevel(definition, normalizations, model)
+        if isByteLevel, known == nil {
+            throw wrong(
+                PreTokenizer.obstacle(definition: definition),
+                hint: "known pre-tokenizers: " + PreTokenizer.all.map(\.name).joined(separator: " "))
+        }
         self.init(
-            preTokenizer: preTokenizer.name, tokens: [], kinds: [],
+            model: isByteLevel ? .byteLevelBPE : .sentencePieceBPE,
+            preTokenizer: isByteLevel ? known?.name ?? "" : "default", tokens: [], kinds: [],
             merges: try Vocabulary.merges(model?["merges"]?.array ?? [], wrong),
             ignoresMerges: model?["ignore_merges"] == .bool(true))
+        self.normalizations = normalizations
+        if !isByteLevel { metaspace = try Vocabulary.metaspace(definition, after: normalizations, file: file) }
+        fallsBackToBytes = !isByteLevel && model?["byte_fallback"] == .bool(true)
+        fusesUnknown = !isByteLevel && model?["fuse_unk"] == .bool(true)
         try readAddedTokens(tokenizer["added_tokens"]?.array ?? [], vocabulary, &texts, file: file)
+        readTexts(texts.texts, unknown: model?["unk_token"]?.string)
+        try checkModel(model, vocabulary, file: file)
+    }
+
+    /// Reads a unigram model, a list of tokens with scores.
+    private init(unigram tokenizer: JSONObject, file: String) throws(CheckpointError) {
+        let model = tokenizer["model"]
+        let list = model?["vocab"]?.array ?? []
+        var texts = TokenTexts(count: list.count, file: file)
+        var vocabulary = JSONObject()
+        var scores: [Float] = []
+        for (id, entry) in list.enumerated() {
+            guard let pair = entry.array, pair.count == 2, let token = pair[0].string, let score = pair[1].double else {
+                throw CheckpointError(file: file, "token \(id.grouped) is not a text with a score")
+            }
+            guard vocabulary.append(token, .int(id)) else {
+                throw CheckpointError(file: file, "has the token '\(token)' twice")
+            }
+            try texts.put(token, id)
+            scores.append(Float(score))
+        }
+        let normalizations = try Vocabulary.normalizations(tokenizer["normalizer"], file: file)
+        self.init(model: .unigram, preTokenizer: "default", tokens: [], kinds: [], merges: [])
+        self.normalizations = normalizations
+        metaspace = try Vocabulary.metaspace(tokenizer["pre_tokenizer"], after: normalizations, file: file)
+        fallsBackToBytes = model?["byte_fallback"] == .bool(true)
+        fusesUnknown = true
+        try readAddedTokens(tokenizer["added_tokens"]?.array ?? [], vocabulary, &texts, file: file)
+        let unknown = model?["unk_id"]?.int
+        if let unknown, !list.indices.contains(unknown) {
+            throw CheckpointError(file: file, "the unknown token \(unknown.grouped) is not among \(list.count.grouped)")
+        }
+        readTexts(texts.texts, unknown: unknown.flatMap { list[$0].array?.first?.string })
+        // Added tokens beyond the list have none.
+        self.scores = scores
+    }
+
+    /// Whether tokens are written in the alphabet of bytes. Others say so by byte tokens or by SentencePiece's symbol.
+    private static func isByteLevel(
+        _ definition: JSON?, _ normalizations: [Normalization], _ model: JSON?
+    ) -> Bool {
+        let types = PreTokenizer.types(definition)
+        if types.contains("ByteLevel") { return true }
+        if types.contains("Metaspace") || model?["byte_fallback"] == .bool(true) { return false }
+        return !normalizations.contains(.replace(" ", with: spaceSymbol))
+    }
+
+    /// The tokens in order, with their kinds.
+    private mutating func readTexts(_ texts: [String?], unknown: String?) {
         var addedByID: [Int: AddedToken] = [:]
         for token in addedTokens { addedByID[token.id] = token }
-        for (id, text) in texts.texts.enumerated() {
+        let unknown = unknown.map(ExactString.init)
+        for (id, text) in texts.enumerated() {
             tokens.append(text ?? Vocabulary.placeholder(id))
-            kinds.append(Vocabulary.kind(text, addedByID[id]))
+            var kind = Vocabulary.kind(text, addedByID[id])
+            if model != .byteLevelBPE, let text {
+                if fallsBackToBytes, Vocabulary.byte(of: text) != nil { kind = .byte }
+                if ExactString(text) == unknown { kind = .unknown }
+            }
+            kinds.append(kind)
         }
-        try checkModel(model, vocabulary, file: file)
+    }
+
+    /// The byte of a token `<0x0A>`.
+    package static func byte(of token: String) -> UInt8? {
+        let text = Array(token.utf8)
+        guard text.count == 6, text.starts(with: Array("<0x".utf8)), text[5] == UInt8(ascii: ">") else { return nil }
+        // `UInt8` would take a sign too.
+        guard text[3...4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }) else { return nil }
+        return UInt8(String(decoding: text[3...4], as: UTF8.self), radix: 16)
     }
 
     /// The texts of the tokens by number, while a file is read.
@@ -84,12 +164,7 @@ extension Vocabulary {
                     "\(file): the added token '\(content)' has the number \(stated.grouped) there, and "
                         + "\(id.grouped) when the tokenizers library reads it")
             }
-            addedTokens.append(
-                AddedToken(
-                    id: id, content: content, special: entry["special"] == .bool(true),
-                    stripsLeft: entry["lstrip"] == .bool(true), stripsRight: entry["rstrip"] == .bool(true),
-                    singleWord: entry["single_word"] == .bool(true),
-                    normalized: entry["normalized"] == .bool(true)))
+            addedTokens.append(AddedToken(id: id, content: content, special: false, flags: entry))
             try texts.put(content, id)
             next = max(next, id + 1)
         }
@@ -109,6 +184,7 @@ extension Vocabulary {
         if let suffix = model?["end_of_word_suffix"]?.string, !suffix.isEmpty {
             throw refused("writes '\(suffix)' after the last token of a word (end_of_word_suffix)")
         }
+        guard self.model == .byteLevelBPE else { return }
         // Without a substitute, a byte that has no token vanishes, here as in the library.
         let substitute = model?["unk_token"]?.string
         guard substitute != nil || model?["byte_fallback"] == .bool(true) else { return }

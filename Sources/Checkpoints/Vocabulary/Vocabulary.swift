@@ -4,6 +4,10 @@ public struct Vocabulary: Sendable, Equatable {
     public enum Model: String, Sendable {
         /// Byte-level byte-pair encoding.
         case byteLevelBPE = "gpt2"
+        /// SentencePiece's byte-pair encoding of characters; bytes stand for characters that are no token.
+        case sentencePieceBPE = "llama"
+        /// SentencePiece's unigram model: the tokens whose scores have the largest sum.
+        case unigram = "t5"
     }
 
     /// The kind of a token, with GGUF's numbers.
@@ -86,12 +90,22 @@ public struct Vocabulary: Sendable, Equatable {
 
     /// How text is cut into tokens.
     public var model: Model
-    /// The name of the pre-tokenizer, as GGUF has it: `gpt-2`, `smollm`, `llama-bpe`, `qwen2`.
+    /// The name of the pre-tokenizer, as GGUF has it: `gpt-2`, `smollm`, `llama-bpe`, `qwen2`; SentencePiece's is `default`.
     public var preTokenizer: String
+    /// What is done to the text before it is cut.
+    public var normalizations: [Normalization]
+    /// How SentencePiece's models put spaces into tokens; `nil` where the normalizations do, and for byte-level BPE.
+    public var metaspace: Metaspace?
+    /// Whether characters without a token become the tokens of their bytes (`byte_fallback`).
+    public var fallsBackToBytes = false
+    /// Whether neighbouring unknown characters become one unknown token (`fuse_unk`).
+    public var fusesUnknown = false
     /// The text of every token: bytes as GPT-2's printable characters for normal tokens, unchanged for added ones.
     public var tokens: [String]
     /// The kind of every token.
     public var kinds: [TokenKind]
+    /// SentencePiece's scores of the tokens, without those that were added to a list; empty where merges alone decide.
+    public var scores: [Float] = []
     /// The merges in order of rank, as pairs, because a token may contain a space.
     public var merges: [Merge]
     /// The added tokens.
@@ -125,13 +139,14 @@ public struct Vocabulary: Sendable, Equatable {
     /// What a user should know: files that disagree, settings that are read in another way.
     public var notes: [String] = []
 
-    /// A vocabulary of byte-level BPE.
+    /// A vocabulary, with the normalizations that belong to the pre-tokenizer.
     public init(
         model: Model = .byteLevelBPE, preTokenizer: String, tokens: [String], kinds: [TokenKind],
         merges: [Merge], addedTokens: [AddedToken] = [], ignoresMerges: Bool = false
     ) {
         self.model = model
         self.preTokenizer = preTokenizer
+        normalizations = model == .byteLevelBPE ? Vocabulary.normalizations(of: preTokenizer) : []
         self.tokens = tokens
         self.kinds = kinds
         self.merges = merges

@@ -1,6 +1,5 @@
 internal import Analysis
 internal import ArgumentParser
-internal import Formats
 
 /// The `tokenize` command.
 struct Tokenize: ParsableCommand {
@@ -16,11 +15,29 @@ struct Tokenize: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let ids = try Corpus.tokens(path: text, for: try model.open())
-        if common.json {
-            Output.json(JSONObject([("ids", .array(ids.map { .int(Int($0)) }))]))
-        } else {
-            for id in ids { Output.line(String(id)) }
+        let ids = try Corpus.tokens(path: text, for: try model.open(), threads: common.threadCount)
+        // A text may have millions of tokens, so their digits are written without strings between.
+        var bytes = Array((common.json ? "{\"ids\":[" : "").utf8)
+        for (index, id) in ids.enumerated() {
+            if common.json, index > 0 { bytes.append(UInt8(ascii: ",")) }
+            Tokenize.append(id, to: &bytes)
+            if !common.json { bytes.append(0x0A) }
+            if bytes.count > 1 << 16 {
+                bytes.withUnsafeBytes(Output.send)
+                bytes.removeAll(keepingCapacity: true)
+            }
         }
+        if common.json { bytes += Array("]}\n".utf8) }
+        bytes.withUnsafeBytes(Output.send)
+    }
+
+    private static func append(_ id: Int32, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        var rest = id
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
     }
 }
