@@ -119,7 +119,8 @@ struct PassObserverTests {
                 }
             }
         }
-        #expect(operands.count == layers * (ProductRole.allCases.count - 1))
+        // Queries, keys, values, the output of attention, gate, up and down.
+        #expect(operands.count == layers * 7)
         // The output matrix is told the tokens that are scored.
         _ = try pass.losses(of: [(index: 2, token: 1), (index: 5, token: 4)], threads: 1)
         let scored = try #require(

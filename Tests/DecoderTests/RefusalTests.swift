@@ -106,8 +106,8 @@ struct RefusalTests {
     @Test(
         "scalings of positions that are not computed",
         arguments: [
-            #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64}"#,
-            #"{"rope_type":"dynamic","factor":2.0}"#,
+            #"{"rope_type":"proportional","factor":4.0}"#, #"{"rope_type":"dynamic"}"#,
+            #"{"rope_type":"longrope","long_factor":[1.0],"short_factor":[1.0]}"#,
             #"{"rope_type":"linear","factor":0}"#, #"{"rope_type":"linear"}"#,
             #"{"rope_type":"default","rope_theta":1}"#, #"{"rope_type":"default","rope_theta":1e999}"#,
             #"{"rope_type":"linear","factor":2.0,"partial_rotary_factor":0.5}"#, #"{"factor":2.0}"#,
@@ -126,14 +126,14 @@ struct RefusalTests {
 
     @Test("GGUF metadata that asks for more than is computed")
     func metadata() throws {
-        try RefusalTests.expectRefusal("rotates 8 of the 16 elements", gguf: true) {
-            $0.metadata["llama.rope.dimension_count"] = .u32(8)
+        try RefusalTests.expectRefusal("rotates 18 of the 16 elements", gguf: true) {
+            $0.metadata["llama.rope.dimension_count"] = .u32(18)
         }
         try RefusalTests.expectRefusal("'llama.embedding_length' is missing", gguf: true) {
             $0.metadata["llama.embedding_length"] = nil
         }
-        try RefusalTests.expectRefusal("YaRN", gguf: true) {
-            $0.metadata["llama.rope.scaling.type"] = .string("yarn")
+        try RefusalTests.expectRefusal("the rope scaling 'longest'", gguf: true) {
+            $0.metadata["llama.rope.scaling.type"] = .string("longest")
             $0.metadata["llama.rope.scaling.factor"] = .f32(4)
         }
     }
