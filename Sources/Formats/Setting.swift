@@ -67,6 +67,8 @@ package struct Setting: Sendable, Equatable {
         case quotientAt(layers: Int, String, String, otherwise: String)
         /// Whether the model has the tensor of a role.
         case tensor(String)
+        /// Whether the model lacks the tensor of a role.
+        case missing(String)
         /// The number of rows of the tensor of a role.
         case rows(String)
         /// One value a layer.
@@ -75,7 +77,7 @@ package struct Setting: Sendable, Equatable {
         /// The required tensor role.
         package var tensorRole: String? {
             switch self {
-            case .tensor(let role), .rows(let role): role
+            case .tensor(let role), .missing(let role), .rows(let role): role
             case .required, .optional, .value, .role, .quotient, .quotientAt, .share, .ratio, .length, .layers: nil
             }
         }
@@ -84,14 +86,14 @@ package struct Setting: Sendable, Equatable {
         var isComputed: Bool {
             switch self {
             case .required, .optional, .layers: false
-            case .value, .role, .quotient, .quotientAt, .share, .ratio, .length, .tensor, .rows: true
+            case .value, .role, .quotient, .quotientAt, .share, .ratio, .length, .tensor, .missing, .rows: true
             }
         }
 
         /// The required setting roles.
         package var roles: [String] {
             switch self {
-            case .required, .optional, .value, .tensor, .rows: []
+            case .required, .optional, .value, .tensor, .missing, .rows: []
             case .role(let role): [role]
             case .quotient(let a, let b), .share(let a, let b): [a, b].filter { Int($0) == nil }
             case .ratio(let a, let b): [a, b]
@@ -210,6 +212,8 @@ extension Setting.Absent {
             self = .role(role)
         } else if let role = try inner.optionalString("tensor") {
             self = .tensor(role)
+        } else if let role = try inner.optionalString("missing") {
+            self = .missing(role)
         } else if let role = try inner.optionalString("rows") {
             self = .rows(role)
         } else if let length = inner.optional("length") {

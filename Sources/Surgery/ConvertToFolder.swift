@@ -78,7 +78,8 @@ struct ConvertToFolder {
         // Some classes have a token of their own for padding, which the vocabulary may lack.
         if result["pad_token_id"] == nil { result["pad_token_id"] = .null }
         for setting in architecture.settings {
-            guard let key = key(of: setting), let value = try value(of: setting) else { continue }
+            // The class that is written may have another key.
+            guard let key = key(of: family.setting(setting.role) ?? setting), let value = try value(of: setting) else { continue }
             result.set(value, at: key[...])
         }
         return result.sorted

@@ -12,6 +12,7 @@ A variant has a class of transformers, members of its configuration besides SIZE
     config      members that GGUF cannot hold, so that they do not come back
     lost        True: what GGUF cannot hold changes the logits behind those tokens, so that a folder made from it has others
     seed        another one than 0
+    text        the class of the language model in it, which a folder made from GGUF has
     disguise    a function that rewrites the folder for a class that needs code of its own, which transformers does not have
 """
 
@@ -124,6 +125,11 @@ FAMILIES = {
     "ministral3": ("Ministral3ForCausalLM", {
         "plain": {"members": {"sliding_window": None, "rope_parameters": {**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
                                                   "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 16}}},
+    }),
+    "mistral3": ("Mistral3ForConditionalGeneration", {
+        "with images": {"members": {"text_config": {"sliding_window": None, "tie_word_embeddings": False}, "tie_word_embeddings": False},
+                        "text": "MistralForCausalLM"},
+        "with images, tied": {"members": {"text_config": {"sliding_window": None}, "tie_word_embeddings": True}, "text": "MistralForCausalLM"},
     }),
     "smollm3": ("SmolLM3ForCausalLM", {
         "plain": {"members": {"sliding_window": None}, "cut": True},

@@ -86,7 +86,7 @@ package struct Settings: Sendable {
         if let value = derived[role] { return value }
         switch absent(setting) {
         case .required: throw missing(role, "")
-        case .optional, .tensor, .rows, .layers: return nil
+        case .optional, .tensor, .missing, .rows, .layers: return nil
         case .value(let value): return value
         case .role(let other): return try value(other)
         case .quotient(let a, let b):
@@ -279,6 +279,7 @@ extension Checkpoint {
             let tensor = absent.tensorRole.map { first(architecture.tensor(role: $0)) }
             switch absent {
             case .tensor: result[setting.role] = .bool(tensor.flatMap(\.self) != nil)
+            case .missing: result[setting.role] = .bool(tensor.flatMap(\.self) == nil)
             case .rows: result[setting.role] = tensor.flatMap(\.self).map { .int($0.rowCount) }
             default: break
             }
