@@ -35,11 +35,19 @@ public struct TextOnly: Edit {
         return result
     }
 
+    /// The family of a language model: that of its own configuration, where the class around it takes several.
+    private static func family(of config: JSONObject, in architecture: Architecture) -> Architecture {
+        guard let written = architecture.writtenFamily else { return architecture }
+        let stated = config["model_type"]?.string.flatMap(Architecture.named(modelType:))
+        return stated ?? Architecture.all.first { $0.name == written } ?? architecture
+    }
+
     /// The configuration of the language model as that of a whole one: with the members that only the top states.
     private func text(_ config: JSONObject, at path: [String], _ architecture: Architecture) -> JSONObject {
         var result = config.value(at: path)?.object ?? config
-        result["architectures"] = .array(architecture.classes.prefix(1).map(JSON.string))
-        result["model_type"] = .string(architecture.modelTypes.first ?? "")
+        let family = TextOnly.family(of: result, in: architecture)
+        result["architectures"] = .array(family.classes.prefix(1).map(JSON.string))
+        result["model_type"] = .string(family.modelTypes.first ?? "")
         guard !path.isEmpty else { return result }
         for key in ["bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype", "tie_word_embeddings"]
         where result[key] == nil {
