@@ -45,7 +45,7 @@ extension Settings {
             else {
                 throw CheckpointError(
                     file: file, tensor: own,
-                    "is \(tensor.dtype) \(tensor.shape); \(first.name) is \(first.dtype) \(first.shape)")
+                    "is \(tensor.dtype) \(tensor.shape); '\(first.name)' is \(first.dtype) \(first.shape)")
             }
             parts.append(RowJoin.Part(recipe: tensor.recipe, run: tensor.rowCount))
         }
