@@ -60,6 +60,7 @@ enum DescribedModels {
                 var shape = try role.shape.map(settings.length)
                 // A tensor that several roles share is as long as all of them.
                 if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.reduce(1, *) }
+                if part.isTransposed { shape.reverse() }
                 let count = part.isPerExpert ? shape.removeFirst() : 1
                 for expert in 0..<count {
                     let name = part.name(layer: layer, expert: expert)

@@ -75,7 +75,9 @@ package struct RoleFinder {
         }
         guard let tensor else {
             let name = part.name(layer: layer)
-            guard try settings.needs(role, layer: layer), !isQuantized(name) else { return nil }
+            var isNeeded = try settings.needs(role, layer: layer)
+            if isNeeded == nil { isNeeded = try existsInAnyLayer(part) }
+            guard isNeeded == true, !isQuantized(name) else { return nil }
             throw CheckpointError(file: checkpoint.path, tensor: name, "is missing")
         }
         guard !role.shape.isEmpty, isPlain(tensor) else { return tensor }
@@ -94,6 +96,14 @@ package struct RoleFinder {
                 "has the shape \(tensor.shape); the configuration asks for \(shape)")
         }
         return tensor
+    }
+
+    /// Whether some layer has a tensor of a role, so that all need it.
+    private func existsInAnyLayer(_ part: TensorPart) throws(CheckpointError) -> Bool {
+        guard part.isPerLayer else { return false }
+        return (0..<(try settings.int(.layers))).contains { layer in
+            part.names.contains { tensors[ExactString($0.name(layer: layer))] != nil }
+        }
     }
 
     /// Whether a tensor holds the values of a weight, not codes.

@@ -166,13 +166,13 @@ package struct Settings: Sendable {
         return flag
     }
 
-    /// Whether a model with these settings has to have a tensor.
-    package func needs(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
+    /// Whether a model with these settings has to have a tensor; `nil` when the tensors that it has decide.
+    package func needs(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool? {
         switch role.need {
         case .always: true
         case .optional: false
-        case .setting(let flags): try decide(flags, layer) ?? false
-        case .unless(let flags): try decide(flags, layer).map { !$0 } ?? false
+        case .setting(let flags): try decide(flags, layer)
+        case .unless(let flags): try decide(flags, layer).map { !$0 }
         }
     }
 
