@@ -31,14 +31,25 @@ extension Vocabulary {
             func words(_ name: String?) -> String { name.map { "'\($0.escapingControls)'" } ?? "nothing" }
             return "token \(id) is \(words(ours)), there \(words(theirs))"
         }
-        guard ExactString(preTokenizer) == ExactString(other.preTokenizer) else {
+        guard model == other.model else {
+            return "it is of the kind '\(model.rawValue)', there '\(other.model.rawValue)'"
+        }
+        // Several names stand for the same way to cut.
+        let patterns = (PreTokenizer.named(preTokenizer)?.pattern, PreTokenizer.named(other.preTokenizer)?.pattern)
+        guard
+            ExactString(preTokenizer) == ExactString(other.preTokenizer)
+                || patterns.0 != nil && patterns.0 == patterns.1
+        else {
             return "the pre-tokenizer is \(preTokenizer), there \(other.preTokenizer)"
         }
-        guard merges.count == other.merges.count else {
+        // A GGUF file of SentencePiece's kind has scores in place of merges.
+        let hasMerges = model == .byteLevelBPE || !merges.isEmpty && !other.merges.isEmpty
+        guard !hasMerges || merges.count == other.merges.count else {
             return "it has \(merges.count.grouped) merges, there \(other.merges.count.grouped)"
         }
         for (rank, (ours, theirs)) in zip(merges, other.merges).enumerated()
-        where ExactString(ours.left) != ExactString(theirs.left) || ExactString(ours.right) != ExactString(theirs.right)
+        where
+            ExactString(ours.left) != ExactString(theirs.left) || ExactString(ours.right) != ExactString(theirs.right)
         {
             return
                 "merge \(rank) joins '\(ours.left)' and '\(ours.right)', there '\(theirs.left)' and '\(theirs.right)'"
@@ -50,7 +61,11 @@ extension Vocabulary {
         return nil
     }
 
-    private func name(of id: Int) -> String? { id < tokens.count && kinds[id] != .unused ? tokens[id] : nil }
+    private func name(of id: Int) -> String? {
+        guard id < tokens.count, kinds[id] != .unused else { return nil }
+        // A folder has SentencePiece's symbol for spaces also in added tokens.
+        return model == .byteLevelBPE ? tokens[id] : Vocabulary.withSpaces(tokens[id])
+    }
 
     /// The token that is put before a text.
     private var beginning: Int? { addsBeginning == true ? beginningID : nil }

@@ -98,8 +98,8 @@ public enum Recipe: Sendable, CustomStringConvertible {
         case .rows(let source, let map):
             if let contiguous = map.contiguous {
                 let first = contiguous.lowerBound + rows.lowerBound  // fits: a row of the source
-                return try source.write(
-                    rows: first..<first + rows.count, rowByteCount: rowByteCount, into: output)  // fits: rows of the source
+                let end = first + rows.count  // fits: rows of the source
+                return try source.write(rows: first..<end, rowByteCount: rowByteCount, into: output)
             }
             for (index, row) in rows.enumerated() {
                 let from = map.source(of: row)

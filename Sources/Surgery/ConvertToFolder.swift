@@ -79,7 +79,9 @@ struct ConvertToFolder {
         if result["pad_token_id"] == nil { result["pad_token_id"] = .null }
         for setting in architecture.settings {
             // The class that is written may have another key.
-            guard let key = key(of: family.setting(setting.role) ?? setting), let value = try value(of: setting) else { continue }
+            guard let key = key(of: family.setting(setting.role) ?? setting), let value = try value(of: setting) else {
+                continue
+            }
             result.set(value, at: key[...])
         }
         return result.sorted

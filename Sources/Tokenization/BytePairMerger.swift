@@ -72,7 +72,7 @@ struct BytePairMerger: Sendable {
             numbers[scalar] = number
             return number
         }
-        for (id, token) in vocabulary.tokens.enumerated() {
+        for (id, token) in vocabulary.tokens.enumerated() where token.utf8.count <= Vocabulary.longestMerged {
             guard let result = ids[ExactString(token)], let rank = ranks[vocabulary.scores[id]] else { continue }
             let scalars = token.unicodeScalars
             for index in scalars.indices.dropFirst() {

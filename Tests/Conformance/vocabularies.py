@@ -147,3 +147,21 @@ def save(path, output):
     if "tokenizer.chat_template" in fields:
         saved.chat_template = fields["tokenizer.chat_template"].contents()
     saved.save_pretrained(output)
+
+
+def save_pieces(path, output):
+    """Writes the tokenizer.model of SentencePiece that a GGUF file's vocabulary of the kind `llama` was made from."""
+    from sentencepiece import sentencepiece_model_pb2
+    fields = gguf.GGUFReader(path).fields
+    value = lambda key: fields["tokenizer.ggml." + key].contents()
+    model = sentencepiece_model_pb2.ModelProto()
+    for token, score, kind in zip(value("tokens"), value("scores"), value("token_type")):
+        model.pieces.add(piece=token, score=score, type=kind)
+    model.trainer_spec.model_type = model.trainer_spec.BPE
+    model.trainer_spec.byte_fallback = True
+    model.trainer_spec.bos_id, model.trainer_spec.eos_id = value("bos_token_id"), value("eos_token_id")
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.remove_extra_whitespaces = False
+    model.normalizer_spec.add_dummy_prefix = (
+        value("add_space_prefix") if "tokenizer.ggml.add_space_prefix" in fields else True)
+    (output / "tokenizer.model").write_bytes(model.SerializeToString())

@@ -39,6 +39,7 @@ let targets: [String: Target] = [
     "pickle": fuzzPickle,
     "pytorch": fuzzPyTorch,
     "safetensors": fuzzSafetensors,
+    "sentencepiece": fuzzSentencePiece,
     "tokenizer": fuzzTokenizer,
 ]
 

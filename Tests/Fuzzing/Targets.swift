@@ -109,6 +109,15 @@ private struct Zeros: RowSource {
     }
 }
 
+/// The input is the tokenizer.model of a folder that has no tokenizer.json.
+@Sendable func fuzzSentencePiece(_ bytes: UnsafeRawBufferPointer) {
+    tolerate { () throws(CheckpointError) in
+        var checkpoint = try Checkpoint.open(model)
+        checkpoint.companions = [.init(name: "tokenizer.model", contents: Array(bytes))]
+        try tokenize(checkpoint)
+    }
+}
+
 /// The input is the index of a folder with one file of weights.
 @Sendable func fuzzIndex(_ bytes: UnsafeRawBufferPointer) {
     let path = model + "/model.safetensors.index.json"

@@ -6,6 +6,7 @@
 Every target has a few small files that are right, so that mutations reach what lies behind the first checks.
 """
 
+import base64
 import json
 import pathlib
 import struct
@@ -192,6 +193,34 @@ def tokenizer(pre):
             "model": {"type": "BPE", "ignore_merges": pre == "llama-bpe", "vocab": ids, "merges": merges}}
 
 
+SPACE = "\u2581"
+PIECES = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("<0x0A>", 0, 6), ("the", -1, 1), (SPACE + "the", -2, 1),
+          *((token, -3 - i, 1) for i, token in enumerate([SPACE, *"abdehnrst", "th", "he", "in"])), (SPACE * 2, 0, 4)]
+
+
+def symbols(kind):
+    """A tokenizer.json of SentencePiece's kinds."""
+    charsmap = struct.pack("<I", 8) + struct.pack("<II", 1 << 10, 0) + b"e\0"
+    steps = [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()},
+             {"type": "Prepend", "prepend": SPACE}, {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
+    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": False}
+    pairs = {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+             "vocab": {token: i for i, (token, _, _) in enumerate(PIECES)}, "merges": [["t", "h"], ["th", "e"], ["t", "he"]]}
+    unigram = {"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [[token, score] for token, score, _ in PIECES]}
+    return {"version": "1.0", "added_tokens": [{"id": 1, "content": "<s>", "special": True}],
+            "normalizer": {"type": "Sequence", "normalizers": steps if kind == "pairs" else steps[:1]},
+            "pre_tokenizer": None if kind == "pairs" else metaspace, "model": pairs if kind == "pairs" else unigram}
+
+
+def pieces(model):
+    """A tokenizer.model of SentencePiece: 1 is a unigram model, 2 byte-pair encoding."""
+    number = lambda field, value: bytes([field << 3 & 0x7F | (0x80 if field > 15 else 0), *([field >> 4] if field > 15 else []), value])
+    part = lambda field, body: bytes([field << 3 | 2, len(body)]) + body
+    each = (part(1, token.encode()) + b"\x15" + struct.pack("<f", score) + number(3, kind) for token, score, kind in PIECES)
+    training = number(3, model) + number(35, 1) + number(41, 1) + number(42, 2)
+    return b"".join(part(1, piece) for piece in each) + part(2, training) + part(3, number(3, model - 1) + number(4, 1))
+
+
 def words():
     """Keys, names and numbers that mutations rarely find by themselves."""
     settings = json.loads((FORMATS / "layer-settings.json").read_text())
@@ -215,7 +244,8 @@ def words():
               "fine_tune_type", "lora_parameters", "num_layers", "all-linear", ".lora_A.weight", ".lora_B.weight", ".lora_embedding_A",
               ".lora_magnitude_vector", ".base_layer", ".token_adapter.trainable_tokens_delta", ".lora_a", ".lora_b",
               "adapter.type", "adapter.lora.alpha", "general.type", "(?:", "(?=", "[\\\\\\\\d]", "{1,9}", "\\\\\\\\b",
-              "num_nextn_predict_layers", "added_tokens", "post_processor", "add_prefix_space", "ignore_merges"}
+              "num_nextn_predict_layers", "added_tokens", "post_processor", "add_prefix_space", "ignore_merges",
+              "byte_fallback", "Metaspace", "prepend_scheme", "Unigram", "Precompiled", "precompiled_charsmap"}
     (HERE / "words.txt").write_text("".join(f'"{word}"\n' for word in sorted(found)))
 
 
@@ -262,6 +292,13 @@ def main(program=ROOT / ".build/release/resect"):
 
     for pre in ("gpt-2", "llama-bpe", "qwen2", "smollm"):
         save(f"tokenizer/{pre}.json", json.dumps(tokenizer(pre)))
+    for number, kind in enumerate(("unigram", "pairs"), 1):
+        save(f"tokenizer/{kind}.json", json.dumps(symbols(kind)))
+        save(f"sentencepiece/{kind}.model", pieces(number))
+    texts = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": [token for token, _, _ in PIECES],
+             "tokenizer.ggml.scores": [("f", score) for _, score, _ in PIECES],
+             "tokenizer.ggml.token_type": [("i", kind) for _, _, kind in PIECES]}
+    save("gguf/symbols.gguf", gguf({"general.architecture": "none", **texts}, [("blk.0.w", 0, [], 4)]))
 
     names = json.loads(tensor_names())
     save("index/whole.json", json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))

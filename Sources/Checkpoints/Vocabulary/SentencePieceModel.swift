@@ -106,7 +106,7 @@ struct SentencePieceModel {
     var normalizations: [Vocabulary.Normalization] {
         var result: [Vocabulary.Normalization] = []
         if !charsmap.isEmpty { result.append(.charsmap(charsmap, graphemes: false)) }
-        if removesExtraSpaces { result += [.strip(left: true, right: true), .replaceRuns(with: " ")] }
+        if removesExtraSpaces { result.append(.collapseSpaces) }
         if addsPrefix { result.append(.prepend(" ")) }
         if escapesSpaces { result.append(.replace(" ", with: Vocabulary.spaceSymbol)) }
         return result

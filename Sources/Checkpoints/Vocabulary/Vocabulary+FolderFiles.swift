@@ -132,7 +132,7 @@ extension Vocabulary {
         let unknown = isByteLevel ? nil : text(unknownSymbolID)
         return JSONObject([
             ("type", .string("BPE")), ("dropout", .null), ("unk_token", unknown ?? .null),
-            ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null), ("fuse_unk", .bool(!isByteLevel)),
+            ("continuing_subword_prefix", .null), ("end_of_word_suffix", .null), ("fuse_unk", .bool(fusesUnknown)),
             ("byte_fallback", .bool(fallsBackToBytes)), ("ignore_merges", .bool(ignoresMerges)),
             ("vocab", .object(vocabulary)), ("merges", .array(pairs)),
         ])

@@ -54,6 +54,14 @@ extension Vocabulary {
         for (id, kind) in kinds.enumerated() where model != .byteLevelBPE && kind == .unknown {
             addedTokens.append(AddedToken(id: id, content: tokens[id], special: true))
         }
+        // Phi-3's tokens take the white space behind them along; the file has no key for it.
+        let title = (metadata["general.name"]?.string ?? "").lowercased()
+        if title.containsBytes(of: "phi-3") || title.containsBytes(of: "phi3") {
+            for index in addedTokens.indices
+            where !["<unk>", "<s>", "<|endoftext|>"].contains(addedTokens[index].content) {
+                addedTokens[index].stripsRight = true
+            }
+        }
         try readOtherKeys(metadata, file: file)
         func special(_ name: String) -> Int? {
             // llama.cpp reads an id beyond the vocabulary as "none"; files contain 2^32 - 1 for that.
@@ -100,7 +108,7 @@ extension Vocabulary {
         if model == .sentencePieceBPE {
             (beginningID, endID, unknownID) = (id(beginningID, 1), id(endID, 2), id(unknownID, 0))
             addsBeginning = addsBeginning ?? true
-            fallsBackToBytes = true
+            (fallsBackToBytes, fusesUnknown) = (true, true)
             if addsSpacePrefix ?? true { normalizations.append(.prepend(Vocabulary.spaceSymbol)) }
             normalizations.append(.replace(" ", with: Vocabulary.spaceSymbol))
             return
@@ -115,7 +123,7 @@ extension Vocabulary {
         // Where runs of spaces become one, every word has a space in front, the first one too.
         let merges = flag("remove_extra_whitespaces") == true
         if merges {
-            normalizations += [.strip(left: true, right: true), .replaceRuns(with: " ")]
+            normalizations.append(.collapseSpaces)
         } else if addsSpacePrefix == true {
             normalizations.append(.prepend(" "))
         }

@@ -15,6 +15,8 @@ extension Vocabulary {
         case replace(String, with: String)
         /// Runs of two spaces or more are replaced.
         case replaceRuns(with: String)
+        /// Spaces at the ends are taken away, and runs of them become one.
+        case collapseSpaces
         /// White space at the ends is taken away.
         case strip(left: Bool, right: Bool)
         /// SentencePiece's table of replacements, as the tokenizers library applies it (`graphemes`) or SentencePiece itself.
@@ -72,7 +74,10 @@ extension Vocabulary {
 
     /// `normalizer` of tokenizer.json.
     var normalizer: JSON {
-        let steps = normalizations.map { step -> JSON in
+        let steps = normalizations.flatMap { step -> [Normalization] in
+            guard step == .collapseSpaces else { return [step] }
+            return [.strip(left: true, right: true), .replaceRuns(with: " ")]
+        }.map { step -> JSON in
             func object(_ type: String, _ members: [(String, JSON)] = []) -> JSON {
                 .object(JSONObject([("type", .string(type))] + members))
             }
@@ -82,6 +87,7 @@ extension Vocabulary {
                     [("pattern", .object(JSONObject([(kind, .string(pattern))]))), ("content", .string(content))])
             }
             switch step {
+            case .collapseSpaces: return .null
             case .composed: return object("NFC")
             case .decomposed: return object("NFD")
             case .lowercase: return object("Lowercase")

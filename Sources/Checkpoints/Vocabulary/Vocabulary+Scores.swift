@@ -31,11 +31,14 @@ extension Vocabulary {
 
     /// The keys of what a unigram model does to a text.
     var textKeys: [(String, GGUFValue)] {
-        let merges =
-            normalizations.contains(.replaceRuns(with: " "))
-            || normalizations.contains(.replaceRuns(with: Vocabulary.spaceSymbol))
+        let collapses = normalizations.contains { step in
+            switch step {
+            case .collapseSpaces, .replaceRuns: true
+            default: false
+            }
+        }
         var result: [(String, GGUFValue)] = [
-            ("ggml.remove_extra_whitespaces", .bool(merges || metaspace?.dropsWhitespace == true))
+            ("ggml.remove_extra_whitespaces", .bool(collapses || metaspace?.dropsWhitespace == true))
         ]
         for case .charsmap(let bytes, _) in normalizations {
             result.append(("ggml.precompiled_charsmap", .array(elementType: 0, bytes.map(GGUFValue.u8))))
@@ -50,18 +53,19 @@ extension Vocabulary {
         if !scores.isEmpty {
             return scores + Array(repeating: Vocabulary.scoreOfAdded, count: max(0, tokens.count - scores.count))
         }
+        // Added tokens are found in the text before anything is merged.
         var ids: [ExactString: Int] = [:]
-        for (id, token) in tokens.enumerated() where kinds[id] != .unused { ids[ExactString(token)] = id }
+        for (id, token) in tokens.enumerated() where kinds[id] == .normal { ids[ExactString(token)] = id }
         var ranks: [Int: Int] = [:]
         var count = 0
         for (rank, merge) in merges.enumerated() {
             guard let id = ids[ExactString(merge.left + merge.right)] else { continue }
             if ranks[id] == nil { ranks[id] = rank }
-            count += 1
+            if ids[ExactString(merge.left)] != nil, ids[ExactString(merge.right)] != nil { count += 1 }
         }
         // Runtimes merge any two tokens that together are one, so all such pairs have to be merges.
         var possible = 0
-        for (id, token) in tokens.enumerated() where ranks[id] != nil {
+        for (id, token) in tokens.enumerated() where kinds[id] == .normal {
             possible += Vocabulary.splits(token) { ids[$0] != nil && ids[$1] != nil }
         }
         guard count == possible else {
@@ -74,8 +78,12 @@ extension Vocabulary {
         return tokens.indices.map { id in ranks[id].map { -Float($0) } ?? Vocabulary.scoreOfAdded }
     }
 
+    /// No merge makes a longer token: all ways to cut one in two take the square of its length.
+    package static let longestMerged = 1024
+
     /// How many ways to cut a token in two have both parts in a set.
     private static func splits(_ token: String, _ holds: (ExactString, ExactString) -> Bool) -> Int {
+        guard token.utf8.count <= longestMerged else { return 0 }
         let scalars = token.unicodeScalars
         return scalars.indices.dropFirst().reduce(0) { count, index in
             let isPair = holds(ExactString(String(scalars[..<index])), ExactString(String(scalars[index...])))
@@ -89,6 +97,7 @@ extension Vocabulary {
         for (id, token) in tokens.enumerated() where !isPlaceholder(id) { ids[ExactString(token)] = id }
         var found: [(merge: Merge, score: Float, left: Int, right: Int)] = []
         for (id, token) in tokens.enumerated() where kinds[id] == .normal || kinds[id] == .userDefined {
+            guard token.utf8.count <= Vocabulary.longestMerged else { continue }
             let scalars = token.unicodeScalars
             for index in scalars.indices.dropFirst() {
                 let left = String(scalars[..<index]), right = String(scalars[index...])

@@ -11,7 +11,7 @@ extension Vocabulary {
         scores = source.pieces.map(\.score)
         normalizations = source.normalizations
         fallsBackToBytes = source.fallsBackToBytes
-        fusesUnknown = source.model == .unigram
+        fusesUnknown = true
         for (id, kind) in kinds.enumerated() where kind == .control || kind == .userDefined {
             let text = Vocabulary.withSpaces(tokens[id])
             addedTokens.append(AddedToken(id: id, content: text, special: kind == .control))
