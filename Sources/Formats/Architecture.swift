@@ -97,6 +97,13 @@ public struct Architecture: Sendable {
     /// The tensor of a role.
     package func tensor(role: String) -> TensorRole? { tensors.first { $0.role == role } }
 
+    /// The settings that decide about sliding windows.
+    package var windowRoles: [String] {
+        guard let window = layer?.window else { return [] }
+        let roles = [window.width] + (window.layers.map { [$0.role] } ?? [])
+        return roles + roles.flatMap { setting($0)?.roles ?? [] }
+    }
+
     /// The setting of a role.
     package func setting(_ role: String) -> Setting? { settings.first { $0.role == role } }
 }

@@ -32,6 +32,7 @@ struct ConvertToGGUF {
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
         noteWindows(in: &result)
         try checkPlan(of: result)
+        result.architecture = Architecture.describing(result) ?? result.architecture
         return result
     }
 
@@ -53,14 +54,12 @@ struct ConvertToGGUF {
             as: plan, contextLength: source.longestContext ?? 1, ignoresWindows: losesWindows)
         guard !same else { return }
         let found = Settings(file, architecture)
+        let unsaid = [SettingRole.rope.rawValue] + (losesWindows ? settings.architecture.windowRoles : [])
         for setting in settings.architecture.settings {
-            guard settings.isStated(setting.role), setting.role != SettingRole.rope.rawValue, setting.layers == nil
-            else { continue }
+            guard settings.isStated(setting.role), !unsaid.contains(setting.role) else { continue }
+            let layers = setting.layers == nil ? 0..<1 : plan.layers.indices
+            guard layers.contains(where: { differs(setting.role, in: $0, found) }) else { continue }
             let (value, other) = (try settings.value(setting.role), try? found.value(setting.role))
-            if value == other || (value?.double != nil && Float(value?.double ?? 0) == other?.double.map { Float($0) })
-            {
-                continue
-            }
             throw CheckpointError(
                 file: settings.file,
                 "'\(settings.key(setting.role))' is \((value ?? .null).compact), which GGUF's \(prefix) cannot say: "
@@ -71,6 +70,13 @@ struct ConvertToGGUF {
             file: settings.file,
             "has settings that GGUF's \(prefix) has no keys for, so that its layers would compute something else",
             hint: "keep the model in a folder")
+    }
+
+    /// Whether a setting has another value in a layer of the file.
+    private func differs(_ role: String, in layer: Int, _ file: Settings) -> Bool {
+        let (value, other) = (try? settings.value(role, layer: layer), try? file.value(role, layer: layer))
+        guard let number = value?.double, let found = other?.double else { return value != other }
+        return Float(number) != Float(found)
     }
 
     /// Adds a note for settings without a GGUF key: sliding windows.

@@ -54,13 +54,6 @@ struct DescriptionLawTests {
         #expect(a.computesSame(as: b, contextLength: 64, ignoresWindows: hasWindow))
     }
 
-    /// The settings that decide about windows, which most architectures of GGUF have no keys for.
-    private static func windowRoles(_ architecture: Architecture) -> [String] {
-        guard let window = architecture.layer?.window else { return [] }
-        let roles = [window.width] + (window.layers.map { [$0.role] } ?? [])
-        return roles + roles.flatMap { architecture.setting($0)?.roles ?? [] }
-    }
-
     @Test("settings through the other container and back are equal", arguments: Architecture.all.map(\.name))
     func thereAndBack(name: String) throws {
         let (folder, gguf) = try DescriptionLawTests.models(name)
@@ -69,7 +62,7 @@ struct DescriptionLawTests {
             Settings(folder, try #require(folder.architecture)), Settings(back, try #require(back.architecture))
         )
         #expect(try ModelPlan(folder).computesSame(as: ModelPlan(back), contextLength: 64, ignoresWindows: true))
-        let roles = DescriptionLawTests.windowRoles(b.architecture) + ["rope"]
+        let roles = b.architecture.windowRoles + ["rope"]
         for setting in b.architecture.settings where !roles.contains(setting.role) {
             for layer in setting.layers == nil ? 0..<1 : 0..<DescribedModels.layers {
                 let (before, after) = (

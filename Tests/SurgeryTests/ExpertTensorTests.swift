@@ -85,7 +85,7 @@ struct ExpertTensorTests {
                     model.tensors.append(Models.zeros("model.layers.1.mlp.\(part)_proj.weight", shape, .f32))
                 }
             }
-            expectRefusal("'\(key)' is \(value.compact), which GGUF's qwen3moe has no key for") {
+            expectRefusal("'\(key)' is \(value.compact), which GGUF's qwen3moe cannot say") {
                 try Convert(to: .gguf).apply(to: model)
             }
         }

@@ -59,7 +59,10 @@ package struct RoleFinder {
         var modules: Set<ExactString> = []
         for (index, tensor) in checkpoint.tensors.enumerated() {
             tensors[ExactString(tensor.name)] = index
-            guard let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: ".")) else { continue }
+            // A bias lies beside a weight, and is no part of one.
+            guard let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: ".")), !tensor.name.hasSuffix(".bias") else {
+                continue
+            }
             modules.insert(ExactString(String(tensor.name[..<dot])))
         }
         (self.tensors, self.modules) = (tensors, modules)
