@@ -79,10 +79,14 @@ struct ConvertToFolder {
         if result["pad_token_id"] == nil { result["pad_token_id"] = .null }
         for setting in architecture.settings {
             // The class that is written may have another key.
-            guard let key = key(of: family.setting(setting.role) ?? setting), let value = try value(of: setting) else {
-                continue
+            let named = family.setting(setting.role) ?? setting
+            guard let key = key(of: named) else { continue }
+            if let value = try value(of: setting) {
+                result.set(value, at: key[...])
+            } else if named.isNullable, named.absent != .optional, named.condition == nil {
+                // Without the member the class takes its own value.
+                result.set(.null, at: key[...])
             }
-            result.set(value, at: key[...])
         }
         return result.sorted
     }

@@ -15,7 +15,10 @@ enum DescribedModels {
     /// A folder whose config.json has the required settings under their newest or their written names.
     static func folder(_ architecture: Architecture, newest: Bool = false) throws -> Checkpoint {
         var model = try Models.small()
-        var config = JSONObject([("architectures", .array([.string(architecture.classes[0])]))])
+        var config = JSONObject([
+            ("architectures", .array([.string(architecture.classes[0])])),
+            ("model_type", .string(architecture.modelTypes[0])),
+        ])
         func set(_ path: ArraySlice<String>, _ value: JSON, in object: JSONObject) -> JSONObject {
             guard let key = path.first else { return object }
             var object = object

@@ -127,7 +127,7 @@ struct GGUFAdapterTests {
     func experts() throws {
         let folder = TemporaryFolder(), name = "blk.0.ffn_up_exps.weight"
         let model = GGUFBytes(
-            [("general.architecture", .text("olmoe")), ("olmoe.block_count", .u32(1))],
+            [("general.architecture", .text("bloom")), ("bloom.block_count", .u32(1))],
             [Self.tensor(name, [2, 3, 4], 1)])
         let base = try Checkpoint.open(folder.write("base.gguf", model.bytes))
         var keys = Self.keys
@@ -204,13 +204,13 @@ struct GGUFAdapterTests {
     func unknown() throws {
         let folder = TemporaryFolder()
         let model = GGUFBytes(
-            [("general.architecture", .text("olmoe")), ("olmoe.block_count", .u32(1))],
+            [("general.architecture", .text("bloom")), ("bloom.block_count", .u32(1))],
             [Self.tensor("blk.0.attn_v.weight", [128, 256], 1)])
         let base = try Checkpoint.open(folder.write("base.gguf", model.bytes))
         let adapter = try Adapter(path: Fixture.path("adapters/plain"))
         let error = #expect(throws: CheckpointError.self) { _ = try MergeAdapters([.init(adapter)]).apply(to: base) }
         #expect(
-            error?.description.contains("the architecture 'olmoe' is unknown to resect") == true,
+            error?.description.contains("the architecture 'bloom' is unknown to resect") == true,
             "\(error?.description ?? "")")
     }
 

@@ -99,7 +99,10 @@ struct UnionCutTests {
         for model in [folder, try Convert(to: .gguf).apply(to: folder)] {
             for _ in 0..<8 {
                 let runs = UnionCutTests.runs(of: DescribedModels.layers, using: &generator)
-                #expect(try UnionCutTests.hold(model, runs))
+                guard try !UnionCutTests.hold(model, runs) else { continue }
+                // Some runtimes compute by the layer's number, which no key can change.
+                let error = #expect(throws: CheckpointError.self) { _ = try UnionCutTests.backward(runs, model) }
+                #expect(model.form == .gguf && "\(error?.description ?? "")".contains("'general.architecture' is"))
             }
         }
     }

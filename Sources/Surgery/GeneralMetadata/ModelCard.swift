@@ -136,10 +136,25 @@ struct ModelCard {
     }
 
     private static func withoutComment(_ text: Substring) -> Substring {
-        guard !isQuoted(text) else { return text }
+        if isQuoted(text) { return closingMark(of: text).map { text[...$0] } ?? text }
         if text.first == "#" { return "" }
         guard let range = text.firstRange(of: " #") else { return text }
         return trimmed(text[..<range.lowerBound])
+    }
+
+    /// Where a quoted text ends; `nil` when it does not.
+    private static func closingMark(of text: Substring) -> Substring.Index? {
+        let mark = text.first
+        var index = text.index(after: text.startIndex)
+        while index < text.endIndex {
+            let next = text.index(after: index)
+            let isDoubled = mark == "'" && next < text.endIndex && text[next] == mark
+            if text[index] == mark, !isDoubled { return index }
+            // An escape, or two marks that stand for one.
+            let skipsNext = text[index] == mark || (mark == "\"" && text[index] == "\\")
+            index = skipsNext && next < text.endIndex ? text.index(after: next) : next
+        }
+        return nil
     }
 
     /// A text without its quotation marks.
