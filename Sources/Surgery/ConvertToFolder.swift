@@ -75,8 +75,6 @@ struct ConvertToFolder {
         ] {
             if let value { result[key] = value }
         }
-        // Some classes have a token of their own for padding, which the vocabulary may lack.
-        if result["pad_token_id"] == nil { result["pad_token_id"] = .null }
         for setting in architecture.settings {
             // The class that is written may have another key.
             let named = family.setting(setting.role) ?? setting
@@ -105,7 +103,11 @@ struct ConvertToFolder {
             return .object(JSONObject([("rope_type", .string("default"))]))
         }
         if setting.layers == .list, let list = try list(of: setting) { return list }
-        guard let value = try settings.value(setting.role), !isComputed(setting) else { return nil }
+        guard !isComputed(setting) else { return nil }
+        guard let value = try settings.value(setting.role) else {
+            // Without the member some classes take a value of their own.
+            return setting.isNullable && key(of: setting)?.count == 1 ? .null : nil
+        }
         // Integers must be valid dimensions.
         if setting.gguf.first?.type == .u32, value != .int(0) { return .int(try settings.int(setting.role)) }
         return setting.written(value)

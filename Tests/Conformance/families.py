@@ -202,7 +202,8 @@ class Model:
                 self.checks.equal(f"{self.label}: tensors as {kind} are the converter's", tensorfiles.tensor_differences(
                     tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
                 self.checks.equal(f"{self.label}: metadata as {kind} is the converter's", tensorfiles.value_differences(
-                    tensorfiles.gguf_metadata(ours), tensorfiles.gguf_metadata(theirs), self.options.get("metadata", ())))
+                    tensorfiles.gguf_metadata(ours), tensorfiles.gguf_metadata(theirs),
+                    (*self.options.get("metadata", ()), *familytable2.TOKENS)))
 
     def back(self, gguf, whole):
         """The GGUF file as a folder again, in both forms of the configuration."""

@@ -2,6 +2,9 @@
     rounded     True: norms and biases have the digits of bf16, so that adding 1 in f32 loses nothing
 """
 
+# resect and the converter know these from the architecture, as far as its models have one tokenizer; the small ones have another.
+TOKENS = ("tokenizer.ggml.pre", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.padding_token_id",
+          "tokenizer.ggml.add_bos_token")
 FULL, SLIDING = "full_attention", "sliding_attention"
 THETA = {"rope_type": "default", "rope_theta": 50000.0}
 # In place of the sizes' parameters of rotary embeddings: two sets of them.
@@ -11,7 +14,7 @@ LINEAR = {"rope_type": "linear", "rope_theta": 70000.0, "factor": 2.0}
 YARN = {"rope_type": "yarn", "rope_theta": 50000.0, "factor": 4.0, "original_max_position_embeddings": 32}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 50000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}
-LONG = {"rope_type": "longrope", "rope_theta": 50000.0, "original_max_position_embeddings": 64,
+LONG = {"rope_type": "longrope", "rope_theta": 50000.0, "original_max_position_embeddings": 256,
         "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0, 9.0], "short_factor": [1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]}
 # transformers 5 reads an older configuration's base for full layers only, and takes this one for the others.
 OLMO = {"rope_type": "default", "rope_theta": 500000.0}
@@ -61,10 +64,9 @@ FAMILIES = {
     }),
     "phi": ("PhiForCausalLM", {
         "plain": {"members": {"intermediate_size": 256, "rope_parameters": BASE | SHARE(0.5),
-                              "num_key_value_heads": 4}, "peer": GELU, "metadata": ["tokenizer.ggml.add_bos_token"]},
+                              "num_key_value_heads": 4}, "peer": GELU},
         "key heads, another base": {"members": {"rope_parameters": SHARE(0.25)}, "peer": GELU,
-                                    "metadata": ["phi2.attention.head_count_kv", "phi2.feed_forward_length", "phi2.rope.freq_base",
-                                                 "tokenizer.ggml.add_bos_token"]},
+                                    "metadata": ["phi2.attention.head_count_kv", "phi2.feed_forward_length", "phi2.rope.freq_base"]},
         "norms of queries": {"members": {"qk_layernorm": True, "rope_parameters": SHARE(0.5)}, "refused": "k_layernorm"},
     }),
     "phi3": ("Phi3ForCausalLM", {
@@ -72,9 +74,11 @@ FAMILIES = {
         "tied, share": {"members": {"sliding_window": None, "rope_parameters": SHARE(0.75), "tie_word_embeddings": True},
                         "metadata": ["phi3.attention.sliding_window"]},
         "window": {"members": {"sliding_window": 9, "rope_parameters": SHARE(1.0)}, "peer": NO_WINDOW},
-        "longrope": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 64},
+        "longrope": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 256,
+                                 "max_position_embeddings": 1024},
                      "metadata": ["phi3.attention.sliding_window"]},
-        "longrope, old": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 64}, "old": True,
+        "longrope, old": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 256,
+                                 "max_position_embeddings": 1024}, "old": True,
                           "metadata": ["phi3.attention.sliding_window"]},
     }),
     "stablelm": ("StableLmForCausalLM", {
@@ -133,11 +137,10 @@ FAMILIES = {
     "glm": ("GlmForCausalLM", {
         "biases": {"members": {"rope_parameters": BASE | SHARE(0.5)},
                    "metadata": ["chatglm.attention.key_length", "chatglm.attention.value_length", "chatglm.attention.layer_norm_rms_epsilon",
-                                "chatglm.context_length", "tokenizer.ggml.add_bos_token"]},
+                                "chatglm.context_length"]},
         "no biases": {"members": {"attention_bias": False, "rope_parameters": SHARE(0.5)},
                       "metadata": ["chatglm.attention.key_length", "chatglm.attention.value_length", "chatglm.attention.layer_norm_rms_epsilon",
-                                   "chatglm.context_length", "chatglm.rope.freq_base", "chatglm.rope.dimension_count",
-                                   "tokenizer.ggml.add_bos_token"]},
+                                   "chatglm.context_length", "chatglm.rope.freq_base", "chatglm.rope.dimension_count"]},
     }),
     "glm4": ("Glm4ForCausalLM", {
         "biases": {"members": {"rope_parameters": SHARE(0.5)}},
