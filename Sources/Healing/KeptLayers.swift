@@ -25,4 +25,36 @@ public struct KeptLayers: Sendable, Equatable {
 
     /// Whether layers are missing anywhere before a kept layer.
     public func isAfterGap(_ index: Int) -> Bool { layers[index] != index }
+
+    /// A kept layer's turn among those before a gap that jump over it together.
+    public struct Turn: Sendable, Equatable {
+        /// The layers that are missing.
+        public let gap: Range<Int>
+        /// Which of them this is, from 1, and how many there are; the last one stands right before the gap.
+        public let number: Int, count: Int
+
+        /// A turn.
+        public init(gap: Range<Int>, number: Int, count: Int) {
+            self.gap = gap
+            self.number = number
+            self.count = count
+        }
+
+        /// Whether the gap follows.
+        public var isLast: Bool { number == count }
+    }
+
+    /// The turn of a kept layer; `nil` when no gap follows within some layers.
+    public func turn(of index: Int, within limit: Int) -> Turn? {
+        func follows(_ index: Int) -> Bool { index > 0 && layers[index] == layers[index - 1] + 1 }
+        var last = index
+        while !isBeforeGap(last) {
+            last += 1
+            if last == layers.count || last - index >= limit { return nil }
+        }
+        var first = last
+        while last - first + 1 < limit, follows(first) { first -= 1 }
+        return Turn(
+            gap: layers[last] + 1..<next(after: last), number: index - first + 1, count: last - first + 1)
+    }
 }

@@ -77,7 +77,7 @@ def fitted(checks, whole, output, method, layers, seed):
             worst = max(worst, (size(found - expected) / size(expected)).item())
             far = max(far, ((found - expected).norm() / expected.norm()).item())
     checks.below(f"{label}: outputs of the fitted weights, relative difference", worst, 1e-5)
-    checks.below(f"{label}: the weights themselves, relative difference", far, 1e-4)
+    checks.below(f"{label}: the weights themselves, relative difference", far, 2e-4)
     others = lambda path: {name: value for name, value in tensorfiles.safetensors_tensors(path).items()
                            if not name.endswith(("o_proj.weight", "down_proj.weight"))}
     plain = output.with_name(output.name + "-plain")

@@ -1,13 +1,14 @@
 """A heal without training in PyTorch and f64, written from its formulas: what `heal` is held to.
 
 With x the cut model's stream, corrections so far included, X[k] the whole model's stream at the input of layer k and Y[k] its
-stream behind layer k's attention: behind a gap o_proj aims at Y[k] - x, and down_proj at X[next] - y, where next is the next layer
-that stays. W' = W0' + (G + ridge mu I)^-1 (C - G W0') with G = inputs' inputs, C = inputs' targets, mu the mean of G's diagonal.
+stream behind layer k's attention: behind a gap o_proj aims at Y[k] - x, and down_proj at X[k + 1] - y. The two layers before a gap
+from a to b jump over it together: their products aim at the same plus equal steps of X[b] - X[a]. W' = W0' + (G + ridge mu I)^-1 (C - G W0') with G = inputs' inputs, C = inputs' targets, mu the mean of G's diagonal.
 """
 
 import torch
 
 RIDGES = {"gap": 5e-4, "attention": 0.01, "mlp": 0.2}
+JUMP_LAYERS = 2
 MASK = (1 << 64) - 1
 
 
@@ -109,6 +110,20 @@ class Walk:
         self.found[name] = {"weight": new.T if gain > 0 else weight, "gain": gain, "kept": gain > 0, "gram": gram}
         return self.found[name]["weight"]
 
+    def shares(self, kept):
+        """For each layer that jumps over a gap: the ends of the gap, and the share of the jump behind its attention and its MLP."""
+        found = {}
+        for index, layer in enumerate(kept):
+            end = kept[index + 1] if index + 1 < len(kept) else len(self.layers)
+            if end == layer + 1:
+                continue
+            before = [layer]
+            while self.method == "refit" and len(before) < JUMP_LAYERS and before[0] - 1 in kept:
+                before.insert(0, before[0] - 1)
+            for number, jumping in enumerate(before):
+                found[jumping] = layer + 1, end, (number + 0.5) / len(before), (number + 1) / len(before)
+        return found
+
     def loss(self, x):
         """The mean loss of the second halves of the contexts that judge, for states after the last layer."""
         ids, half = self.ids[self.count:], self.ids.shape[1] // 2
@@ -124,20 +139,22 @@ class Walk:
             behind.append(inputs[-1] + module.self_attn.o_proj(self.attention(layer, inputs[-1])))
             inputs.append(behind[-1] + module.mlp.down_proj(self.inner(layer, behind[-1])))
         kept = [layer for layer in range(len(self.layers)) if layer not in self.dropped]
+        shares = self.shares(kept)
         for index, layer in enumerate(kept):
             module, after = self.layers[layer], layer != index
-            target = kept[index + 1] if index + 1 < len(kept) else len(self.layers)
-            gap = target != layer + 1
+            start, end, middle, share = shares.get(layer, (0, 0, 0, 0))
+            way = inputs[end] - inputs[start]
+            refits = self.method == "refit" and (after or layer in shares)
             output, down = module.self_attn.o_proj.weight, module.mlp.down_proj.weight
             heads = self.attention(layer, x)
-            if after and self.method == "refit":
-                output = self.fit(f"model.layers.{layer}.self_attn.o_proj.weight", output, heads, behind[layer] - x,
-                                  RIDGES["attention"])
+            if refits:
+                output = self.fit(f"model.layers.{layer}.self_attn.o_proj.weight", output, heads,
+                                  behind[layer] + middle * way - x, RIDGES["attention"])
             y = x + heads @ output.T
             inner = self.inner(layer, y)
-            if gap or after and self.method == "refit":
-                down = self.fit(f"model.layers.{layer}.mlp.down_proj.weight", down, inner, inputs[target] - y,
-                                RIDGES["gap" if gap else "mlp"])
+            if refits or layer in shares:
+                down = self.fit(f"model.layers.{layer}.mlp.down_proj.weight", down, inner, inputs[layer + 1] + share * way - y,
+                                RIDGES["gap" if layer in shares else "mlp"])
             x = y + inner @ down.T
             plain = plain + module.self_attn.o_proj(self.attention(layer, plain))
             plain = plain + module.mlp.down_proj(self.inner(layer, plain))

@@ -10,12 +10,13 @@ internal import Weights
 ///
 /// Layers are taken in order. With x the cut model's stream at the input of a layer, corrections so far included, and X^l the
 /// whole model's stream at the input of layer l, the output product of attention aims at the whole model's stream behind the
-/// same attention, and the last product of the MLP at X of the next layer that stays. The layer before a gap has to make the
-/// whole jump; so it gets a small ridge, and all others a large one, which keeps them close to what they were.
+/// same attention, and the last product of the MLP at X of the next layer that stays. The layers before a gap have to make a
+/// jump; so they get a small ridge, and those behind it a large one, which keeps them close to what they were. A refit lets two
+/// layers jump together: their products aim at the same plus equal steps of the way that the whole model makes in the gap.
 public struct ClosedForm: Sendable {
     /// What is fitted.
     public enum Method: String, Sendable, CaseIterable {
-        /// The MLP before every gap, then attention and MLP of every layer behind one.
+        /// Attention and MLP of the layers that jump over a gap together, and of every layer behind one.
         case refit
         /// The MLP of the layer before every gap alone.
         case bridge
@@ -43,6 +44,8 @@ public struct ClosedForm: Sendable {
     public var method: Method
     /// The ridges.
     public var ridges: Ridges
+    /// How many layers before a gap jump over it together in a refit, attention and MLP an equal share each.
+    public var jumpLayers = 2
     /// Bytes that hidden states may take; beyond it they lie in a temporary file.
     public var memoryByteCount: Int
 

@@ -24,12 +24,18 @@ final class FitMoments {
     }
 
     /// Adds a batch of contexts: what is wanted of the map is the way from one stream to another.
+    ///
+    /// - Parameter jump: what is added to the target, with a factor; `nil` adds nothing.
     func add(
-        _ batch: Range<Int>, inputs: MatrixOperand, target: UnsafePointer<Float>, from own: UnsafePointer<Float>
+        _ batch: Range<Int>, inputs: MatrixOperand, target: UnsafePointer<Float>, from own: UnsafePointer<Float>,
+        jump: (way: UnsafePointer<Float>, share: Float)? = nil
     ) {
         for row in 0..<inputs.rows {
             let line = residual.floats + row * columns
             for column in 0..<columns { line[column] = target[row * columns + column] - own[row * columns + column] }
+            if let (way, share) = jump {
+                for column in 0..<columns { line[column] += share * way[row * columns + column] }
+            }
             for column in bias.indices { line[column] -= bias[column] }
         }
         let sums = start.judged.contains(batch.lowerBound) ? judged : fitted

@@ -17,8 +17,8 @@ final class HealingStart {
     private(set) var layer = 0
     let isSpilled: Bool
 
-    /// Copies of the stream that are in memory at once: this one, the cut model's, and what attention mixes.
-    private static let streams = 3
+    /// Streams that are in memory at once: this one, the cut model's, and those of a jump over a gap.
+    private static let streams = 4
 
     /// Looks up the embeddings.
     ///
@@ -53,10 +53,7 @@ final class HealingStart {
     init(copying other: HealingStart) throws(CheckpointError) {
         (model, run, steps, fitted, judged) = (other.model, other.run, other.steps, other.fitted, other.judged)
         (targets, layer, isSpilled) = (other.targets, other.layer, other.isSpilled)
-        states = try HiddenStates(
-            contexts: other.states.contexts, contextLength: other.states.contextLength, hidden: other.states.hidden,
-            isSpilled: isSpilled)
-        states.copy(other.states, contexts: 0..<states.contexts)
+        states = try other.states.copy(isSpilled: isSpilled)
     }
 
     /// All contexts.

@@ -15,8 +15,8 @@ final class HealingWalk {
     let cut: HiddenStates
     /// The stream of the cut model without a heal.
     let unhealed: UnhealedStream
-    /// What attention mixes in the cut model, for all contexts of one layer.
-    private let mixed: HiddenStates?
+    /// The way of the whole model's stream to the next gap, from the first layer that jumps over it to the last.
+    private var jump: GapJump?
     private(set) var fits: WeightFits
     private let progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var done = 0
@@ -30,16 +30,10 @@ final class HealingWalk {
         self.kept = kept
         self.progress = progress
         threads = start.run.threads
-        let states = start.states
-        func memory(_ columns: Int) throws(CheckpointError) -> HiddenStates {
-            try HiddenStates(
-                contexts: states.contexts, contextLength: states.contextLength, hidden: columns,
-                isSpilled: start.isSpilled)
-        }
-        cut = try memory(states.hidden)
+        cut = try HiddenStates(
+            contexts: start.states.contexts, contextLength: start.states.contextLength, hidden: start.states.hidden,
+            isSpilled: start.isSpilled)
         unhealed = try UnhealedStream(start)
-        let widest = kept.layers.map { start.model.attentionOutput($0).inputs }.max() ?? 0
-        mixed = form.method == .refit ? try memory(widest) : nil
         fits = WeightFits(file: start.model.checkpoint.path, threads: threads)
     }
 
@@ -55,7 +49,7 @@ final class HealingWalk {
         var areTogether = true
         for index in kept.layers.indices {
             let layer = kept.layers[index]
-            if areTogether, !kept.isBeforeGap(index), !kept.isAfterGap(index) {
+            if areTogether, turn(index) == nil, !kept.isAfterGap(index) {
                 try start.advance(to: layer + 1, step)
                 continue
             }
@@ -89,51 +83,65 @@ final class HealingWalk {
         step()
     }
 
+    /// The turn of a layer among those that jump over a gap together.
+    private func turn(_ index: Int) -> KeptLayers.Turn? {
+        kept.turn(of: index, within: form.method == .refit ? form.jumpLayers : 1)
+    }
+
     /// Fits what is to be fitted in a layer, and takes both streams to the next layer that stays.
     private func fit(_ index: Int, _ layer: Int) throws(CheckpointError) {
         let (model, steps) = (start.model, start.steps)
+        let turn = turn(index)
+        if form.method == .refit, let turn, turn.number == 1 { jump = try GapJump(start, over: turn.gap, step) }
+        let whole = jump?.whole ?? start.states
+        // Attention and MLP take a step each.
+        func share(_ steps: Int) -> Float { turn.map { Float(2 * $0.number + steps) / Float(2 * $0.count) } ?? 0 }
         var output = model.attentionOutput(layer)
-        let fitsAttention = form.method == .refit && kept.isAfterGap(index)
+        let fitsAttention = form.method == .refit && (turn != nil || kept.isAfterGap(index))
         let attention = fitsAttention ? try FitMoments(start, output, threads: threads) : nil
         for batch in start.batches(start.all) {
-            let whole = start.states.context(batch.lowerBound)
-            try steps.add(output, of: steps.mix(layer, whole, contexts: batch.count), to: whole)
+            let theirs = whole.context(batch.lowerBound)
+            try steps.add(output, of: steps.mix(layer, theirs, contexts: batch.count), to: theirs)
             let own = cut.context(batch.lowerBound)
             let operand = try steps.mix(layer, own, contexts: batch.count)
-            if let attention, let mixed {
-                attention.add(batch, inputs: operand, target: whole, from: own)
-                mixed.context(batch.lowerBound, columns: operand.columns)
-                    .update(from: operand.values, count: operand.rows * operand.columns)
+            if let attention {
+                attention.add(
+                    batch, inputs: operand, target: theirs, from: own,
+                    jump: jump.map { ($0.way(batch.lowerBound), share(-1)) })
             } else {
                 try steps.add(output, of: operand, to: own)
             }
             try steps.add(
-                model.feedForwardDown(layer), of: steps.inner(layer, whole, contexts: batch.count), to: whole)
+                model.feedForwardDown(layer), of: steps.inner(layer, theirs, contexts: batch.count), to: theirs)
         }
-        start.didRunLayer()
-        step()
-        try start.states.checkFinite(start.all, from: "layer \(layer)", file: model.checkpoint.path)
-        try start.advance(to: kept.next(after: index), step)
-        if let attention, let mixed {
+        if jump == nil {
+            start.didRunLayer()
+            step()
+            try start.states.checkFinite(start.all, from: "layer \(layer)", file: model.checkpoint.path)
+            try start.advance(to: kept.next(after: index), step)
+        }
+        if let attention {
             output = try fits.fit(output, of: layer, to: attention, ridges: form.ridges.attention)
             for batch in start.batches(start.all) {
-                let rows = batch.count * cut.contextLength
-                let operand = MatrixOperand(
-                    mixed.context(batch.lowerBound, columns: output.inputs), rows: rows, columns: output.inputs,
-                    bf16: nil, threads: threads)
-                try steps.add(output, of: operand, to: cut.context(batch.lowerBound))
+                let own = cut.context(batch.lowerBound)
+                try steps.add(output, of: steps.mix(layer, own, contexts: batch.count), to: own)
             }
         }
+        // At the end of its jump the whole model's stream stands behind the gap.
+        if turn?.isLast == true { jump = nil }
+        let target = jump?.whole ?? start.states
         var down = model.feedForwardDown(layer)
-        if form.method == .refit || kept.isBeforeGap(index) {
-            let sums = try FitMoments(start, down, threads: threads)
+        if form.method == .refit || turn != nil {
+            let moments = try FitMoments(start, down, threads: threads)
             for batch in start.batches(start.all) {
                 let own = cut.context(batch.lowerBound)
                 let operand = try steps.inner(layer, own, contexts: batch.count)
-                sums.add(batch, inputs: operand, target: start.states.context(batch.lowerBound), from: own)
+                moments.add(
+                    batch, inputs: operand, target: target.context(batch.lowerBound), from: own,
+                    jump: jump.map { ($0.way(batch.lowerBound), share(0)) })
             }
-            let ridges = kept.isBeforeGap(index) ? form.ridges.gap : form.ridges.feedForward
-            down = try fits.fit(down, of: layer, to: sums, ridges: ridges)
+            let ridges = turn == nil ? form.ridges.feedForward : form.ridges.gap
+            down = try fits.fit(down, of: layer, to: moments, ridges: ridges)
         }
         for batch in start.batches(start.all) {
             let own = cut.context(batch.lowerBound)

@@ -26,10 +26,12 @@ final class HiddenStates {
         memory.floats + index * contextLength * hidden
     }
 
-    /// The same memory for rows of fewer columns.
-    func context(_ index: Int, columns: Int) -> UnsafeMutablePointer<Float> {
-        precondition(columns <= hidden, "\(columns) columns in memory for \(hidden)")
-        return memory.floats + index * contextLength * columns
+    /// The same states in memory of their own.
+    func copy(isSpilled: Bool) throws(CheckpointError) -> HiddenStates {
+        let result = try HiddenStates(
+            contexts: contexts, contextLength: contextLength, hidden: hidden, isSpilled: isSpilled)
+        result.copy(self, contexts: 0..<contexts)
+        return result
     }
 
     /// Takes over the states of some contexts of another stream.
