@@ -78,7 +78,7 @@ FAMILIES = {
                                  "max_position_embeddings": 1024},
                      "metadata": ["phi3.attention.sliding_window"]},
         "longrope, old": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 256,
-                                 "max_position_embeddings": 1024}, "old": True,
+                                 "max_position_embeddings": 1024}, "old": True, "config": ["partial_rotary_factor"],
                           "metadata": ["phi3.attention.sliding_window"]},
     }),
     "stablelm": ("StableLmForCausalLM", {

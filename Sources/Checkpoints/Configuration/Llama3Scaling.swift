@@ -13,10 +13,11 @@ extension RopeScaling.Llama3 {
     package func factors(_ frequencies: [Double]) -> [Float] {
         let (context, low, high) = (Float(originalContext), Float(lowFactor), Float(highFactor))
         return frequencies.map { frequency in
-            let wavelength = Float(2 * Double.pi) / Float(frequency)
+            // torch divides a number by a tensor by multiplying it with the reciprocal.
+            let wavelength = 1 / Float(frequency) * Float(2 * Double.pi)
             if Double(wavelength) < originalContext / highFactor { return 1 }
             if Double(wavelength) > originalContext / lowFactor { return Float(factor) }
-            let smooth = (context / wavelength - low) / (high - low)
+            let smooth = (1 / wavelength * context - low) / (high - low)
             return 1 / ((1 - smooth) / Float(factor) + smooth)
         }
     }
