@@ -146,7 +146,8 @@ FAMILIES = {
     }),
     "arcee": ("ArceeForCausalLM", {"plain": {}, "tied": {"members": {"tie_word_embeddings": True}}}),
     "olmoe": ("OlmoeForCausalLM", {
-        "plain": {"members": {"num_key_value_heads": 4}},
+        # The converter tells this pre-tokenizer from GPT-2's by a hash; here it is told that it is GPT-2's.
+        "plain": {"members": {"num_key_value_heads": 4}, "metadata": ["tokenizer.ggml.pre"]},
         "clipped, normalized": {"members": {"clip_qkv": 0.8, "norm_topk_prob": True, "num_key_value_heads": 2}, "refused": "clip_qkv"},
     }),
 }
