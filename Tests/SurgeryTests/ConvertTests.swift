@@ -192,6 +192,9 @@ struct ConvertTests {
         ])
         let bias = try #require(try Checkpoint.open(folder.write("b.safetensors", file.bytes)).tensors.first)
         model.tensors.append(bias)
+        for layer in 1..<model.layerCount {
+            model.tensors.append(Models.zeros("model.layers.\(layer).self_attn.q_proj.bias", [256], .f32))
+        }
         let gguf = try Convert(to: .gguf).apply(to: model)
         let interleaved = try Models.bytes(gguf.tensor(named: "blk.0.attn_q.bias"))
         let order = (0..<256).map { RowMap.neighbours(heads: 4, headSize: 64).source(of: $0) }

@@ -127,7 +127,7 @@ struct GGUFAdapterTests {
     func experts() throws {
         let folder = TemporaryFolder(), name = "blk.0.ffn_up_exps.weight"
         let model = GGUFBytes(
-            [("general.architecture", .text("bloom")), ("bloom.block_count", .u32(1))],
+            [("general.architecture", .text("olmoe")), ("olmoe.block_count", .u32(1))],
             [Self.tensor(name, [2, 3, 4], 1)])
         let base = try Checkpoint.open(folder.write("base.gguf", model.bytes))
         var keys = Self.keys

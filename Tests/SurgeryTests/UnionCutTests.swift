@@ -45,8 +45,10 @@ struct UnionCutTests {
             if !model.tensors.contains(where: { $0.name.containsBytes(of: "per_layer") }) {
                 #expect(whole.tensors.map(\.recipe.description) == step.tensors.map(\.recipe.description))
             }
-            #expect(whole.config == step.config)
             #expect(whole.metadata == step.metadata)
+            // A list that is written in one step may be what the class makes after all of them.
+            let isRun = whole.architecture?.layer != nil && whole.form == .folder
+            #expect(try whole.config == step.config || (isRun && ModelPlan(whole) == ModelPlan(step)))
         }
         return !steps.isEmpty
     }
