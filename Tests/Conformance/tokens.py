@@ -52,12 +52,14 @@ def check(checks):
                 against_llama(checks, f"tokenize {name}", gguf)
 
 
-    for name in ("llama-spm", "phi-3"):
-        label = f"convert the vocabulary {name}"
-        with checks.section(label), folder() as work:
-            convert_pieces(checks, label, LLAMA_VOCABULARIES / f"ggml-vocab-{name}.gguf", pathlib.Path(work))
+    with checks.section("convert the vocabulary of Llama 2"), folder() as work:
+        convert_pieces(checks, "convert the vocabulary of Llama 2", LLAMA_VOCABULARIES / "ggml-vocab-llama-spm.gguf",
+                       pathlib.Path(work))
 
 
+# The tokens that tokenizer.model alone names are written too, and that there is a first one; they are llama.cpp's standard.
+STATED = tuple(f"tokenizer.ggml.{name}" for name in (
+    "bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id", "add_bos_token"))
 # What the converter guesses from the folder's name.
 NAMES = ("general.name", "general.basename", "general.finetune", "general.version", "general.size_label")
 
@@ -74,7 +76,7 @@ def convert_pieces(checks, label, gguf, work):
         resect("convert", model, "-o", ours)
         convert(model, theirs, "f16", "-")
         checks.equal(f"{label}, {form}: metadata equals the converter's but for names", tensorfiles.value_differences(
-            tensorfiles.gguf_metadata(ours), tensorfiles.gguf_metadata(theirs), NAMES))
+            tensorfiles.gguf_metadata(ours), tensorfiles.gguf_metadata(theirs), NAMES + (STATED if model is alone else ())))
     resect("convert", work / "source.gguf", "-o", work / "back")
     back, known = (Tokenizer.from_file(str(path / "tokenizer.json")) for path in (work / "back", source))
     checks.equal(f"{label}: the tokenizer that comes back encodes the same", [
@@ -129,7 +131,7 @@ def small_model(gguf, output):
     save_file({name: np.ones(shape, np.float16) for name, shape in shapes.items()},
               output / "model.safetensors", {"format": "pt"})
     (output / "config.json").write_text(json.dumps(dict(
-        architectures=["LlamaForCausalLM"], model_type="llama", dtype="float16", hidden_size=hidden,
+        architectures=["LlamaForCausalLM"], model_type="llama", dtype="float16", hidden_size=hidden, head_dim=hidden,
         intermediate_size=ffn, num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=1,
         max_position_embeddings=512, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True,
         vocab_size=size)))

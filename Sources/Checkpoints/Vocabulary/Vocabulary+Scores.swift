@@ -10,9 +10,10 @@ extension Vocabulary {
         zip(tokens, kinds).map { $1 == .userDefined ? Vocabulary.withSpaces($0) : $0 }
     }
 
-    /// The kinds of the tokens. An unknown token that is also a special one is a control token for llama.cpp's converter.
+    /// The kinds of the tokens. An unknown token that is also a special one is a control token for llama.cpp's converter, where
+    /// tokenizer_config.json lists it or there is no tokenizer.model.
     var ggufKinds: [TokenKind] {
-        guard model != .byteLevelBPE, let id = kinds.firstIndex(of: .unknown),
+        guard model != .byteLevelBPE, !keepsUnknownKind, let id = kinds.firstIndex(of: .unknown),
             addedTokens.contains(where: { $0.id == id && $0.special })
         else { return kinds }
         var result = kinds

@@ -64,6 +64,7 @@ extension Vocabulary {
         let count = min(source.pieces.count, tokens.count)
         for (id, piece) in source.pieces.prefix(count).enumerated() { scores[id] = piece.score }
         let listed = settings["added_tokens_decoder"]?.object
+        keepsUnknownKind = kinds.firstIndex(of: .unknown).map { listed?[String($0)] == nil } ?? false
         for token in addedTokens where listed.map({ $0[String(token.id)] != nil }) ?? (token.id >= count) {
             scores[token.id] = Vocabulary.scoreOfAdded
         }

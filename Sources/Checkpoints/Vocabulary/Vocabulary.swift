@@ -136,6 +136,8 @@ public struct Vocabulary: Sendable, Equatable {
     public var addsSpacePrefix: Bool?
     /// The templates of a conversation, the default one first.
     public var chatTemplates: [ChatTemplate] = []
+    /// Whether llama.cpp's converter keeps the kind of an unknown token that is a special one too.
+    var keepsUnknownKind = false
     /// What a user should know: files that disagree, settings that are read in another way.
     public var notes: [String] = []
 
