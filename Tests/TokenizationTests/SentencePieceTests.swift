@@ -118,3 +118,57 @@ struct SentencePieceTests {
         #expect(pieces.joined() == " \u{1F600}" && stream.finish() == "")
     }
 }
+
+/// The tokens of the fixture qwen2 in the form that Qwen's first models have them.
+@Suite("lists of ranks")
+struct RankTests {
+    private static func folder(_ text: String) throws -> Checkpoint {
+        var checkpoint = try KnownTokens.checkpoint("qwen2")
+        checkpoint.companions = [.init(name: "qwen.tiktoken", contents: Array(text.utf8))]
+        return checkpoint
+    }
+
+    @Test("the ranks of tokens give the merges that they were made by, and the same ids")
+    func same() throws {
+        let known = try KnownTokens.vocabulary("qwen2")
+        // The alphabet has no order of bytes, so the first 256 tokens are those of tokenizer.json.
+        let words = zip(known.tokens, known.kinds).filter { $0.1 == .normal }.map(\.0)
+        let lines = words.enumerated().map { rank, word in
+            let bytes = word.unicodeScalars.compactMap { ByteAlphabet.characters.firstIndex(of: $0) }.map { UInt8($0) }
+            return "\(RankTests.base64(bytes)) \(rank)\n"
+        }
+        let vocabulary = try Vocabulary(checkpoint: RankTests.folder(lines.joined()))
+        #expect(vocabulary.merges == known.merges)
+        #expect(vocabulary.tokens.count == words.count + 208 && vocabulary.endID == words.count)
+        let tokenizer = try Tokenizer(vocabulary)
+        for known in try KnownTokens.cases("qwen2") where known.ids.allSatisfy({ $0 < words.count }) {
+            #expect(tokenizer.encode(known.text) == known.ids, "\(known.text.debugDescription)")
+        }
+        #expect(tokenizer.encode("<|im_end|>") == [Int32(words.count + 2)])
+    }
+
+    @Test(
+        "what is no list is refused",
+        arguments: ["", "YQ== 1\n", "YQ==\n", "? 0\n", "YQ== 0\nYQ== 1\n", "YQ== 0\nYWI= 1\n", "= 0\n"])
+    func broken(text: String) throws {
+        #expect(throws: CheckpointError.self) { try Vocabulary(checkpoint: RankTests.folder(text)) }
+    }
+
+    private static func base64(_ bytes: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var text: [UInt8] = []
+        var bits = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | Int(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                text.append(alphabet[bits >> count & 63])
+            }
+        }
+        if count > 0 { text.append(alphabet[bits << (6 - count) & 63]) }
+        while text.count % 4 > 0 { text.append(UInt8(ascii: "=")) }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

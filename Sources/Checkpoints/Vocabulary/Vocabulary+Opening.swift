@@ -31,13 +31,16 @@ extension Vocabulary {
         } else if let pieces {
             let added = try object("added_tokens.json")
             try self.init(pieces, settings: settings, added: added, file: checkpoint.path + "/tokenizer.model")
+        } else if let ranks = checkpoint.companion(Vocabulary.rankFile) {
+            try self.init(ranks: ranks.contents, file: checkpoint.path + "/" + ranks.name)
         } else {
             throw CheckpointError(file: checkpoint.path, "the folder has no tokenizer.json and no tokenizer.model")
         }
-        let own = (beginningID, endID, paddingID)
+        let own = (beginningID, endID, paddingID, unknownID)
         readSpecialTokens(
             settings, config: checkpoint.config ?? JSONObject(), generation: try object("generation_config.json"))
         (beginningID, endID, paddingID) = (beginningID ?? own.0, endID ?? own.1, paddingID ?? own.2)
+        unknownID = unknownID ?? own.3
         try readPostProcessor(tokenizer["post_processor"], file: path)
         addsSpacePrefix = settings["add_prefix_space"]?.bool
         let isWithoutJSON = checkpoint.companion("tokenizer.json") == nil
