@@ -73,8 +73,10 @@ package struct Tokenizer: Sendable {
             swap(&output.ids, &ids)
         } else {
             nonisolated(unsafe) let bytes = text
-            let found = Parallel.map(parts.count, workers: threads) { index, _ in
-                var output = TokenOutput(limit: .max)
+            // Each worker goes on with the words that it met before.
+            nonisolated(unsafe) let caches = (0..<threads).map { _ in WordCache() }
+            let found = Parallel.map(parts.count, workers: threads) { index, worker in
+                var output = TokenOutput(limit: .max, cache: caches[worker])
                 encode(UnsafeRawBufferPointer(rebasing: bytes[parts[index]]), continues: index > 0, &output)
                 return output.ids
             }
@@ -187,9 +189,12 @@ extension Tokenizer {
 struct TokenOutput {
     var ids: [Int32] = []
     let limit: Int
-    let cache = WordCache()
+    let cache: WordCache
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, cache: WordCache = WordCache()) {
+        self.limit = limit
+        self.cache = cache
+    }
 
     var isFull: Bool { ids.count >= limit }
 }

@@ -154,3 +154,20 @@ struct TokenizerTests {
         #expect(try Tokenizer(vocabulary).encode("a b  c") == before)
     }
 }
+
+@Suite("threads of the tokenizer")
+struct TokenizerThreadTests {
+    @Test(
+        "the number of threads changes no token",
+        arguments: ["gpt-2", "qwen2", "llama-prepend", "llama-metaspace", "unigram"])
+    func threads(name: String) throws {
+        let tokenizer = try Tokenizer(KnownTokens.vocabulary(name))
+        // More than two parts of a megabyte, whose ends fall anywhere in the text.
+        var text = KnownTokens.contents("calibration.txt")
+        while text.utf8.count < 3 << 20 { text += " x\(text.utf8.count) " + text }
+        text.withUTF8 { bytes in
+            let raw = UnsafeRawBufferPointer(bytes)
+            #expect(tokenizer.encode(raw, threads: 3) == tokenizer.encode(raw))
+        }
+    }
+}
