@@ -120,7 +120,7 @@ if Context.environment["RESECT_STATES"] != nil {
 if Context.environment["RESECT_BENCH"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "kernel-bench", dependencies: dependencies(["Parallel", "CKernels"] + weights),
+            name: "kernel-bench", dependencies: dependencies(["CKernels"] + weights),
             path: "Tests/Benchmarks/Kernels",
             swiftSettings: settings))
 }
