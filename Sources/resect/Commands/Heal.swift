@@ -11,7 +11,7 @@ struct Heal: ParsableCommand {
         abstract: "Delete layers and heal the cut on a text.",
         discussion: """
             The layers that stay are fitted, one after the other, so that the hidden states of the cut model follow those \
-            of the whole one: refit fits the MLP before every gap, then the output products of attention and MLP in all \
+            of the whole one: refit fits the output products of attention and MLP in two layers before every gap and in all \
             layers behind it; bridge fits the MLP before every gap alone; magnitude scales the layers behind a gap. No \
             training is needed, and the result has the shapes of a plain cut.
 
