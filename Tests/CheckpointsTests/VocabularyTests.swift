@@ -95,7 +95,7 @@ struct VocabularyTests {
         "a tokenizer.json that cannot be read says why",
         arguments: [
             ("{}", "is a tokenizer of the kind '?'"),
-            (#"{"model":{"type":"Unigram","vocab":[]}}"#, "is a tokenizer of the kind 'Unigram'"),
+            (#"{"model":{"type":"WordPiece","vocab":{}}}"#, "is a tokenizer of the kind 'WordPiece'"),
             (
                 #"{"model":{"type":"BPE","vocab":{"a":0}},"pre_tokenizer":{"type":"Whitespace"}}"#,
                 "cuts words in a way that resect does not know (pre_tokenizer Whitespace)"
@@ -135,7 +135,8 @@ struct VocabularyTests {
         "a GGUF vocabulary that cannot be read says why",
         arguments: [
             ("tokenizer.ggml.model", nil, "has no vocabulary"),
-            ("tokenizer.ggml.model", .string("llama"), "has a vocabulary of the kind 'llama'"),
+            ("tokenizer.ggml.model", .string("bert"), "has a vocabulary of the kind 'bert'"),
+            ("tokenizer.ggml.model", .string("llama"), "has no tokenizer.ggml.scores"),
             (
                 "tokenizer.ggml.pre", .string("unheard-of"),
                 "has the pre-tokenizer 'unheard-of', which resect does not know"

@@ -172,7 +172,13 @@ package struct Settings: Sendable {
         case .always: true
         case .optional: false
         case .setting(let flags): try decide(flags, layer)
-        case .unless(let flags): try decide(flags, layer).map { !$0 }
+        case .unless(let flags):
+            // Of several tensors without which the same holds the first decides, and the others come with it.
+            if !role.isPerLayer, architecture.tensors.first(where: { $0.need == role.need })?.role != role.role {
+                try !hold(flags, layer: 0)
+            } else {
+                try decide(flags, layer).map { !$0 }
+            }
         }
     }
 
@@ -287,7 +293,7 @@ extension Checkpoint {
         guard form == .gguf else { return result }
         for tensor in architecture.tensors {
             guard case .unless(let flags) = tensor.need, flags.count == 1, let flag = flags.first, !tensor.isPerLayer,
-                architecture.setting(flag.role)?.gguf.isEmpty == true
+                architecture.setting(flag.role)?.gguf.isEmpty == true, result[flag.role] == nil
             else { continue }
             result[flag.role] = .bool((first(tensor) == nil) != flag.isNegated)
         }
