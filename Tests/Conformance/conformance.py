@@ -23,8 +23,8 @@ from tools import RESECT  # noqa: E402
 
 PARTS = ("tokens", "decoding", "acceptance", "containers", "sharding", "pytorch", "packing", "hashing", "conversion",
          "quantization", "mixtures", "encoders", "importance", "divergence", "forms", "floats", "cuts", "merging", "adapters",
-         "trained", "classes", "ggufclasses", "families", "distances", "extraction", "perplexity", "generation", "lora", "shrinking",
-         "healing", "memory", "hostile")
+         "trained", "classes", "ggufclasses", "families", "gemma", "distances", "extraction", "perplexity", "generation",
+         "lora", "shrinking", "healing", "memory", "hostile")
 
 
 def main(names):
