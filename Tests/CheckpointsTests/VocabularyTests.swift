@@ -96,6 +96,10 @@ struct VocabularyTests {
         arguments: [
             ("{}", "is a tokenizer of the kind '?'"),
             (#"{"model":{"type":"WordPiece","vocab":{}}}"#, "is a tokenizer of the kind 'WordPiece'"),
+            (#"{"model":{"type":"Unigram","vocab":[]}}"#, "has no vocabulary"),
+            (#"{"model":{"type":"Unigram","vocab":[["a"]]}}"#, "token 0 is not a text with a score"),
+            (#"{"model":{"type":"Unigram","vocab":[["a",0],["a",1]]}}"#, "has the token 'a' twice"),
+            (#"{"model":{"type":"Unigram","unk_id":1,"vocab":[["a",0]]}}"#, "the unknown token 1 is not among 1"),
             (
                 #"{"model":{"type":"BPE","vocab":{"a":0}},"pre_tokenizer":{"type":"Whitespace"}}"#,
                 "cuts words in a way that resect does not know (pre_tokenizer Whitespace)"

@@ -55,7 +55,9 @@ extension Vocabulary {
     /// Reads a unigram model, a list of tokens with scores.
     private init(unigram tokenizer: JSONObject, file: String) throws(CheckpointError) {
         let model = tokenizer["model"]
-        let list = model?["vocab"]?.array ?? []
+        guard let list = model?["vocab"]?.array, !list.isEmpty else {
+            throw CheckpointError(file: file, "has no vocabulary")
+        }
         var texts = TokenTexts(count: list.count, file: file)
         var vocabulary = JSONObject()
         var scores: [Float] = []
