@@ -19,6 +19,6 @@ extension Checkpoint {
         let name = architectureName.map { "the architecture '\($0)' is unknown to resect" } ?? "states no architecture"
         return CheckpointError(
             file: path, "\(name), \(consequence)",
-            hint: start + "known: \(Architecture.all.map(\.name).joined(separator: " ")) (see resect formats)")
+            hint: start + "resect formats lists the \(Architecture.all.count) that are known")
     }
 }

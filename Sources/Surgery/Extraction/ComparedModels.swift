@@ -70,8 +70,12 @@ struct ComparedModels: Sendable {
         var notes: [String] = []
         if let before = base.config, let after = tuned.config {
             let keys = before.keys + after.keys.filter { before[$0] == nil }
+            // Settings that resect knows may be spelled in two ways, and what they make of the layers is compared.
+            let isSame = (try? ModelPlan(base)).map { plan in (try? ModelPlan(tuned)) == plan } ?? false
+            let known = isSame ? Set(base.architecture?.settings.flatMap { $0.huggingFace.map { $0[0] } } ?? []) : []
             let different = keys.filter { key in
-                !freeMembers.contains(key) && before[key]?.standard.compact != after[key]?.standard.compact
+                !freeMembers.contains(key) && !known.contains(key)
+                    && before[key]?.standard.compact != after[key]?.standard.compact
             }
             if !different.isEmpty {
                 notes.append(
