@@ -1,5 +1,5 @@
 internal import Analysis
-internal import Checkpoints
+package import Checkpoints
 internal import Decoder
 
 /// The whole model's stream at the input of some layer, for contexts that are fitted and, behind them, contexts that judge.
@@ -26,11 +26,7 @@ final class HealingStart {
     init(
         _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, isSpilled: (_ bytes: Int) -> Bool
     ) throws(CheckpointError) {
-        if let reason = model.unfittable {
-            throw CheckpointError(
-                file: model.checkpoint.path, "has \(reason), which fitting weights to the stream does not know",
-                hint: "--heal none (shrink) or --method none (heal) cuts without it")
-        }
+        try ClosedForm.check(model)
         self.model = model
         self.run = run
         let length = fitting.contextLength
@@ -89,5 +85,17 @@ final class HealingStart {
         guard !targets.isEmpty else { return nil }
         let losses = try model.losses(of: targets, states: states, threads: run.threads)
         return losses.reduce(0, +) / Double(losses.count)
+    }
+}
+
+extension ClosedForm {
+    /// Refuses a model whose products cannot be fitted to the stream, before any work.
+    package static func check(_ checkpoint: Checkpoint) throws(CheckpointError) { try check(DecoderModel(checkpoint)) }
+
+    fileprivate static func check(_ model: DecoderModel) throws(CheckpointError) {
+        guard let reason = model.unfittable else { return }
+        throw CheckpointError(
+            file: model.checkpoint.path, "has \(reason), which fitting weights to the stream does not know",
+            hint: "--heal none (shrink) or --method none (heal) cuts without it")
     }
 }

@@ -89,6 +89,7 @@ struct Shrink: ParsableCommand {
         let model = try adapters.merged(opened, threads: common.threadCount)
         _ = try model.layers()
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
+        if method.closedForm != nil { try ClosedForm.check(checkpoint) }
         let size = try drop.count(of: checkpoint.layerCount, file: model.path)
         let texts = try ShrinkTexts(self, checkpoint)
         var write = WriteRun(output: output, common: common)
