@@ -1,3 +1,5 @@
+internal import Checkpoints
+internal import Formats
 package import Weights
 
 /// The product of a layer that an adapter changes.
@@ -23,6 +25,15 @@ package struct AdapterPosition: Hashable, Comparable, Sendable {
 extension DecoderModel {
     /// The linear map of a product; `nil` for the output matrix, which belongs to no layer.
     package func linear(_ position: AdapterPosition) -> Linear? { layers[position.layer].linear(position.role) }
+
+    /// Whether the weight of a product is a tensor of the file as it is: not transposed, and not a part of another one.
+    package func isStoredWhole(_ role: ProductRole) -> Bool {
+        guard let known = checkpoint.architecture?.tensor(role: role.rawValue), let part = checkpoint.part(of: known)
+        else {
+            return true
+        }
+        return part.dims.isEmpty && !part.isTransposed && part.adds == 0
+    }
 
     /// The same model with adapters in place of those that it has.
     package func adapted(_ adapter: (AdapterPosition) -> Linear.Adapter?) -> DecoderModel {

@@ -29,8 +29,8 @@ struct Experts: Sendable {
     /// The MLP of an expert.
     func expert(_ index: Int) -> FeedForward {
         FeedForward(
-            gate: Linear(gate.member(index, rows: plan.width)), up: Linear(up.member(index, rows: plan.width)),
-            down: Linear(down.member(index, rows: router.inputs)), activation: plan.activation)
+            gate: Linear(gate.matrix(index)), up: Linear(up.matrix(index)), down: Linear(down.matrix(index)),
+            activation: plan.activation)
     }
 
     /// Adds what the experts give to `output`, [rows, hidden].
@@ -91,12 +91,17 @@ struct Experts: Sendable {
     ) throws(CheckpointError) -> [[Share]] {
         let (count, used) = (plan.count, plan.used)
         try Linear.apply([Linear.Target(router, memory.weights.floats)], to: normed, buffers: buffers.linear)
-        var result = Array(repeating: [Share](), count: count)
-        for token in 0..<normed.rows {
+        Parallel.forEachRow(normed.rows, workers: buffers.linear.threads) { token in
             let weights = memory.weights.floats + token * count
             resect_softmax(weights, count, 1)
             // Of equal ones the first.
             let chosen = (0..<count).sorted { (weights[$0], $1) > (weights[$1], $0) }.prefix(used)
+            for (index, expert) in chosen.enumerated() { memory.chosen.words[token * used + index] = UInt32(expert) }
+        }
+        var result = Array(repeating: [Share](), count: count)
+        for token in 0..<normed.rows {
+            let weights = memory.weights.floats + token * count
+            let chosen = (0..<used).map { Int(memory.chosen.words[token * used + $0]) }
             let sum = plan.normalizes ? chosen.reduce(0) { $0 + weights[$1] } : 1
             for expert in chosen { result[expert].append(Share(token: token, weight: weights[expert] / sum)) }
         }
@@ -110,25 +115,18 @@ struct Experts: Sendable {
     }
 }
 
-extension Tensor {
-    /// One matrix of a stack, [matrices, rows, columns].
-    fileprivate func member(_ index: Int, rows: Int) -> Tensor {
-        let map = RowMap(axes: [RowMap.Axis(count: rows, stride: 1)], first: index * rows)  // fits: a row of the stack
-        return Tensor(
-            name: name, dtype: dtype, shape: [rows, rowLength],
-            recipe: recipe.taking(map, rowByteCount: rowByteCount))
-    }
-}
-
 /// What experts compute in.
 struct ExpertBuffers: Sendable {
     /// The logits of the router, [tokens, experts].
     let weights: Scratch
+    /// The experts of each token, [tokens, experts] at most.
+    let chosen: Scratch
     /// The normed stream of the tokens of one expert, and what it gives, [tokens, hidden].
     let gathered, result: Scratch
 
     init(tokens: Int, hidden: Int, experts: Int) {
         weights = Scratch(floats: tokens * experts)
+        chosen = Scratch(floats: tokens * experts)
         gathered = Scratch(floats: tokens * hidden)
         result = Scratch(floats: tokens * hidden)
     }

@@ -42,7 +42,7 @@ struct LayerShape: Sendable, Equatable {
 
     /// Bytes of activations for one token.
     var tokenByteCount: Int {
-        4 * (hidden + 2 * queryWidth + 2 * keyWidth + 2 * feedForward + experts) + 2 * widest
+        4 * (hidden + 2 * queryWidth + 2 * keyWidth + 2 * feedForward + 2 * experts) + 2 * widest
             + 4 * hidden * ((experts > 0 ? 2 : 0) + (changesSums ? 1 : 0))
     }
 }

@@ -76,6 +76,9 @@ extension DecoderModel {
     /// Why a single product cannot be fitted to the stream; `nil` when each adds to it what comes out, and the MLP follows
     /// attention.
     package var unfittable: String? {
+        for role in [ProductRole.attentionOutput, .down] where !isStoredWhole(role) {
+            return "weights that are stored transposed or joined with others"
+        }
         for layer in layers {
             if layer.dense == nil { return "experts" }
             if layer.plan.parallel != nil { return "an MLP beside attention" }

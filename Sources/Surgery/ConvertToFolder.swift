@@ -77,14 +77,8 @@ struct ConvertToFolder {
         }
         for setting in architecture.settings {
             // The class that is written may have another key.
-            let named = family.setting(setting.role) ?? setting
-            guard let key = key(of: named) else { continue }
-            if let value = try value(of: setting) {
-                result.set(value, at: key[...])
-            } else if named.isNullable, named.absent != .optional, named.condition == nil {
-                // Without the member the class takes its own value.
-                result.set(.null, at: key[...])
-            }
+            guard let key = key(of: family.setting(setting.role) ?? setting) else { continue }
+            if let value = try value(of: setting) { result.set(value, at: key[...]) }
         }
         return result.sorted
     }

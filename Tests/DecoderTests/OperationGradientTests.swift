@@ -27,6 +27,10 @@ struct OperationGradientTests {
             "Qwen2MoeForCausalLM",
             #"{"num_experts": 4, "num_experts_per_tok": 4, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 16, "norm_topk_prob": false}"#
         ),
+        (
+            "GPT2LMHeadModel",
+            #"{"n_layer": 3, "n_embd": 32, "n_inner": 48, "n_head": 4, "n_positions": 64, "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new"}"#
+        ),
         ("MixtralForCausalLM", #"{"num_local_experts": 4, "num_experts_per_tok": 4}"#),
     ]
 
@@ -62,5 +66,21 @@ struct OperationGradientTests {
             - behind.gradients(.classes, contexts, teacher, threads: 2).loss
         let measured = change / Double(2 * step)
         #expect(slope > 1e-4 && abs(measured - slope) < 0.01 * slope, "\(measured) \(slope)")
+    }
+
+    @Test("weights that are stored transposed or joined with others are told from those that can be replaced")
+    func stored() throws {
+        func model(_ name: String, _ members: String = "{}") throws -> DecoderModel {
+            try DecoderModel(RandomModels.folder(name, members))
+        }
+        let conv1D = try #require(Self.classes.first { $0.name == "GPT2LMHeadModel" }).members
+        let gpt2 = try model("GPT2LMHeadModel", conv1D)
+        #expect(gpt2.unfittable == "weights that are stored transposed or joined with others")
+        #expect(!gpt2.isStoredWhole(.attentionOutput) && !gpt2.isStoredWhole(.up))
+        let phi3 = try model("Phi3ForCausalLM", #"{"pad_token_id": 0}"#)
+        #expect(phi3.unfittable == nil && phi3.isStoredWhole(.down))
+        #expect(!phi3.isStoredWhole(.query) && !phi3.isStoredWhole(.gate))
+        let qwen3 = try model("Qwen3ForCausalLM", #"{"head_dim": 16}"#)
+        #expect(ProductRole.allCases.allSatisfy(qwen3.isStoredWhole))
     }
 }

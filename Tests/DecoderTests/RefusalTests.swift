@@ -108,6 +108,8 @@ struct RefusalTests {
         arguments: [
             #"{"rope_type":"proportional","factor":4.0}"#, #"{"rope_type":"dynamic"}"#,
             #"{"rope_type":"longrope","long_factor":[1.0],"short_factor":[1.0]}"#,
+            #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":"64"}"#,
+            #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64,"beta_fast":true}"#,
             #"{"rope_type":"linear","factor":0}"#, #"{"rope_type":"linear"}"#,
             #"{"rope_type":"default","rope_theta":1}"#, #"{"rope_type":"default","rope_theta":1e999}"#,
             #"{"rope_type":"linear","factor":2.0,"partial_rotary_factor":0.5}"#, #"{"factor":2.0}"#,

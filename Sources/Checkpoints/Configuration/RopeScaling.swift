@@ -43,6 +43,10 @@ package enum RopeScaling: Sendable, Equatable {
         ("beta_fast", "rope.scaling.yarn_beta_fast"), ("beta_slow", "rope.scaling.yarn_beta_slow"),
     ]
 
+    /// Members that may be absent and are finite numbers otherwise; those that are needed are checked where they are read.
+    private static let optionalNumbers = yarnKeys.map(\.0) + ["mscale", "mscale_all_dim", "partial_rotary_factor"]
+    private static let longRoPENumbers = optionalNumbers + ["factor", "original_max_position_embeddings"]
+
     /// Reads the object that scales positions: `rope_scaling`, or `rope_parameters` of transformers 5; `nil` where
     /// positions are not scaled.
     package init?(_ settings: Settings) throws(CheckpointError) {
@@ -63,8 +67,13 @@ package enum RopeScaling: Sendable, Equatable {
             throw wrong("'\(name)' has '\(key)' and no type", hint: "add \"rope_type\"")
         }
         if type == "default" { return nil }
+        for key in type == "longrope" || type == "su" ? RopeScaling.longRoPENumbers : RopeScaling.optionalNumbers {
+            guard let value = object[key], value != .null, value.double?.isFinite != true else { continue }
+            throw wrong("'\(key)' of the rope scaling '\(type)' is \(value.compact), which is no number")
+        }
         func number(_ key: String, or standard: Double? = nil) throws(CheckpointError) -> Double {
-            guard let value = object[key]?.double ?? standard, value.isFinite, value > 0 else {
+            let stated = object[key] == .null ? nil : object[key]
+            guard let value = stated == nil ? standard : stated?.double, value.isFinite, value > 0 else {
                 throw wrong("the rope scaling '\(type)' has no positive '\(key)'")
             }
             return value

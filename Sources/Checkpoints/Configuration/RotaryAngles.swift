@@ -101,8 +101,10 @@ extension RopeScaling.LongRoPE {
             return numbers
         }
         let context = try settings.int(.context)
-        let stated = object["original_max_position_embeddings"]?.int ?? (try? settings.int("original_context"))
-        let original = stated ?? context
+        let outside = try settings.value("original_context").map { (_) throws(CheckpointError) in
+            try settings.int("original_context")
+        }
+        let original = object["original_max_position_embeddings"]?.int ?? outside ?? context
         guard original > 1 else {
             throw CheckpointError(
                 file: settings.file, "the rope scaling 'longrope' has an original context of \(original)")

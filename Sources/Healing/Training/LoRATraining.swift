@@ -159,8 +159,19 @@ extension TrainingSettings {
     /// Refuses what cannot be trained.
     func check(_ model: DecoderModel, _ fitting: Corpus) throws(CheckpointError) {
         let file = model.checkpoint.path
-        if let target = targets.first(where: { model.linear(.init(layer: 0, role: $0.role)) == nil }) {
-            throw CheckpointError(file: file, "has no product '\(target)' to train")
+        let trained = targets.filter { target in
+            (0..<model.layerCount).contains { model.linear(.init(layer: $0, role: target.role)) != nil }
+        }
+        if trained.isEmpty {
+            throw CheckpointError(
+                file: file, "has no product \(targets.map(\.rawValue).joined(separator: ", ")) to train",
+                hint: "--target q_proj,k_proj,v_proj,o_proj trains attention")
+        }
+        if let target = trained.first(where: { !model.isStoredWhole($0.role) }) {
+            throw CheckpointError(
+                file: file,
+                "stores '\(target.rawValue)' transposed or joined with another weight, so an adapter of its own has no name"
+            )
         }
         if teacher == .logits, classes >= model.vocabularyCount {
             throw CheckpointError(

@@ -52,11 +52,7 @@ public struct ConvertAdapter: Edit {
             // Runtimes look rows of an embedding up in A.
             tensors.append(
                 try stored(pair.isEmbedding ? pair.a.transposed() : pair.a, pair.module + ".weight.lora_a", adapter))
-            var b = pair.b
-            if let factor {
-                b = Tensor(
-                    name: b.name, dtype: .f32, shape: b.shape, recipe: .computed(ScaledRows(source: b, factor: factor)))
-            }
+            let b = factor.map(pair.b.multiplied) ?? pair.b
             tensors.append(try stored(b, pair.module + ".weight.lora_b", adapter))
         }
         var metadata = GGUFMetadata()
