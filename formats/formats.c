@@ -97,6 +97,12 @@ static const unsigned char glm_model[] = {
 static const unsigned char glm4_model[] = {
 #embed "architectures/glm4.json"
 };
+static const unsigned char seed_oss_model[] = {
+#embed "architectures/seed_oss.json"
+};
+static const unsigned char ernie4_5_model[] = {
+#embed "architectures/ernie4_5.json"
+};
 static const unsigned char layer_settings[] = {
 #embed "layer-settings.json"
 };
@@ -178,6 +184,8 @@ static const resect_format_file files[] = {
     ENTRY("architectures/exaone4.json", exaone4_model),
     ENTRY("architectures/glm.json", glm_model),
     ENTRY("architectures/glm4.json", glm4_model),
+    ENTRY("architectures/seed_oss.json", seed_oss_model),
+    ENTRY("architectures/ernie4_5.json", ernie4_5_model),
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("modules.json", modules),
     ENTRY("quants/types.json", types),

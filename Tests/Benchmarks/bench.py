@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """resect and its peers side by side: the same job, two threads each, in turns, the median of the rounds.
 
-    bench.py [--rounds N] [PART ...]     parts: analyze quantize cut merge hash pack headers matrices moments
-                                         cholesky training tokenize
+    bench.py [--rounds N] [PART ...]     parts: analyze quantize convert experts cut merge hash pack headers
+                                         matrices moments cholesky training tokenize
 
 Times are of whole processes, from start to exit, but for PyTorch: there the import and the loading of the
 model are left out, which favours the peer. The ratio is resect's time over the peer's: below 1 is faster.
@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "Conformance"))
 
 import adapting  # noqa: E402
 import archiving  # noqa: E402
+import converting  # noqa: E402
 import copying  # noqa: E402
 import digests  # noqa: E402
 import headers  # noqa: E402
@@ -31,11 +32,13 @@ import matrices  # noqa: E402
 import models  # noqa: E402
 import passes  # noqa: E402
 import quantizing  # noqa: E402
+import routing  # noqa: E402
 import tokenizing  # noqa: E402
 import training  # noqa: E402
 from tools import RESECT  # noqa: E402
 
-PARTS = {"analyze": passes.measure, "quantize": quantizing.measure, "cut": copying.measure, "merge": adapting.measure,
+PARTS = {"analyze": passes.measure, "quantize": quantizing.measure,
+         "convert": converting.measure, "experts": routing.measure, "cut": copying.measure, "merge": adapting.measure,
          "hash": digests.measure, "pack": archiving.measure, "headers": headers.measure, "matrices": matrices.measure,
          "moments": kernels.moments, "cholesky": kernels.cholesky, "training": training.measure,
          "tokenize": tokenizing.measure}

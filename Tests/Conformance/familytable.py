@@ -40,7 +40,6 @@ SIZES = {
     **dict.fromkeys(("bos_token_id", "eos_token_id"), 0), "pad_token_id": None,
 }
 
-# peers.md of the team says it too: windows of these are unknown to llama.cpp.
 NO_WINDOW = "llama.cpp computes no windows for it"
 
 WINDOW = {"use_sliding_window": True, "sliding_window": 9}

@@ -134,6 +134,16 @@ FAMILIES = {
         "window, llama3 rope": {"members": {"sliding_window": 9, "layer_types": MIXED, "rope_parameters": LLAMA3},
                                 "peer": "llama.cpp takes windows of 64 layers only"},
     }),
+    "seed_oss": ("SeedOssForCausalLM", {
+        "biases": {},
+        "mlp biases, tied": {"members": {"attention_bias": False, "mlp_bias": True, "tie_word_embeddings": True}, "refused": "mlp.down_proj.bias"},
+        "output biases": {"members": {"attention_out_bias": True}, "refused": "o_proj.bias"},
+    }),
+    "ernie4_5": ("Ernie4_5ForCausalLM", {
+        "plain": {"members": {"head_dim": 24}, "converter": "it wants a SentencePiece model"},
+        "not tied, old": {"members": {"tie_word_embeddings": False}, "old": True, "converter": "it wants a SentencePiece model"},
+        "biases": {"members": {"use_bias": True}, "refused": "mlp.down_proj.bias"},
+    }),
     "glm": ("GlmForCausalLM", {
         "biases": {"members": {"rope_parameters": BASE | SHARE(0.5)},
                    "metadata": ["chatglm.attention.key_length", "chatglm.attention.value_length", "chatglm.attention.layer_norm_rms_epsilon",

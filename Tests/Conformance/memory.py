@@ -1,4 +1,5 @@
-"""Anonymous memory while commands run: `analyze` under 400 MiB, `quantize` under 256 MiB, `cut`, `convert` and `pack` under 64 MiB."""
+"""Anonymous memory while commands run: `analyze` under 400 MiB, `quantize` and one layer of 235 billion parameters under 256 MiB,
+`cut`, `convert` and `pack` under 64 MiB."""
 
 import pathlib
 import shutil
@@ -59,6 +60,8 @@ def check(checks):
         large(checks, pathlib.Path(work))
     with checks.section("memory of a sparse file"), folder() as work:
         huge(checks, pathlib.Path(work))
+    with checks.section("memory of a sparse file with experts"), folder() as work:
+        wide(checks, pathlib.Path(work))
 
 
 def measure(checks, name, command, limit, *arguments):
@@ -100,3 +103,18 @@ def huge(checks, work):
     norms = lambda path: tensorfiles.safetensors_tensors(path, synthetic.is_small)
     checks.equal(f"memory {name}: the norms of the cut are identical bytes", tensorfiles.tensor_differences(
         norms(cut), tensorfiles.without_layers(norms(source), 40, 56)))
+    one_layer(checks, name, source, 80)
+
+
+def wide(checks, work):
+    """235 billion parameters, 128 experts to a layer, as a hole with norms in it."""
+    source = work / "model"
+    size = synthetic.experts(source, layers=94, hidden=4096, ffn=1536, kv=512, vocabulary=151936, experts=128, used=8)
+    one_layer(checks, f"{size / 1e9:.0f} GB file with 128 experts", source, 94)
+
+
+def one_layer(checks, name, source, layers):
+    """The first layer and the logits, on 512 tokens."""
+    shutil.copyfile(SMOLLM2_HF / "tokenizer.json", source / "tokenizer.json")
+    measure(checks, name, "evaluate", 256, source, "--layers", f"1:{layers}", "--corpus", CALIBRATION, "--samples", "1",
+            "--context", "512")
