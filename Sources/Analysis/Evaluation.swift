@@ -91,3 +91,8 @@ extension Corpus {
         return contexts.map { [beginning] + $0.dropFirst() }
     }
 }
+
+extension Double {
+    /// The perplexity of a loss in nats per token.
+    package var perplexity: Double { exp(self) }
+}

@@ -13,3 +13,18 @@ extension BinaryInteger {
 package func counted(_ number: Int, _ thing: String, _ things: String? = nil) -> String {
     "\(number.grouped) \(number == 1 ? thing : things ?? thing + "s")"
 }
+
+extension Double {
+    /// The number with this many decimals.
+    package func fixed(_ decimals: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        guard isFinite, magnitude * scale < 1e18 else { return description }
+        let rounded = Int((magnitude * scale).rounded())
+        let digits = String(rounded)
+        let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
+        let sign = self < 0 && rounded > 0 ? "-" : ""
+        guard decimals > 0 else { return sign + padded }
+        return sign + padded.dropLast(decimals) + "." + padded.suffix(decimals)
+    }
+}

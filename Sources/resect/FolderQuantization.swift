@@ -91,8 +91,9 @@ struct FolderQuantization {
         }
         let folder = try Convert(to: .folder).apply(to: checkpoint)
         let plan = try QuantizeFolder(type, settings: options.settings).plan(folder, threads: common.threadCount)
-        try plan.check(type, of: checkpoint, inputs)
-        common.noteObstacles(plan)
+        try plan.check(
+            type, of: checkpoint, allowsRequantize: inputs.allowRequantize, allowsPlain: inputs.allowPlain)
+        for note in plan.obstacleNotes { common.note(note) }
         let result = plan.checkpoint
         var write = WriteRun(output: output, common: common)
         write.extra = [
@@ -125,53 +126,6 @@ struct FolderQuantization {
                     ("rms", .double(difference.rootMeanSquare)),
                 ]))
         }
-    }
-}
-
-extension FolderPlan {
-    /// Refuses to round weights a second time, and to leave many weights unquantized, unless that is allowed.
-    func check(_ type: FolderType, of checkpoint: Checkpoint, _ inputs: QuantizeInputs) throws(CheckpointError) {
-        if !inputs.allowRequantize, let first = firstRounded {
-            throw CheckpointError(
-                file: checkpoint.path, tensor: first,
-                "is already quantized, and \(type.rawValue) cannot store its scales and zero points: it would be rounded again",
-                hint: "quantize the original, or use --allow-requantize")
-        }
-        guard !inputs.allowPlain, plainShare > FolderPlan.largestPlainShare, let first = obstacles.first else { return }
-        throw CheckpointError(
-            file: checkpoint.path,
-            "\(obstacles.count) of \(obstacles.count + quantizedCount) weights would stay unquantized, "
-                + "\((100 * plainShare).fixed(0)) % of the elements that \(type.rawValue) quantizes; "
-                + "\(first.tensor): \(first.reason)",
-            hint: "--allow-plain permits it")
-    }
-
-    /// Above this share of unquantized weights the user has to agree.
-    private static let largestPlainShare = 0.1
-}
-
-extension CommonOptions {
-    /// Prints a note about the weights that cannot be quantized.
-    func noteObstacles(_ plan: FolderPlan) {
-        for (reason, tensors) in plan.obstacles.groupedByReason {
-            let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
-            note("\(which): stays unquantized, \(reason)")
-        }
-    }
-}
-
-extension [(tensor: String, reason: String)] {
-    /// The tensors by reason, in order.
-    fileprivate var groupedByReason: [(reason: String, tensors: [String])] {
-        var groups: [(reason: String, tensors: [String])] = []
-        for (tensor, reason) in self {
-            if let index = groups.firstIndex(where: { $0.reason == reason }) {
-                groups[index].tensors.append(tensor)
-            } else {
-                groups.append((reason, [tensor]))
-            }
-        }
-        return groups
     }
 }
 

@@ -43,6 +43,16 @@ struct HealOptions: ParsableArguments {
             method: method, ridges: ridge == .auto ? .automatic : .standard,
             memoryByteCount: memory?.byteCount ?? 1 << 30)
     }
+
+    /// What chooses the layers for a cut that is healed by a method.
+    func chooser(_ method: ClosedForm.Method?, _ samples: SampleOptions) -> CutChooser {
+        var rule = CutChooser.Rule.healed
+        if method == nil || method == .magnitude { rule = .loss }
+        var chooser = CutChooser(choose.flatMap { CutChooser.Rule(rawValue: $0.rawValue) } ?? rule, form: form(.bridge))
+        chooser.overAllTokens = samples.tokens == .all
+        chooser.includesLast = samples.includeLast
+        return chooser
+    }
 }
 
 /// Rules for choosing the layers to cut.

@@ -1,28 +1,9 @@
+internal import Analysis
 internal import Checkpoints
 internal import Formats
 internal import Healing
 
-#if canImport(Glibc)
-    internal import Glibc
-#else
-    internal import Darwin
-#endif
-
-extension Double {
-    /// The perplexity of a loss in nats per token.
-    var perplexity: Double { exp(self) }
-}
-
-/// What a heal without training did.
-struct HealReport {
-    let result: ClosedForm.Result
-    let seconds: Double
-
-    init(_ result: ClosedForm.Result, seconds: Double) {
-        self.result = result
-        self.seconds = seconds
-    }
-
+extension HealReport {
     /// Prints it on standard error.
     func say(_ common: CommonOptions) {
         let changes = result.weights.changes

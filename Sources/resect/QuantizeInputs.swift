@@ -41,16 +41,6 @@ struct QuantizeInputs: ParsableArguments {
     }
 }
 
-extension CommonOptions {
-    /// Prints a note about tensors that are not in an importance matrix.
-    func noteUnmeasured(_ tensors: [String], in matrix: ImportanceMatrix?) {
-        guard let matrix, let first = tensors.first else { return }
-        let shown = tensors.prefix(3).joined(separator: ", ") + (tensors.count > 3 ? ", …" : "")
-        let which = tensors.count == 1 ? first : "\(tensors.count) tensors (\(shown))"
-        note("\(which): no entry in \(matrix.path), so all columns get equal weight")
-    }
-}
-
 extension ImportanceMatrix {
     /// Its entry in the JSON output.
     func json(unmeasured: Int) -> JSON {

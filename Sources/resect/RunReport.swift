@@ -1,4 +1,5 @@
 internal import Analysis
+internal import Checkpoints
 internal import Formats
 
 #if canImport(Glibc)

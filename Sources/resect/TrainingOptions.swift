@@ -75,10 +75,25 @@ struct TrainingOptions: ParsableArguments {
         }
     }
 
-    /// The training for a cut.
+    /// What trains the adapters.
+    func trainer(_ heal: HealOptions, _ output: OutputOptions) -> AdapterTrainer {
+        var trainer = AdapterTrainer { [self, seed = heal.seed] share in settings(removed: share, seed: seed) }
+        trainer.memoryByteCount = heal.memory?.byteCount ?? 2 << 30
+        trainer.state = output.resume ? TrainingOptions.statePath(output.output) : nil
+        trainer.curve = curve
+        return trainer
+    }
+
+    /// Where the state of a training is kept for `--resume`, beside the output.
+    private static func statePath(_ output: String) -> String {
+        let path = FileSystem.absolute(output)
+        return path.deletingLastPathComponent + "/." + path.lastPathComponent + ".resect-training"
+    }
+
+    /// The settings for a cut.
     ///
     /// - Parameter share: the share of the layers that is removed.
-    func training(removed share: Double, seed: UInt64) -> LoRATraining {
+    private func settings(removed share: Double, seed: UInt64) -> TrainingSettings {
         var settings = TrainingSettings(removed: share)
         settings.teacher = teacher.kind
         settings.seed = seed
@@ -94,17 +109,7 @@ struct TrainingOptions: ParsableArguments {
             settings.targets = TrainingSettings.Target.allCases.filter(wanted.contains)
         }
         if trainingBase != nil { settings.base = .nf4 }
-        return LoRATraining(settings)
-    }
-
-    /// Refuses a picture that could not be written, before anything is computed.
-    func checkCurve(replaces: Bool) throws(CheckpointError) {
-        if let curve { try SmallFile.check(curve, replaces: replaces) }
-    }
-
-    /// Writes the picture, if it is wanted.
-    func write(_ found: TrainingCurve, replaces: Bool) throws(CheckpointError) {
-        if let curve { try SmallFile.write(Array(found.picture.utf8), to: curve, replaces: replaces) }
+        return settings
     }
 }
 

@@ -83,3 +83,13 @@ public struct Importance: Sendable {
         return String(result)
     }
 }
+
+extension ImportanceMatrix {
+    /// A note about tensors that are not in the importance matrix; `nil` when there are none.
+    public func note(unmeasured tensors: [String]) -> String? {
+        guard let first = tensors.first else { return nil }
+        let shown = tensors.prefix(3).joined(separator: ", ") + (tensors.count > 3 ? ", …" : "")
+        let which = tensors.count == 1 ? first : "\(tensors.count) tensors (\(shown))"
+        return "\(which): no entry in \(path), so all columns get equal weight"
+    }
+}

@@ -2,6 +2,7 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Healing
 
 /// The `analyze` command.
 struct Analyze: ParsableCommand {
@@ -53,9 +54,9 @@ struct Analyze: ParsableCommand {
                 "\(corpus) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
             )
         }
-        let run = samples.precision.run(threads: common.threadCount)
-        let chooser = RunChooser(checkpoint: checkpoint, common: common)
-        let similarity = try chooser.similarity(text, overAllTokens: samples.tokens == .all, run: run)
+        let chooser = RunChooser(
+            checkpoint, run: samples.precision.run(threads: common.threadCount), work: common.work)
+        let similarity = try chooser.similarity(text, overAllTokens: samples.tokens == .all)
         let nearest = similarity.nearestRunOfEachSize(
             overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         var loss: RunLoss?
@@ -63,7 +64,7 @@ struct Analyze: ParsableCommand {
             let candidates = try chooser.candidates(
                 similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
             let part = text.prefix(RunChooser.lossContexts)
-            loss = try chooser.measure(candidates, corpus: part, run: run)
+            loss = try chooser.measure(candidates, corpus: part)
         }
         let object = AnalysisFile.json(similarity, candidates: nearest, loss: loss)
         if let output { try AnalysisFile.write(object, to: output, force: force) }

@@ -2,6 +2,7 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Surgery
 
 /// The `cut` command.
@@ -120,7 +121,8 @@ struct Cut: ParsableCommand {
         }
         // Quantized weights are dequantized to run the model.
         let measured = corpus == nil ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
-        let chooser = RunChooser(checkpoint: measured, common: common)
+        let chooser = RunChooser(
+            measured, run: samples.precision.run(threads: common.threadCount), work: common.work)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
@@ -130,8 +132,7 @@ struct Cut: ParsableCommand {
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
             path: corpus, for: measured, contextLength: samples.context, limit: RunChooser.lossContexts)
-        let run = samples.precision.run(threads: common.threadCount)
-        let loss = try chooser.measure(candidates, corpus: text, run: run)
+        let loss = try chooser.measure(candidates, corpus: text)
         let best = loss.best ?? nearest
         write.extra = RunReport.json(loss, chosen: best)
         if !common.json, !output.isStream { RunReport.print(loss) }

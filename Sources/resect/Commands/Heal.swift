@@ -81,7 +81,8 @@ struct Heal: ParsableCommand {
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: model, output, common)
-        try training.checkCurve(replaces: output.force)
+        let trainer = training.trainer(heal, output)
+        try trainer.check(replaces: output.force)
         if adapterOnly, try output.form(for: model) != .folder {
             throw CheckpointError(
                 file: output.output, "a trained adapter is a folder of PEFT",
@@ -106,19 +107,19 @@ struct Heal: ParsableCommand {
             sources: corpus, for: checkpoint, contextLength: samples.context, sizes: sizes, seed: heal.seed)
         for note in text.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
-        let healer = CutHealer(
-            checkpoint: checkpoint, text: HealerText(text), options: heal, method: method.closedForm,
-            run: samples.precision.run(threads: common.threadCount), common: common)
+        let (parts, run) = (HealingParts(text), samples.precision.run(threads: common.threadCount))
         if let size {
-            let choice = try healer.choose(
-                size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
+            let choice = try heal.chooser(method.closedForm, samples).choose(
+                size: size, in: checkpoint, text: parts, run: run, work: common.work)
             dropped = choice.dropped
             write.extra += choice.json
             if !common.json, !output.isStream { choice.table?.show() }
         }
         write.dropped = dropped
         common.note("drops \(dropped.words) (\(dropped.count) of \(model.layerCount))")
-        let report = try healer.heal(dropped)
+        let report = try method.closedForm.map { method in
+            try heal.form(method).heal(checkpoint, dropping: dropped, text: parts, run: run, work: common.work)
+        }
         report?.say(common)
         write.extra += report?.json ?? []
         let fitted = try report?.result.weights.edit.apply(to: model) ?? model
@@ -126,15 +127,17 @@ struct Heal: ParsableCommand {
             try write.write(fitted.applying(edits(dropped)))
             return try writeRecipe(model, dropped)
         }
-        let trainer = AdapterTrainer(
-            text: HealerText(text), options: training, heal: heal, output: output, common: common)
-        let trained = try trainer.train(model, fitted: fitted, without: dropped)
+        let trained = try trainer.train(
+            model, fitted: fitted, without: dropped, text: parts, baseName: output.output, threads: common.threadCount,
+            work: common.work)
         trained.say(common)
         write.extra += trained.json
         let healed =
-            adapterOnly ? trained.result.adapter : try trained.folded(into: fitted, common).applying(edits(dropped))
+            adapterOnly
+            ? trained.result.adapter
+            : try trained.folded(into: fitted, threads: common.threadCount).applying(edits(dropped))
         try write.write(healed)
-        try trainer.finish(trained)
+        try trainer.finish(trained, replaces: output.force)
         try writeRecipe(model, dropped)
     }
 }

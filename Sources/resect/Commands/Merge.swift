@@ -125,8 +125,10 @@ struct MergeGoal {
             let plan = try QuantizeFolder(type, settings: settings)
                 .plan(Convert(to: form).apply(to: checkpoint), threads: command.common.threadCount)
             if says {
-                try plan.check(type, of: checkpoint, command.inputs)
-                command.common.noteObstacles(plan)
+                try plan.check(
+                    type, of: checkpoint, allowsRequantize: command.inputs.allowRequantize,
+                    allowsPlain: command.inputs.allowPlain)
+                for note in plan.obstacleNotes { command.common.note(note) }
             }
             return plan.checkpoint
         }

@@ -79,7 +79,7 @@ struct QuantizeCommand: ParsableCommand {
         let fallbacks = try quantize.fallbacks(in: converted)
         for fallback in fallbacks.grouped { common.note(fallback) }
         let unmeasured = try quantize.unmeasured(from: converted, to: result)
-        common.noteUnmeasured(unmeasured, in: matrix)
+        if let note = matrix?.note(unmeasured: unmeasured) { common.note(note) }
         var write = WriteRun(output: output, common: common)
         write.keepsShards = mixture.keepSplit
         write.extra = [

@@ -83,64 +83,38 @@ struct Shrink: ParsableCommand {
     }
 
     func run() throws {
-        let goal = try ShrinkGoal(type: type, inputs: inputs, output: output, mtp: predictors.mtp)
+        let target = try target()
         // Measure on dequantized weights, but write from the original ones.
         let opened = try stack.choosing(in: model.open())
         let model = try adapters.merged(opened, threads: common.threadCount)
         _ = try model.layers()
-        let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
-        if method.closedForm != nil { try ClosedForm.check(checkpoint) }
-        let size = try drop.count(of: checkpoint.layerCount, file: model.path)
-        let texts = try ShrinkTexts(self, checkpoint)
+        let size = try drop.count(of: model.layerCount, file: model.path)
+        var shrinking = try ShrinkRun(
+            settings(size, target, form: output.form(for: model)), model, to: output.output, work: common.work)
+        let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
-        try training.checkCurve(replaces: output.force)
-        try goal.check(model, size: size, write, common)
-        for note in texts.notes { common.note(note) }
-        common.noteLength(of: samples.context, for: checkpoint)
-        let run = samples.precision.run(threads: common.threadCount)
-        let healer = CutHealer(
-            checkpoint: checkpoint, text: texts.parts, options: heal, method: method.closedForm, run: run,
-            common: common)
-        let choice = try healer.choose(
-            size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-        let dropped = choice.dropped
-        common.note("drops \(dropped.words) (\(dropped.count) of \(checkpoint.layerCount))")
+        try shrinking.settings.trainer?.check(replaces: output.force)
+        if let outline = try shrinking.outline() { try write.check(outline) }
+        for note in notes { common.note(note) }
+        common.noteLength(of: samples.context, for: model)
+        let choice = try shrinking.choose()
+        common.note("drops \(choice.dropped.words) (\(choice.dropped.count) of \(model.layerCount))")
         if !common.json { choice.table?.show() }
-        let report = try healer.heal(dropped)
-        report?.say(common)
-        let fitted = try report?.result.weights.edit.apply(to: model) ?? model
-        let trainer = AdapterTrainer(text: texts.parts, options: training, heal: heal, output: output, common: common)
-        var trained: TrainingReport?
-        if method.trains, !output.dryRun {
-            trained = try trainer.train(model, fitted: fitted, without: dropped)
-            trained?.say(common)
-        }
-        var healed = try trained?.folded(into: fitted, common) ?? fitted
-        // With --type no weight keeps the type that the notes are about.
-        if goal.name != nil { healed.notes = model.notes }
-        let result = try goal.edited(healed, without: dropped)
-        write.dropped = dropped
-        write.extra = choice.json + (report?.json ?? []) + (trained?.json ?? [])
+        let healed = try shrinking.heal()
+        healed?.say(common)
+        let trained = output.dryRun ? nil : try shrinking.train()
+        trained?.say(common)
+        write.dropped = choice.dropped
+        write.extra = choice.json + (healed?.json ?? []) + (trained?.json ?? [])
+        let result = try shrinking.output()
         guard !output.dryRun else {
             try write.write(result)
             return
         }
-        func without(_ model: Checkpoint) throws -> Checkpoint { try model.applying([CutLayers(layers: dropped)]) }
-        var steps = [ShrinkStep(name: "cut", checkpoint: try without(checkpoint))]
-        if let report, let method = method.closedForm {
-            let plain = try report.result.weights.edit.apply(to: checkpoint)
-            steps.append(
-                ShrinkStep(name: method.rawValue, checkpoint: try without(plain), seconds: report.seconds))
-        }
-        if let trained {
-            steps.append(ShrinkStep(name: "lora", checkpoint: try without(healed), seconds: trained.seconds))
-        }
         func judge(_ written: Checkpoint) throws -> ShrinkSteps {
-            if let trained { try trainer.finish(trained) }
-            return try ShrinkSteps(
-                checkpoint, steps + [ShrinkStep(name: goal.name ?? "written", checkpoint: written)],
-                uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, run, common)
+            if let trained { try shrinking.settings.trainer?.finish(trained, replaces: output.force) }
+            return try shrinking.judge(written)
         }
         if common.json {
             write.measure = { try judge($0).json(model) }
@@ -152,56 +126,40 @@ struct Shrink: ParsableCommand {
         Output.line()
         judged.show()
     }
-}
 
-/// The texts of a run of `shrink`.
-struct ShrinkTexts {
-    let parts: HealerText
-    /// Text that only judges, by kind.
-    let judged: [(name: String, corpus: Corpus)]
-    let notes: [String]
+    /// The type of the weights.
+    private func target() throws -> ShrinkTarget {
+        guard let type else { return .unchanged }
+        if let folderType = FolderType(named: type) {
+            guard inputs.suitFolders else {
+                throw ValidationError(
+                    "--imatrix and --allow-nonfinite do not apply to folder types: \(FolderType.names)")
+            }
+            return .folder(folderType)
+        }
+        var settings = Quantize.Settings(try Mixture.asked(type))
+        inputs.apply(to: &settings, matrix: try inputs.matrix())
+        return .mixture(settings)
+    }
 
-    init(_ command: Shrink, _ checkpoint: Checkpoint) throws {
-        let context = command.samples.context
-        func given(_ limit: Int) throws -> [(name: String, corpus: Corpus)] {
-            try command.evaluation.map { path in
-                (path, try Corpus(path: path, for: checkpoint, contextLength: context, limit: limit))
-            }
-        }
-        let share = max(1, command.evaluationSamples / max(1, command.evaluation.count))
-        // One file without a heal is read as it is.
-        if !command.method.heals, command.corpus.count == 1, FileSystem.kind(of: command.corpus[0]) == .file {
-            let path = command.corpus[0]
-            parts = HealerText(
-                ranking: try Corpus(
-                    path: path, for: checkpoint, contextLength: context, limit: command.samples.samples))
-            let same = try Corpus(
-                path: path, for: checkpoint, contextLength: context, limit: command.evaluationSamples)
-            judged = command.evaluation.isEmpty ? [(path, same)] : try given(share)
-            notes = []
-            return
-        }
-        var sizes = HealingText.Sizes(fitting: command.heal.healSamples)
-        sizes.ranking = command.samples.samples
-        sizes.judging = command.evaluation.isEmpty ? command.evaluationSamples : 0
-        let text = try HealingText(
-            sources: command.corpus, for: checkpoint, contextLength: context, sizes: sizes, seed: command.heal.seed)
-        parts = HealerText(text)
-        var notes = text.notes
-        if !command.evaluation.isEmpty {
-            judged = try given(share)
-            notes += command.evaluation.filter(command.corpus.contains).map {
-                "\($0) is fitted and judges too: its figures are better than those of other text"
-            }
-        } else {
-            // Without builtin text the rest of the given texts judges; nothing was fitted on it.
-            let isBuiltin = command.corpus.contains(HealingText.builtin)
-            let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
-            judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, command.evaluationSamples / kinds.count))) }
-            if !isBuiltin {
-                notes.append("judges with the text for choosing; --evaluation takes text that nothing has seen")
-            }
-        }
-        self.notes = notes
+    /// What the options ask for.
+    private func settings(_ size: Int, _ target: ShrinkTarget, form: Checkpoint.Form) -> Healing.Shrink {
+        var settings = Healing.Shrink(
+            drop: size, corpus: corpus, run: samples.precision.run(threads: common.threadCount))
+        settings.evaluation = evaluation
+        settings.contextLength = samples.context
+        settings.rankingSamples = samples.samples
+        settings.healSamples = heal.healSamples
+        settings.evaluationSamples = evaluationSamples
+        settings.seed = heal.seed
+        settings.chooser = heal.chooser(method.closedForm, samples)
+        settings.form = method.closedForm.map(heal.form)
+        settings.trainer = method.trains ? training.trainer(heal, output) : nil
+        settings.target = target
+        settings.dropsPredictors = predictors.mtp == .drop
+        settings.allowsRequantize = inputs.allowRequantize
+        settings.allowsPlain = inputs.allowPlain
+        settings.container = form
+        return settings
     }
 }

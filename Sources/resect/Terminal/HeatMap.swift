@@ -1,4 +1,5 @@
 internal import Analysis
+internal import Checkpoints
 
 /// The distances as a heat map: one row per run size, one column per first layer, each row from its nearest run (dark)
 /// to its farthest (light), with the nearest marked.

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Healing
 
 /// The loss of a training over its steps, as lines of text: `·` for the steps, `o` for held-out text.

@@ -1,21 +1,6 @@
 internal import Checkpoints
 
 extension Double {
-    /// The number with this many decimals.
-    func fixed(_ decimals: Int) -> String {
-        var scale = 1.0
-        for _ in 0..<decimals { scale *= 10 }
-        guard isFinite, magnitude * scale < 1e18 else { return description }
-        let rounded = Int((magnitude * scale).rounded())
-        let digits = String(rounded)
-        let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
-        let sign = self < 0 && rounded > 0 ? "-" : ""
-        guard decimals > 0 else { return sign + padded }
-        return sign + padded.dropLast(decimals) + "." + padded.suffix(decimals)
-    }
-}
-
-extension Double {
     /// The number with three significant digits: `0`, `12.3`, `1.23e-05`.
     var short: String {
         guard isFinite, self != 0 else { return self == 0 ? "0" : description }

@@ -1,6 +1,7 @@
 internal import Analysis
 internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Surgery
 
 extension ShrinkSteps {

@@ -1,15 +1,15 @@
-internal import Checkpoints
+public import Checkpoints
 internal import Surgery
 
 /// What the bytes of a shrunk model would buy without a cut: the whole model in the largest type of GGUF that is no larger.
-struct WholeAtSize {
+public struct WholeAtSize: Sendable {
     /// The name of the type.
-    let type: String
+    public let type: String
     /// The whole model in it.
-    let checkpoint: Checkpoint
+    public let checkpoint: Checkpoint
 
     /// Finds the type; `nil` when all are too large.
-    init?(_ model: Checkpoint, limit: Int) {
+    public init?(_ model: Checkpoint, limit: Int) {
         var best: (type: String, checkpoint: Checkpoint)?
         for mixture in Mixture.all {
             var settings = Quantize.Settings(mixture)

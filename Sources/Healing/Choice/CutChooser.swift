@@ -1,0 +1,96 @@
+public import Analysis
+public import Checkpoints
+public import Surgery
+
+/// Chooses the layers to cut by one of several rules.
+public struct CutChooser: Sendable {
+    /// How the cut is found.
+    public enum Rule: String, Sendable, CaseIterable {
+        /// Heals the cuts that several rules propose, and takes the one with the least loss on other text.
+        case healed
+        /// Leaves each of the closest runs out in a trial, and takes the one that raises the loss least.
+        case loss
+        /// Takes the closest run.
+        case angle
+    }
+
+    /// The rule.
+    public var rule: Rule
+    /// The heal that candidates get before they are compared.
+    public var form: ClosedForm
+    /// Whether distances are averaged over all tokens, not only over the last one of each context.
+    public var overAllTokens = false
+    /// Whether the last layer may be cut.
+    public var includesLast = false
+
+    /// Contexts on which losses of candidates before a heal are measured.
+    private static let rankingContexts = 2
+    /// Contexts that candidates are fitted to before they are compared.
+    private static let comparisonContexts = 32
+
+    /// A chooser.
+    public init(_ rule: Rule, form: ClosedForm = ClosedForm()) {
+        self.rule = rule
+        self.form = form
+    }
+
+    /// Chooses layers of a model whose weights can be run.
+    ///
+    /// - Parameter size: how many layers are cut.
+    /// - Throws: when the model cannot be run, or no cut of the size is possible.
+    public func choose(
+        size: Int, in checkpoint: Checkpoint, text: HealingParts, run: RunOptions, work: Work = Work()
+    ) throws(CheckpointError) -> CutChoice {
+        let chooser = RunChooser(checkpoint, run: run, work: work)
+        let similarity = try chooser.similarity(text.ranking, overAllTokens: overAllTokens)
+        if rule == .healed {
+            return .healed(try compare(size, checkpoint, similarity, text, run, work))
+        }
+        let candidates = try chooser.candidates(
+            similarity, size: size, overAllTokens: overAllTokens, includesLast: includesLast)
+        if rule == .angle { return .angle(candidates[0]) }
+        let loss = try chooser.measure(candidates, corpus: text.ranking.prefix(RunChooser.lossContexts))
+        guard let best = loss.best else { preconditionFailure("candidates are never empty") }
+        return .loss(loss, best: best)
+    }
+
+    private func compare(
+        _ size: Int, _ checkpoint: Checkpoint, _ similarity: Similarity, _ text: HealingParts, _ run: RunOptions,
+        _ work: Work
+    ) throws(CheckpointError) -> HealedChoice {
+        let candidates = try work.run(.search) { (progress) throws(CheckpointError) in
+            try CutCandidates(includesLast: includesLast, run: run).find(
+                size: size, in: checkpoint, similarity, ranking: text.ranking.prefix(CutChooser.rankingContexts),
+                progress: progress)
+        }.result
+        guard !candidates.isEmpty else {
+            throw CheckpointError(
+                file: checkpoint.path, "no cut of \(size) of \(similarity.layers) layers leaves the last layer",
+                hint: "--include-last lets a cut include it")
+        }
+        return try work.run(.compare) { (progress) throws(CheckpointError) in
+            try HealedChoice.measure(
+                candidates, of: checkpoint, fitting: text.fitting.prefix(CutChooser.comparisonContexts),
+                choosing: text.choosing, form: form, run: run, progress: progress)
+        }.result
+    }
+}
+
+/// A cut that was chosen, and what it was compared with.
+public enum CutChoice: Sendable {
+    /// The closest run that can be cut.
+    case angle(LayerRun)
+    /// The run whose cut raises the loss least.
+    case loss(RunLoss, best: LayerRun)
+    /// The cut with the least loss after a first heal.
+    case healed(HealedChoice)
+
+    /// The layers to cut.
+    public var dropped: LayerRuns {
+        switch self {
+        case .angle(let run): LayerRuns([run.layers])
+        case .loss(_, let best): LayerRuns([best.layers])
+        case .healed(let choice): choice.best.dropped
+        }
+    }
+}

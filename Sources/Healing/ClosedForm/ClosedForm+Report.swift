@@ -1,0 +1,30 @@
+public import Analysis
+public import Checkpoints
+public import Surgery
+
+/// What a heal without training did.
+public struct HealReport: Sendable {
+    /// The fitted weights, and the losses.
+    public let result: ClosedForm.Result
+    /// How long it took.
+    public let seconds: Double
+}
+
+extension ClosedForm {
+    /// Fits the weights of a cut.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the whole model, with weights that can be run.
+    ///   - dropped: the layers that are cut.
+    /// - Throws: when the model cannot be run, or computes NaN or infinity.
+    public func heal(
+        _ checkpoint: Checkpoint, dropping dropped: LayerRuns, text: HealingParts, run: RunOptions, work: Work = Work()
+    ) throws(CheckpointError) -> HealReport {
+        let (result, seconds) = try work.run(.heal) { (progress) throws(CheckpointError) in
+            try heal(
+                checkpoint, dropping: dropped, fitting: text.fitting, choosing: text.choosing, run: run,
+                progress: progress)
+        }
+        return HealReport(result: result, seconds: seconds)
+    }
+}

@@ -1,0 +1,159 @@
+internal import Analysis
+public import Checkpoints
+internal import Surgery
+
+/// A model on its way through the steps of `Shrink`, for those who do something between them.
+///
+/// The steps come in this order: `readTexts`, `choose`, `heal`, `train`, `output`, and `judge` once the output is written.
+public struct ShrinkRun: Sendable {
+    /// What is done.
+    public let settings: Shrink
+    /// The path of the output.
+    public let path: String
+    /// The model, whose weights the output is made of.
+    public let model: Checkpoint
+    /// The same with weights that can be run.
+    public let runnable: Checkpoint
+    /// Receives progress and notes.
+    public let work: Work
+    /// The texts.
+    public private(set) var texts: ShrinkTexts?
+    /// The layers that are cut, and what they were compared with.
+    public private(set) var choice: CutChoice?
+    /// What the heal without training did.
+    public private(set) var healed: HealReport?
+    /// What training did.
+    public private(set) var trained: TrainingReport?
+
+    /// The whole model with fitted weights, and with trained ones.
+    private var fitted: Checkpoint
+    private var result: Checkpoint
+
+    /// Checks that the steps suit a model.
+    ///
+    /// - Parameter path: where the output will be written.
+    /// - Throws: when the model has no layers, too few of them, or layers that the heal cannot fit.
+    public init(
+        _ settings: Shrink, _ model: Checkpoint, to path: String, work: Work = Work()
+    ) throws(CheckpointError) {
+        _ = try model.layers()
+        runnable = try DequantizeFolder(to: .f32).apply(to: model)
+        if settings.form != nil { try ClosedForm.check(runnable) }
+        guard settings.drop > 0, settings.drop < runnable.layerCount else {
+            throw CheckpointError(
+                file: model.path, "cannot drop \(settings.drop) of \(runnable.layerCount) layers")
+        }
+        (self.settings, self.model, self.path, self.work) = (settings, model, path, work)
+        (fitted, result) = (model, model)
+    }
+
+    /// Reads the texts.
+    ///
+    /// - Returns: what the user should know about them.
+    @discardableResult
+    public mutating func readTexts() throws(CheckpointError) -> [String] {
+        let texts = try ShrinkTexts(settings, runnable)
+        self.texts = texts
+        return texts.notes
+    }
+
+    /// Checks the types of the output before the slow steps.
+    ///
+    /// - Returns: an output with the names and sizes that the later one will have, for checks of names and space; `nil`
+    ///   when that depends on the layers.
+    /// - Throws: when the output cannot be evaluated, or weights cannot get the type.
+    public func outline() throws(CheckpointError) -> Checkpoint? {
+        let form = settings.container(of: path)
+        guard form != .safetensors else {
+            throw CheckpointError(
+                file: path, "a single safetensors file has no configuration, so it cannot be run and evaluated",
+                hint: "choose a folder or x.gguf")
+        }
+        let (before, last) = settings.target.edits(for: model, to: form, without: LayerRuns())
+        let converted = try model.applying(before)
+        switch last {
+        case let folder as QuantizeFolder:
+            let plan = try folder.plan(converted, threads: settings.run.threads)
+            try plan.check(
+                folder.type, of: model, allowsRequantize: settings.allowsRequantize, allowsPlain: settings.allowsPlain)
+            for note in plan.obstacleNotes { work.note(note) }
+        case let quantize as Quantize:
+            let unmeasured = try quantize.unmeasured(from: converted, to: quantize.apply(to: converted))
+            if let note = quantize.settings.importance?.matrix.note(unmeasured: unmeasured) { work.note(note) }
+        default: break
+        }
+        // Any run of this size gives the names and the space; whether a run can be cut is checked later.
+        guard let layers = SimpleRun.layers(size: settings.drop, of: model.layerCount) else { return nil }
+        do { return try settings.output(model, without: LayerRuns([layers]), path: path) } catch { return nil }
+    }
+
+    /// Chooses the layers.
+    public mutating func choose() throws(CheckpointError) -> CutChoice {
+        let choice = try settings.chooser.choose(
+            size: settings.drop, in: runnable, text: readParts(), run: settings.run, work: work)
+        self.choice = choice
+        return choice
+    }
+
+    /// Fits the layers that stay; `nil` where the settings have no heal without training.
+    public mutating func heal() throws(CheckpointError) -> HealReport? {
+        guard let form = settings.form else { return nil }
+        let report = try form.heal(
+            runnable, dropping: dropped(), text: readParts(), run: settings.run, work: work)
+        fitted = try report.result.weights.edit.apply(to: model)
+        (result, healed) = (fitted, report)
+        return report
+    }
+
+    /// Trains adapters; `nil` where the settings have no training.
+    public mutating func train() throws(CheckpointError) -> TrainingReport? {
+        guard let trainer = settings.trainer else { return nil }
+        let report = try trainer.train(
+            model, fitted: fitted, without: dropped(), text: readParts(), baseName: path, threads: settings.run.threads,
+            work: work)
+        result = try report.folded(into: fitted, threads: settings.run.threads)
+        trained = report
+        return report
+    }
+
+    /// The output: the model as it is now, cut, converted and quantized.
+    public func output() throws(CheckpointError) -> Checkpoint {
+        var whole = result
+        // With a type of its own no weight keeps the type that the notes are about.
+        if settings.target.name != nil { whole.notes = model.notes }
+        return try settings.output(whole, without: dropped(), path: path)
+    }
+
+    /// Compares the models after every step with the whole one.
+    ///
+    /// - Parameter written: the output, read back.
+    public func judge(_ written: Checkpoint) throws(CheckpointError) -> ShrinkSteps {
+        let dropped = dropped()
+        func without(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
+            try model.applying([CutLayers(layers: dropped)])
+        }
+        var steps = [ShrinkStep(name: "cut", checkpoint: try without(runnable))]
+        if let healed, let form = settings.form {
+            let plain = try healed.result.weights.edit.apply(to: runnable)
+            steps.append(
+                ShrinkStep(name: form.method.rawValue, checkpoint: try without(plain), seconds: healed.seconds))
+        }
+        if let trained {
+            steps.append(ShrinkStep(name: "lora", checkpoint: try without(result), seconds: trained.seconds))
+        }
+        steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written))
+        guard let texts else { preconditionFailure("the texts are read before anything is judged") }
+        return try ShrinkSteps(
+            runnable, steps, uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, settings.run, work)
+    }
+
+    private func readParts() -> HealingParts {
+        guard let texts else { preconditionFailure("the texts are read before layers are chosen") }
+        return texts.parts
+    }
+
+    private func dropped() -> LayerRuns {
+        guard let choice else { preconditionFailure("the layers are chosen before they are cut") }
+        return choice.dropped
+    }
+}

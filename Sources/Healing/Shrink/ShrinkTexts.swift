@@ -1,0 +1,57 @@
+public import Analysis
+internal import Checkpoints
+
+/// The texts of a run of `Shrink`.
+public struct ShrinkTexts: Sendable {
+    /// Text for choosing the layers and for healing.
+    public let parts: HealingParts
+    /// Text that only judges, by kind.
+    public let judged: [(name: String, corpus: Corpus)]
+    /// What the user should know about the texts, one sentence each.
+    public let notes: [String]
+
+    /// Reads the texts.
+    init(_ shrink: Shrink, _ checkpoint: Checkpoint) throws(CheckpointError) {
+        let context = shrink.contextLength
+        func given(_ limit: Int) throws(CheckpointError) -> [(name: String, corpus: Corpus)] {
+            try shrink.evaluation.map { (path) throws(CheckpointError) in
+                (path, try Corpus(path: path, for: checkpoint, contextLength: context, limit: limit))
+            }
+        }
+        let share = max(1, shrink.evaluationSamples / max(1, shrink.evaluation.count))
+        // One file without a heal is read as it is.
+        if !shrink.heals, shrink.corpus.count == 1, FileSystem.kind(of: shrink.corpus[0]) == .file {
+            let path = shrink.corpus[0]
+            parts = HealingParts(
+                ranking: try Corpus(
+                    path: path, for: checkpoint, contextLength: context, limit: shrink.rankingSamples))
+            let same = try Corpus(
+                path: path, for: checkpoint, contextLength: context, limit: shrink.evaluationSamples)
+            judged = shrink.evaluation.isEmpty ? [(path, same)] : try given(share)
+            notes = []
+            return
+        }
+        var sizes = HealingText.Sizes(fitting: shrink.healSamples)
+        sizes.ranking = shrink.rankingSamples
+        sizes.judging = shrink.evaluation.isEmpty ? shrink.evaluationSamples : 0
+        let text = try HealingText(
+            sources: shrink.corpus, for: checkpoint, contextLength: context, sizes: sizes, seed: shrink.seed)
+        parts = HealingParts(text)
+        var notes = text.notes
+        if !shrink.evaluation.isEmpty {
+            judged = try given(share)
+            notes += shrink.evaluation.filter(shrink.corpus.contains).map {
+                "\($0) is fitted and judges too: its figures are better than those of other text"
+            }
+        } else {
+            // Without builtin text the rest of the given texts judges; nothing was fitted on it.
+            let isBuiltin = shrink.corpus.contains(HealingText.builtin)
+            let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
+            judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, shrink.evaluationSamples / kinds.count))) }
+            if !isBuiltin {
+                notes.append("judges with the text for choosing; --evaluation takes text that nothing has seen")
+            }
+        }
+        self.notes = notes
+    }
+}

@@ -1,0 +1,103 @@
+internal import Analysis
+public import Checkpoints
+public import Surgery
+internal import Synchronization
+
+/// Trains adapters that heal a cut.
+public struct AdapterTrainer: Sendable {
+    /// The settings for a share of layers that are removed.
+    public var settings: @Sendable (_ removed: Double) -> TrainingSettings
+    /// Bytes for what layers compute inside; beyond it they compute it twice.
+    public var memoryByteCount = 2 << 30
+    /// A file that keeps the state of the training, so that it goes on after a stop; `nil` keeps none.
+    public var state: String?
+    /// Where a picture of the loss curve is written; `nil` for none.
+    public var curve: String?
+
+    /// A trainer.
+    public init(settings: @escaping @Sendable (_ removed: Double) -> TrainingSettings = TrainingSettings.init(removed:))
+    {
+        self.settings = settings
+    }
+
+    /// Trains.
+    ///
+    /// - Parameters:
+    ///   - whole: the model before the cut, which teaches.
+    ///   - fitted: the same with the weights of an earlier heal.
+    ///   - dropped: the layers that are cut.
+    ///   - baseName: what the adapter calls the cut model.
+    /// - Throws: when a model cannot be run or trained.
+    public func train(
+        _ whole: Checkpoint, fitted: Checkpoint, without dropped: LayerRuns, text: HealingParts,
+        baseName: String? = nil,
+        threads: Int, work: Work = Work()
+    ) throws(CheckpointError) -> TrainingReport {
+        let kept = KeptLayers(count: whole.layerCount, without: dropped)
+        let settings = settings(Double(dropped.count) / Double(max(1, whole.layerCount)))
+        let student = try fitted.applying([CutLayers(layers: dropped)])
+        let phases = TrainingPhases(work)
+        let start = ContinuousClock.now
+        let result = try LoRATraining(settings).run(
+            student: student, teacher: whole, fitting: text.fitting,
+            choosing: text.choosing.contexts.isEmpty ? nil : text.choosing, baseName: baseName,
+            memory: memoryByteCount, threads: threads, state: state, resumes: state != nil, progress: phases.receive)
+        phases.finish()
+        return TrainingReport(
+            result: result, teacher: settings.teacher, kept: kept, seconds: (ContinuousClock.now - start).seconds)
+    }
+
+    /// Refuses a picture that could not be written, before anything is computed.
+    public func check(replaces: Bool) throws(CheckpointError) {
+        if let curve { try SmallFile.check(curve, replaces: replaces) }
+    }
+
+    /// Writes the picture, and removes the state, once the output is written.
+    public func finish(_ report: TrainingReport, replaces: Bool) throws(CheckpointError) {
+        if let curve { try SmallFile.write(Array(report.result.curve.picture.utf8), to: curve, replaces: replaces) }
+        if let state { SmallFile.remove(state) }
+    }
+}
+
+/// Tells the phases of a training apart: the teacher runs first, then come the steps.
+private final class TrainingPhases: Sendable {
+    private let work: Work
+    private let phase = Mutex(WorkPhase.teach)
+
+    init(_ work: Work) {
+        self.work = work
+        work.begin(.teach)
+    }
+
+    func receive(_ event: LoRATraining.Event) {
+        if case .taught(let done, let total) = event { return work.progress(.teach, done, total) }
+        let isFirst = phase.withLock { phase in
+            defer { phase = .train }
+            return phase == .teach
+        }
+        if isFirst {
+            work.end(.teach)
+            work.begin(.train)
+        }
+        if case .step(let number, let total, _) = event { work.progress(.train, number, total) }
+    }
+
+    func finish() { work.end(phase.withLock { $0 }) }
+}
+
+/// What a training did.
+public struct TrainingReport: Sendable {
+    /// The adapter, and how the loss went.
+    public let result: LoRATraining.Result
+    /// What it has reproduced.
+    public let teacher: TrainingSettings.Teacher
+    /// The layers that the adapter is for.
+    public let kept: KeptLayers
+    /// How long it took, with the time of the teacher.
+    public let seconds: Double
+
+    /// The model before the cut with the adapter in its weights.
+    public func folded(into fitted: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
+        try result.folded(into: fitted, keeping: kept, threads: threads)
+    }
+}
