@@ -17,7 +17,11 @@ public enum AnalysisFile {
             ("context", .int(similarity.context)), ("tokens", .int(similarity.samples * similarity.context)),
             ("distance", .object(distance)),
         ])
-        if let loss { result["loss"] = .double(loss.whole) }
+        if let loss {
+            result["loss"] = .double(loss.whole)
+            result["lossError"] = .double(loss.wholeError)
+            result["lossTokens"] = .int(loss.tokens)
+        }
         result["candidates"] = .array(merged(candidates, loss?.runs ?? []).map(\.json))
         return result
     }
@@ -68,10 +72,11 @@ public enum AnalysisFile {
 extension LayerRun {
     /// A candidate in an analysis and in what `cut` and `shrink` print.
     public var json: JSON {
-        .object(
-            JSONObject([
-                ("layers", .array([.string("\(layers.lowerBound):\(layers.upperBound)")])),
-                ("distance", .double(distance)), ("loss", loss.map(JSON.double) ?? .null),
-            ]))
+        var object = JSONObject([
+            ("layers", .array([.string("\(layers.lowerBound):\(layers.upperBound)")])),
+            ("distance", .double(distance)), ("loss", loss.map(JSON.double) ?? .null),
+        ])
+        object["lossError"] = lossError.map(JSON.double)
+        return .object(object)
     }
 }

@@ -10,6 +10,8 @@ public struct Corpus: Sendable {
     public let contextLength: Int
     /// The contexts in order; a remainder shorter than a context is dropped.
     public let contexts: [[Int32]]
+    /// How many tokens all contexts have.
+    public var tokenCount: Int { contexts.reduce(0) { $0 + $1.count } }
     /// The token that begins every text, where the model has one.
     let beginning: Int32?
 

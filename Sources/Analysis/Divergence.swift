@@ -30,6 +30,8 @@ public struct Divergence: Sendable {
     public var tokens: Int { model.tokens }
     /// The model's perplexity divided by the reference's.
     public var perplexityRatio: Double { exp(model.negativeLogLikelihood - reference.negativeLogLikelihood) }
+    /// The standard error of that ratio, from the differences of the losses token by token.
+    public let perplexityRatioError: Double
 
     /// Compares a model, which may be a planned edit that nobody has written, with a reference.
     ///
@@ -135,28 +137,22 @@ public struct Divergence: Sendable {
 
 /// What is added up over tokens, in their order.
 private struct Sums {
-    private var count = 0
-    private var loss = 0.0, referenceLoss = 0.0
-    private var divergence = 0.0, squares = 0.0
+    private var loss = LossSums(), referenceLoss = LossSums(), difference = LossSums(), divergence = LossSums()
     private var agreements = 0
 
     mutating func add(_ token: TokenDivergence) {
-        count += 1
-        loss += token.loss
-        referenceLoss += token.referenceLoss
-        divergence += token.divergence
-        squares += token.divergence * token.divergence
+        loss.add(token.loss)
+        referenceLoss.add(token.referenceLoss)
+        difference.add(token.loss - token.referenceLoss)
+        divergence.add(token.divergence)
         agreements += token.agrees ? 1 : 0
     }
 
     func result(vocabulary: Int) -> Divergence {
-        let total = Double(count)
-        let mean = divergence / total
-        let variance = max(0, squares / total - mean * mean)
+        let model = loss.evaluation
         return Divergence(
-            model: Evaluation(tokens: count, negativeLogLikelihood: loss / total),
-            reference: Evaluation(tokens: count, negativeLogLikelihood: referenceLoss / total), klDivergence: mean,
-            standardError: count > 1 ? (variance / (total - 1)).squareRoot() : 0,
-            topOneAgreement: Double(agreements) / total, vocabulary: vocabulary)
+            model: model, reference: referenceLoss.evaluation, klDivergence: divergence.mean,
+            standardError: divergence.standardError, topOneAgreement: Double(agreements) / Double(model.tokens),
+            vocabulary: vocabulary, perplexityRatioError: exp(difference.mean) * difference.standardError)
     }
 }

@@ -16,9 +16,13 @@ public struct Evaluation: Sendable {
     public let tokens: Int
     /// The mean negative log-likelihood of a token, in nats.
     public let negativeLogLikelihood: Double
+    /// The standard error of that mean.
+    public let standardError: Double
 
     /// e to the mean negative log-likelihood.
     public var perplexity: Double { exp(negativeLogLikelihood) }
+    /// The standard error of the perplexity, as llama-perplexity prints it behind ±.
+    public var perplexityError: Double { perplexity * standardError }
 
     /// Contexts that are run together: enough that reading the weights again costs nothing.
     static let contextsAtOnce = 16
@@ -35,8 +39,7 @@ public struct Evaluation: Sendable {
         let layers = model.plan.layers.count
         let contexts = corpus.inputs
         let groups = (contexts.count + contextsAtOnce - 1) / contextsAtOnce
-        var sum = 0.0
-        var count = 0
+        var sums = LossSums()
         for group in 0..<groups {
             let places = group * contextsAtOnce..<min(contexts.count, (group + 1) * contextsAtOnce)
             let pass = try ForwardPass(
@@ -49,12 +52,11 @@ public struct Evaluation: Sendable {
             }
             let losses = try pass.losses(
                 of: targets(contexts: Array(corpus.contexts[places])), threads: run.threads)
-            sum += losses.reduce(0, +)
-            count += losses.count
+            for loss in losses { sums.add(loss) }
             progress?((group + 1) * (layers + 1), groups * (layers + 1))
         }
-        return Evaluation(
-            tokens: count, negativeLogLikelihood: try finite(sum / Double(count), checkpoint))
+        _ = try finite(sums.mean, checkpoint)
+        return sums.evaluation
     }
 
     /// Refuses contexts whose second half predicts nothing.

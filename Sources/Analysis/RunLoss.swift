@@ -5,6 +5,10 @@ internal import Decoder
 public struct RunLoss: Sendable {
     /// The loss of the whole model, in nats per token.
     public let whole: Double
+    /// The standard error of that loss.
+    public let wholeError: Double
+    /// How many tokens were scored.
+    public let tokens: Int
     /// The runs with their losses, in the given order.
     public let runs: [LayerRun]
 
@@ -12,9 +16,8 @@ public struct RunLoss: Sendable {
     public var best: LayerRun? { runs.min { ($0.loss ?? .infinity) < ($1.loss ?? .infinity) } }
 
     /// Losses that were measured.
-    package init(whole: Double, runs: [LayerRun]) {
-        self.whole = whole
-        self.runs = runs
+    package init(whole: Double, wholeError: Double = 0, tokens: Int = 0, runs: [LayerRun]) {
+        (self.whole, self.wholeError, self.tokens, self.runs) = (whole, wholeError, tokens, runs)
     }
 
     /// Measures runs on the contexts of a corpus, with the half-context rule of `Evaluation`.
@@ -38,10 +41,10 @@ public struct RunLoss: Sendable {
             done += 1
             progress?(done, total)
         }
-        func loss(_ pass: ForwardPass) throws(CheckpointError) -> Double {
-            let losses = try pass.losses(of: targets, threads: run.threads)
-            let mean = losses.reduce(0, +) / Double(max(losses.count, 1))
-            return mean.isNaN ? .infinity : mean
+        func sums(_ pass: ForwardPass) throws(CheckpointError) -> LossSums {
+            var sums = LossSums()
+            for loss in try pass.losses(of: targets, threads: run.threads) { sums.add(loss) }
+            return sums
         }
         var measured = runs
         let pass = try ForwardPass(
@@ -54,11 +57,16 @@ public struct RunLoss: Sendable {
                     try cut.advance()
                     step()
                 }
-                measured[index].loss = try loss(cut)
+                let found = try sums(cut)
+                measured[index].loss = found.mean.isNaN ? .infinity : found.mean
+                measured[index].lossError = found.standardError
             }
             try pass.advance()
             step()
         }
-        return RunLoss(whole: try Evaluation.finite(loss(pass), checkpoint), runs: measured)
+        let whole = try sums(pass)
+        return RunLoss(
+            whole: try Evaluation.finite(whole.mean, checkpoint), wholeError: whole.standardError,
+            tokens: targets.count, runs: measured)
     }
 }

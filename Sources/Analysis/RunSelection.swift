@@ -6,6 +6,8 @@ public struct LayerRun: Sendable, Equatable {
     public let distance: Double
     /// The measured loss of the model without the run, in nats per token; `nil` when it was not measured.
     public var loss: Double?
+    /// The standard error of that loss.
+    public var lossError: Double?
 
     /// A run.
     public init(layers: Range<Int>, distance: Double, loss: Double? = nil) {

@@ -30,6 +30,10 @@ struct DivergenceTests {
         try expect(found.model.negativeLogLikelihood, known["nll_without_5_8"], 1e-5)
         try expect(found.reference.negativeLogLikelihood, known["nll"], 1e-5)
         #expect(found.tokens == 378 && found.vocabulary == 2048)
+        // What llama-perplexity --kl-divergence says of both GGUF files in f32, as `PPL(Q)/PPL(base)` and for each alone.
+        #expect(abs(found.perplexityRatio - 1.150818) < 1e-3 && abs(found.perplexityRatioError - 0.035161) < 1e-3)
+        #expect(abs(found.model.perplexityError - 4.572320) < 1e-3)
+        #expect(abs(found.reference.perplexityError - 4.116579) < 1e-3)
     }
 
     @Test("the losses are those that are measured for each model alone")

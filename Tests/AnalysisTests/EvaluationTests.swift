@@ -21,6 +21,29 @@ struct EvaluationTests {
         #expect(abs(found.negativeLogLikelihood - expected) < 1e-5)
     }
 
+    /// `llama-perplexity -m fixture-f32.gguf -f evaluation.txt -c 128 --chunks 6` says `PPL = 30.4017 +/- 4.11657`.
+    @Test("the standard error is that of llama-perplexity")
+    func standardError() throws {
+        let (model, corpus) = (try KnownAnalysis.model(), try EvaluationTests.corpus())
+        let found = try Evaluation.measure(model, corpus: corpus, run: .init(threads: 2))
+        #expect(abs(found.perplexity - 30.4017) < 1e-3 && abs(found.perplexityError - 4.11657) < 1e-3)
+        // The same losses, measured while candidates are compared.
+        let loss = try RunLoss.measure(
+            [LayerRun(layers: 5..<8, distance: 0)], of: model, corpus: corpus, run: .init(threads: 2))
+        #expect(abs(loss.wholeError - found.standardError) < 1e-12 && loss.tokens == 378)
+        let cut = try Evaluation.measure(
+            CutLayers(layers: 5..<8).apply(to: model), corpus: corpus, run: .init(threads: 2))
+        #expect(abs((loss.runs[0].lossError ?? .nan) - cut.standardError) < 1e-12)
+    }
+
+    @Test("the mean of losses and its standard error, by hand")
+    func sums() {
+        var sums = LossSums()
+        for loss in [1.0, 2, 3, 6] { sums.add(loss) }
+        // The mean of the squares is 12.5, that of the losses 3: the variance is 3.5.
+        #expect(sums.mean == 3 && abs(sums.standardError - (3.5 / 3).squareRoot()) < 1e-15)
+    }
+
     @Test("a planned cut against PyTorch, by both ways to measure it")
     func cut() throws {
         let (model, corpus) = (try KnownAnalysis.model(), try EvaluationTests.corpus())

@@ -95,7 +95,9 @@ def theirs(path, base):
     patterns = {"klDivergence": r"Mean +KLD: +(-?[0-9.]+)", "klStandardError": r"Mean +KLD: .*± +([0-9.]+)",
                 "topOneAgreement": r"Same top p: +([0-9.]+)", "perplexity": r"Mean PPL\(Q\) +: +([0-9.]+)",
                 "referencePerplexity": r"Mean PPL\(base\) +: +([0-9.]+)",
-                "perplexityRatio": r"Mean PPL\(Q\)/PPL\(base\) +: +([0-9.]+)"}
+                "perplexityRatio": r"Mean PPL\(Q\)/PPL\(base\) +: +([0-9.]+)",
+                "referencePerplexityError": r"Mean PPL\(base\) +: .*± +([0-9.]+)",
+                "perplexityRatioError": r"Mean PPL\(Q\)/PPL\(base\) +: .*± +([0-9.]+)"}
     for _ in range(4):  # its log is written by another thread, and is sometimes lost at the end
         said = llama("llama-perplexity", "-m", path, *RUN, "--kl-divergence-base", base, "--kl-divergence")
         found = {key: re.search(pattern, said) for key, pattern in patterns.items()}
@@ -110,7 +112,8 @@ def theirs(path, base):
 def agree(checks, label, theirs, ours):
     """Within 1 %, and within 0.5 points for the share of equal first tokens: llama.cpp keeps logits in 16 bits, so that close
     ones become equal."""
-    for key in ("klDivergence", "klStandardError", "perplexity", "referencePerplexity", "perplexityRatio"):
+    for key in ("klDivergence", "klStandardError", "perplexity", "referencePerplexity", "perplexityRatio",
+                "referencePerplexityError", "perplexityRatioError"):
         limit = 0.02 if key == "klStandardError" else 0.01  # it is printed with few digits
         apart = ours[key] / theirs[key] - 1
         checks.check(f"{label}: {key}", abs(apart) < limit,
