@@ -12,11 +12,14 @@ RESECT := .build/release/resect
 SWIFT_SOURCES := Package.swift Sources Tests
 # Warnings are errors here, but not for those who use the package.
 export RESECT_STRICT := 1
+# The commit of `resect --version`; outside a git checkout it is not known, unless it is given.
+export RESECT_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2> /dev/null)
 
 BUILD_PACKAGES := git libc6-dev libstdc++-12-dev libxxhash-dev libzstd-dev make pkg-config
 CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
 TORTURE_PACKAGES := e2fsprogs mount python3
 BENCH_PACKAGES := xfsprogs xxhash zstd
+SHELL_PACKAGES := bash fish zsh
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 
 # Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
@@ -32,7 +35,7 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test consumer check lint format man fixtures bench conformance torture fuzz install clean
+.PHONY: deps build demo test consumer check lint format man completions completions-test fixtures bench conformance torture fuzz install clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -98,9 +101,26 @@ fuzz: SECONDS ?= 600
 fuzz: deps
 	Tests/Fuzzing/fuzz.sh $(SECONDS)
 
+# Completions for bash, zsh and fish, in folders as the shells look for them: $(1) is the program, $(2) the folder above.
+define write_completions
+install -d $(2)/bash-completion/completions $(2)/zsh/site-functions $(2)/fish/vendor_completions.d
+$(1) --generate-completion-script bash > $(2)/bash-completion/completions/resect
+$(1) --generate-completion-script zsh > $(2)/zsh/site-functions/_resect
+$(1) --generate-completion-script fish > $(2)/fish/vendor_completions.d/resect.fish
+endef
+
+completions: build
+	$(call write_completions,$(RESECT),.build/completions)
+
+# The tests of the completions skip a shell that is missing.
+completions-test: deps
+	$(call install_packages,$(SHELL_PACKAGES))
+	swift test -c release --disable-testable-imports --filter CompletionTests
+
 install: deps
 	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	$(call write_completions,.build-install/release/resect,$(DESTDIR)$(PREFIX)/share)
 	install -s .build-install/release/resect $(DESTDIR)$(PREFIX)/bin/resect
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7

@@ -10,6 +10,9 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
 
+// The Makefile asks git for this; a build without it says that it does not know its commit.
+let commit = (Context.environment["RESECT_COMMIT"] ?? "").filter { $0.isLetter || $0.isNumber || $0 == "-" }
+
 // The dependency law: Tests/FormatsTests/DependencyLawTests.swift names its arrows and holds the sources to them. Here stands
 // everything that a target imports, also by way of another one: what is not named is not compiled again when it changes.
 let checkpoints = ["Formats", "Parallel", "Checkpoints"]
@@ -40,7 +43,9 @@ let package = Package(
             exclude: ["README.md", "layer-settings.json", "modules.json", "architectures", "quants", "tokenizers"],
             sources: ["formats.c"]),
         .target(name: "CKernels"),
-        .target(name: "CStorage"),
+        .target(
+            name: "CStorage",
+            cSettings: commit.isEmpty ? [] : [.define("RESECT_COMMIT", to: "\"\(commit)\"")]),
         .target(name: "CTexts", exclude: ["texts.zst", "ORIGINS.md", "recipe"]),
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),

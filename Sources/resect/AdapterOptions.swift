@@ -101,6 +101,8 @@ enum BaseRounding: String, ExpressibleByArgument, CaseIterable {
 
 /// `PATH` or `PATH=WEIGHT`.
 struct AdapterArgument: ExpressibleByArgument {
+    static var defaultCompletionKind: CompletionKind { .file() }
+
     let text: String
 
     init?(argument: String) {
@@ -151,19 +153,5 @@ extension MergeReport.Module {
                 ("scale", .double(Double(scales.first ?? 0))), ("scales", .array(scales.map { .double(Double($0)) })),
                 ("norm", .double(norm)), ("surviving", .double(surviving)),
             ]))
-    }
-}
-
-extension DType {
-    /// The plain type of that name.
-    ///
-    /// - Throws: for another type.
-    static func plain(named name: String) throws(CheckpointError) -> DType {
-        guard let found = DType(named: name), [.f32, .f16, .bf16].contains(found) else {
-            throw CheckpointError(
-                "the type '\(name)' is not an F32, F16 or BF16 type",
-                hint: "--dtype takes f32, f16 or bf16; quantize stores fewer bits")
-        }
-        return found
     }
 }

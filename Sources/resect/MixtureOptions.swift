@@ -6,16 +6,18 @@ internal import Surgery
 struct MixtureOptions: ParsableArguments {
     @Option(
         name: .long, parsing: .singleValue,
-        help: ArgumentHelp("Override the type of tensors by name.", valueName: "pattern=type"))
+        help: ArgumentHelp(
+            "Override the type of tensors whose name matches, such as ffn_down=Q6_K. Repeatable; the first match wins.",
+            valueName: "pattern=type"))
     var tensorType: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp("The type of the output matrix, or of the tied embedding.", valueName: "type"))
-    var outputType: String?
+    var outputType: EncodedType?
 
     @Option(name: .long, help: ArgumentHelp("The type of the embedding.", valueName: "type"))
-    var embeddingType: String?
+    var embeddingType: EncodedType?
 
     @Flag(name: .long, help: "Give every tensor the same type, without llama-quantize's exceptions.")
     var pure = false
@@ -29,8 +31,8 @@ struct MixtureOptions: ParsableArguments {
     func settings(_ mixture: Mixture) throws -> Quantize.Settings {
         var settings = Quantize.Settings(mixture)
         settings.byName = try tensorType.map { text throws(CheckpointError) in try TypeByName(text) }
-        settings.output = try outputType.map(Quantize.encodedType(named:))
-        settings.embedding = try embeddingType.map(Quantize.encodedType(named:))
+        settings.output = outputType?.dtype
+        settings.embedding = embeddingType?.dtype
         settings.isPure = pure
         settings.keepsFileOrder = keepSplit
         return settings

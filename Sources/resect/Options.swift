@@ -8,8 +8,8 @@ internal import Surgery
 struct ModelArgument: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "A folder, a .safetensors, .gguf or PyTorch file, an archive, or - for standard input.", valueName: "model")
-    )
+            "A folder, a .safetensors, .gguf or PyTorch file, an archive, or - for standard input.", valueName: "model"),
+        completion: .file())
     var path: String
 
     func open() throws -> Checkpoint { try Checkpoint.open(path) }
@@ -63,11 +63,18 @@ struct CommonOptions: ParsableArguments {
     @Flag(name: .long, help: "Print the result as one JSON object.")
     var json = false
 
-    @Flag(name: .long, help: "Show no progress and no notes.")
+    @Flag(name: .shortAndLong, help: "Show no progress and no notes.")
     var quiet = false
 
-    @Option(name: .long, help: ArgumentHelp("The number of threads. Default: all CPUs.", valueName: "n"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("The number of threads. Default: all CPUs.", valueName: "n"))
     var threads: Int?
+
+    @Option(
+        name: .customLong("color"),
+        help: ArgumentHelp(
+            "Colour the output: auto does so on a terminal, unless NO_COLOR is set or TERM is dumb.", valueName: "when")
+    )
+    var colour = ColourChoice.auto
 
     var threadCount: Int { threads ?? FileSystem.processorCount }
 
@@ -94,7 +101,8 @@ struct OutputOptions: ParsableArguments {
     @Option(
         name: [.short, .customLong("output")],
         help: ArgumentHelp(
-            "The output: x.gguf, x.safetensors, a folder, or - for standard output.", valueName: "path"))
+            "The output: x.gguf, x.safetensors, a folder, or - for standard output.", valueName: "path"),
+        completion: .file())
     var output: String
 
     @Option(name: .long, help: ArgumentHelp("The format of the output, regardless of its name.", valueName: "form"))
@@ -104,7 +112,7 @@ struct OutputOptions: ParsableArguments {
         name: .long, defaultAsFlag: OutputOptions.manifestBesideOutput, parsing: .next,
         help: ArgumentHelp(
             "Also write a manifest of the output. Default path: OUTPUT.manifest.json.",
-            valueName: "path"))
+            valueName: "path"), completion: .file())
     var manifest: String?
 
     @Option(
@@ -114,7 +122,7 @@ struct OutputOptions: ParsableArguments {
             valueName: "size"))
     var shardSize: ShardSize?
 
-    @Flag(name: .long, help: "Replace an existing output.")
+    @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
     @Flag(
@@ -127,7 +135,7 @@ struct OutputOptions: ParsableArguments {
         help: "Do not wait until the output is on disk: faster, but a power failure may damage it.")
     var noSync = false
 
-    @Flag(name: .long, help: "Print the planned output tensor by tensor, and write nothing.")
+    @Flag(name: [.customShort("n"), .long], help: "Print the planned output tensor by tensor, and write nothing.")
     var dryRun = false
 
     /// Stands for the default path of a manifest.

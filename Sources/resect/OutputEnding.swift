@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Formats
 
 /// The container that the extension of an output name selects.
 enum OutputEnding {
@@ -37,23 +38,7 @@ enum OutputEnding {
     private static func nearEnding(of path: String) -> String? {
         let ending = ending(of: path).lowercased()
         return [("gguf", 1), ("safetensors", 3)].first { known, limit in
-            others[known]?.contains(ending) == true || distance(Array(ending.utf8), Array(known.utf8)) <= limit
+            others[known]?.contains(ending) == true || NearName.distance(Array(ending.utf8), Array(known.utf8)) <= limit
         }?.0
-    }
-
-    /// The edit distance: insertions, deletions, changes and swaps of neighbours.
-    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        guard a.count <= 2 * b.count else { return a.count }
-        var table = Array(repeating: Array(repeating: 0, count: b.count + 1), count: a.count + 1)
-        for i in 0...a.count { table[i][0] = i }
-        for j in 0...b.count { table[0][j] = j }
-        for i in 0..<a.count {
-            for j in 0..<b.count {
-                var best = min(table[i][j + 1] + 1, table[i + 1][j] + 1, table[i][j] + (a[i] == b[j] ? 0 : 1))
-                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, table[i - 1][j - 1] + 1) }
-                table[i + 1][j + 1] = best
-            }
-        }
-        return table[a.count][b.count]
     }
 }

@@ -8,7 +8,7 @@ struct PatchOption: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "Also write an archive of the output that stores only differences from MODEL; 'resect unpack --against MODEL' "
-                + "restores the output.", valueName: "file"))
+                + "restores the output.", valueName: "file"), completion: .file())
     var savePatch: String?
 
     /// Refuses outputs that cannot be packed.

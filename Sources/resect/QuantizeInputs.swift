@@ -9,7 +9,7 @@ struct QuantizeInputs: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "An importance matrix from llama-imatrix; more important columns get smaller errors.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var imatrix: String?
 
     @Flag(

@@ -1,11 +1,10 @@
 internal import ArgumentParser
-internal import Checkpoints
 
 /// The root of the command line; every command is a file in Commands/.
 struct Resect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resect",
-        abstract: "Cuts layers out of language-model checkpoints, quantizes them, and writes smaller ones.",
+        abstract: "Make language models smaller: cut layers, heal the cut, quantize.",
         discussion: """
             MODEL is a Hugging Face folder, a .safetensors, .gguf or PyTorch file (any shard of a split), an archive from \
             pack, or - for standard input. The name of an output selects its format: x.gguf, x.safetensors, anything \
@@ -15,12 +14,21 @@ struct Resect: ParsableCommand {
             Exit status: 0 success, 1 the checkpoints differ (verify, diff), 2 an error (the message names the file and \
             the reason), 64 wrong usage.
             """,
-        version: Release.version,
-        subcommands: [
-            Inspect.self, Analyze.self, Cut.self, QuantizeCommand.self, ConvertCommand.self, Merge.self, Extract.self,
-            Evaluate.self, Generate.self, Heal.self, Shrink.self, Tokenize.self, Hash.self, Verify.self, Diff.self,
-            Pack.self,
-            Unpack.self,
-            FormatsCommand.self,
+        version: VersionText.text,
+        groupedSubcommands: [
+            CommandGroup(name: "Make a model smaller", subcommands: mainCommands),
+            CommandGroup(
+                name: "Look and measure",
+                subcommands: [Inspect.self, Analyze.self, Evaluate.self, Generate.self, Tokenize.self]),
+            CommandGroup(
+                name: "Convert, merge, extract", subcommands: [ConvertCommand.self, Merge.self, Extract.self]),
+            CommandGroup(
+                name: "Compare and pack", subcommands: [Diff.self, Verify.self, Hash.self, Pack.self, Unpack.self]),
+            CommandGroup(name: "Reference", subcommands: [FormatsCommand.self]),
         ])
+
+    /// The commands that most people want.
+    static let mainCommands: [any ParsableCommand.Type] = [
+        Shrink.self, Heal.self, Cut.self, QuantizeCommand.self,
+    ]
 }

@@ -47,7 +47,9 @@ struct TrainingOptions: ParsableArguments {
         help: ArgumentHelp("Round the weights under the adapters to a type in training: nf4.", valueName: "type"))
     var trainingBase: TrainingBaseArgument?
 
-    @Option(name: .long, help: ArgumentHelp("Write the loss curve as an SVG picture.", valueName: "file"))
+    @Option(
+        name: .long, help: ArgumentHelp("Write the loss curve as an SVG picture.", valueName: "file"),
+        completion: .file())
     var curve: String?
 
     func validate() throws {

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// The commit that the program was built from; empty when the build was not told.
+const char *resect_commit(void);
+
 // Copies bytes between two files inside the kernel, sharing blocks where the file system can.
 // Returns the bytes copied, or -1 with errno; ENOSYS where the system has no such call.
 int64_t resect_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, int64_t count);

@@ -35,10 +35,11 @@ extension Quantize {
     /// - Throws: an error with the names of all types that resect can encode.
     public static func encodedType(named name: String) throws(CheckpointError) -> DType {
         guard let dtype = DType(named: name), Codec.encodes(dtype) else {
-            let types = DType.all.filter(Codec.encodes).map(\.name).joined(separator: " ")
+            let types = DType.all.filter(Codec.encodes).map(\.name)
+            let near = NearName.of(name, in: types).map { "did you mean \($0)? " } ?? ""
             throw CheckpointError(
                 DType(named: name).map { "the type \($0) cannot be encoded" } ?? "the type '\(name)' is not known",
-                hint: "types of a tensor: " + types)
+                hint: near + "types of a tensor: " + types.joined(separator: " "))
         }
         return dtype
     }

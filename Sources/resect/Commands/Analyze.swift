@@ -23,13 +23,15 @@ struct Analyze: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"))
+    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"), completion: .file())
     var corpus: String
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("A file to write the analysis to, as JSON.", valueName: "file"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("A file to write the analysis to, as JSON.", valueName: "file"),
+        completion: .file())
     var output: String?
 
-    @Flag(name: .long, help: "Replace an existing output.")
+    @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
     @Option(
@@ -37,9 +39,9 @@ struct Analyze: ParsableCommand {
         help: ArgumentHelp("Measure the loss without each of the nearest runs of this size.", valueName: "n|p%"))
     var drop: DropCount?
 
-    @OptionGroup var stack: LayerOptions
-    @OptionGroup var samples: SampleOptions
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Layers") var stack: LayerOptions
+    @OptionGroup(title: "Measuring") var samples: SampleOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let checkpoint = try stack.choosing(in: model.openPlain())
@@ -69,7 +71,10 @@ struct Analyze: ParsableCommand {
         let object = AnalysisFile.json(similarity, candidates: nearest, loss: loss)
         if let output { try AnalysisFile.write(object, to: output, force: force) }
         if common.json { return Output.json(object) }
-        HeatMap.print(similarity, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
+        HeatMap(
+            similarity: similarity, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast,
+            colours: Colours(common.colour), width: Terminal.resultWidth, canBeCut: checkpoint.cutCheck
+        ).print()
         if let loss { RunReport.print(loss) }
     }
 }

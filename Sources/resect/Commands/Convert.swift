@@ -23,10 +23,12 @@ struct ConvertCommand: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
+    @OptionGroup(title: "Output") var output: OutputOptions
 
-    @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
-    var dtype: String?
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The type of the weights; quantize stores fewer bits.", valueName: "type"))
+    var dtype: FloatType?
 
     @Flag(name: .long, help: "Allow values that become infinity with --dtype f16 or bf16.")
     var allowNonfinite = false
@@ -50,7 +52,8 @@ struct ConvertCommand: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The model that an adapter is for, a folder or a GGUF file.", valueName: "model"))
+        help: ArgumentHelp("The model that an adapter is for, a folder or a GGUF file.", valueName: "model"),
+        completion: .file())
     var base: String?
 
     @Option(
@@ -60,7 +63,7 @@ struct ConvertCommand: ParsableCommand {
             valueName: "n"))
     var configVersion = ConfigVersion.newest.rawValue
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         guard ConfigVersion(rawValue: configVersion) != nil else {
@@ -73,15 +76,7 @@ struct ConvertCommand: ParsableCommand {
     }
 
     func run() throws {
-        var type: DType?
-        if let dtype {
-            guard let found = DType(named: dtype), [.f32, .f16, .bf16].contains(found) else {
-                throw CheckpointError(
-                    "the type '\(dtype)' is not f32, f16 or bf16",
-                    hint: "use resect quantize for types with fewer bits")
-            }
-            type = found
-        }
+        let type = dtype?.dtype
         let checkpoint = try model.open()
         if case .adapter = checkpoint.content { return try convert(adapter: checkpoint, to: type) }
         guard base == nil else {

@@ -18,14 +18,19 @@ struct Cut: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
+    @OptionGroup(title: "Output") var output: OutputOptions
 
     @OptionGroup var layers: LayersOption
 
-    @Option(name: .long, help: ArgumentHelp("The number of layers to delete.", valueName: "n|p%"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The number of layers to delete; a percentage is rounded to the nearest number.", valueName: "n|p%"))
     var drop: DropCount?
 
-    @Option(name: .long, help: ArgumentHelp("The output of analyze for this model.", valueName: "file"))
+    @Option(
+        name: .long, help: ArgumentHelp("The output of analyze for this model.", valueName: "file"), completion: .file()
+    )
     var analysis: String?
 
     @Flag(name: .long, help: "Cut the last layers except the final one.")
@@ -33,13 +38,14 @@ struct Cut: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("A text to measure the loss without each of the nearest runs.", valueName: "text"))
+        help: ArgumentHelp("A text to measure the loss without each of the nearest runs.", valueName: "text"),
+        completion: .file())
     var corpus: String?
 
-    @OptionGroup var stack: LayerOptions
-    @OptionGroup var predictors: PredictorOption
-    @OptionGroup var samples: SampleOptions
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Layers") var stack: LayerOptions
+    @OptionGroup(title: "Layers") var predictors: PredictorOption
+    @OptionGroup(title: "Measuring") var samples: SampleOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         if layers.isEmpty == (drop == nil) {

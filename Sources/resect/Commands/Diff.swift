@@ -16,13 +16,13 @@ struct Diff: ParsableCommand {
             metadata is null between two containers.
             """)
 
-    @Argument(help: ArgumentHelp("The first checkpoint.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first checkpoint.", valueName: "a"), completion: .file())
     var first: String
 
-    @Argument(help: ArgumentHelp("The second checkpoint.", valueName: "b"))
+    @Argument(help: ArgumentHelp("The second checkpoint.", valueName: "b"), completion: .file())
     var second: String
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let before = try Checkpoint.open(first)

@@ -15,17 +15,21 @@ struct Evaluate: ParsableCommand {
             which both predict the same token, as llama-perplexity --kl-divergence does. With --layers, the same path as \
             MODEL compares the cut with the whole model.
 
-            With --json: {"tokens", "nll", "perplexity", "contexts", "context"}, natural logarithms, per token; with \
-            --layers "dropped"; with --reference "referenceNll", "referencePerplexity", "perplexityRatio", "klDivergence", \
-            "klStandardError", "topOneAgreement".
+            Behind ± stands the standard error, as llama-perplexity computes it: from the losses of all tokens, as if they were \
+            independent.
+
+            With --json: {"tokens", "nll", "perplexity", "perplexityError", "contexts", "context"}, natural logarithms, per \
+            token; with --layers "dropped"; with --reference "referenceNll", "referencePerplexity", \
+            "referencePerplexityError", "perplexityRatio", "perplexityRatioError", "klDivergence", "klStandardError", \
+            "topOneAgreement".
             """)
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"))
+    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"), completion: .file())
     var corpus: String
 
-    @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"))
+    @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"), completion: .file())
     var reference: String?
 
     @OptionGroup var layers: LayersOption
@@ -37,7 +41,7 @@ struct Evaluate: ParsableCommand {
     var samples: Int?
 
     @OptionGroup var precision: PrecisionOption
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let whole = try model.openPlain()
@@ -65,7 +69,8 @@ struct Evaluate: ParsableCommand {
     ) -> JSONObject {
         var object = JSONObject([
             ("tokens", .int(result.tokens)), ("nll", .double(result.negativeLogLikelihood)),
-            ("perplexity", .double(result.perplexity)), ("contexts", .int(text.contexts.count)),
+            ("perplexity", .double(result.perplexity)), ("perplexityError", .double(result.perplexityError)),
+            ("contexts", .int(text.contexts.count)),
             ("context", .int(context)),
         ])
         object["dropped"] = cut.map { .array($0.texts.map(JSON.string)) }
@@ -75,15 +80,15 @@ struct Evaluate: ParsableCommand {
 
     private func print(_ result: Evaluation, _ divergence: Divergence?, _ text: Corpus) {
         Output.line(
-            "perplexity \(result.perplexity.fixed(4)) over \(result.tokens.grouped) tokens "
+            "perplexity \(result.perplexity.fixed(4)) ± \(result.perplexityError.fixed(4)) over \(result.tokens.grouped) tokens "
                 + "in \(text.contexts.count) contexts of \(context)")
         guard let divergence else { return }
         Output.line(
-            "reference perplexity \(divergence.reference.perplexity.fixed(4)), "
-                + "ratio \(divergence.perplexityRatio.fixed(4))")
+            "reference perplexity \(divergence.reference.perplexity.fixed(4)) "
+                + "± \(divergence.reference.perplexityError.fixed(4)), "
+                + "ratio \(divergence.perplexityRatio.fixed(4)) ± \(divergence.perplexityRatioError.fixed(4))")
         Output.line(
-            "KL divergence \(divergence.klDivergence.fixed(5)) nats per token, "
-                + "standard error \(divergence.standardError.fixed(5))")
+            "KL divergence \(divergence.klDivergence.fixed(5)) ± \(divergence.standardError.fixed(5)) nats per token")
         Output.line("top-1 agreement \((100 * divergence.topOneAgreement).fixed(2)) %")
     }
 
@@ -91,7 +96,7 @@ struct Evaluate: ParsableCommand {
     static func measure(
         _ checkpoint: Checkpoint, _ corpus: Corpus, _ run: RunOptions, _ common: CommonOptions, _ label: String
     ) throws -> Evaluation {
-        let progress = Progress(label, unit: .layers, quiet: common.quiet)
+        let progress = Progress(label, unit: .layers, quiet: common.quiet, tokens: corpus.tokenCount)
         defer { progress.finish() }
         return try Evaluation.measure(checkpoint, corpus: corpus, run: run, progress: { progress.report($0, $1) })
     }
@@ -101,7 +106,7 @@ struct Evaluate: ParsableCommand {
         _ checkpoint: Checkpoint, _ reference: Checkpoint, _ corpus: Corpus, _ run: RunOptions,
         _ common: CommonOptions, _ label: String
     ) throws -> Divergence {
-        let progress = Progress(label, unit: .layers, quiet: common.quiet)
+        let progress = Progress(label, unit: .layers, quiet: common.quiet, tokens: corpus.tokenCount)
         defer { progress.finish() }
         return try Divergence.measure(
             checkpoint, reference: reference, corpus: corpus, run: run, progress: { progress.report($0, $1) })
@@ -113,7 +118,9 @@ extension Divergence {
     var json: [(String, JSON)] {
         [
             ("referenceNll", .double(reference.negativeLogLikelihood)),
-            ("referencePerplexity", .double(reference.perplexity)), ("perplexityRatio", .double(perplexityRatio)),
+            ("referencePerplexity", .double(reference.perplexity)),
+            ("referencePerplexityError", .double(reference.perplexityError)),
+            ("perplexityRatio", .double(perplexityRatio)), ("perplexityRatioError", .double(perplexityRatioError)),
             ("klDivergence", .double(klDivergence)), ("klStandardError", .double(standardError)),
             ("topOneAgreement", .double(topOneAgreement)),
         ]

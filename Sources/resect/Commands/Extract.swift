@@ -20,13 +20,13 @@ struct Extract: ParsableCommand {
             what every command that writes gives. --dry-run computes the table too, and writes nothing.
             """)
 
-    @Argument(help: ArgumentHelp("The model before the training.", valueName: "base"))
+    @Argument(help: ArgumentHelp("The model before the training.", valueName: "base"), completion: .file())
     var base: String
 
-    @Argument(help: ArgumentHelp("The model after it.", valueName: "tuned"))
+    @Argument(help: ArgumentHelp("The model after it.", valueName: "tuned"), completion: .file())
     var tuned: String
 
-    @OptionGroup var output: OutputOptions
+    @OptionGroup(title: "Output") var output: OutputOptions
 
     @Option(
         name: .long,
@@ -44,7 +44,7 @@ struct Extract: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The type of the low-rank matrices: f32, f16 or bf16.", valueName: "type"))
     var dtype = AdapterType.f32
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     /// The ranks that a user may ask for.
     private static let ranks = 1...4096

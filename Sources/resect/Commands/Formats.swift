@@ -17,7 +17,7 @@ struct FormatsCommand: ParsableCommand {
             "aliases"}], "layerSettings": {"config", "gguf"}}.
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws { if common.json { Output.json(json) } else { printText() } }
 

@@ -51,7 +51,7 @@ struct Generate: ParsableCommand {
 
     @OptionGroup var layers: LayersOption
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         if tokens < 1 { throw ValidationError("--tokens must be 1 or more") }

@@ -19,13 +19,13 @@ struct Hash: ParsableCommand {
 
     @Option(
         name: [.customShort("o"), .customLong("manifest")],
-        help: ArgumentHelp("Also write a manifest for verify.", valueName: "file"))
+        help: ArgumentHelp("Also write a manifest for verify.", valueName: "file"), completion: .file())
     var manifest: String?
 
-    @Flag(name: .long, help: "Replace an existing manifest.")
+    @Flag(name: .shortAndLong, help: "Replace an existing manifest.")
     var force = false
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let checkpoint = try model.open()

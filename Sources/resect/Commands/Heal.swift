@@ -25,17 +25,21 @@ struct Heal: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
-    @OptionGroup var patch: PatchOption
+    @OptionGroup(title: "Output") var output: OutputOptions
+    @OptionGroup(title: "Output") var patch: PatchOption
 
     @OptionGroup var layers: LayersOption
 
-    @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The number of layers to drop; a percentage is rounded to the nearest number.", valueName: "n|p%"))
     var drop: DropCount?
 
     @Option(
         name: .long, parsing: .singleValue,
-        help: ArgumentHelp("Text to heal with: a file, a folder, or builtin. Repeatable.", valueName: "text"))
+        help: ArgumentHelp("Text to heal with: a file, a folder, or builtin. Repeatable.", valueName: "text"),
+        completion: .file())
     var corpus: [String] = []
 
     @Option(name: .long, help: ArgumentHelp("How the cut is healed.", valueName: "method"))
@@ -45,19 +49,19 @@ struct Heal: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Also write a folder for training the healed model further on GPUs: a LoRA configuration, a script for torch, texts, and "
-                + "the commands for it.", valueName: "folder"))
+                + "the commands for it.", valueName: "folder"), completion: .directory)
     var recipe: String?
 
-    @OptionGroup var heal: HealOptions
-    @OptionGroup var training: TrainingOptions
+    @OptionGroup(title: "Healing") var heal: HealOptions
+    @OptionGroup(title: "Training") var training: TrainingOptions
 
     @Flag(name: .long, help: "Write the trained adapter alone, as a folder of PEFT; its base is the cut model.")
     var adapterOnly = false
 
-    @OptionGroup var stack: LayerOptions
-    @OptionGroup var predictors: PredictorOption
-    @OptionGroup var samples: SampleOptions
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Layers") var stack: LayerOptions
+    @OptionGroup(title: "Layers") var predictors: PredictorOption
+    @OptionGroup(title: "Measuring") var samples: SampleOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         if layers.isEmpty == (drop == nil) { throw ValidationError("use either --layers LIST or --drop N") }

@@ -14,7 +14,7 @@ struct Inspect: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     @Flag(name: .long, help: "List every tensor.")
     var tensors = false

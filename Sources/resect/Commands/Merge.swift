@@ -22,27 +22,27 @@ struct Merge: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
-    @OptionGroup var adapters: AdapterOptions
+    @OptionGroup(title: "Output") var output: OutputOptions
+    @OptionGroup(title: "Adapters") var adapters: AdapterOptions
 
-    @Option(name: .long, help: ArgumentHelp("The type of the weights: f32, f16 or bf16.", valueName: "type"))
-    var dtype: String?
+    @Option(name: .long, help: ArgumentHelp("The type of the weights.", valueName: "type"))
+    var dtype: FloatType?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Quantize the result, with a type that quantize knows: Q4_K_M, NF4.", valueName: "type"))
-    var type: String?
+        help: ArgumentHelp("Quantize the result to this type.", valueName: "type"))
+    var type: WeightType?
 
-    @OptionGroup var folderFormat: FolderFormatOptions
-    @OptionGroup var inputs: QuantizeInputs
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Folder formats") var folderFormat: FolderFormatOptions
+    @OptionGroup(title: "Quantization") var inputs: QuantizeInputs
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         if adapters.adapter.isEmpty { throw ValidationError("name an adapter with --adapter") }
         if dtype != nil, type != nil {
             throw ValidationError("--dtype and --type both say a type; leave one of them out")
         }
-        let isFolderType = type.flatMap(FolderType.init(named:)) != nil
+        let isFolderType = type?.folder != nil
         if !isFolderType, !folderFormat.isEmpty || inputs.allowPlain {
             throw ValidationError(
                 "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain are for "
@@ -92,13 +92,13 @@ struct MergeGoal {
         self.command = command
         form = try command.output.form(for: base)
         if let dtype = command.dtype {
-            last = .cast(try DType.plain(named: dtype))
+            last = .cast(dtype.dtype)
         } else if let type = command.type {
-            if let folder = FolderType(named: type) {
+            if let folder = type.folder {
                 try command.folderFormat.check(for: folder)
                 last = .folder(folder, command.folderFormat.settings)
             } else {
-                var settings = Quantize.Settings(try Mixture.asked(type))
+                var settings = Quantize.Settings(try Mixture.asked(type.name))
                 command.inputs.apply(to: &settings, matrix: try command.inputs.matrix())
                 last = .quantize(Quantize(settings))
             }

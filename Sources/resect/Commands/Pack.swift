@@ -17,17 +17,18 @@ struct Pack: ParsableCommand {
 
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("The archive to write, x.resect by custom.", valueName: "path"))
+        help: ArgumentHelp("The archive to write, x.resect by custom.", valueName: "path"), completion: .file())
     var output: String
 
     @Option(
-        name: .long, help: ArgumentHelp("Store only differences from this checkpoint.", valueName: "base"))
+        name: .long, help: ArgumentHelp("Store only differences from this checkpoint.", valueName: "base"),
+        completion: .file())
     var against: String?
 
-    @Flag(name: .long, help: "Replace an existing output.")
+    @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let checkpoint = try model.open()

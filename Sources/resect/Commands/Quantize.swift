@@ -9,29 +9,24 @@ struct QuantizeCommand: ParsableCommand {
         commandName: "quantize",
         abstract: "Store weights in fewer bits.",
         discussion: """
-            Types: \(Mixture.all.map(\.name).joined(separator: " ")).
-
             Every tensor gets the type that llama-quantize chooses, including its substitute when the row length is not a \
             multiple of the block size. A folder is converted to GGUF in the same pass.
 
             \(FolderFormatOptions.discussion)
 
-            --tensor-type PATTERN=TYPE overrides the type of every tensor whose name matches; the first match wins. \
-            Repeatable. PATTERN is a lower-case regular expression without look-around: ffn_down=Q6_K, 'blk\\.[0-3]\\.attn_(k|v)=Q8_0'.
+            In --tensor-type PATTERN=TYPE, PATTERN is a lower-case regular expression without look-around: ffn_down=Q6_K, 'blk\\.[0-3]\\.attn_(k|v)=Q8_0'.
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
+    @OptionGroup(title: "Output") var output: OutputOptions
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Target type, for example Q4_K_M; all types are listed below.", valueName: "type"))
-    var type: String
+    @Option(name: .long, help: ArgumentHelp("Target type.", valueName: "type"))
+    var type: WeightType
 
-    @OptionGroup var mixture: MixtureOptions
-    @OptionGroup var folderFormat: FolderFormatOptions
-    @OptionGroup var stack: LayerOptions
-    @OptionGroup var inputs: QuantizeInputs
+    @OptionGroup(title: "GGUF types") var mixture: MixtureOptions
+    @OptionGroup(title: "Folder formats") var folderFormat: FolderFormatOptions
+    @OptionGroup(title: "Layers") var stack: LayerOptions
+    @OptionGroup(title: "Quantization") var inputs: QuantizeInputs
 
     @Option(
         name: .customLong("imatrix-dropped"), parsing: .singleValue,
@@ -40,7 +35,7 @@ struct QuantizeCommand: ParsableCommand {
             valueName: "list"))
     var imatrixDropped: [LayerList] = []
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         try mixture.validate(with: output)
@@ -50,7 +45,7 @@ struct QuantizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        if let type = FolderType(named: type) {
+        if let type = type.folder {
             guard mixture.isEmpty, inputs.suitFolders else {
                 throw ValidationError(
                     "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
@@ -68,7 +63,7 @@ struct QuantizeCommand: ParsableCommand {
                 "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain apply "
                     + "to folder types only: \(FolderType.names)")
         }
-        var settings = try mixture.settings(Mixture.asked(type))
+        var settings = try mixture.settings(Mixture.asked(type.name))
         let matrix = try inputs.matrix()
         inputs.apply(to: &settings, matrix: matrix, dropped: try imatrixDropped.union(file: model.path))
         let checkpoint = try model.openPlain()

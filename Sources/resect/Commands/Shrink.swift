@@ -8,8 +8,7 @@ internal import Surgery
 /// The `shrink` command: analyze, choose, cut, heal, quantize, write, check, report.
 struct Shrink: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract:
-            "Make a model smaller: find the layers that matter least, cut them, heal the cut, quantize, and write.",
+        abstract: "Make a model smaller: cut layers that matter least, heal, quantize.",
         discussion: """
             Several rules propose layers to cut. Each proposal gets a first heal, and the one with the least loss on \
             held-out text is cut. Then the layers that stay are fitted to the whole model (see heal), and everything is \
@@ -23,51 +22,55 @@ struct Shrink: ParsableCommand {
             """)
 
     @OptionGroup var model: ModelArgument
-    @OptionGroup var output: OutputOptions
-    @OptionGroup var patch: PatchOption
+    @OptionGroup(title: "Output") var output: OutputOptions
+    @OptionGroup(title: "Output") var patch: PatchOption
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
             "Text for choosing the layers and for healing: a file, a folder, or builtin. Repeatable.", valueName: "text"
-        ))
+        ), completion: .file())
     var corpus: [String]
 
-    @Option(name: .long, help: ArgumentHelp("The number or the percentage of layers to drop.", valueName: "n|p%"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The number of layers to drop; a percentage is rounded to the nearest number.", valueName: "n|p%"))
     var drop: DropCount
 
     @Option(name: .long, help: ArgumentHelp("Target type of the weights. Default: unchanged.", valueName: "type"))
-    var type: String?
+    var type: WeightType?
 
-    @OptionGroup var inputs: QuantizeInputs
+    @OptionGroup(title: "Quantization") var inputs: QuantizeInputs
 
     @Option(name: .customLong("heal"), help: ArgumentHelp("How the cut is healed.", valueName: "method"))
     var method = HealMethod(.refit)
 
-    @OptionGroup var heal: HealOptions
-    @OptionGroup var training: TrainingOptions
+    @OptionGroup(title: "Healing") var heal: HealOptions
+    @OptionGroup(title: "Training") var training: TrainingOptions
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Another text for the evaluation. Repeatable; each is reported by itself.", valueName: "text"))
+            "Another text for the evaluation. Repeatable; each is reported by itself.", valueName: "text"),
+        completion: .file())
     var evaluation: [String] = []
 
     @Option(name: .long, help: ArgumentHelp("The number of contexts in the evaluation.", valueName: "n"))
     var evaluationSamples = 32
 
-    @OptionGroup var adapters: AdapterOptions
-    @OptionGroup var stack: LayerOptions
-    @OptionGroup var predictors: PredictorOption
-    @OptionGroup var samples: SampleOptions
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Adapters") var adapters: AdapterOptions
+    @OptionGroup(title: "Layers") var stack: LayerOptions
+    @OptionGroup(title: "Layers") var predictors: PredictorOption
+    @OptionGroup(title: "Measuring") var samples: SampleOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         if corpus.isEmpty { throw ValidationError("name a text with --corpus") }
         if type == nil, inputs.imatrix != nil {
             throw ValidationError("--imatrix requires a quantization: choose one with --type")
         }
-        if inputs.allowPlain, type.flatMap(FolderType.init(named:)) == nil {
+        if inputs.allowPlain, type?.folder == nil {
             throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
         }
         try training.check(method)
@@ -129,7 +132,7 @@ struct Shrink: ParsableCommand {
 
     /// The type of the weights.
     private func target() throws -> ShrinkTarget {
-        guard let type else { return .unchanged }
+        guard let type = type?.name else { return .unchanged }
         if let folderType = FolderType(named: type) {
             guard inputs.suitFolders else {
                 throw ValidationError(

@@ -9,10 +9,10 @@ struct Tokenize: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "file"), completion: .file())
     var text: String
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let ids = try Corpus.tokens(path: text, for: try model.open(), threads: common.threadCount)

@@ -11,22 +11,22 @@ struct Unpack: ParsableCommand {
             {"output", "byteCount", "files", "seconds"}.
             """)
 
-    @Argument(help: ArgumentHelp("An archive from 'resect pack'.", valueName: "archive"))
+    @Argument(help: ArgumentHelp("An archive from 'resect pack'.", valueName: "archive"), completion: .file())
     var archive: String
 
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("The file or the folder to write.", valueName: "path"))
+        help: ArgumentHelp("The file or the folder to write.", valueName: "path"), completion: .file())
     var output: String
 
     @Option(
-        name: .long, help: ArgumentHelp("The base checkpoint of a patch.", valueName: "base"))
+        name: .long, help: ArgumentHelp("The base checkpoint of a patch.", valueName: "base"), completion: .file())
     var against: String?
 
-    @Flag(name: .long, help: "Replace an existing output.")
+    @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let base = try against.map { try Checkpoint.open($0) }

@@ -16,10 +16,12 @@ struct Verify: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Argument(help: ArgumentHelp("A manifest from hash or --manifest, or a checkpoint.", valueName: "against"))
+    @Argument(
+        help: ArgumentHelp("A manifest from hash or --manifest, or a checkpoint.", valueName: "against"),
+        completion: .file())
     var against: String
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
         let checkpoint = try model.open()

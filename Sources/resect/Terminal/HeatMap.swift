@@ -1,45 +1,125 @@
 internal import Analysis
 internal import Checkpoints
 
-/// The distances as a heat map: one row per run size, one column per first layer, each row from its nearest run (dark)
-/// to its farthest (light), with the nearest marked.
-enum HeatMap {
-    private static let shades = Array("@%#*+=-:. ")
-    /// The 256-colour codes from dark blue to yellow.
-    private static let colours = [17, 18, 19, 25, 31, 37, 43, 79, 115, 151, 187, 223, 229]
+/// The distances as a heat map: a row for every size of a run with its nearest run, and a cell for every first layer.
+///
+/// In a row the runs that may be cut are ranked from the nearest (dark) to the farthest (light), so that the differences
+/// between them show however far the others are.
+struct HeatMap {
+    let similarity: Similarity
+    let overAllTokens: Bool
+    let includesLast: Bool
+    let colours: Colours
+    /// The columns that a line may have; `nil` without a limit.
+    let width: Int?
+    /// Whether the architecture lets a run be cut.
+    let canBeCut: (Range<Int>) -> Bool
 
-    static func print(_ similarity: Similarity, overAllTokens: Bool, includesLast: Bool) {
-        let distances = overAllTokens ? similarity.all ?? similarity.last : similarity.last
+    private static let shades = Array("@%#*+=-:. ")
+    private static let nearest = "o", forbidden = "x"
+
+    /// Prints the map.
+    func print() { for line in lines { Output.line(line) } }
+
+    /// The lines of the map.
+    var lines: [String] {
         let layers = similarity.layers
-        let cell = layers <= 50 ? 2 : 1
-        Output.line("distance between the inputs of layers l and l+n; each row from near (dark) to far")
-        var header = "  n  l "
-        for layer in stride(from: 0, to: layers, by: 5) { header += "\(layer)".padded(5 * cell) }
-        Output.line(header)
-        for size in 1..<max(layers, 1) {
-            let row = (0...layers - size).map { distances[$0][$0 + size] }
-            let chosen = similarity.nearestRuns(
-                size: size, overAllTokens: overAllTokens, includesLast: includesLast
-            ).first
-            let (low, high) = (row.min() ?? 0, row.max() ?? 1)
-            var line = "\(size)".padded(3, right: true) + "    "
-            for (start, value) in row.enumerated() {
-                let share = high > low ? (value - low) / (high - low) : 0
-                line += mark(share, chosen: start == chosen?.layers.lowerBound, width: cell)
+        let rows = (1..<max(layers, 2)).map { Row($0, self) }
+        let run = max(7, rows.map { $0.nearest?.layers.text.count ?? 0 }.max() ?? 0)
+        var left = 3 + 2 + run
+        let hasDistance = width.map { $0 >= left + 8 + 2 + min(layers, 16) } ?? true
+        if hasDistance { left += 2 + 8 }
+        let room = max(1, (width ?? .max) - left - 2)
+        let cell = room >= 2 * layers ? 2 : 1
+        let group = (layers + room - 1) / room
+        var heading = "  n" + "  " + "nearest".padded(run) + (hasDistance ? "  distance" : "") + "  "
+        for first in stride(from: 0, to: layers, by: 5 * group) { heading += "\(first)".padded(5 * cell) }
+        var lines = legend(group)
+        lines.append(trimmed(heading))
+        for row in rows {
+            var line = "\(row.size)".padded(3, right: true) + "  " + (row.nearest?.layers.text ?? "-").padded(run)
+            if hasDistance { line += "  " + (row.nearest?.distance.fixed(4) ?? "").padded(8, right: true) }
+            line += "  "
+            for first in stride(from: 0, to: row.shares.count, by: group) {
+                line += mark(row, first..<min(row.shares.count, first + group), width: cell)
             }
-            if Output.isColoured { line += "\u{1B}[0m" }
-            if let chosen { line += "  \(chosen.layers.text) \(chosen.distance.fixed(4))" }
-            Output.line(line)
+            lines.append(trimmed(line + colours.reset))
         }
+        return lines
     }
 
-    private static func mark(_ share: Double, chosen: Bool, width: Int) -> String {
-        if Output.isColoured {
-            let colour = colours[min(colours.count - 1, Int(share * Double(colours.count)))]
-            let text = (chosen ? "▸" : " ").padded(width)
-            return "\u{1B}[48;5;\(colour)m\u{1B}[38;5;231m\(text)"
+    /// What the marks mean.
+    private func legend(_ group: Int) -> [String] {
+        let scale =
+            colours == .none
+            ? HeatMap.shades.dropLast().map { String($0) }.joined()
+            : (0..<10).map { colours.background(Double($0) / 9) + " " }.joined() + colours.reset
+        let away = colours.grey + HeatMap.forbidden + colours.reset
+        let parts = [
+            "runs of n layers by their first layer", "near \(scale) far", "\(HeatMap.nearest) nearest",
+            "\(away) cannot be cut",
+        ]
+        let lines = Self.joined(parts, width: width ?? 80)
+        return group == 1 ? lines : lines + ["each cell is the best of \(group) first layers"]
+    }
+
+    /// Parts with commas between, in lines that fit.
+    private static func joined(_ parts: [String], width: Int) -> [String] {
+        var lines: [String] = [], count = 0
+        for part in parts {
+            // An escape sequence takes no room.
+            let own = part.split(separator: "\u{1B}").enumerated().reduce(0) { sum, piece in
+                let isPlain = piece.offset == 0 && !part.hasPrefix("\u{1B}")
+                return sum + (isPlain ? piece.element.count : piece.element.drop { $0 != "m" }.count - 1)
+            }
+            if lines.isEmpty || count + 2 + own > width {
+                lines.append(part)
+                count = own
+            } else {
+                lines[lines.count - 1] += ", " + part
+                count += 2 + own
+            }
         }
-        let shade = shades[min(shades.count - 1, Int(share * Double(shades.count)))]
-        return (chosen ? "o" : String(shade)).padded(width)
+        return lines
+    }
+
+    private func mark(_ row: Row, _ firsts: Range<Int>, width: Int) -> String {
+        let isNearest = row.nearest.map { firsts.contains($0.layers.lowerBound) } ?? false
+        let best = row.shares[firsts].compactMap(\.self).min()
+        guard colours == .none else {
+            let text = (isNearest ? HeatMap.nearest : best == nil ? HeatMap.forbidden : " ").padded(width)
+            return (best.map(colours.background) ?? colours.grey) + colours.white + text
+        }
+        guard let best else { return HeatMap.forbidden.padded(width) }
+        let shade = HeatMap.shades[min(HeatMap.shades.count - 2, Int(best * Double(HeatMap.shades.count - 1)))]
+        return (isNearest ? HeatMap.nearest : String(shade)).padded(width)
+    }
+
+    private func trimmed(_ line: String) -> String {
+        var line = line
+        while line.last == " " { line.removeLast() }
+        return line
+    }
+
+    /// The runs of a size.
+    private struct Row {
+        let size: Int
+        /// The nearest run that may be cut.
+        let nearest: LayerRun?
+        /// For every first layer the rank of its run among those that may be cut, from 0 to 1; `nil` for the others.
+        let shares: [Double?]
+
+        init(_ size: Int, _ map: HeatMap) {
+            self.size = size
+            let runs = map.similarity.nearestRuns(
+                size: size, overAllTokens: map.overAllTokens, includesLast: map.includesLast
+            ).filter { map.canBeCut($0.layers) }
+            nearest = runs.first
+            var shares = [Double?](repeating: nil, count: max(0, map.similarity.layers - size + 1))
+            for (rank, run) in runs.enumerated() {
+                shares[run.layers.lowerBound] = runs.count > 1 ? Double(rank) / Double(runs.count - 1) : 0
+            }
+            self.shares = shares
+        }
     }
 }

@@ -91,9 +91,6 @@ enum Output {
         if let hint = error.hint { message("hint: " + hint) }
     }
 
-    /// Whether standard output is a terminal and NO_COLOR is not set.
-    static var isColoured: Bool { isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nil }
-
     /// Whether standard error is a terminal.
     static var isWatched: Bool { isatty(STDERR_FILENO) != 0 }
 }

@@ -7,17 +7,21 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// A progress bar with rate and remaining time, when standard error is a terminal.
+/// The progress of a phase: a line on a terminal, with rate and remaining time; elsewhere one line when a slow phase ends.
 final class Progress: Sendable {
     private let label: String
     private let unit: Unit
+    private let tokens: Int?
+    private let phase: PhaseCount.Place?
     private let start = Progress.now()
     private let lastDrawn = Atomic<UInt64>(0)
     private let isShown: Bool
+    private let isQuiet: Bool
 
     private static let interval: UInt64 = 100_000_000
-    private static let width = 24
     private static let erase = "\r\u{1B}[K"
+    /// From so many seconds on a phase has a line where there is no terminal.
+    private static let slow = 5.0
 
     /// The unit of progress.
     enum Unit: Sendable {
@@ -27,10 +31,13 @@ final class Progress: Sendable {
         case bytes
     }
 
-    init(_ label: String, unit: Unit, quiet: Bool) {
-        self.label = label
-        self.unit = unit
-        isShown = !quiet && Output.isWatched
+    /// Begins a phase.
+    ///
+    /// - Parameter tokens: how many tokens all of it runs; the rate is in tokens then.
+    init(_ label: String, unit: Unit, quiet: Bool, tokens: Int? = nil) {
+        (self.label, self.unit, self.tokens, isQuiet) = (label, unit, tokens, quiet)
+        phase = PhaseCount.next()
+        isShown = !quiet && Progress.isDrawn
     }
 
     private static func now() -> UInt64 {
@@ -39,10 +46,10 @@ final class Progress: Sendable {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// Seconds since the bar was created.
+    /// Seconds since the phase began.
     var seconds: Double { Double(Progress.now() - start) / 1e9 }
 
-    /// Shows the progress. Callable from any thread; redraws at a limited rate.
+    /// Shows the progress. Callable from any thread; redraws at a limited rate, in as many columns as there are then.
     func report(_ done: Int, _ total: Int) {
         guard isShown, total > 0 else { return }
         let now = Progress.now()
@@ -51,33 +58,67 @@ final class Progress: Sendable {
             lastDrawn.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
         else { return }
         let share = Double(done) / Double(total)
-        let filled = Int(share * Double(Progress.width))
-        let bar = String(repeating: "━", count: filled) + String(repeating: "─", count: Progress.width - filled)
         let elapsed = max(seconds, 1e-3)
-        let rate = Double(done) / elapsed
-        let text: String
-        switch unit {
-        case .layers: text = "\(rate.fixed(1)) layers/s"
-        case .steps: text = "\(rate.fixed(2)) steps/s"
-        case .contexts: text = "\(rate.fixed(1)) contexts/s"
-        case .bytes: text = "\((rate / 1e6).fixed(0)) MB/s"
+        let left = done > 0 ? elapsed * (1 - share) / share : nil
+        let line = ProgressLine(
+            label: label, share: share, phase: phase?.text, rate: rate(done, total, elapsed), secondsLeft: left)
+        Progress.draw(Progress.erase + line.text(width: Terminal.width(of: STDERR_FILENO) ?? 80))
+    }
+
+    private func rate(_ done: Int, _ total: Int, _ elapsed: Double) -> String {
+        if let tokens {
+            return "\((Double(tokens) * Double(done) / Double(total) / elapsed).fixed(0)) tokens/s"
         }
-        let left = rate > 0 ? Double(total - done) / rate : 0
-        let time = "\(Int(left) / 60):\(String(Int(left) % 60 + 100).dropFirst()) left"
-        let percent = Int(share * 100).description.padded(3, right: true)
-        Progress.draw(Progress.erase + "\(label.padded(10)) \(bar) \(percent)%  \(text)  \(time)")
+        let rate = Double(done) / elapsed
+        return switch unit {
+        case .layers: "\(rate.fixed(1)) layers/s"
+        case .steps: "\(rate.fixed(2)) steps/s"
+        case .contexts: "\(rate.fixed(1)) contexts/s"
+        case .bytes: "\((rate / 1e6).fixed(0)) MB/s"
+        }
     }
 
-    /// Removes the bar.
-    func finish() { if isShown { Progress.clear() } }
+    /// Removes the line; without a terminal says how long a slow phase took.
+    func finish() {
+        if isShown { return Progress.clear() }
+        guard !isQuiet, seconds >= Progress.slow else { return }
+        let speed = tokens.map { ", \((Double($0) / seconds).fixed(0)) tokens/s" } ?? ""
+        Output.message("\(label) took \(seconds.fixed(1)) s\(phase.map { " (\($0.text))" } ?? "")\(speed)")
+    }
 
-    /// Removes the current bar before other output.
+    /// Removes the current line before other output.
     static func clear() {
-        if Output.isWatched { draw(erase) }
+        if isDrawn { draw(erase) }
     }
+
+    /// Whether standard error is a terminal that can erase a line.
+    private static var isDrawn: Bool { Output.isWatched && Terminal.value("TERM") != "dumb" }
 
     private static func draw(_ text: String) {
         let bytes = Array(text.utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
+/// How many phases a command has, and which one runs.
+enum PhaseCount {
+    /// A phase among all: `2 of 5`.
+    struct Place: Sendable {
+        let number, total: Int
+        var text: String { "\(number) of \(total)" }
+    }
+
+    private static let state = Mutex((done: 0, total: 0))
+
+    /// Announces the phases of a command.
+    static func expect(_ total: Int) { state.withLock { $0 = (0, total) } }
+
+    /// The next phase; `nil` where none were announced.
+    fileprivate static func next() -> Place? {
+        state.withLock { state in
+            guard state.done < state.total else { return nil }
+            state.done += 1
+            return Place(number: state.done, total: state.total)
+        }
     }
 }
