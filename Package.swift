@@ -63,8 +63,8 @@ let package = Package(
         .target(name: "Surgery", dependencies: dependencies(surgery), swiftSettings: settings),
         .target(name: "Tokenization", dependencies: dependencies(checkpoints), swiftSettings: settings),
         .target(name: "Decoder", dependencies: dependencies(decoder), swiftSettings: settings),
-        .target(name: "Analysis", dependencies: dependencies(analysis), swiftSettings: settings),
-        .target(name: "Healing", dependencies: dependencies(healing + ["CTexts", "CZstd"]), swiftSettings: settings),
+        .target(name: "Analysis", dependencies: dependencies(analysis + ["CTexts", "CZstd"]), swiftSettings: settings),
+        .target(name: "Healing", dependencies: dependencies(healing + ["CTexts"]), swiftSettings: settings),
         .executableTarget(
             name: "resect",
             dependencies: dependencies(healing + ["Healing"]) + [

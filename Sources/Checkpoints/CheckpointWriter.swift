@@ -89,6 +89,8 @@ public struct CheckpointWriter: Sendable {
         for file in files { try file.writer.write(file.plan.header, at: 0) }
         let first = journal.resumedCount
         try Parallel.forEach(units.count - first, workers: threads) { (index, _) throws(CheckpointError) in
+            // The calling thread, which alone knows its task, takes units too, and its failure stops the others.
+            try CheckpointError.checkCancellation()
             let (file, unit) = units[first + index]
             switch unit {
             case .copy(let range, let byteOffset): try file.writer.copy(range, at: byteOffset)
@@ -103,6 +105,7 @@ public struct CheckpointWriter: Sendable {
                 for file in files { try file.writer.sync() }
             }
         }
+        try CheckpointError.checkCancellation()
         if syncs { for file in files { try file.writer.sync() } }
         return journal
     }

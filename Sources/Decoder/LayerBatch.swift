@@ -48,6 +48,7 @@ struct LayerBatch {
         _ layer: DecoderModel.Layer, states: UnsafeMutablePointer<Float>, contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
+        try CheckpointError.checkCancellation()
         try observation.stream(states, columns: shape.hidden)
         guard layer.plan.parallel == nil else {
             try runParallel(layer, states, contexts, buffers, observation)

@@ -38,7 +38,8 @@ package final class LayerSteps {
     package func mix(
         _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int
     ) throws(CheckpointError) -> MatrixOperand {
-        try batch.mix(model.layers[layer], states, contexts, buffers, LayerObservation.none(layer))
+        try CheckpointError.checkCancellation()
+        return try batch.mix(model.layers[layer], states, contexts, buffers, LayerObservation.none(layer))
     }
 
     /// What the MLP multiplies with its last matrix, [tokens, columns]. It lasts until the next step.

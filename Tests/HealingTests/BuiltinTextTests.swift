@@ -12,7 +12,8 @@ struct BuiltinTextTests {
         var random = SeededGenerator(seed: 1)
         let own = folder.write("own", HealingTextTests.prose(200, &random))
         let text = try HealingText(
-            sources: ["builtin", own], for: HealingTextTests.model(), contextLength: 256, sizes: .init(fitting: 280))
+            sources: [.builtin, .path(own)], for: HealingTextTests.model(), contextLength: 256,
+            sizes: .init(fitting: 280))
         let fitted = ["novels", "manuals", "code", "tables", "dialogue", "scripts"].map { "builtin/\($0)" }
         #expect(text.fitting.kinds.map(\.name) == fitted + [own])
         #expect(text.ranking.kinds.map(\.name) == fitted + [own])
@@ -31,9 +32,9 @@ struct BuiltinTextTests {
     func judging() throws {
         let model = try HealingTextTests.model()
         let one = try HealingText(
-            sources: ["builtin"], for: model, contextLength: 128, sizes: .init(fitting: 100_000), seed: 1)
+            sources: [.builtin], for: model, contextLength: 128, sizes: .init(fitting: 100_000), seed: 1)
         let two = try HealingText(
-            sources: ["builtin"], for: model, contextLength: 128, sizes: .init(fitting: 500), seed: 2)
+            sources: [.builtin], for: model, contextLength: 128, sizes: .init(fitting: 500), seed: 2)
         #expect(one.judging.corpus.contexts == two.judging.corpus.contexts)
         let judged = Set(one.judging.corpus.contexts)
         for text in [one, two] {

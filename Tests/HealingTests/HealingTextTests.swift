@@ -54,7 +54,8 @@ struct HealingTextTests {
         sizes.choosing = Int.random(in: 1...12, using: &random)
         let model = try Self.model()
         let text = try HealingText(
-            sources: paths, for: model, contextLength: Self.contextLength, sizes: sizes, seed: seed)
+            sources: paths.map(TextSource.path), for: model, contextLength: Self.contextLength, sizes: sizes, seed: seed
+        )
         var seen: Set<[Int32]> = []
         for (name, part) in Self.parts(text) {
             #expect(part.corpus.contexts.count == part.kinds.reduce(0) { $0 + $1.corpus.contexts.count }, "\(name)")
@@ -85,7 +86,8 @@ struct HealingTextTests {
             #expect(text.heldOut == nil)
         }
         let again = try HealingText(
-            sources: paths, for: model, contextLength: Self.contextLength, sizes: sizes, seed: seed)
+            sources: paths.map(TextSource.path), for: model, contextLength: Self.contextLength, sizes: sizes, seed: seed
+        )
         for ((name, one), (_, two)) in zip(Self.parts(text), Self.parts(again)) {
             #expect(one.corpus.contexts == two.corpus.contexts, "\(name)")
         }
@@ -104,7 +106,7 @@ struct HealingTextTests {
         let whole = try Corpus.tokens(path: path, for: model)
         var sizes = HealingText.Sizes(fitting: 1000)
         (sizes.ranking, sizes.choosing) = (0, 1)
-        let healing = try HealingText(sources: [path], for: model, contextLength: 512, sizes: sizes)
+        let healing = try HealingText(sources: [.path(path)], for: model, contextLength: 512, sizes: sizes)
         let contexts = healing.fitting.corpus.contexts + healing.choosing.corpus.contexts
         #expect(contexts.count * 512 < whole.count / 2)
         #expect(contexts.count >= 8)
@@ -126,13 +128,14 @@ struct HealingTextTests {
         let text = Self.prose(100, &random)
         let (one, copy) = (folder.write("one", text), folder.write("copy", text))
         let healing = try HealingText(
-            sources: [one], for: Self.model(), contextLength: Self.contextLength, sizes: .init(fitting: 500))
+            sources: [.path(one)], for: Self.model(), contextLength: Self.contextLength, sizes: .init(fitting: 500))
         let count = healing.fitting.corpus.contexts.count
         #expect(healing.notes.count == 2)
         #expect(healing.notes[0] == "takes \(count) contexts of 500 to fit: the texts are too short for more")
         #expect(healing.notes[1].contains("all text is of one kind"))
         let both = try HealingText(
-            sources: [one, copy], for: Self.model(), contextLength: Self.contextLength, sizes: .init(fitting: 500))
+            sources: [.path(one), .path(copy)], for: Self.model(), contextLength: Self.contextLength,
+            sizes: .init(fitting: 500))
         #expect(both.fitting.corpus.contexts == healing.fitting.corpus.contexts)
         #expect(both.notes.contains { $0.hasPrefix(copy) && $0.contains("less than one context, and is not used") })
         #expect(both.notes.contains { $0.contains("all text is of one kind") })
@@ -150,7 +153,7 @@ struct HealingTextTests {
         folder.write("large/1", lines[..<20_000].joined())
         folder.write("large/2", lines[20_000...].joined())
         let healing = try HealingText(
-            sources: [folder("large")], for: model, contextLength: 64, sizes: .init(fitting: 100_000 / 64))
+            sources: [.path(folder("large"))], for: model, contextLength: 64, sizes: .init(fitting: 100_000 / 64))
         #expect(healing.notes.contains { $0.contains("evenly spread, are read") })
         let whole =
             try Corpus.tokens(path: folder("large/1"), for: model) + Corpus.tokens(path: folder("large/2"), for: model)
@@ -171,7 +174,8 @@ struct HealingTextTests {
         ) throws {
             let model = try Self.model()
             let error = #expect(throws: CheckpointError.self, sourceLocation: location) {
-                try HealingText(sources: sources, for: model, contextLength: contextLength)
+                try HealingText(
+                    sources: sources.map(TextSource.init(argument:)), for: model, contextLength: contextLength)
             }
             #expect(
                 error?.description.contains(message) == true, "\(error?.description ?? "")", sourceLocation: location)
@@ -182,7 +186,7 @@ struct HealingTextTests {
         try refuse("empty: is empty", [folder.write("empty", "")])
         try refuse("nothing: holds no text file", [folder.makeFolder("nothing")])
         Files.fifo(folder("fifo"))
-        try refuse("fifo: is neither a file nor a folder", [folder("fifo")])
+        try refuse("fifo: is not a regular file", [folder("fifo")])
         try refuse("bad: is not UTF-8 text (at byte 3)", [good, folder.write("bad", Array("abc".utf8) + [0xFF])])
         folder.makeFolder("pictures")
         folder.write("pictures/a.png", [0x89, 0x50, 0x4E, 0x47])
@@ -208,7 +212,7 @@ struct HealingTextTests {
         folder.write("kind/.hidden", Self.prose(20, &random))
         let model = try Self.model()
         let healing = try HealingText(
-            sources: [folder("kind")], for: model, contextLength: 16, sizes: .init(fitting: 9999))
+            sources: [.path(folder("kind"))], for: model, contextLength: 16, sizes: .init(fitting: 9999))
         let joined = folder.write("joined", texts.joined())
         let tokens = try ["a", "b/x", "c"].flatMap { try Corpus.tokens(path: folder("kind/" + $0), for: model) }
         #expect(try abs(tokens.count - Corpus.tokens(path: joined, for: model).count) <= 2)

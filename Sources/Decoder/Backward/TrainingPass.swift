@@ -53,6 +53,7 @@ package final class TrainingPass {
         precondition(
             contexts.count <= contextsAtOnce && contexts.allSatisfy { $0.count == contextLength },
             "contexts that do not fit the memory of the pass")
+        try CheckpointError.checkCancellation()
         let count = contexts.count * contextLength * hidden
         let lowest = sums.keys.min()?.layer ?? model.layers.count
         try model.embed(contexts, into: states.floats)

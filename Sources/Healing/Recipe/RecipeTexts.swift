@@ -1,3 +1,4 @@
+internal import Analysis
 internal import Checkpoints
 internal import Formats
 
@@ -13,7 +14,7 @@ struct RecipeTexts {
     /// - Throws: when a source is missing, or holds no text.
     init(corpus: [String]) throws(CheckpointError) {
         var files: [(name: String, contents: [UInt8])] = []
-        func entry(_ kind: TextKindSource, _ judges: Bool) -> JSON {
+        func entry(_ kind: TextKind, _ judges: Bool) -> JSON {
             let paths = kind.documents.enumerated().map { number, document in
                 switch document {
                 case .file(let path, _): return FileSystem.absolute(path)
@@ -21,13 +22,14 @@ struct RecipeTexts {
                     let name = "texts/\(kind.name.lastPathComponent)\(judges ? "-judging" : "")-\(number + 1).txt"
                     files.append((name, bytes))
                     return name
+                case .tokens: preconditionFailure("no argument names tokens")
                 }
             }
             return .object(JSONObject([("kind", .string(kind.name)), ("files", .array(paths.map(JSON.string)))]))
         }
         var training: [JSON] = []
         for source in corpus {
-            for kind in try TextKindSource.kinds(of: source) { training.append(entry(kind, false)) }
+            for kind in try TextKind.kinds(of: TextSource(argument: source)) { training.append(entry(kind, false)) }
         }
         let judging = BuiltinText.kinds(judging: true).map { entry($0, true) }
         self.training = .array(training)

@@ -5,17 +5,17 @@ internal import Surgery
 /// Makes a model smaller: finds the layers that matter least, cuts them, heals the cut, quantizes, writes, and compares the
 /// result with the whole model. The command `resect shrink` does no more than this.
 ///
-///     var shrink = Shrink(drop: 3, corpus: ["builtin"], run: RunOptions(threads: 8))
+///     var shrink = Shrink(drop: 3, corpus: [.builtin], run: RunOptions(threads: 8))
 ///     shrink.target = try ShrinkTarget(named: "Q4_K_M")
 ///     let result = try shrink.run(Checkpoint.open("model"), to: "small.gguf")
 ///     print(result.dropped.words, result.steps.steps.last?.divergences)
 public struct Shrink: Sendable {
     /// How many layers are cut.
     public var drop: Int
-    /// Text for choosing the layers and for healing: files, folders or `builtin`, each a kind.
-    public var corpus: [String]
+    /// Text for choosing the layers and for healing; each source is a kind, and `builtin` is several.
+    public var corpus: [TextSource]
     /// Text that only judges, each a kind; without any, text judges that nothing was fitted on.
-    public var evaluation: [String] = []
+    public var evaluation: [TextSource] = []
     /// Tokens in a context.
     public var contextLength = 512
     /// Contexts on which distances are measured.
@@ -52,8 +52,8 @@ public struct Shrink: Sendable {
     ///
     /// - Parameters:
     ///   - drop: how many layers are cut.
-    ///   - corpus: files, folders or `builtin`, each a kind of text.
-    public init(drop: Int, corpus: [String], run: RunOptions) {
+    ///   - corpus: text of several kinds; a heal that was fitted on one kind gains little on others.
+    public init(drop: Int, corpus: [TextSource], run: RunOptions) {
         self.drop = drop
         self.corpus = corpus
         self.run = run

@@ -13,21 +13,20 @@ public struct ShrinkTexts: Sendable {
     /// Reads the texts.
     init(_ shrink: Shrink, _ checkpoint: Checkpoint) throws(CheckpointError) {
         let context = shrink.contextLength
+        func read(_ source: TextSource, _ limit: Int, judges: Bool) throws(CheckpointError) -> Corpus {
+            try Corpus([source], for: checkpoint, contextLength: context, limit: limit, judges: judges)
+        }
         func given(_ limit: Int) throws(CheckpointError) -> [(name: String, corpus: Corpus)] {
-            try shrink.evaluation.map { (path) throws(CheckpointError) in
-                (path, try Corpus(path: path, for: checkpoint, contextLength: context, limit: limit))
+            try shrink.evaluation.map { (source) throws(CheckpointError) in
+                (source.name, try read(source, limit, judges: true))
             }
         }
         let share = max(1, shrink.evaluationSamples / max(1, shrink.evaluation.count))
-        // One file without a heal is read as it is.
-        if !shrink.heals, shrink.corpus.count == 1, FileSystem.kind(of: shrink.corpus[0]) == .file {
-            let path = shrink.corpus[0]
-            parts = HealingParts(
-                ranking: try Corpus(
-                    path: path, for: checkpoint, contextLength: context, limit: shrink.rankingSamples))
-            let same = try Corpus(
-                path: path, for: checkpoint, contextLength: context, limit: shrink.evaluationSamples)
-            judged = shrink.evaluation.isEmpty ? [(path, same)] : try given(share)
+        // One text without a heal is read as it is.
+        if !shrink.heals, let source = shrink.corpus.first, shrink.corpus.count == 1, source.isOneText {
+            parts = HealingParts(ranking: try read(source, shrink.rankingSamples, judges: false))
+            let same = try read(source, shrink.evaluationSamples, judges: false)
+            judged = shrink.evaluation.isEmpty ? [(source.name, same)] : try given(share)
             notes = []
             return
         }
@@ -41,11 +40,11 @@ public struct ShrinkTexts: Sendable {
         if !shrink.evaluation.isEmpty {
             judged = try given(share)
             notes += shrink.evaluation.filter(shrink.corpus.contains).map {
-                "\($0) is fitted and judges too: its figures are better than those of other text"
+                "\($0.name) is fitted and judges too: its figures are better than those of other text"
             }
         } else {
             // Without builtin text the rest of the given texts judges; nothing was fitted on it.
-            let isBuiltin = shrink.corpus.contains(HealingText.builtin)
+            let isBuiltin = shrink.corpus.contains(.builtin)
             let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
             judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, shrink.evaluationSamples / kinds.count))) }
             if !isBuiltin {

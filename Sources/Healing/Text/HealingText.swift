@@ -21,9 +21,6 @@ public struct HealingText: Sendable {
     /// What the user should know about the text, one sentence each.
     public let notes: [String]
 
-    /// The source that stands for resect's own text.
-    public static var builtin: String { BuiltinText.name }
-
     /// How many contexts each part should have.
     public struct Sizes: Sendable {
         /// Contexts to rank the layers; 0 when nothing is ranked.
@@ -45,14 +42,14 @@ public struct HealingText: Sendable {
     /// parts.
     ///
     /// - Parameters:
-    ///   - sources: each is a kind of text: a file, a folder with text files, or `builtin` for resect's own kinds.
+    ///   - sources: each is a kind of text, and `builtin` is several.
     ///   - checkpoint: the model whose tokenizer is used.
     ///   - contextLength: tokens in a context, at least 2.
     ///   - sizes: the contexts wanted; when the text is too short every part gets fewer, and a note says so.
     ///   - seed: decides which contexts are taken, and their order.
     /// - Throws: when the model cannot be run, or a source is missing, is not UTF-8 text or is too short.
     public init(
-        sources: [String], for checkpoint: Checkpoint, contextLength: Int = 512, sizes: Sizes = Sizes(),
+        sources: [TextSource], for checkpoint: Checkpoint, contextLength: Int = 512, sizes: Sizes = Sizes(),
         seed: UInt64 = 0
     ) throws(CheckpointError) {
         guard contextLength >= 2 else {
@@ -63,7 +60,7 @@ public struct HealingText: Sendable {
         }
         guard !sources.isEmpty else { throw CheckpointError("no text is given to heal with") }
         for (index, source) in sources.enumerated() where sources[..<index].contains(source) {
-            throw CheckpointError(file: source, "is given twice as text to heal with")
+            throw CheckpointError(file: source.name, "is given twice as text to heal with")
         }
         _ = try DecoderModel(checkpoint)
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
@@ -76,7 +73,7 @@ public struct HealingText: Sendable {
         judged.removeAll { $0.contexts.isEmpty }
         var kinds: [KindOfText] = []
         for source in sources {
-            for kind in try TextKindSource.kinds(of: source) { kinds.append(try reader.read(kind)) }
+            for kind in try TextKind.kinds(of: source) { kinds.append(try reader.read(kind)) }
         }
         var notes = reader.notes
         let short = kinds.filter(\.contexts.isEmpty)

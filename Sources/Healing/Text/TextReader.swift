@@ -32,7 +32,7 @@ struct TextReader {
     /// Reads one kind.
     ///
     /// - Throws: when a file cannot be read, or the kind is a file that is not text.
-    mutating func read(_ source: TextKindSource) throws(CheckpointError) -> KindOfText {
+    mutating func read(_ source: TextKind) throws(CheckpointError) -> KindOfText {
         let total = source.documents.reduce(0) { $0 + $1.byteCount }
         let spread = TextSpread(byteCounts: source.documents.map(\.byteCount), limit: byteLimit)
         if spread.isPartial {
@@ -40,6 +40,7 @@ struct TextReader {
                 "of the \(total.grouped) bytes of \(source.name) \(spread.byteCount.grouped), evenly spread, are read")
         }
         var unreadable: [String] = []
+        for case .tokens(_, let tokens) in source.documents { filter.append(tokens) }
         for (document, ranges) in zip(source.documents, spread.ranges) where !ranges.isEmpty {
             let text = try document.open()
             let isText = try text.withBytes { (bytes) throws(CheckpointError) -> Bool in

@@ -148,8 +148,9 @@ struct Shrink: ParsableCommand {
     /// What the options ask for.
     private func settings(_ size: Int, _ target: ShrinkTarget, form: Checkpoint.Form) -> Healing.Shrink {
         var settings = Healing.Shrink(
-            drop: size, corpus: corpus, run: samples.precision.run(threads: common.threadCount))
-        settings.evaluation = evaluation
+            drop: size, corpus: corpus.map(TextSource.init(argument:)),
+            run: samples.precision.run(threads: common.threadCount))
+        settings.evaluation = evaluation.map(TextSource.init(argument:))
         settings.contextLength = samples.context
         settings.rankingSamples = samples.samples
         settings.healSamples = heal.healSamples

@@ -3,16 +3,16 @@ internal import CZstd
 internal import Formats
 
 /// The text of several kinds that comes with resect (`Sources/CTexts`).
-enum BuiltinText {
+package enum BuiltinText {
     /// How a user asks for it.
-    static let name = "builtin"
+    package static let name = "builtin"
 
     /// The kinds, with the documents that may be fitted or with those that only judge.
-    static func kinds(judging: Bool) -> [TextKindSource] {
-        var kinds: [TextKindSource] = []
+    package static func kinds(judging: Bool) -> [TextKind] {
+        var kinds: [TextKind] = []
         for document in documents where document.judges == judging {
             let kind = "\(name)/\(document.kind)"
-            if kinds.last?.name != kind { kinds.append(TextKindSource(name: kind, isBuiltin: true)) }
+            if kinds.last?.name != kind { kinds.append(TextKind(name: kind, isBuiltin: true)) }
             kinds[kinds.count - 1].documents.append(.text(document.name, bytes: document.bytes))
         }
         return kinds
