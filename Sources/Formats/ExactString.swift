@@ -11,7 +11,8 @@ public struct ExactString: Hashable, Sendable {
 
     /// Whether both have the same UTF-8 bytes.
     public static func == (a: ExactString, b: ExactString) -> Bool {
-        a.text.utf8.elementsEqual(b.text.utf8)
+        // Equal bytes are canonically equivalent, which is found fast; only texts beyond ASCII can be more than that.
+        a.text == b.text && a.text.utf8.count == b.text.utf8.count && a.text.utf8.elementsEqual(b.text.utf8)
     }
 
     /// Feeds the UTF-8 bytes to the hasher.

@@ -51,13 +51,17 @@ public struct JSONObject: Sendable, Equatable {
     /// The keys, in order.
     public private(set) var keys: [String] = []
     private var values: [JSON] = []
+    /// Where each key is; empty while there are few keys, which are looked through faster than they are hashed.
     private var index: [ExactString: Int] = [:]
+    private static let fewKeys = 8
 
     /// An object without members.
     public init() {}
 
     /// An object with the given members; a later duplicate replaces an earlier one.
     public init(_ members: [(String, JSON)]) {
+        keys.reserveCapacity(members.count)
+        values.reserveCapacity(members.count)
         for (key, value) in members { self[key] = value }
     }
 
@@ -69,16 +73,16 @@ public struct JSONObject: Sendable, Equatable {
 
     /// The value of a key. Setting keeps the position of an existing key, appends a new key, and removes with `nil`.
     public subscript(key: String) -> JSON? {
-        get { index[ExactString(key)].map { values[$0] } }
+        get { position(of: key).map { values[$0] } }
         set {
-            if let position = index[ExactString(key)] {
+            if let position = position(of: key) {
                 if let newValue {
                     values[position] = newValue
                 } else {
                     remove(at: position)
                 }
             } else if let newValue {
-                append(key, newValue)
+                add(key, newValue)
             }
         }
     }
@@ -88,21 +92,35 @@ public struct JSONObject: Sendable, Equatable {
     /// - Returns: false, and nothing changed, when the key is there already.
     @discardableResult
     package mutating func append(_ key: String, _ value: JSON) -> Bool {
-        let position = keys.count
-        if index.updateValue(position, forKey: ExactString(key)) != nil {
-            index[ExactString(key)] = keys.firstIndex { ExactString($0) == ExactString(key) }
-            return false
-        }
+        guard position(of: key) == nil else { return false }
+        add(key, value)
+        return true
+    }
+
+    private func position(of key: String) -> Int? {
+        let key = ExactString(key)
+        return index.isEmpty ? keys.firstIndex { ExactString($0) == key } : index[key]
+    }
+
+    /// Adds a member whose key is new.
+    private mutating func add(_ key: String, _ value: JSON) {
         keys.append(key)
         values.append(value)
-        return true
+        if !index.isEmpty {
+            index[ExactString(key)] = keys.count - 1
+        } else if keys.count > JSONObject.fewKeys {
+            makeIndex()
+        }
     }
 
     private mutating func remove(at position: Int) {
         keys.remove(at: position)
         values.remove(at: position)
-        index = Dictionary(
-            uniqueKeysWithValues: keys.enumerated().map { (ExactString($1), $0) })
+        if !index.isEmpty { makeIndex() }
+    }
+
+    private mutating func makeIndex() {
+        index = Dictionary(uniqueKeysWithValues: keys.enumerated().map { (ExactString($1), $0) })
     }
 
     /// Whether both have the same members in the same order.

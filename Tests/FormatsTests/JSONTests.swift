@@ -42,6 +42,28 @@ struct JSONTests {
         #expect(value.pretty == expected)
     }
 
+    @Test("a line for other programs has no control characters, and no numbers that are not finite")
+    func standardLine() {
+        let value = JSON.array([.string("a\u{7F}\u{85}\u{9F}é\u{A0}\u{1}\"\\\n"), .number("-Infinity"), .number("1e5")])
+        let expected = "[\"a\\u007f\\u0085\\u009fé\u{A0}\\u0001\\\"\\\\\\n\",\"-Infinity\",1e5]"
+        #expect(String(decoding: value.standardLine, as: UTF8.self) == expected)
+    }
+
+    @Test("an object keeps the order of its keys, few or many, when they are set again and removed")
+    func keys() {
+        for count in [3, 8, 9, 40] {
+            var object = JSONObject((0..<count).map { ("k\($0)", .int($0)) })
+            object["k1"] = .bool(true)
+            object["k0"] = nil
+            object["é"] = .null
+            // Another spelling of the same character is another key.
+            object["e\u{301}"] = .bool(false)
+            #expect(!object.append("k2", .null) && object["k0"] == nil && object["k1"] == .bool(true))
+            #expect(object["é"] == .null && object["e\u{301}"] == .bool(false))
+            #expect(object.keys.map { $0.utf8.count } == (1..<count).map { "k\($0)".utf8.count } + [2, 3])
+        }
+    }
+
     @Test(
         "escapes become the characters that they stand for",
         arguments: [

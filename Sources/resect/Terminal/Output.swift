@@ -24,15 +24,10 @@ enum Output {
 
     /// Writes the result as one JSON object; control characters are escaped even where JSON allows them.
     static func json(_ object: JSONObject) {
-        var text = String.UnicodeScalarView()
-        for scalar in JSON.object(object).standard.compact.unicodeScalars {
-            if 0x7F..<0xA0 ~= scalar.value {
-                text.append(contentsOf: "\\u00\(String(scalar.value, radix: 16))".unicodeScalars)
-            } else {
-                text.append(scalar)
-            }
+        pending.withLock { bytes in
+            bytes += JSON.object(object).standardLine
+            bytes.append(0x0A)
         }
-        line(String(text))
     }
 
     /// Discards pending output, which is not valid.
