@@ -5,6 +5,8 @@
 public struct NameTemplate: Sendable, Hashable {
     /// The text before, between and behind the placeholders.
     private let texts: [String]
+    /// The same as bytes: names of all tensors are matched against all templates.
+    private let bytes: [[UInt8]]
     private let places: [Place]
 
     private enum Place: String, CaseIterable {
@@ -22,6 +24,7 @@ public struct NameTemplate: Sendable, Hashable {
             rest = rest[range.upperBound...]
         }
         self.texts = texts + [String(rest)]
+        bytes = self.texts.map { Array($0.utf8) }
         self.places = places
     }
 
@@ -67,17 +70,20 @@ public struct NameTemplate: Sendable, Hashable {
 
     /// The numbers in a whole name, in the order of the placeholders.
     private func numbers(in name: String) -> [Int]? {
-        guard !places.isEmpty else { return ExactString(name) == ExactString(texts[0]) ? [] : nil }
-        var rest = name.utf8[...], numbers: [Int] = []
-        guard rest.starts(with: texts[0].utf8) else { return nil }
-        rest = rest.dropFirst(texts[0].utf8.count)
-        for text in texts.dropFirst() {
-            let digits = rest.prefix { 0x30...0x39 ~= $0 }
-            rest = rest.dropFirst(digits.count)
-            guard let number = LayerName.number(digits), rest.starts(with: text.utf8) else { return nil }
-            rest = rest.dropFirst(text.utf8.count)
-            numbers.append(number)
+        var name = name
+        return name.withUTF8 { name in
+            guard name.starts(with: bytes[0]) else { return nil }
+            var position = bytes[0].count, numbers: [Int] = []
+            for text in bytes.dropFirst() {
+                let start = position
+                while position < name.count, 0x30...0x39 ~= name[position] { position += 1 }
+                guard let number = LayerName.number(name[start..<position]), name[position...].starts(with: text) else {
+                    return nil
+                }
+                position += text.count
+                numbers.append(number)
+            }
+            return position == name.count ? numbers : nil
         }
-        return rest.isEmpty ? numbers : nil
     }
 }

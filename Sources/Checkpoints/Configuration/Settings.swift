@@ -273,7 +273,7 @@ extension Checkpoint {
     /// The first tensor of a role.
     private func first(_ role: TensorRole?) -> Tensor? {
         guard let part = role.flatMap(part) else { return nil }
-        return tensors.first { part.match($0.name) != .none }
+        return tensors.indices.first { part.match(tensors[$0].name) != .none }.map { tensors[$0] }
     }
 
     /// Settings that follow from the tensors: which there are, and how many rows they have. What GGUF has no key for
@@ -315,7 +315,7 @@ extension Architecture {
             known.gguf == checkpoint.metadata.architecture
                 && known.ggufMark.map { checkpoint.metadata.setting($0) != nil } ?? true
                 && !known.foreignTensors.contains { foreign in
-                    checkpoint.tensors.contains { foreign.match($0.name) != .none }
+                    checkpoint.tensors.indices.contains { foreign.match(checkpoint.tensors[$0].name) != .none }
                 }
         }
         return fitting.first { $0.ggufMark != nil } ?? fitting.first

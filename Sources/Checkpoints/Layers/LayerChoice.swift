@@ -222,10 +222,23 @@ package struct LayerChoice: Sendable {
         LayerSettings.known.counts.otherWords.contains { has(prefix, word: $0) }
     }
 
-    /// Whether a component of a prefix is a word, or begins or ends with one: `vision_tower`, `audio`.
+    /// Whether a component of a prefix is a word, or has it between underscores: `vision_tower`, `audio`.
     private static func has(_ prefix: String, word: String) -> Bool {
-        prefix.split(separator: ".").contains { component in
-            component == word || component.split(separator: "_").contains { $0 == word }
+        var prefix = prefix, word = word
+        let dot = UInt8(ascii: "."), underscore = UInt8(ascii: "_")
+        return prefix.withUTF8 { prefix in
+            word.withUTF8 { word in
+                guard let first = word.first, word.count <= prefix.count else { return false }
+                // A word with an underscore is a whole component.
+                let isWhole = word.contains(underscore)
+                func ends(_ index: Int) -> Bool {
+                    !prefix.indices.contains(index) || prefix[index] == dot || (!isWhole && prefix[index] == underscore)
+                }
+                return (0...prefix.count - word.count).contains { start in
+                    prefix[start] == first && ends(start - 1) && ends(start + word.count)
+                        && word.indices.allSatisfy { prefix[start + $0] == word[$0] }
+                }
+            }
         }
     }
 }

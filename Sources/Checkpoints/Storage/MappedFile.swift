@@ -8,6 +8,8 @@
 public final class MappedFile: Sendable, CustomStringConvertible {
     /// The path, as the user named it or as it was found in a folder.
     public let path: String
+    /// The last component of the path.
+    public let name: String
     /// Bytes in the file when it was opened.
     public let byteCount: Int
     /// Device and inode: what makes two paths the same file.
@@ -55,6 +57,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
             base = UnsafeRawPointer(map)
         }
         self.path = path
+        name = path.lastPathComponent
         self.byteCount = byteCount
         self.identity = FileIdentity(status)
         self.allocatedByteCount = Int(status.st_blocks) * 512  // fits: no disk is larger
@@ -69,9 +72,6 @@ public final class MappedFile: Sendable, CustomStringConvertible {
         MappedFiles.remove(source)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
     }
-
-    /// The last component of the path.
-    public var name: String { path.lastPathComponent }
 
     /// The path.
     public var description: String { path }

@@ -60,7 +60,11 @@ extension Checkpoint {
     /// The number of parameters, counting those of the dequantized weights. Parts that do not fit together count as
     /// stored.
     public var modelParameterCount: Int {
-        ((try? DequantizeFolder(to: .f32).apply(to: self)) ?? self).parameterCount
+        // Looking for parts of quantized weights takes longer than reading a header, so settings and types decide first.
+        let type: DType = form == .gguf ? .nvfp4 : .u8
+        let isStated = form == .gguf ? false : ((try? QuantizationSettings(of: self)) ?? nil) != nil
+        guard isStated || tensors.indices.contains(where: { tensors[$0].dtype == type }) else { return parameterCount }
+        return ((try? DequantizeFolder(to: .f32).apply(to: self)) ?? self).parameterCount
     }
 }
 
