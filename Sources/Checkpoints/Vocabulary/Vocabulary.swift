@@ -1,7 +1,7 @@
 /// The vocabulary of a model: its tokens, merges and special tokens, from whichever container.
 public struct Vocabulary: Sendable, Equatable {
     /// How text is cut into tokens.
-    public enum Model: String, Sendable {
+    public enum Model: String, Sendable, CaseIterable {
         /// Byte-level byte-pair encoding.
         case byteLevelBPE = "gpt2"
         /// SentencePiece's byte-pair encoding of characters; bytes stand for characters that are no token.

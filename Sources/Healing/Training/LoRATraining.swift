@@ -158,6 +158,12 @@ public struct LoRATraining: Sendable {
 extension TrainingSettings {
     /// Refuses what cannot be trained.
     func check(_ model: DecoderModel, _ fitting: Corpus) throws(CheckpointError) {
+        try check(model)
+        if fitting.contexts.isEmpty { throw CheckpointError(file: fitting.path, "has no context to train on") }
+    }
+
+    /// Refuses a model that cannot be trained.
+    func check(_ model: DecoderModel) throws(CheckpointError) {
         let file = model.checkpoint.path
         let trained = targets.filter { target in
             (0..<model.layerCount).contains { model.linear(.init(layer: $0, role: target.role)) != nil }
@@ -183,6 +189,5 @@ extension TrainingSettings {
             throw CheckpointError(
                 file: file, "has products of \(narrowest) values; adapters of rank \(rank) are too large")
         }
-        if fitting.contexts.isEmpty { throw CheckpointError(file: fitting.path, "has no context to train on") }
     }
 }

@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Kernels
 internal import Surgery
 
@@ -7,14 +9,20 @@ internal import Surgery
 struct FormatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "formats",
-        abstract: "List the known architectures, types, pre-tokenizers and layer settings.",
+        abstract: "List the known architectures with what can be done with each, types, tokenizers and layer settings.",
         discussion: """
-            Models of a known architecture can be run and converted; others can be inspected, cut and quantized. A \
-            setting that depends on layers is updated after a cut by its rule: list has one value per layer, indices \
-            are layer numbers, boundary means "the first n layers", count "the last n", period "every n-th layer". With --json: \
-            {"architectures": [{"name", "classes", "gguf", "tensors": [{"role", "folder", "gguf"}]}], "elementTypes": \
-            [{"name", "bits", "gguf", "safetensors", "decoded"}], "types", "folderTypes", "preTokenizers": [{"name", \
-            "aliases"}], "layerSettings": {"config", "gguf"}}.
+            For every architecture: whether its models can be run, converted to GGUF and to a folder, healed in closed \
+            form, and trained. The answers come from the checks of these commands, made with a small model of the \
+            architecture; 'resect inspect --explain' makes them with yours. Models of other architectures can be \
+            inspected, cut and quantized.
+
+            A setting that depends on layers is updated after a cut by its rule: list has one value per layer, indices \
+            are layer numbers, boundary means "the first n layers", count "the last n", period "every n-th layer".
+
+            With --json: {"architectures": [{"name", "classes", "gguf", "abilities": {"run": {"possible", "reason"}, "gguf", \
+            "folder", "heal", "train"}, "tensors": [{"role", "folder", "gguf"}]}], "elementTypes": [{"name", "bits", "gguf", \
+            "safetensors", "decoded"}], "types", "folderTypes", "tokenizers", "preTokenizers": [{"name", "aliases"}], \
+            "layerSettings": {"config", "gguf"}}.
             """)
 
     @OptionGroup(title: "General") var common: CommonOptions
@@ -22,12 +30,17 @@ struct FormatsCommand: ParsableCommand {
     func run() throws { if common.json { Output.json(json) } else { printText() } }
 
     private func printText() {
-        var architectures = Table(["architecture", "GGUF", "classes"])
-        for item in Architecture.all { architectures.add([item.name, item.gguf, item.classes.joined(separator: " ")]) }
+        func mark(_ holds: Bool) -> String { holds ? "yes" : "-" }
+        var architectures = Table(
+            ["architecture", "run", "to GGUF", "to folder", "heal", "train", "GGUF", "classes"])
+        for item in Architecture.all {
+            let abilities = FamilyAbilities(item)
+            let marks = [.run, .gguf, .folder, .heal, .train].map { mark(abilities.has($0)) }
+            architectures.add([item.name] + marks + [item.gguf, item.classes.joined(separator: " ")])
+        }
         architectures.print()
         Output.line()
         var types = Table(["element type", "bits", "GGUF", "safetensors", "decoded"])
-        func mark(_ holds: Bool) -> String { holds ? "yes" : "-" }
         for type in DType.all {
             types.add([
                 type.name, type.bitsPerElement.short, mark(type.ggml != nil), mark(type.isSafetensors),
@@ -39,6 +52,7 @@ struct FormatsCommand: ParsableCommand {
         Output.line("types of quantize     \(Mixture.all.map(\.name).joined(separator: " "))")
         Output.line("types of folders      \(FolderType.names)")
         let tokenizers = PreTokenizer.all.map { ([$0.name] + $0.aliases).joined(separator: "/") }
+        Output.line("tokenizers            \(Vocabulary.Model.allCases.map(\.words).joined(separator: ", "))")
         Output.line("pre-tokenizers        \(tokenizers.joined(separator: " "))")
         Output.line()
         var settings = Table(["setting of layers", "in", "rule"])
@@ -56,6 +70,7 @@ struct FormatsCommand: ParsableCommand {
             ("architectures", .array(Architecture.all.map { .object(json($0)) })),
             ("elementTypes", .array(DType.all.map { .object(json($0)) })),
             ("types", names(Mixture.all.map(\.name))), ("folderTypes", names(FolderType.allCases.map(\.rawValue))),
+            ("tokenizers", names(Vocabulary.Model.allCases.map(\.rawValue))),
             (
                 "preTokenizers",
                 .array(
@@ -79,6 +94,12 @@ struct FormatsCommand: ParsableCommand {
             ("name", .string(architecture.name)), ("classes", .array(architecture.classes.map(JSON.string))),
             ("gguf", .string(architecture.gguf)),
             (
+                "abilities",
+                .object(
+                    JSONObject(
+                        FamilyAbilities(architecture).refusals.map { ($0.ability.rawValue, $0.reason.json) }))
+            ),
+            (
                 "tensors",
                 .array(
                     architecture.tensors.map { names in
@@ -97,5 +118,16 @@ struct FormatsCommand: ParsableCommand {
             ("name", .string(type.name)), ("bits", .double(type.bitsPerElement)), ("gguf", .bool(type.ggml != nil)),
             ("safetensors", .bool(type.isSafetensors)), ("decoded", .bool(Codec.decodes(type))),
         ])
+    }
+}
+
+extension Vocabulary.Model {
+    /// The kind of tokenizer, in words.
+    fileprivate var words: String {
+        switch self {
+        case .byteLevelBPE: "byte-level BPE"
+        case .sentencePieceBPE: "SentencePiece BPE"
+        case .unigram: "unigram"
+        }
     }
 }
