@@ -2,7 +2,7 @@ internal import Formats
 
 extension Checkpoint {
     /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a
-    /// split), an archive of these, or `-` for standard input.
+    /// split), an archive of these, `-` for standard input, or `org/model` for a model in the hub cache.
     ///
     /// Only headers are read. Every tensor is checked to be within its file.
     ///
@@ -10,9 +10,13 @@ extension Checkpoint {
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         if path == StandardInput.argument { return try open(file: try StandardInput.file()) }
         switch FileSystem.kind(of: path) {
-        case .missing: throw CheckpointError(file: path, "does not exist")
+        case .missing:
+            guard let folder = try HubCache.folder(named: path) else {
+                throw CheckpointError(file: path, "does not exist")
+            }
+            return try HuggingFaceFolder.open(folder)
         case .other: throw CheckpointError(file: path, "is not a regular file")
-        case .folder: return try HuggingFaceFolder.open(path)
+        case .folder: return try HuggingFaceFolder.open(HubCache.snapshot(of: path) ?? path)
         case .file: break
         }
         if WeightFiles.isIndex(path.lastPathComponent) {

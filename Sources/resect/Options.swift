@@ -8,7 +8,8 @@ internal import Surgery
 struct ModelArgument: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "A folder, a .safetensors, .gguf or PyTorch file, an archive, or - for standard input.", valueName: "model"),
+            "A folder, a .safetensors, .gguf or PyTorch file, an archive, - for standard input, or org/model in the hub cache.",
+            valueName: "model"),
         completion: .file())
     var path: String
 

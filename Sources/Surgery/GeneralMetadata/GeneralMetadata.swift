@@ -54,7 +54,8 @@ struct GeneralMetadata {
         let path = source.config?["_name_or_path"]?.string
         // More than one slash is a path on some machine.
         let stated = path.flatMap { $0.filter { $0 == "/" }.count <= 1 && !$0.isEmpty ? $0 : nil }
-        return [stated, source.path.lastPathComponent].compactMap { $0 }.map {
+        let name = HubCache.id(ofSnapshot: source.path) ?? source.path.lastPathComponent
+        return [stated, name].compactMap { $0 }.map {
             ModelName($0, parameterCount: parameterCount)
         }
     }
