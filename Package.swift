@@ -99,7 +99,7 @@ let package = Package(
         .testTarget(
             name: "HealingTests", dependencies: dependencies(healing + ["Healing", "TestSupport"]),
             swiftSettings: settings),
-        .testTarget(name: "CLITests", dependencies: ["resect", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "CLITests", dependencies: ["Formats", "resect", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

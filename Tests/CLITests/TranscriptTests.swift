@@ -2,23 +2,21 @@ import Foundation
 import Testing
 import TestSupport
 
-/// Sessions at a shell as files, fixtures/cli/*.txt: a line `$ command`, what it says, and `exit N`.
+/// Sessions at a shell as files, fixtures/cli/*.txt and man/examples/*.txt: a line `$ command`, what it says, and `exit N`.
 ///
 /// Each file is one session in an empty folder with links to the fixtures. RESECT_RECORD=1 rewrites the files with what
 /// the program says now.
 @Suite("transcripts")
 struct TranscriptTests {
-    static let names = Files.names(Fixture.path("cli")).filter { $0.hasSuffix(".txt") }
+    static let paths =
+        (Files.names(Fixture.path("cli")).map { Fixture.path("cli/" + $0) }
+        + Files.names(Examples.path).map { "\(Examples.path)/\($0)" }).filter { $0.hasSuffix(".txt") }
 
-    @Test("the program says what the transcript says", arguments: names)
-    func transcript(name: String) throws {
-        let path = Fixture.path("cli/" + name)
+    @Test("the program says what the transcript says", arguments: paths)
+    func transcript(path: String) throws {
         let steps = Transcript.parse(String(decoding: Files.read(path), as: UTF8.self))
         #expect(!steps.isEmpty)
-        let folder = TemporaryFolder()
-        for name in ["kjv-7m", "tiny", "importance", "adapters", "calibration.txt", "evaluation.txt"] {
-            Files.symbolicLink(folder(name), to: Fixture.path(name))
-        }
+        let folder = path.hasPrefix(Examples.path) ? Examples.folder() : Fixture.folder()
         var recorded: [Transcript.Step] = []
         for step in steps {
             let before = folder.tree
@@ -45,6 +43,34 @@ struct TranscriptTests {
             let command = file.dropLast(".swift".count).lowercased()
             #expect(text.contains("$ resect \(command) --help\n"), "\(command)")
         }
+    }
+}
+
+/// The examples of the manual, man/examples/*.txt.
+enum Examples {
+    static let path = Fixture.root + "/man/examples"
+
+    /// A folder with links to fixtures under the names that the manual gives them.
+    static func folder() -> TemporaryFolder {
+        let folder = Fixture.folder()
+        for (name, target) in [
+            ("model", "kjv-7m"), ("adapter", "adapters/plain"), ("imatrix.gguf", "importance/matrix.gguf"),
+            ("text.txt", "calibration.txt"), ("other.txt", "evaluation.txt"),
+        ] {
+            Files.symbolicLink(folder(name), to: Fixture.path(target))
+        }
+        return folder
+    }
+}
+
+extension Fixture {
+    /// A folder with links to fixtures.
+    fileprivate static func folder() -> TemporaryFolder {
+        let folder = TemporaryFolder()
+        for name in ["kjv-7m", "tiny", "importance", "adapters", "calibration.txt", "evaluation.txt"] {
+            Files.symbolicLink(folder(name), to: Fixture.path(name))
+        }
+        return folder
     }
 }
 
