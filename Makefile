@@ -20,6 +20,7 @@ CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
 TORTURE_PACKAGES := e2fsprogs mount python3
 BENCH_PACKAGES := xfsprogs xxhash zstd
 SHELL_PACKAGES := bash fish zsh
+MAN_PACKAGES := mandoc python3
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 
 # Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
@@ -69,13 +70,11 @@ lint: deps
 format: deps
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 
-# The date is fixed, so that pages change only when the commands do.
+# Pages come from the declarations of the commands, from man/ and from schemas/.
 man: build
-	swift package -c release --allow-writing-to-package-directory generate-manual --multi-page --date 2026-11-24 \
-	    --authors "The resect maintainers" --output-directory man
-	rm -f man/resect.help.1
-	sed -i "s/resect\\.\\([a-z]\\)/resect-\\1/g; /resect-help 1/d" man/*.1
-	for page in man/resect.*.1; do mv $$page man/resect-$${page#man/resect.}; done
+	$(call install_packages,$(MAN_PACKAGES))
+	python3 man/pages.py $(RESECT)
+	man/lint.sh
 
 fixtures:
 	$(call install_packages,$(FIXTURE_PACKAGES) $(CONFORMANCE_PACKAGES))
@@ -119,11 +118,12 @@ completions-test: deps
 
 install: deps
 	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/man/man7 share/resect/schemas)
 	$(call write_completions,.build-install/release/resect,$(DESTDIR)$(PREFIX)/share)
 	install -s .build-install/release/resect $(DESTDIR)$(PREFIX)/bin/resect
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 schemas/*.json $(DESTDIR)$(PREFIX)/share/resect/schemas
 
 clean:
 	rm -rf .build .build-consumer .build-fuzz .build-install
