@@ -108,7 +108,8 @@ struct Heal: ParsableCommand {
         sizes.ranking = size == nil ? 0 : samples.samples
         sizes.judging = 0
         let text = try HealingText(
-            sources: corpus.map(TextSource.init(argument:)), for: checkpoint, contextLength: samples.context, sizes: sizes, seed: heal.seed)
+            sources: corpus.map(TextSource.init(argument:)), for: checkpoint, contextLength: samples.context,
+            sizes: sizes, seed: heal.seed)
         for note in text.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
         let (parts, run) = (HealingParts(text), samples.precision.run(threads: common.threadCount))
