@@ -73,6 +73,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["CXXHash"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "ModelSupport", dependencies: dependencies(checkpoints + ["TestSupport"]), path: "Tests/ModelSupport",
+            swiftSettings: settings),
         .testTarget(
             name: "FormatsTests", dependencies: ["Formats", "TestSupport"], swiftSettings: settings),
         .testTarget(
@@ -91,13 +94,13 @@ let package = Package(
         .testTarget(
             name: "TokenizationTests", dependencies: dependencies(decoder + ["TestSupport"]), swiftSettings: settings),
         .testTarget(
-            name: "DecoderTests", dependencies: dependencies(analysis + ["Surgery", "TestSupport"]),
+            name: "DecoderTests", dependencies: dependencies(analysis + ["Surgery", "ModelSupport", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(
             name: "AnalysisTests", dependencies: dependencies(analysis + ["Analysis", "Surgery", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(
-            name: "HealingTests", dependencies: dependencies(healing + ["Healing", "TestSupport"]),
+            name: "HealingTests", dependencies: dependencies(healing + ["Healing", "ModelSupport", "TestSupport"]),
             swiftSettings: settings),
         .testTarget(name: "CLITests", dependencies: ["Formats", "resect", "TestSupport"], swiftSettings: settings),
     ],

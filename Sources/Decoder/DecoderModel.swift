@@ -25,11 +25,13 @@ package struct DecoderModel: Sendable {
     /// The operations of one layer, with their tensors.
     struct Layer: Sendable {
         let plan: LayerPlan
-        let attentionNorm, attentionPostNorm: Norm?
+        let attentionNorm: Norm?
+        var attentionPostNorm: Norm?
         var query, key, value, attentionOutput: Linear
         let queryNorm, keyNorm: HeadNorm?
         let attention: AttentionShape
-        let feedForwardNorm, feedForwardPostNorm: Norm?
+        let feedForwardNorm: Norm?
+        var feedForwardPostNorm: Norm?
         var feedForward: MLP
 
         /// The MLP of a layer.

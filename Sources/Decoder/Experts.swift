@@ -17,7 +17,7 @@ struct Experts: Sendable {
     /// [experts, hidden, width]
     let down: Tensor
     /// The MLP that every token uses, and the map of its gate, [1, hidden].
-    let shared: FeedForward?
+    var shared: FeedForward?
     let sharedRouter: Linear?
 
     /// What a token gets from an expert.
@@ -40,8 +40,17 @@ struct Experts: Sendable {
         _ normed: MatrixOperand, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
+        try addChosen(normed, to: output, buffers, observation)
+        try addShared(rows: normed.rows, to: output, buffers, observation)
+    }
+
+    /// Adds what the experts that the router chooses give.
+    func addChosen(
+        _ normed: MatrixOperand, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) {
         guard let memory = buffers.experts else { preconditionFailure("no memory for experts") }
-        let (rows, hidden) = (normed.rows, normed.columns)
+        let hidden = normed.columns
         try observation.operand(normed, of: [.router])
         for (index, shares) in try shares(normed, memory, buffers).enumerated() where !shares.isEmpty {
             for (row, share) in shares.enumerated() {
@@ -60,16 +69,37 @@ struct Experts: Sendable {
                     output + share.token * hidden, memory.result.floats + row * hidden, hidden, share.weight)
             }
         }
-        try addShared(rows: rows, to: output, memory, buffers, observation)
     }
 
     private func addShared(
-        rows: Int, to output: UnsafeMutablePointer<Float>, _ memory: ExpertBuffers, _ buffers: LayerBuffers,
-        _ observation: LayerObservation
+        rows: Int, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers, _ observation: LayerObservation
     ) throws(CheckpointError) {
-        guard let shared else { return }
+        guard let shared, let memory = buffers.experts else { return }
         let hidden = router.inputs
-        let operand = buffers.operand(buffers.normed, rows: rows, columns: hidden)
+        let inner = try sharedInner(rows: rows, shared, memory, buffers, observation)
+        try Linear.apply([Linear.Target(shared.down, memory.result.floats)], to: inner, buffers: buffers.linear)
+        for row in 0..<rows {
+            resect_add_scaled(
+                output + row * hidden, memory.result.floats + row * hidden, hidden, sharedWeight(row, memory))
+        }
+    }
+
+    /// The operand of the last product of the shared expert, each row times what the expert counts for its token; `nil` without
+    /// a shared expert.
+    func weightedSharedInner(rows: Int, _ buffers: LayerBuffers) throws(CheckpointError) -> MatrixOperand? {
+        guard let shared, let memory = buffers.experts else { return nil }
+        let inner = try sharedInner(rows: rows, shared, memory, buffers, .none)
+        guard sharedRouter != nil else { return inner }
+        let (values, width) = (buffers.inner.floats, shared.width)
+        for row in 0..<rows { resect_multiply_by(values + row * width, width, sharedWeight(row, memory)) }
+        return buffers.operand(buffers.inner, rows: rows, columns: width)
+    }
+
+    private func sharedInner(
+        rows: Int, _ shared: FeedForward, _ memory: ExpertBuffers, _ buffers: LayerBuffers,
+        _ observation: LayerObservation
+    ) throws(CheckpointError) -> MatrixOperand {
+        let operand = buffers.operand(buffers.normed, rows: rows, columns: router.inputs)
         try observation.operand(operand, of: [.sharedGate, .sharedUp])
         if let sharedRouter {
             try Linear.apply(
@@ -78,11 +108,12 @@ struct Experts: Sendable {
         try shared.gateAndUp(operand, buffers)
         let inner = shared.activated(rows, buffers)
         try observation.operand(inner, of: [.sharedDown])
-        try Linear.apply([Linear.Target(shared.down, memory.result.floats)], to: inner, buffers: buffers.linear)
-        for row in 0..<rows {
-            let weight = sharedRouter == nil ? 1 : Experts.sigmoid(memory.weights.floats[row])
-            resect_add_scaled(output + row * hidden, memory.result.floats + row * hidden, hidden, weight)
-        }
+        return inner
+    }
+
+    /// What the shared expert counts for a token, once the shared router has run.
+    private func sharedWeight(_ row: Int, _ memory: ExpertBuffers) -> Float {
+        sharedRouter == nil ? 1 : Experts.sigmoid(memory.weights.floats[row])
     }
 
     /// The tokens of each expert with what it gives to them.

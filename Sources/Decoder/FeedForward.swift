@@ -6,7 +6,8 @@ internal import Weights
 /// An MLP: `down(act(gate x) * up x)`, or without a gate `down(act(up x))`.
 struct FeedForward: Sendable {
     let gate: Linear?
-    let up, down: Linear
+    let up: Linear
+    var down: Linear
     let activation: Activation
 
     /// Columns between the products.

@@ -43,25 +43,28 @@ struct LayerBatch {
 
     /// Runs a layer in place.
     ///
-    /// - Parameter states: [contexts * contextLength, hidden].
+    /// - Parameters:
+    ///   - states: [contexts * contextLength, hidden].
+    ///   - behindAttention: called when attention's result has been added to the states, and that of the MLP has not.
     func run(
         _ layer: DecoderModel.Layer, states: UnsafeMutablePointer<Float>, contexts: Int, _ buffers: LayerBuffers,
-        _ observation: LayerObservation
+        _ observation: LayerObservation, behindAttention: () -> Void = {}
     ) throws(CheckpointError) {
         try CheckpointError.checkCancellation()
         try observation.stream(states, columns: shape.hidden)
         guard layer.plan.parallel == nil else {
-            try runParallel(layer, states, contexts, buffers, observation)
+            try runParallel(layer, states, contexts, buffers, observation, behindAttention)
             return
         }
         try attend(layer, states, contexts, buffers, observation)
+        behindAttention()
         try addFeedForward(layer, states, contexts, buffers, observation)
     }
 
     /// Attention and the MLP read the same stream.
     private func runParallel(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
-        _ observation: LayerObservation
+        _ observation: LayerObservation, _ behindAttention: () -> Void
     ) throws(CheckpointError) {
         guard case .dense(let feedForward) = layer.feedForward else {
             preconditionFailure("experts beside attention")
@@ -75,6 +78,7 @@ struct LayerBatch {
         _ = try feedForward.inner(normed, buffers, observation)
         let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: layer.attention.queryWidth)
         try add(layer.attentionOutput, of: mixed, layer.attentionPostNorm, layer, to: states, buffers)
+        behindAttention()
         let inner = buffers.operand(buffers.inner, rows: tokens, columns: feedForward.width)
         try add(feedForward.down, of: inner, layer.feedForwardPostNorm, layer, to: states, buffers)
     }
@@ -93,33 +97,27 @@ struct LayerBatch {
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
     ) throws(CheckpointError) {
+        let normed = try norm(layer.feedForwardNorm, states, contexts * contextLength, buffers)
         switch layer.feedForward {
         case .dense(let feedForward):
-            let inner = try inner(layer, states, contexts, buffers, observation)
+            let inner = try feedForward.inner(normed, buffers, observation)
             try add(feedForward.down, of: inner, layer.feedForwardPostNorm, layer, to: states, buffers)
         case .experts(let experts):
-            let tokens = contexts * contextLength
-            let normed = try norm(layer.feedForwardNorm, states, tokens, buffers)
-            guard let added = buffers.added else {
-                try experts.add(normed, to: states, buffers, observation)
-                return
+            try add(layer, to: states, normed.rows, buffers) { (output) throws(CheckpointError) in
+                try experts.add(normed, to: output, buffers, observation)
             }
-            added.floats.update(repeating: 0, count: tokens * shape.hidden)
-            try experts.add(normed, to: added.floats, buffers, observation)
-            try addNormed(added.floats, tokens, layer.feedForwardPostNorm, layer, to: states)
         }
     }
 
-    /// What the MLP multiplies with its last matrix: [contexts * contextLength, feed-forward width].
-    ///
-    /// - Precondition: the layer has no experts.
-    func inner(
-        _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
-        _ observation: LayerObservation
-    ) throws(CheckpointError) -> MatrixOperand {
-        guard case .dense(let feedForward) = layer.feedForward else { preconditionFailure("a layer of experts") }
-        let normed = try norm(layer.feedForwardNorm, states, contexts * contextLength, buffers)
-        return try feedForward.inner(normed, buffers, observation)
+    /// Adds to the stream what experts add to their output, normed and scaled as the layer wants it.
+    func add(
+        _ layer: DecoderModel.Layer, to states: UnsafeMutablePointer<Float>, _ tokens: Int, _ buffers: LayerBuffers,
+        _ experts: (_ output: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        guard let added = buffers.added else { return try experts(states) }
+        added.floats.update(repeating: 0, count: tokens * shape.hidden)
+        try experts(added.floats)
+        try addNormed(added.floats, tokens, layer.feedForwardPostNorm, layer, to: states)
     }
 
     /// Adds a product to the stream, normed and scaled as the layer wants it.

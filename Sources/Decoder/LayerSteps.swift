@@ -27,11 +27,18 @@ package final class LayerSteps {
     }
 
     /// Runs a whole layer in place.
+    ///
+    /// - Parameter behindAttention: receives the states with attention's result, without that of the MLP.
     package func run(
-        _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int
+        _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int,
+        behindAttention: UnsafeMutablePointer<Float>? = nil
     ) throws(CheckpointError) {
+        let count = contexts * contextLength * model.hidden
         try batch.run(
-            model.layers[layer], states: states, contexts: contexts, buffers, LayerObservation.none(layer))
+            model.layers[layer], states: states, contexts: contexts, buffers, LayerObservation.none(layer)
+        ) {
+            behindAttention?.update(from: states, count: count)
+        }
     }
 
     /// What attention mixes, [tokens, columns]: the operand of its output product. It lasts until the next step.
@@ -43,17 +50,51 @@ package final class LayerSteps {
     }
 
     /// What the MLP multiplies with its last matrix, [tokens, columns]. It lasts until the next step.
+    ///
+    /// In a layer of experts this is the operand of the shared expert's last product, times what that expert counts for each
+    /// token; `nil` without a shared expert.
+    ///
+    /// - Parameters:
+    ///   - states: the states that the MLP reads.
+    ///   - stream: what the MLP gives besides that product is added here; it may be `states`.
     package func inner(
-        _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int
-    ) throws(CheckpointError) -> MatrixOperand {
-        try batch.inner(model.layers[layer], states, contexts, buffers, LayerObservation.none(layer))
+        _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int,
+        addingRestTo stream: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) -> MatrixOperand? {
+        let hasProduct = model.product(.feedForward, of: layer) != nil
+        let layer = model.layers[layer]
+        let normed = try batch.norm(layer.normOfMLP, states, contexts * contextLength, buffers)
+        switch layer.feedForward {
+        case .dense(let feedForward): return try feedForward.inner(normed, buffers, .none)
+        case .experts(let experts):
+            try batch.add(layer, to: stream, normed.rows, buffers) { (output) throws(CheckpointError) in
+                if hasProduct {
+                    try experts.addChosen(normed, to: output, buffers, .none)
+                } else {
+                    try experts.add(normed, to: output, buffers, .none)
+                }
+            }
+            return hasProduct ? try experts.weightedSharedInner(rows: normed.rows, buffers) : nil
+        }
     }
 
-    /// Adds a product to the states.
+    /// Adds the product of a part to the states, normed and scaled as the layer wants it.
+    ///
+    /// - Parameter model: this model with other products and norms in the part.
     package func add(
-        _ linear: Linear, of operand: MatrixOperand, to states: UnsafeMutablePointer<Float>
+        _ part: StreamPart, of model: DecoderModel, _ layer: Int, _ operand: MatrixOperand,
+        to states: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
-        try Linear.apply([Linear.Target(linear, states, accumulates: true)], to: operand, buffers: buffers.linear)
+        guard let linear = model.product(part, of: layer) else { preconditionFailure("layer \(layer) has experts") }
+        try batch.add(
+            linear, of: operand, model.norm(behind: part, of: layer), model.layers[layer], to: states, buffers)
+    }
+
+    /// Writes a product as it is.
+    package func write(
+        _ linear: Linear, of operand: MatrixOperand, into output: UnsafeMutablePointer<Float>
+    ) throws(CheckpointError) {
+        try Linear.apply([Linear.Target(linear, output)], to: operand, buffers: buffers.linear)
     }
 }
 
@@ -62,34 +103,4 @@ extension LayerObservation {
     fileprivate static func none(_ layer: Int) -> LayerObservation {
         LayerObservation(observer: nil, layer: layer, tokens: 0..<0)
     }
-}
-
-extension DecoderModel {
-    /// The product of attention's output in a layer.
-    package func attentionOutput(_ layer: Int) -> Linear { layers[layer].attentionOutput }
-    /// The last product of the MLP in a layer.
-    ///
-    /// - Precondition: the layer has no experts.
-    package func feedForwardDown(_ layer: Int) -> Linear {
-        guard let feedForward = layers[layer].dense else { preconditionFailure("layer \(layer) has experts") }
-        return feedForward.down
-    }
-    /// Why a single product cannot be fitted to the stream; `nil` when each adds to it what comes out, and the MLP follows
-    /// attention.
-    package var unfittable: String? {
-        for role in [ProductRole.attentionOutput, .down] where !isStoredWhole(role) {
-            return "weights that are stored transposed or joined with others"
-        }
-        for layer in layers {
-            if layer.dense == nil { return "experts" }
-            if layer.plan.parallel != nil { return "an MLP beside attention" }
-            if layer.plan.hasNormsAfter { return "norms after attention and the MLP" }
-            if layer.plan.residualScale != 1 { return "a factor of what attention and the MLP add to the stream" }
-        }
-        return nil
-    }
-    /// Columns of the residual stream.
-    package var hidden: Int { plan.hidden }
-    /// How many layers there are.
-    package var layerCount: Int { layers.count }
 }

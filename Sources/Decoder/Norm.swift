@@ -1,6 +1,6 @@
 internal import CKernels
-internal import Checkpoints
-internal import Formats
+package import Checkpoints
+package import Formats
 internal import Parallel
 internal import Weights
 
@@ -8,15 +8,24 @@ internal import Weights
 ///
 ///     rms:    x / sqrt(mean(x^2) + epsilon) * weight
 ///     layer:  (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias
-struct Norm: Sendable {
-    let kind: LayerDescription.Norm
+package struct Norm: Sendable {
+    /// Its kind.
+    package let kind: LayerDescription.Norm
     /// [elements of a row]; `nil` for the kind `plain` alone.
-    let weight: Tensor?
+    package private(set) var weight: Tensor?
     /// [elements of a row]
-    let bias: Tensor?
-    let epsilon: Float
+    package let bias: Tensor?
+    /// What is added below the root.
+    package let epsilon: Float
     /// Elements of a row.
     let width: Int
+
+    /// The norm with another weight.
+    package func with(weight: Tensor) -> Norm {
+        var result = self
+        result.weight = weight
+        return result
+    }
 
     /// Normalizes rows at any addresses.
     ///
@@ -27,12 +36,7 @@ struct Norm: Sendable {
         rows: Int, of source: @Sendable (Int) -> UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>,
         threads: Int
     ) throws(CheckpointError) {
-        let values = try NormValues(self)
-        nonisolated(unsafe) let output = output
-        let width = width
-        Parallel.forEachRow(rows, workers: threads) { row in
-            values.apply(source(row), into: output + row * width)
-        }
+        try NormValues(self).apply(rows: rows, of: source, into: output, threads: threads)
     }
 
     /// Normalizes rows in place.
@@ -40,6 +44,14 @@ struct Norm: Sendable {
         nonisolated(unsafe) let rowStart = UnsafePointer(values)
         let width = width
         try apply(rows: rows, of: { rowStart + $0 * width }, into: values, threads: threads)
+    }
+
+    /// Normalizes rows in place as if the weight were 1 and the bias 0.
+    package func applyWithoutWeight(inPlace rows: Int, _ values: UnsafeMutablePointer<Float>, threads: Int) {
+        nonisolated(unsafe) let rowStart = UnsafePointer(values)
+        let width = width
+        NormValues(withoutWeight: self).apply(
+            rows: rows, of: { rowStart + $0 * width }, into: values, threads: threads)
     }
 }
 
@@ -55,6 +67,22 @@ struct NormValues: Sendable {
         weights = try norm.weight?.floats() ?? []
         biases = try norm.bias?.floats() ?? []
         (width, epsilon) = (norm.width, norm.epsilon)
+    }
+
+    init(withoutWeight norm: Norm) {
+        kind = norm.kind
+        weights = Array(repeating: 1, count: norm.width)
+        biases = []
+        (width, epsilon) = (norm.width, norm.epsilon)
+    }
+
+    /// Normalizes rows at any addresses into [rows, width].
+    func apply(
+        rows: Int, of source: @Sendable (Int) -> UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>,
+        threads: Int
+    ) {
+        nonisolated(unsafe) let output = output
+        Parallel.forEachRow(rows, workers: threads) { row in apply(source(row), into: output + row * width) }
     }
 
     /// Normalizes a row.

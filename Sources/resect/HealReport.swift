@@ -16,6 +16,11 @@ extension HealReport {
                 "\(result.tokens.grouped) tokens cannot determine weights with \(result.widestInput.grouped) inputs; the rest "
                     + "is left to the ridge")
         }
+        if result.layersOfExperts > 0 {
+            common.note(
+                "the experts of \(counted(result.layersOfExperts, "layer")) stay as they were; only attention was fitted there"
+            )
+        }
         guard let healed = result.healedLoss, let cut = result.cutLoss else { return }
         let whole = result.wholeLoss.map { "whole model \($0.perplexity.fixed(2)), " } ?? ""
         let share = result.shareGivenBack.map { "; the heal gives back \(($0 * 100).fixed(0))% of the loss" } ?? ""

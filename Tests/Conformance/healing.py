@@ -1,22 +1,36 @@
-"""`heal`: the fitted weights against the same heal in PyTorch and f64, what transformers makes of the result, the recipe for
-training elsewhere, and figures of SmolLM2 by kind of text."""
+"""`heal`: the fitted weights against the same heal in PyTorch and f64, for llamas and for families whose layers differ from theirs, what
+transformers makes of the result, the recipe for training elsewhere, and figures of SmolLM2 by kind of text."""
 
 import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import torch
+import transformers
 
+import families
 import forward
 import healreference
 import tensorfiles
 from models import SMOLLM2_HF
 from tools import CALIBRATION, EVALUATION, FIXTURE, RESECT, failure, folder, resect, resect_json
 
-CONTEXT, SAMPLES, CHOOSING = 64, 96, 16
+CONTEXT, SAMPLES, CHOOSING, STEPS = 64, 96, 16, 150
+
+# Small models of other families, which are trained first: a model of random weights has nothing to give back.
+SIZES = dict(vocab_size=2048, hidden_size=64, intermediate_size=96, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
+             max_position_embeddings=256, bos_token_id=0, eos_token_id=0, pad_token_id=None)
+FAMILIES = {
+    "gemma3": ("Gemma3TextConfig", dict(head_dim=16, query_pre_attn_scalar=16, sliding_window=24)),
+    "phi": ("PhiConfig", dict(partial_rotary_factor=0.5)),
+    "granite": ("GraniteConfig", dict(residual_multiplier=0.4, embedding_multiplier=3.0, logits_scaling=2.0, attention_multiplier=0.25)),
+    "gpt2": ("GPT2Config", dict(n_positions=256)),
+    "olmo2": ("Olmo2Config", dict()),
+}
 
 
 def check(checks):
@@ -27,6 +41,9 @@ def check(checks):
         for method, layers, seed in (("refit", "3:6", 0), ("refit", "2,5:7,11", 7), ("bridge", "3:6", 1)):
             with checks.section(f"heal {method} {layers}"):
                 fitted(checks, whole, work / f"{method}-{seed}", method, layers, seed)
+        for family in FAMILIES:
+            with checks.section(f"heal {family}"):
+                other(checks, work, family)
         with checks.section("heal --recipe"):
             recipe(checks, whole, work)
     with checks.section("heal smollm2 12:16"), folder() as work:
@@ -43,43 +60,87 @@ def contexts(path, text, length):
     return [list(context) for context in forward.chunks(path, text, 10 ** 9, length).tolist()]
 
 
-def fitted(checks, whole, output, method, layers, seed):
-    """Weights, gains and the choice to keep a weight; then the result in transformers."""
-    label = f"heal {method} {layers}"
+def trained(path, family):
+    """A small model that knows some of the calibration text, with the fixture's tokenizer."""
+    kind, members = FAMILIES[family]
+    torch.manual_seed(3)
+    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, kind)(**SIZES, **members), dtype=torch.float32)
+    ids = torch.tensor(contexts(FIXTURE, CALIBRATION, CONTEXT))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(STEPS):
+        batch = ids[torch.randint(len(ids), (12,))]
+        loss = torch.nn.functional.cross_entropy(model(batch, use_cache=False).logits[:, :-1].flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_pretrained(path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(FIXTURE / name, path)
+
+
+def other(checks, work, family):
+    """The heal of another family, and the logits of the result in transformers and in resect."""
+    whole, output = work / family, work / f"{family}-healed"
+    trained(whole, family)
+    model = fitted(checks, whole, output, "refit", "2:4", 0, family)
+    ids = torch.tensor(contexts(whole, EVALUATION, CONTEXT)[0])
+    with torch.no_grad():
+        theirs = model.float()(ids[None], use_cache=False).logits[0]
+    states = families.States()
+    try:
+        ours = states(output, work, ids)[1]
+    finally:
+        states.end()
+    checks.below(f"heal {family}: logits of the healed model, largest difference in standard deviations",
+                 ((ours - theirs).abs().max() / theirs.std()).item(), 1e-4)
+
+
+def fitted(checks, whole, output, method, layers, seed, family="llama"):
+    """Weights, gains and the choice to keep a weight; then the result in transformers, which is returned."""
+    label = f"heal {family} {method} {layers}"
     said = resect_json("heal", whole, "-o", output, "--layers", layers, "--method", method, "--corpus", CALIBRATION, "--corpus",
                        EVALUATION, "--heal-samples", SAMPLES, "--context", CONTEXT, "--seed", seed)
     model = forward.load(whole, torch.float64)
     texts = [contexts(whole, text, CONTEXT) for text in (CALIBRATION, EVALUATION)]
     parts = healreference.split(texts, SAMPLES, CHOOSING, seed)
-    theirs = healreference.Walk(model, *parts, numbers(layers), method).run()
+    walk = healreference.Walk(model, *parts, numbers(layers), method)
+    theirs = walk.run()
+    old = forward.load(whole, torch.float64).state_dict()
     changes = {change["tensor"]: change for change in said["weights"]}
     checks.equal(f"{label}: the weights that are fitted", sorted(set(changes) ^ set(theirs)))
     checks.equal(f"{label}: the weights that are kept", [
         name for name, change in theirs.items() if changes[name]["kept"] != change["kept"]])
     checks.below(f"{label}: the gains, largest difference",
                  max(abs(changes[name]["gain"] - change["gain"]) for name, change in theirs.items()), 1e-5)
-    kept = [layer for layer in range(len(model.model.layers)) if layer not in numbers(layers)]
+    for name, loss_of in (("whole", walk.whole), ("cut", walk.cut)):
+        checks.below(f"{label}: the loss of the {name} model, difference", abs(said[f"{name}Loss"] - loss_of), 1e-5)
+    kept = [layer for layer in range(len(walk.layers)) if layer not in numbers(layers)]
     healed, info = forward.load(output, torch.float64, output_loading_info=True)
     checks.equal(f"{label}: loads in transformers with no missing or unexpected key",
                  [f"{kind} {keys}" for kind, keys in info.items() if keys])
     worst = far = 0
-    state, old = healed.state_dict(), model.state_dict()
+    state = healed.state_dict()
     for index, layer in enumerate(kept):
-        for part in ("self_attn.o_proj.weight", "mlp.down_proj.weight"):
-            name = f"model.layers.{layer}.{part}"
-            found = state[f"model.layers.{index}.{part}"]
+        for part in filter(None, [*walk.layers[layer].products.values(), *walk.layers[layer].norms.values()]):
+            name = f"{walk.layers[layer].name}.{part}.weight"
+            found = state[f"{walk.layers[layer].name.removesuffix(str(layer))}{index}.{part}.weight"]
             if not theirs.get(name, {"kept": False})["kept"]:
                 far = max(far, (found - old[name]).abs().max().item())
                 continue
             # The states are in f32, and inputs of little weight are amplified by the solution: what counts is the outputs.
-            expected, gram = theirs[name]["weight"], theirs[name]["gram"]
-            size = lambda weight: ((weight @ gram) * weight).sum().sqrt()
-            worst = max(worst, (size(found - expected) / size(expected)).item())
+            expected, gram = theirs[name]["weight"], theirs[name].get("gram")
+            if theirs[name].get("turned"):
+                found, expected = found.T, expected.T
+            if gram is not None:
+                size = lambda weight: ((weight @ gram) * weight).sum().sqrt()
+                worst = max(worst, (size(found - expected) / size(expected)).item())
             far = max(far, ((found - expected).norm() / expected.norm()).item())
     checks.below(f"{label}: outputs of the fitted weights, relative difference", worst, 1e-5)
     checks.below(f"{label}: the weights themselves, relative difference", far, 2e-4)
+    fitted_names = tuple(f"{part}.weight" for layer in walk.layers
+                         for part in filter(None, [*layer.products.values(), *layer.norms.values()]))
     others = lambda path: {name: value for name, value in tensorfiles.safetensors_tensors(path).items()
-                           if not name.endswith(("o_proj.weight", "down_proj.weight"))}
+                           if not name.endswith(fitted_names)}
     plain = output.with_name(output.name + "-plain")
     resect("cut", whole, "-o", plain, "--layers", layers)
     checks.equal(f"{label}: all other weights are those of the cut", tensorfiles.tensor_differences(others(output), others(plain)))
@@ -89,6 +150,7 @@ def fitted(checks, whole, output, method, layers, seed):
     cut = math.log(resect_json("evaluate", plain, "--corpus", EVALUATION, "--context", 256)["perplexity"])
     gains = any(change["kept"] for change in theirs.values())
     checks.check(f"{label}: the heal gains, or is left out", ours < cut if gains else ours == cut, f"loss {ours:.4f}, {cut:.4f} after the cut alone")
+    return healed
 
 
 @torch.no_grad()

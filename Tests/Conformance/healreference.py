@@ -1,13 +1,18 @@
 """A heal without training in PyTorch and f64, written from its formulas: what `heal` is held to.
 
 With x the cut model's stream, corrections so far included, X[k] the whole model's stream at the input of layer k and Y[k] its
-stream behind layer k's attention: behind a gap o_proj aims at Y[k] - x, and down_proj at X[k + 1] - y. The two layers before a gap
-from a to b jump over it together: their products aim at the same plus equal steps of X[b] - X[a]. W' = W0' + (G + ridge mu I)^-1 (C - G W0') with G = inputs' inputs, C = inputs' targets, mu the mean of G's diagonal.
+stream behind layer k's attention: behind a gap the output product of attention aims at Y[k] - x, and the last one of the MLP at
+X[k + 1] - y, with y = x and what attention gives by then, whether the MLP reads y or x. The two layers before a gap from a to b jump over it
+together: their products aim at the same plus equal steps of X[b] - X[a]. What is aimed at is divided by the factor of what a layer adds.
+W' = W0' + (G + ridge mu I)^-1 (C - G W0') with G = inputs' inputs, C = inputs' targets, mu the mean of G's diagonal.
+
+Where a norm g z / r is behind a product z, r is taken from the product as it was: inputs are divided by r, and the target is
+z / r plus (wanted - g z / r) g / (g^2 + 0.01 mean g^2), without what of it lies along z. Then each element of g is fitted too.
 """
 
 import torch
 
-RIDGES = {"gap": 5e-4, "attention": 0.01, "mlp": 0.2}
+RIDGES = {"gap": 5e-4, "attention": 0.01, "mlp": 0.2, "norm": 0.01}
 JUMP_LAYERS = 2
 MASK = (1 << 64) - 1
 
@@ -69,46 +74,129 @@ def split(kinds, fitting, choosing, seed, held_out=None):
     return take(fitting, fitted), judges
 
 
+# Names of the output product of attention and the last one of the MLP, of their modules, and of the norms behind them.
+PRODUCTS = {"attention": ("self_attn.o_proj", "self_attn.dense", "attention.dense", "attn.c_proj"),
+            "mlp": ("mlp.down_proj", "mlp.fc2", "mlp.dense_4h_to_h", "mlp.c_proj")}
+NORMS = {"attention": ("post_attention_layernorm", "post_self_attn_layernorm"),
+         "mlp": ("post_feedforward_layernorm", "post_mlp_layernorm")}
+
+
+class Layer:
+    """A layer of a model of transformers, whose products can be replaced."""
+
+    def __init__(self, module, name, options):
+        self.module, self.name, self.options = module, name, options
+        modules = dict(module.named_modules())
+        find = lambda names: next((found for found in names if found in modules), None)
+        self.products, self.norms = ({part: find(names) for part, names in table.items()} for table in (PRODUCTS, NORMS))
+        # The norm before the MLP has the name of one behind attention where there is none.
+        if self.norms["mlp"] is None:
+            self.norms["attention"] = None
+        self.scale = getattr(module, "residual_multiplier", 1.0)
+
+    def part(self, name):
+        return self.module.get_submodule(name)
+
+    def is_turned(self, part):
+        return type(self.part(self.products[part])).__name__ == "Conv1D"
+
+    def run(self, x):
+        """The output of the layer, and the input of each product."""
+        found = {}
+        note = lambda part: lambda _, given: found.__setitem__(part, given[0])
+        hooks = [self.part(name).register_forward_pre_hook(note(part)) for part, name in self.products.items()]
+        try:
+            output = self.module(x, **self.options)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return (output[0] if isinstance(output, tuple) else output), found
+
+    def gives(self, part, inputs):
+        """What a part adds to the stream."""
+        result = self.part(self.products[part])(inputs)
+        return self.scale * (self.part(self.norms[part])(result) if self.norms[part] else result)
+
+
 class Walk:
     """The heal of a model of transformers in f64, without some layers."""
 
-    def __init__(self, model, fitted, judged, dropped, method="refit"):
-        self.model, self.layers = model, model.model.layers
+    def __init__(self, model, fitted, judged, dropped, method="refit", ridges=RIDGES):
+        self.model, self.ridges = model, ridges
         self.dropped, self.method, self.found = set(dropped), method, {}
         self.count = len(fitted)
         self.ids = torch.tensor(fitted + judged)
+        names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)
+                 and len(module) == model.config.num_hidden_layers]
+        modules = model.get_submodule(names[0])
+        options = {}
 
-    def attention(self, layer, x):
-        """What the heads of a layer give side by side: the input of o_proj."""
-        inputs = []
-        module = self.layers[layer]
-        positions = torch.arange(x.shape[1])[None]
-        hook = module.self_attn.o_proj.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        def keep(layer):
+            def hook(_, given, named):
+                options[layer] = {key: value for key, value in named.items() if key not in ("hidden_states", "past_key_values", "use_cache")}
+                options.setdefault("start", given[0] if given else named["hidden_states"])
+            return hook
+
+        hooks = [module.register_forward_pre_hook(keep(layer), with_kwargs=True) for layer, module in enumerate(modules)]
+        last = modules[-1].register_forward_hook(lambda _, __, output: options.__setitem__("end", output))
         try:
-            module.self_attn(hidden_states=module.input_layernorm(x), attention_mask=None,
-                             position_embeddings=self.model.model.rotary_emb(x, positions))
+            with torch.no_grad():
+                model(self.ids, use_cache=False, logits_to_keep=1)
         finally:
-            hook.remove()
-        return inputs[0]
+            for hook in hooks + [last]:
+                hook.remove()
+        self.start = options["start"]
+        self.layers = [Layer(module, f"{names[0]}.{index}", options[index]) for index, module in enumerate(modules)]
 
-    def inner(self, layer, y):
-        """The input of down_proj."""
-        module = self.layers[layer]
-        mlp, y = module.mlp, module.post_attention_layernorm(y)
-        return mlp.act_fn(mlp.gate_proj(y)) * mlp.up_proj(y)
-
-    def fit(self, name, weight, inputs, targets, ridge):
-        """The new weight, unless it is no better on the contexts that judge."""
-        rows = lambda values, part: values[part].flatten(0, 1)
-        fitted, judged = slice(0, self.count), slice(self.count, None)
-        old, a, t = weight.T, rows(inputs, fitted), rows(targets, fitted)
+    def fit(self, layer, part, inputs, wanted, ridge):
+        """Fits a product and the norm behind it, and puts what is better on the contexts that judge into the model."""
+        rows = lambda values, judged: values[self.count:].flatten(0, 1) if judged else values[:self.count].flatten(0, 1)
+        module = layer.part(layer.products[part])
+        norm = layer.part(layer.norms[part]) if layer.norms[part] else None
+        turned = layer.is_turned(part)
+        old = module.weight if turned else module.weight.T
+        bias = 0 if module.bias is None else module.bias
+        wanted = wanted / layer.scale
+        if norm is None:
+            scaled, target = inputs, wanted - bias
+        else:
+            product = module(inputs)
+            root = (product.square().mean(-1, keepdim=True) + epsilon(norm)).sqrt()
+            normed, g = product / root, weight_of(norm)
+            missing = (wanted - g * normed) * g / (g.square() + 0.01 * g.square().mean())
+            missing = missing - normed * (missing * normed).sum(-1, keepdim=True) / normed.square().sum(-1, keepdim=True)
+            scaled, target = inputs / root, (product - bias) / root + missing
+        a, t = rows(scaled, False), rows(target, False)
         gram = a.T @ a
         mean = gram.diagonal().mean()
         new = old + torch.linalg.solve(gram + ridge * mean * torch.eye(len(gram), dtype=gram.dtype), a.T @ t - gram @ old)
-        a, t = rows(inputs, judged), rows(targets, judged)
-        gain = (1 - (a @ new - t).square().sum() / (a @ old - t).square().sum()).item()
-        self.found[name] = {"weight": new.T if gain > 0 else weight, "gain": gain, "kept": gain > 0, "gram": gram}
-        return self.found[name]["weight"]
+        error = lambda weight: (rows(wanted, True) - self.given(rows(inputs, True), weight, bias, norm)).square().sum()
+        gain = (1 - error(new) / error(old)).item()
+        name = f"{layer.name}.{layer.products[part]}.weight"
+        self.found[name] = {"weight": new if turned else new.T, "gain": gain, "kept": gain > 0, "gram": gram, "turned": turned}
+        if gain > 0:
+            old = new
+        module.weight.copy_(old if turned else old.T)
+        if norm is not None:
+            self.fit_norm(layer, part, norm, rows, wanted, lambda values: self.given(values, old, bias, norm, weighted=False), inputs)
+
+    def given(self, inputs, weight, bias, norm, weighted=True):
+        product = inputs @ weight + bias
+        if norm is None:
+            return product
+        normed = product / (product.square().mean(-1, keepdim=True) + epsilon(norm)).sqrt()
+        return normed * weight_of(norm) if weighted else normed
+
+    def fit_norm(self, layer, part, norm, rows, wanted, normed, inputs):
+        g = weight_of(norm)
+        n, t = normed(rows(inputs, False)), rows(wanted, False)
+        squares = n.square().sum(0)
+        new = g + ((n * t).sum(0) - g * squares) / (squares + self.ridges["norm"] * squares.mean())
+        n, t = normed(rows(inputs, True)), rows(wanted, True)
+        gain = (1 - (t - n * new).square().sum() / (t - n * g).square().sum()).item()
+        self.found[f"{layer.name}.{layer.norms[part]}.weight"] = {"weight": new - offset(norm), "gain": gain, "kept": gain > 0}
+        if gain > 0:
+            norm.weight.copy_(new - offset(norm))
 
     def shares(self, kept):
         """For each layer that jumps over a gap: the ends of the gap, and the share of the jump behind its attention and its MLP."""
@@ -127,38 +215,56 @@ class Walk:
     def loss(self, x):
         """The mean loss of the second halves of the contexts that judge, for states after the last layer."""
         ids, half = self.ids[self.count:], self.ids.shape[1] // 2
-        logits = self.model.lm_head(self.model.model.norm(x[self.count:, half:-1]))
+        replaced = self.layers[-1].module.register_forward_hook(lambda _, __, output: (x[self.count:],) + output[1:]
+                                                                if isinstance(output, tuple) else x[self.count:])
+        try:
+            logits = self.model(ids, use_cache=False).logits[:, half:-1]
+        finally:
+            replaced.remove()
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, half + 1:].flatten()).item()
 
     @torch.no_grad()
     def run(self):
         """The fitted weights by the names that they have before the cut, each with its gain, and whether they are kept."""
-        x = plain = self.model.model.embed_tokens(self.ids)
+        x = plain = self.start
         inputs, behind = [x], []  # X and Y
-        for layer, module in enumerate(self.layers):
-            behind.append(inputs[-1] + module.self_attn.o_proj(self.attention(layer, inputs[-1])))
-            inputs.append(behind[-1] + module.mlp.down_proj(self.inner(layer, behind[-1])))
+        for layer in self.layers:
+            output, given = layer.run(inputs[-1])
+            behind.append(inputs[-1] + layer.gives("attention", given["attention"]))
+            inputs.append(output)
+        self.whole = self.loss(inputs[-1])
         kept = [layer for layer in range(len(self.layers)) if layer not in self.dropped]
         shares = self.shares(kept)
-        for index, layer in enumerate(kept):
-            module, after = self.layers[layer], layer != index
-            start, end, middle, share = shares.get(layer, (0, 0, 0, 0))
+        for index, number in enumerate(kept):
+            layer, after = self.layers[number], number != index
+            start, end, middle, share = shares.get(number, (0, 0, 0, 0))
             way = inputs[end] - inputs[start]
-            refits = self.method == "refit" and (after or layer in shares)
-            output, down = module.self_attn.o_proj.weight, module.mlp.down_proj.weight
-            heads = self.attention(layer, x)
+            refits = self.method == "refit" and (after or number in shares)
+            plain = layer.run(plain)[0]
             if refits:
-                output = self.fit(f"model.layers.{layer}.self_attn.o_proj.weight", output, heads,
-                                  behind[layer] + middle * way - x, RIDGES["attention"])
-            y = x + heads @ output.T
-            inner = self.inner(layer, y)
-            if refits or layer in shares:
-                down = self.fit(f"model.layers.{layer}.mlp.down_proj.weight", down, inner, inputs[layer + 1] + share * way - y,
-                                RIDGES["gap" if layer in shares else "mlp"])
-            x = y + inner @ down.T
-            plain = plain + module.self_attn.o_proj(self.attention(layer, plain))
-            plain = plain + module.mlp.down_proj(self.inner(layer, plain))
-        if self.loss(x) >= self.loss(plain):
+                heads = layer.run(x)[1]["attention"]
+                self.fit(layer, "attention", heads, behind[number] + middle * way - x, self.ridges["attention"])
+            if refits or number in shares:
+                given = layer.run(x)[1]
+                y = x + layer.gives("attention", given["attention"])
+                self.fit(layer, "mlp", given["mlp"], inputs[number + 1] + share * way - y,
+                         self.ridges["gap" if number in shares else "mlp"])
+            x = layer.run(x)[0]
+        self.cut, self.healed = self.loss(plain), self.loss(x)
+        if self.healed >= self.cut:
             for change in self.found.values():
                 change["kept"] = False
         return self.found
+
+
+def epsilon(norm):
+    return getattr(norm, "variance_epsilon", getattr(norm, "eps", None))
+
+
+def offset(norm):
+    """What a norm adds to its stored weight."""
+    return 1 if type(norm).__name__.startswith("Gemma") else 0
+
+
+def weight_of(norm):
+    return norm.weight + offset(norm)

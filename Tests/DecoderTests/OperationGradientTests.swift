@@ -1,5 +1,6 @@
 import Checkpoints
 import Decoder
+import ModelSupport
 import TestSupport
 import Testing
 
@@ -75,10 +76,10 @@ struct OperationGradientTests {
         }
         let conv1D = try #require(Self.classes.first { $0.name == "GPT2LMHeadModel" }).members
         let gpt2 = try model("GPT2LMHeadModel", conv1D)
-        #expect(gpt2.unfittable == "weights that are stored transposed or joined with others")
+        #expect(gpt2.joinedProduct == nil)
         #expect(!gpt2.isStoredWhole(.attentionOutput) && !gpt2.isStoredWhole(.up))
         let phi3 = try model("Phi3ForCausalLM", #"{"pad_token_id": 0}"#)
-        #expect(phi3.unfittable == nil && phi3.isStoredWhole(.down))
+        #expect(phi3.joinedProduct == nil && phi3.isStoredWhole(.down))
         #expect(!phi3.isStoredWhole(.query) && !phi3.isStoredWhole(.gate))
         let qwen3 = try model("Qwen3ForCausalLM", #"{"head_dim": 16}"#)
         #expect(ProductRole.allCases.allSatisfy(qwen3.isStoredWhole))

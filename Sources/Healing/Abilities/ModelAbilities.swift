@@ -73,7 +73,7 @@ private struct AbilityChecks {
         case .folder: checkpoint.form == .folder ? nil : conversion
         case .tokenize:
             AbilityChecks.refusal { () throws(CheckpointError) in _ = try Corpus.tokenizer(of: checkpoint) }
-        case .heal: run ?? AbilityChecks.refusal { () throws(CheckpointError) in try ClosedForm.check(plain.get()) }
+        case .heal: run ?? AbilityChecks.refusal { () throws(CheckpointError) in try ClosedForm.Method.refit.check(plain.get()) }
         case .train: run ?? training
         case .cut: cut
         case .quantize: quantization

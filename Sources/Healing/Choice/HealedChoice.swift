@@ -36,6 +36,7 @@ public struct HealedChoice: Sendable {
         var bridge = form
         bridge.method = .bridge
         let model = try DecoderModel(checkpoint)
+        try bridge.method.check(model)
         let start = try HealingStart(
             model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > form.memoryByteCount })
         var losses = Array(repeating: Double.infinity, count: candidates.count)

@@ -1,7 +1,9 @@
 internal import Analysis
 internal import Checkpoints
 internal import Decoder
+internal import Formats
 internal import Surgery
+internal import Weights
 
 extension ClosedForm {
     /// The weights that make up for the growth of the stream over the gaps.
@@ -28,8 +30,8 @@ extension ClosedForm {
                 }
             }
             if !isDropped, factor != 1 {
-                for linear in [model.attentionOutput(layer), model.feedForwardDown(layer)] {
-                    weights.scale(layer, linear, by: Float(1 / factor))
+                for part in StreamPart.allCases {
+                    try scale(part, of: layer, model, by: Float(1 / factor), &weights)
                 }
             }
             if layer < dropped.upperBound {
@@ -37,6 +39,29 @@ extension ClosedForm {
             }
         }
         return weights
+    }
+
+    /// Multiplies what a part of a layer adds to the stream: the norm behind it, or else the products themselves.
+    private func scale(
+        _ part: StreamPart, of layer: Int, _ model: DecoderModel, by factor: Float, _ weights: inout HealedWeights
+    ) throws(CheckpointError) {
+        let checkpoint = model.checkpoint
+        guard let settings = checkpoint.settings else { return }
+        for role in model.addingRoles(part, of: layer).compactMap(settings.architecture.tensor(role:)) {
+            guard let stored = checkpoint.part(of: role) else { continue }
+            for name in stored.names {
+                let experts = name.isPerExpert ? try settings.expertCount(role) : 1
+                for expert in 0..<experts {
+                    let name = name.name(layer: layer, expert: expert)
+                    guard let tensor = checkpoint.tensors.first(where: { $0.name == name }) else { continue }
+                    var scaled = tensor
+                    if stored.adds != 0 { scaled = try scaled.adding(Float(stored.adds), file: checkpoint.path) }
+                    scaled = scaled.multiplied(by: factor)
+                    if stored.adds != 0 { scaled = try scaled.adding(-Float(stored.adds), file: checkpoint.path) }
+                    weights.scale(layer, scaled)
+                }
+            }
+        }
     }
 }
 

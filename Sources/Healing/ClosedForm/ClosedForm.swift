@@ -70,6 +70,8 @@ public struct ClosedForm: Sendable {
         public let contexts: Int
         /// Tokens that were fitted, and the widest input that had to be fitted with them.
         public let tokens: Int, widestInput: Int
+        /// Layers whose MLP stays as it was because it is made of experts, without one that all tokens use.
+        public let layersOfExperts: Int
 
         /// The share of the lost log-perplexity that the heal gives back on the held-out contexts.
         public var shareGivenBack: Double? {
@@ -92,13 +94,14 @@ public struct ClosedForm: Sendable {
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Result {
         let model = try DecoderModel(checkpoint)
+        try method.check(model)
         let start = try HealingStart(
             model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > memoryByteCount })
         guard method != .magnitude else {
             let weights = try scale(start, dropping: dropped, progress: progress)
             return Result(
                 weights: weights, wholeLoss: nil, cutLoss: nil, healedLoss: nil, contexts: start.fitted.count,
-                tokens: start.fitted.count * start.states.contextLength, widestInput: 0)
+                tokens: start.fitted.count * start.states.contextLength, widestInput: 0, layersOfExperts: 0)
         }
         return try heal(start, dropping: dropped, progress: progress)
     }
@@ -121,7 +124,8 @@ extension ClosedForm {
             wholeLoss: finished ? try start.loss(of: start.states.context(first)) : nil,
             cutLoss: try walk.unhealed.loss(),
             healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
-            tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput)
+            tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput,
+            layersOfExperts: walk.layersWithoutFit)
         if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < cut) {
             result.weights.rejectAll()
             result.healedLoss = cut

@@ -32,11 +32,18 @@ public struct HealedWeights: Sendable {
         changes.append(Change(layer: layer, name: name, ridge: ridge, gain: gain, isRejected: true))
     }
 
-    /// Keeps a weight W', [inputs, outputs], as a tensor [outputs, inputs] in a file without a name.
-    @discardableResult
-    mutating func keep(
-        _ layer: Int, _ name: String, _ weight: DoubleMatrix, ridge: Double?, gain: Double?
-    ) throws(CheckpointError) -> Tensor {
+    /// Keeps a weight as the model stores it.
+    mutating func keep(_ layer: Int, _ tensor: Tensor, in file: MappedFile, ridge: Double?, gain: Double?) {
+        changes.append(Change(layer: layer, name: tensor.name, ridge: ridge, gain: gain, isRejected: false))
+        tensors.removeAll { $0.name == tensor.name }
+        tensors.append(tensor)
+        files.append(file)
+    }
+
+    /// A tensor [outputs, inputs] of W', [inputs, outputs], in a file without a name.
+    static func transposed(
+        _ weight: DoubleMatrix, name: String
+    ) throws(CheckpointError) -> (file: MappedFile, tensor: Tensor) {
         var file = try UnnamedFile(name: "the healed weights")
         let rows = Scratch(floats: 64 * weight.rows)
         for start in stride(from: 0, to: weight.columns, by: 64) {
@@ -48,14 +55,25 @@ public struct HealedWeights: Sendable {
             try file.append(
                 UnsafeRawBufferPointer(start: rows.base, count: count * weight.rows * MemoryLayout<Float>.size))
         }
+        return try mapped(file, name: name, shape: [weight.columns, weight.rows])
+    }
+
+    /// A tensor of one dimension in a file without a name.
+    static func vector(_ values: [Float], name: String) throws(CheckpointError) -> (file: MappedFile, tensor: Tensor) {
+        var file = try UnnamedFile(name: "the healed weights")
+        let memory = Scratch(floats: values.count)
+        memory.floats.update(from: values, count: values.count)
+        try file.append(
+            UnsafeRawBufferPointer(start: memory.base, count: values.count * MemoryLayout<Float>.size))
+        return try mapped(file, name: name, shape: [values.count])
+    }
+
+    private static func mapped(
+        _ file: consuming UnnamedFile, name: String, shape: [Int]
+    ) throws(CheckpointError) -> (file: MappedFile, tensor: Tensor) {
         let size = file.byteCount
         let (mapped, recipes) = try file.mapped([0..<size])
-        let tensor = Tensor(name: name, dtype: .f32, shape: [weight.columns, weight.rows], recipe: recipes[0])
-        changes.append(Change(layer: layer, name: name, ridge: ridge, gain: gain, isRejected: false))
-        tensors.removeAll { $0.name == name }
-        tensors.append(tensor)
-        files.append(mapped)
-        return tensor
+        return (mapped, Tensor(name: name, dtype: .f32, shape: shape, recipe: recipes[0]))
     }
 
     /// Lets all weights stay as they were.
@@ -65,12 +83,10 @@ public struct HealedWeights: Sendable {
         files = []
     }
 
-    /// Multiplies all values of a map.
-    mutating func scale(_ layer: Int, _ linear: Linear, by factor: Float) {
-        for tensor in [linear.weight, linear.bias].compactMap(\.self) {
-            changes.append(Change(layer: layer, name: tensor.name, ridge: nil, gain: nil, isRejected: false))
-            tensors.append(tensor.multiplied(by: factor))
-        }
+    /// Takes a weight that was only scaled.
+    mutating func scale(_ layer: Int, _ tensor: Tensor) {
+        changes.append(Change(layer: layer, name: tensor.name, ridge: nil, gain: nil, isRejected: false))
+        tensors.append(tensor)
     }
 
     /// The edit that puts the weights into the model before its layers are cut.

@@ -17,8 +17,11 @@ final class HealingStart {
     private(set) var layer = 0
     let isSpilled: Bool
 
-    /// Streams that are in memory at once: this one, the cut model's, and those of a jump over a gap.
-    private static let streams = 4
+    /// Streams that are in memory at once: this one, the cut model's, and those of a jump over a gap; that behind attention where
+    /// norms are behind products, and the input of a layer whose MLP reads it too.
+    private static func streams(_ model: DecoderModel) -> Int {
+        4 + (model.hasNormsAfter ? 1 : 0) + (model.hasParallelLayers ? 1 : 0)
+    }
 
     /// Looks up the embeddings.
     ///
@@ -26,7 +29,6 @@ final class HealingStart {
     init(
         _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, isSpilled: (_ bytes: Int) -> Bool
     ) throws(CheckpointError) {
-        try ClosedForm.check(model)
         self.model = model
         self.run = run
         let length = fitting.contextLength
@@ -35,7 +37,7 @@ final class HealingStart {
         fitted = 0..<fitting.contexts.count
         judged = fitted.upperBound..<contexts.count
         targets = choosing.map { Evaluation.targets(contexts: $0.contexts) } ?? []
-        let bytes = HealingStart.streams * contexts.count * length * model.hidden * MemoryLayout<Float>.size
+        let bytes = HealingStart.streams(model) * contexts.count * length * model.hidden * MemoryLayout<Float>.size
         self.isSpilled = isSpilled(bytes)
         states = try HiddenStates(
             contexts: contexts.count, contextLength: length, hidden: model.hidden, isSpilled: self.isSpilled)
@@ -88,14 +90,21 @@ final class HealingStart {
     }
 }
 
-extension ClosedForm {
-    /// Refuses a model whose products cannot be fitted to the stream, before any work.
-    package static func check(_ checkpoint: Checkpoint) throws(CheckpointError) { try check(DecoderModel(checkpoint)) }
+extension ClosedForm.Method {
+    /// Refuses a model that this method cannot heal, before any work.
+    package func check(_ checkpoint: Checkpoint) throws(CheckpointError) { try check(DecoderModel(checkpoint)) }
 
-    fileprivate static func check(_ model: DecoderModel) throws(CheckpointError) {
-        guard let reason = model.unfittable else { return }
+    func check(_ model: DecoderModel) throws(CheckpointError) {
+        let hint = "--heal none (shrink) or --method none (heal) cuts without it"
+        if self == .magnitude, !model.hasNormsBefore {
+            throw CheckpointError(
+                file: model.checkpoint.path,
+                "its layers read the hidden states without a norm, so magnitude would change what they compute",
+                hint: hint)
+        }
+        guard let name = model.joinedProduct else { return }
         throw CheckpointError(
-            file: model.checkpoint.path, "has \(reason), which fitting weights to the stream does not know",
-            hint: "--heal none (shrink) or --method none (heal) cuts without it")
+            file: model.checkpoint.path, tensor: name, "holds other weights beside the one that would be fitted",
+            hint: hint)
     }
 }

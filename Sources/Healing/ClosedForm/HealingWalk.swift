@@ -15,9 +15,19 @@ final class HealingWalk {
     let cut: HiddenStates
     /// The stream of the cut model without a heal.
     let unhealed: UnhealedStream
+    /// The cut model's stream at the input of a layer whose MLP reads it too; `nil` without layers of that kind.
+    private let input: HiddenStates?
+    /// The whole model's stream behind the attention of a layer: of all contexts where a norm is behind it, else of a batch.
+    private let behindAttention: HiddenStates
+    /// The cut model's stream of a batch with what the experts of a layer give.
+    private let withExperts: Scratch
+    /// The model with the weights that are fitted so far.
+    private var healed: DecoderModel
     /// The way of the whole model's stream to the next gap, from the first layer that jumps over it to the last.
     private var jump: GapJump?
     private(set) var fits: WeightFits
+    /// Layers whose MLP was not fitted because it has experts alone.
+    private(set) var layersWithoutFit = 0
     private let progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var done = 0
 
@@ -30,11 +40,22 @@ final class HealingWalk {
         self.kept = kept
         self.progress = progress
         threads = start.run.threads
-        cut = try HiddenStates(
-            contexts: start.states.contexts, contextLength: start.states.contextLength, hidden: start.states.hidden,
-            isSpilled: start.isSpilled)
+        let (model, states) = (start.model, start.states)
+        func stream(_ contexts: Int, isSpilled: Bool) throws(CheckpointError) -> HiddenStates {
+            try HiddenStates(
+                contexts: contexts, contextLength: states.contextLength, hidden: states.hidden, isSpilled: isSpilled)
+        }
+        cut = try stream(states.contexts, isSpilled: start.isSpilled)
+        input = model.hasParallelLayers ? try stream(states.contexts, isSpilled: start.isSpilled) : nil
+        behindAttention =
+            model.hasNormsAfter
+            ? try stream(states.contexts, isSpilled: start.isSpilled)
+            : try stream(start.steps.contextsAtOnce, isSpilled: false)
+        withExperts = Scratch(
+            floats: model.hasExperts ? start.steps.contextsAtOnce * states.contextLength * states.hidden : 0)
+        healed = model
         unhealed = try UnhealedStream(start)
-        fits = WeightFits(file: start.model.checkpoint.path, threads: threads)
+        fits = WeightFits(model.checkpoint, threads: threads)
     }
 
     /// Whether the whole model's stream went through all layers too.
@@ -90,63 +111,104 @@ final class HealingWalk {
 
     /// Fits what is to be fitted in a layer, and takes both streams to the next layer that stays.
     private func fit(_ index: Int, _ layer: Int) throws(CheckpointError) {
-        let (model, steps) = (start.model, start.steps)
         let turn = turn(index)
-        if form.method == .refit, let turn, turn.number == 1 { jump = try GapJump(start, over: turn.gap, step) }
-        let whole = jump?.whole ?? start.states
-        // Attention and MLP take a step each.
-        func share(_ steps: Int) -> Float { turn.map { Float(2 * $0.number + steps) / Float(2 * $0.count) } ?? 0 }
-        var output = model.attentionOutput(layer)
-        let fitsAttention = form.method == .refit && (turn != nil || kept.isAfterGap(index))
-        let attention = fitsAttention ? try FitMoments(start, output, threads: threads) : nil
-        for batch in start.batches(start.all) {
-            let theirs = whole.context(batch.lowerBound)
-            try steps.add(output, of: steps.mix(layer, theirs, contexts: batch.count), to: theirs)
-            let own = cut.context(batch.lowerBound)
-            let operand = try steps.mix(layer, own, contexts: batch.count)
-            if let attention {
-                attention.add(
-                    batch, inputs: operand, target: theirs, from: own,
-                    jump: jump.map { ($0.way(batch.lowerBound), share(-1)) })
-            } else {
-                try steps.add(output, of: operand, to: own)
-            }
-            try steps.add(
-                model.feedForwardDown(layer), of: steps.inner(layer, theirs, contexts: batch.count), to: theirs)
+        let hasProduct = start.model.product(.feedForward, of: layer) != nil
+        if let turn, turn.number == 1, form.method == .refit || !hasProduct {
+            jump = try GapJump(start, over: turn.gap, step)
         }
-        if jump == nil {
+        let fitsAttention = form.method == .refit ? turn != nil || kept.isAfterGap(index) : turn != nil && !hasProduct
+        // Attention and MLP take a step each; attention takes both where the MLP is left as it is.
+        try attend(layer, fits: fitsAttention, turn?.share(hasProduct ? -1 : 0)) { () throws(CheckpointError) in
+            guard jump == nil else { return }
             start.didRunLayer()
             step()
-            try start.states.checkFinite(start.all, from: "layer \(layer)", file: model.checkpoint.path)
+            try start.states.checkFinite(start.all, from: "layer \(layer)", file: start.model.checkpoint.path)
             try start.advance(to: kept.next(after: index), step)
-        }
-        if let attention {
-            output = try fits.fit(output, of: layer, to: attention, ridges: form.ridges.attention)
-            for batch in start.batches(start.all) {
-                let own = cut.context(batch.lowerBound)
-                try steps.add(output, of: steps.mix(layer, own, contexts: batch.count), to: own)
-            }
         }
         // At the end of its jump the whole model's stream stands behind the gap.
         if turn?.isLast == true { jump = nil }
+        let ridges = turn == nil ? form.ridges.feedForward : form.ridges.gap
+        try feedForward(layer, fits: form.method == .refit || turn != nil, turn?.share(0), ridges)
+        try cut.checkFinite(
+            start.all, from: "layer \(layer) of the cut model", file: start.model.checkpoint.path)
+    }
+
+    /// Runs a layer of the whole model and the attention of the same layer of the cut one, which is fitted.
+    ///
+    /// - Parameters:
+    ///   - share: the share of the jump that the attention makes.
+    ///   - goOn: takes the whole model's stream on to where the layer aims at.
+    private func attend(
+        _ layer: Int, fits isFitted: Bool, _ share: Float?, _ goOn: () throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        let steps = start.steps
+        func behind(_ batch: Range<Int>) -> UnsafeMutablePointer<Float> {
+            behindAttention.context(behindAttention.contexts == start.all.count ? batch.lowerBound : 0)
+        }
+        func rows(_ batch: Range<Int>) throws(CheckpointError) -> FitRows {
+            let own = cut.context(batch.lowerBound)
+            let operand = try steps.mix(layer, own, contexts: batch.count)
+            return FitRows(inputs: operand, target: behind(batch), own: own, jump: way(batch, share))
+        }
+        let fit = isFitted ? try PartFit(start, .attention, of: layer, threads: threads) : nil
+        let whole = jump?.whole ?? start.states
+        for batch in start.batches(start.all) {
+            try steps.run(
+                layer, whole.context(batch.lowerBound), contexts: batch.count,
+                behindAttention: fit == nil ? nil : behind(batch))
+            try fit?.add(batch, rows(batch))
+        }
+        try goOn()
+        try fit?.finish(&fits, ridges: form.ridges.attention, into: &healed, rows)
+        if start.model.isParallel(layer) { input?.copy(cut, contexts: start.all) }
+        for batch in start.batches(start.all) {
+            let own = cut.context(batch.lowerBound)
+            try steps.add(
+                .attention, of: healed, layer, steps.mix(layer, own, contexts: batch.count), to: own)
+        }
+    }
+
+    /// Runs the MLP of a layer of the cut model, which is fitted.
+    private func feedForward(
+        _ layer: Int, fits isFitted: Bool, _ share: Float?, _ ridges: [Double]
+    ) throws(CheckpointError) {
+        let (model, steps) = (start.model, start.steps)
         let target = jump?.whole ?? start.states
-        var down = model.feedForwardDown(layer)
-        if form.method == .refit || turn != nil {
-            let moments = try FitMoments(start, down, threads: threads)
-            for batch in start.batches(start.all) {
-                let own = cut.context(batch.lowerBound)
-                let operand = try steps.inner(layer, own, contexts: batch.count)
-                moments.add(
-                    batch, inputs: operand, target: target.context(batch.lowerBound), from: own,
-                    jump: jump.map { ($0.way(batch.lowerBound), share(0)) })
+        let read = model.isParallel(layer) ? input ?? cut : cut
+        if isFitted, model.product(.feedForward, of: layer) == nil { layersWithoutFit += 1 }
+        if isFitted, let fit = try PartFit(start, .feedForward, of: layer, threads: threads) {
+            func rows(_ batch: Range<Int>) throws(CheckpointError) -> FitRows {
+                var own = cut.context(batch.lowerBound)
+                if model.hasExperts(layer) {
+                    let count = batch.count * start.states.contextLength * model.hidden
+                    withExperts.floats.update(from: own, count: count)
+                    own = withExperts.floats
+                }
+                let operand = try steps.inner(
+                    layer, read.context(batch.lowerBound), contexts: batch.count, addingRestTo: own)
+                guard let operand else { preconditionFailure("layer \(layer) has no product to fit") }
+                return FitRows(
+                    inputs: operand, target: target.context(batch.lowerBound), own: own, jump: way(batch, share))
             }
-            let ridges = turn == nil ? form.ridges.feedForward : form.ridges.gap
-            down = try fits.fit(down, of: layer, to: moments, ridges: ridges)
+            for batch in start.batches(start.all) { try fit.add(batch, rows(batch)) }
+            try fit.finish(&fits, ridges: ridges, into: &healed, rows)
         }
         for batch in start.batches(start.all) {
             let own = cut.context(batch.lowerBound)
-            try steps.add(down, of: steps.inner(layer, own, contexts: batch.count), to: own)
+            let operand = try steps.inner(
+                layer, read.context(batch.lowerBound), contexts: batch.count, addingRestTo: own)
+            if let operand { try steps.add(.feedForward, of: healed, layer, operand, to: own) }
         }
-        try cut.checkFinite(start.all, from: "layer \(layer) of the cut model", file: model.checkpoint.path)
     }
+
+    /// The way over the gap ahead, with the share of it that a part makes.
+    private func way(_ batch: Range<Int>, _ share: Float?) -> (way: UnsafePointer<Float>, share: Float)? {
+        guard let jump, let share else { return nil }
+        return (jump.way(batch.lowerBound), share)
+    }
+}
+
+extension KeptLayers.Turn {
+    /// The share of the jump that is made some steps before or after this layer, which takes two.
+    fileprivate func share(_ steps: Int) -> Float { Float(2 * number + steps) / Float(2 * count) }
 }

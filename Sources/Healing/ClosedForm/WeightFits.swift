@@ -1,4 +1,7 @@
 internal import Checkpoints
+internal import Decoder
+internal import Formats
+internal import Kernels
 internal import Weights
 
 /// The weights that a heal has fitted so far.
@@ -6,29 +9,65 @@ struct WeightFits {
     private(set) var weights = HealedWeights()
     /// The inputs of the widest map that was fitted.
     private(set) var widestInput = 0
-    /// The model, for messages.
-    let file: String
-    let threads: Int
+    private let checkpoint: Checkpoint
+    private let threads: Int
+
+    /// How much the weight of a norm is held to what it was.
+    static let normRidge = 0.01
 
     /// No weights yet.
-    init(file: String, threads: Int) {
-        self.file = file
+    init(_ checkpoint: Checkpoint, threads: Int) {
+        self.checkpoint = checkpoint
         self.threads = threads
     }
 
     /// Fits one map; the old one when the new one is no better on the contexts that judge.
+    ///
+    /// - Parameters:
+    ///   - role: the role of its weight.
+    ///   - gain: measures what a new map gains, where the moments do not tell; `nil` without contexts that judge.
     mutating func fit(
-        _ linear: Linear, of layer: Int, to moments: FitMoments, ridges: [Double]
+        _ linear: Linear, _ role: String, of layer: Int, to moments: FitMoments, ridges: [Double],
+        gain: ((Linear) throws(CheckpointError) -> Double?)? = nil
     ) throws(CheckpointError) -> Linear {
         widestInput = max(widestInput, linear.inputs)
         let regression = RidgeRegression(fitted: moments.fitted, judged: moments.judged, threads: threads)
         let name = linear.weight.name
-        let solution = try regression.solve(from: linear.weight, ridges: ridges, file: file)
-        if let gain = solution.gain, gain <= 0 {
-            weights.reject(layer, name, ridge: solution.ridge, gain: gain)
+        let solution = try regression.solve(from: linear.weight, ridges: ridges, file: checkpoint.path)
+        var gained = solution.gain
+        if gain == nil, let gained, gained <= 0 {
+            weights.reject(layer, name, ridge: solution.ridge, gain: gained)
             return linear
         }
-        let weight = try weights.keep(layer, name, solution.weight, ridge: solution.ridge, gain: solution.gain)
-        return Linear(weight, bias: linear.bias)
+        let (file, tensor) = try HealedWeights.transposed(solution.weight, name: name)
+        let fitted = Linear(tensor, bias: linear.bias)
+        if let gain { gained = try gain(fitted) }
+        if let gained, !(gained > 0) {
+            weights.reject(layer, name, ridge: solution.ridge, gain: gained)
+            return linear
+        }
+        weights.keep(layer, try stored(tensor, role), in: file, ridge: solution.ridge, gain: gained)
+        return fitted
+    }
+
+    /// Takes new values for a vector, unless they gain nothing.
+    mutating func take(
+        _ values: [Float], for old: Tensor, _ role: String, of layer: Int, ridge: Double, gain: Double?
+    ) throws(CheckpointError) -> Tensor {
+        if let gain, !(gain > 0) {
+            weights.reject(layer, old.name, ridge: ridge, gain: gain)
+            return old
+        }
+        let (file, tensor) = try HealedWeights.vector(values, name: old.name)
+        weights.keep(layer, try stored(tensor, role), in: file, ridge: ridge, gain: gain)
+        return tensor
+    }
+
+    /// The tensor as the model stores it: transposed, or as the distance from 1, where it does so.
+    private func stored(_ tensor: Tensor, _ role: String) throws(CheckpointError) -> Tensor {
+        guard let settings = checkpoint.settings, let known = settings.architecture.tensor(role: role),
+            let part = checkpoint.part(of: known)
+        else { return tensor }
+        return try settings.stored(part, from: tensor, file: checkpoint.path)
     }
 }

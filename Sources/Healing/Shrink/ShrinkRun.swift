@@ -38,7 +38,7 @@ public struct ShrinkRun: Sendable {
     ) throws(CheckpointError) {
         _ = try model.layers()
         runnable = try DequantizeFolder(to: .f32).apply(to: model)
-        if settings.form != nil { try ClosedForm.check(runnable) }
+        try settings.form?.method.check(runnable)
         guard settings.drop > 0, settings.drop < runnable.layerCount else {
             throw CheckpointError(
                 file: model.path, "cannot drop \(settings.drop) of \(runnable.layerCount) layers")

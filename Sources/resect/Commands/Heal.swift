@@ -98,7 +98,7 @@ struct Heal: ParsableCommand {
         var dropped = try layers.union(file: model.path)
         let size = try drop?.count(of: model.layerCount, file: model.path)
         if let size { dropped = LayerRuns(SimpleRun.layers(size: size, of: model.layerCount).map { [$0] } ?? []) }
-        if method.closedForm != nil { try ClosedForm.check(checkpoint) }
+        try method.closedForm?.check(checkpoint)
         if let recipe { try TrainingRecipe.check(recipe) }
         // Names and space are checked before the slow steps; any cut of this size has the same.
         if let planned = try size == nil ? model.applying(edits(dropped)) : try? model.applying(edits(dropped)) {

@@ -1,10 +1,13 @@
-import Checkpoints
-import Formats
-import TestSupport
+package import Checkpoints
+internal import Formats
+internal import TestSupport
 
-/// Models of three layers of any described class, with random weights, made of their description.
-enum RandomModels {
-    struct Missing: Error { let name: String }
+/// Models of few layers of any described class, with random weights, made of their description.
+package enum RandomModels {
+    /// A class that is not described.
+    package struct Missing: Error {
+        let name: String
+    }
 
     private struct Values: RowSource {
         let values: [Float]
@@ -19,11 +22,13 @@ enum RandomModels {
     }
 
     /// A folder of a class with members of config.json besides the usual ones.
-    static func folder(_ name: String, _ members: String, seed: UInt64 = 21) throws -> Checkpoint {
-        var model = try KnownStates.checkpoint("llama3")
+    package static func folder(
+        _ name: String, _ members: String, layers: Int = 3, seed: UInt64 = 21
+    ) throws -> Checkpoint {
+        var model = try Checkpoint.open(Fixture.path("tiny/llama3"))
         var config = JSONObject()
         for text in [
-            #"{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}"#,
+            #"{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": \#(layers), "num_attention_heads": 4}"#,
             #"{"num_key_value_heads": 2, "vocab_size": 64, "max_position_embeddings": 128, "rms_norm_eps": 1e-5}"#,
             #"{"layer_norm_eps": 1e-5, "architectures": ["\#(name)"]}"#, members,
         ] {
@@ -39,7 +44,8 @@ enum RandomModels {
         var names: Set<String> = []
         for role in architecture.tensors {
             guard let part = role.huggingFace else { continue }
-            for layer in role.isPerLayer ? Array(0..<3) : [0] where try settings.needs(role, layer: layer) == true {
+            for layer in role.isPerLayer ? Array(0..<layers) : [0] where try settings.needs(role, layer: layer) == true
+            {
                 var shape = try role.shape.map(settings.length)
                 if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.reduce(1, *) }
                 if part.isTransposed { shape.reverse() }
