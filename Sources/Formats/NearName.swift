@@ -4,15 +4,15 @@ package enum NearName {
     package static func of(_ name: String, in names: [String]) -> String? {
         let wanted = folded(name)
         guard wanted.count > 1 else { return nil }
+        // An abbreviation that fits one name only.
+        let longer = names.filter { wanted.count > 2 && folded($0).starts(with: wanted) }
+        if longer.count == 1 { return longer[0] }
         var best: (name: String, distance: Int)?
         for candidate in names {
             let found = distance(wanted, folded(candidate))
             if found <= limit(wanted.count), found < best?.distance ?? Int.max { best = (candidate, found) }
         }
-        if let best { return best.name }
-        // An abbreviation that fits one name only.
-        let longer = names.filter { wanted.count > 2 && folded($0).starts(with: wanted) }
-        return longer.count == 1 ? longer[0] : nil
+        return best?.name
     }
 
     /// Changes that are allowed in a name of so many characters.

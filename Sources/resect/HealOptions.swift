@@ -101,4 +101,5 @@ struct HealMethod: ExpressibleByArgument {
     static var allValueStrings: [String] {
         ClosedForm.Method.allCases.map(\.rawValue) + ["lora", "refit,lora", "none"]
     }
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }

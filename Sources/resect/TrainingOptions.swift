@@ -154,4 +154,5 @@ struct TargetArgument: ExpressibleByArgument {
     static var allValueStrings: [String] {
         ["mlp", "all-linear"] + TrainingSettings.Target.allCases.map(\.rawValue)
     }
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }

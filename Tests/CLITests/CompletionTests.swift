@@ -69,34 +69,33 @@ struct CompletionTests {
     @Test("zsh completes commands, options, types and paths", .enabled(if: has("zsh")), arguments: cases)
     func zsh(line: String, words: [String]) throws {
         let folder = try CompletionTests.folder("zsh", script: "_resect")
-        // Completion needs a terminal; what it would offer goes to a file instead.
+        // Completion needs a terminal. It lists what fits, or completes the line, which a key prints.
         folder.write(
             "start.zsh",
             """
             fpath=($PWD $fpath)
-            autoload -Uz compinit && compinit -u -d dump
-            compadd() {
-                [[ ${@[1,(i)(-|--)]} == *-(O|A|D)* ]] && { builtin compadd "$@"; return }
-                local -a words
-                builtin compadd -O words "$@"
-                print -rl -- $words >> found.txt
-                builtin compadd "$@"
-            }
+            autoload -Uz compinit && compinit -u -D
+            setopt no_list_ambiguous no_auto_menu
+            show() { print; print -r -- $BUFFER }
+            zle -N show
+            bindkey '^T' show
             """)
         folder.write(
             "try.zsh",
             """
             zmodload zsh/zpty
             zpty shell 'zsh -f -i'
-            zpty -w shell 'source ./start.zsh; print RE''ADY'
+            zpty -w shell 'source ./start.zsh; print RE\\ADY'
             zpty -r -m shell output '*READY*'
-            zpty -w -n shell "$1"$'\\t'
-            zpty -w -n shell $'\\C-u'
-            zpty -w shell 'print RE''ADY'
+            sleep 0.5
+            zpty -w -n shell "$1"$'\\t\\C-t\\C-u'
+            zpty -w shell 'print RE\\ADY'
             zpty -r -m shell output '*READY*'
-            cat found.txt
+            print -r -- $output
             """)
         let outcome = try Program.shell("timeout 60 zsh -f try.zsh '\(line)'", in: folder)
-        CompletionTests.check(outcome.output, line, words)
+        let plain = outcome.output.replacing(/\u{1B}\[[0-9;?]*[A-Za-z]/, with: "")
+        let found = plain.split(whereSeparator: \.isWhitespace).joined(separator: "\n")
+        CompletionTests.check(found, line, words)
     }
 }

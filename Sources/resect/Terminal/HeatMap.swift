@@ -55,30 +55,24 @@ struct HeatMap {
             ? HeatMap.shades.dropLast().map { String($0) }.joined()
             : (0..<10).map { colours.background(Double($0) / 9) + " " }.joined() + colours.reset
         let away = colours.grey + HeatMap.forbidden + colours.reset
-        let parts = [
-            "runs of n layers by their first layer", "near \(scale) far", "\(HeatMap.nearest) nearest",
-            "\(away) cannot be cut",
-        ]
-        let lines = Self.joined(parts, width: width ?? 80)
-        return group == 1 ? lines : lines + ["each cell is the best of \(group) first layers"]
-    }
-
-    /// Parts with commas between, in lines that fit.
-    private static func joined(_ parts: [String], width: Int) -> [String] {
-        var lines: [String] = [], count = 0
-        for part in parts {
+        var text =
+            "runs of n layers by their first layer: near scale far, \(HeatMap.nearest) nearest, away cannot be cut"
+        if group > 1 { text += "; each cell is the best of \(group)" }
+        var lines = [""], count = 0
+        for word in text.split(separator: " ") {
             // An escape sequence takes no room.
-            let own = part.split(separator: "\u{1B}").enumerated().reduce(0) { sum, piece in
-                let isPlain = piece.offset == 0 && !part.hasPrefix("\u{1B}")
-                return sum + (isPlain ? piece.element.count : piece.element.drop { $0 != "m" }.count - 1)
+            let (shown, columns) =
+                switch word {
+                case "scale": (scale, 10)
+                case "away": (away, 1)
+                default: (String(word), word.count)
+                }
+            if count > 0, count + 1 + columns > width ?? 80 {
+                lines.append("")
+                count = 0
             }
-            if lines.isEmpty || count + 2 + own > width {
-                lines.append(part)
-                count = own
-            } else {
-                lines[lines.count - 1] += ", " + part
-                count += 2 + own
-            }
+            lines[lines.count - 1] += (count > 0 ? " " : "") + shown
+            count += (count > 0 ? 1 : 0) + columns
         }
         return lines
     }
