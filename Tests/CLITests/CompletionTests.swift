@@ -15,6 +15,7 @@ struct CompletionTests {
         ("resect cut model.gguf -o mod", ["model.gguf", "models"]),
         ("resect heal model.gguf --corpus tex", ["text.txt"]),
         ("resect heal model.gguf --method ref", ["refit", "refit,lora"]),
+        ("resect formats gem", ["gemma", "gemma2"]),
     ]
 
     private static func folder(_ shell: String, script: String) throws -> TemporaryFolder {

@@ -25,21 +25,49 @@ struct FormatsCommand: ParsableCommand {
             "layerSettings": {"config", "gguf"}}.
             """)
 
+    @Argument(
+        help: ArgumentHelp(
+            "Show this architecture alone, with its tensors and why something cannot be done.",
+            valueName: "architecture"))
+    var architecture: ArchitectureArgument?
+
     @OptionGroup(title: "General") var common: CommonOptions
 
-    func run() throws { if common.json { Output.json(json) } else { printText() } }
+    /// The architectures that are shown.
+    private var shown: [Architecture] { architecture.map { [$0.architecture] } ?? Architecture.all }
 
-    private func printText() {
-        func mark(_ holds: Bool) -> String { holds ? "yes" : "-" }
+    func run() throws {
+        if common.json { return Output.json(json) }
+        printArchitectures()
+        if let architecture { printDetails(architecture.architecture) } else { printRest() }
+    }
+
+    private func mark(_ holds: Bool) -> String { holds ? "yes" : "-" }
+
+    private func printArchitectures() {
         var architectures = Table(
             ["architecture", "run", "to GGUF", "to folder", "heal", "train", "GGUF", "classes"])
-        for item in Architecture.all {
+        for item in shown {
             let abilities = FamilyAbilities(item)
             let marks = [.run, .gguf, .folder, .heal, .train].map { mark(abilities.has($0)) }
             architectures.add([item.name] + marks + [item.gguf, item.classes.joined(separator: " ")])
         }
         architectures.print()
         Output.line()
+    }
+
+    /// The tensors of an architecture, and what cannot be done with it.
+    private func printDetails(_ architecture: Architecture) {
+        func name(_ part: TensorPart?) -> String { part?.names.first?.text ?? "-" }
+        var tensors = Table(["role", "folder", "GGUF"])
+        for names in architecture.tensors { tensors.add([names.role, name(names.huggingFace), name(names.gguf)]) }
+        tensors.print()
+        for (ability, reason) in FamilyAbilities(architecture).refusals {
+            if let reason { Output.line("\(ability.rawValue): \(reason)") }
+        }
+    }
+
+    private func printRest() {
         var types = Table(["element type", "bits", "GGUF", "safetensors", "decoded"])
         for type in DType.all {
             types.add([
@@ -67,7 +95,7 @@ struct FormatsCommand: ParsableCommand {
         }
         func names(_ names: [String]) -> JSON { .array(names.map(JSON.string)) }
         return JSONObject([
-            ("architectures", .array(Architecture.all.map { .object(json($0)) })),
+            ("architectures", .array(shown.map { .object(json($0)) })),
             ("elementTypes", .array(DType.all.map { .object(json($0)) })),
             ("types", names(Mixture.all.map(\.name))), ("folderTypes", names(FolderType.allCases.map(\.rawValue))),
             ("tokenizers", names(Vocabulary.Model.allCases.map(\.rawValue))),
@@ -119,6 +147,19 @@ struct FormatsCommand: ParsableCommand {
             ("safetensors", .bool(type.isSafetensors)), ("decoded", .bool(Codec.decodes(type))),
         ])
     }
+}
+
+/// An architecture by its name.
+struct ArchitectureArgument: ExpressibleByArgument {
+    let architecture: Architecture
+
+    init?(argument: String) {
+        guard let found = Architecture.all.first(where: { $0.name == argument.lowercased() }) else { return nil }
+        architecture = found
+    }
+
+    static var allValueStrings: [String] { Architecture.all.map(\.name) }
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 
 extension Vocabulary.Model {
