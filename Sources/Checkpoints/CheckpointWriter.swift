@@ -32,10 +32,13 @@ public struct CheckpointWriter: Sendable {
 
     /// Writes a planned output, reads it back, checks it, and then gives it its name.
     ///
+    /// - Parameter accept: looks at the checkpoint as it was read back, and throws when it should not get its name.
     /// - Returns: the checkpoint as it was read back.
-    /// - Throws: when the output exists, is an input, or does not fit; nothing is left on disk then.
+    /// - Throws: when the output exists, is an input, does not fit, or is not accepted; nothing is left on disk then.
     @discardableResult
-    public func write(_ plan: OutputPlan, to path: String) throws(CheckpointError) -> Checkpoint {
+    public func write(
+        _ plan: OutputPlan, to path: String, accept: ((Checkpoint) throws(CheckpointError) -> Void)? = nil
+    ) throws(CheckpointError) -> Checkpoint {
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         try check(plan, path: path)
         let output = try TemporaryOutput(
@@ -55,6 +58,7 @@ public struct CheckpointWriter: Sendable {
         let journal = try write(files, plan, path: path, isResumed: output.isResumed)
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
+        try accept?(written)
         // Hashed as it is on the disk, before either has its name: what fails leaves neither.
         let manifest = try manifest.map { (manifest) throws(CheckpointError) in
             try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)

@@ -28,6 +28,14 @@ public struct LayerRuns: Sendable, Equatable {
     /// Whether a layer is in one of the runs.
     public func contains(_ layer: Int) -> Bool { runs.contains { $0.contains(layer) } }
 
+    /// These layers and those of an earlier cut, in the numbers of the model before both.
+    func following(_ earlier: LayerRuns) -> LayerRuns {
+        let layers = runs.joined().map { layer in
+            earlier.runs.reduce(layer) { $1.lowerBound <= $0 ? $0 + $1.count : $0 }
+        }
+        return LayerRuns(earlier.runs + layers.map { $0..<$0 + 1 })
+    }
+
     /// How many layers of a range are in the runs.
     func count(in range: Range<Int>) -> Int { runs.reduce(0) { $0 + $1.clamped(to: range).count } }
 

@@ -9,7 +9,7 @@ struct HealOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How the layers to cut are chosen: healed heals several candidates and takes the best, loss leaves each of the five "
+            "How the layers to cut are chosen: healed heals several candidates and takes the best, loss leaves each of the "
                 + "closest runs out in a trial, angle takes the closest run.", valueName: "rule"))
     var choose: ChoiceRule?
 
@@ -51,6 +51,7 @@ struct HealOptions: ParsableArguments {
         var chooser = CutChooser(choose.flatMap { CutChooser.Rule(rawValue: $0.rawValue) } ?? rule, form: form(.bridge))
         chooser.overAllTokens = samples.tokens == .all
         chooser.includesLast = samples.includeLast
+        (chooser.candidates, chooser.lossContexts) = (samples.candidates, samples.lossSamples)
         return chooser
     }
 }

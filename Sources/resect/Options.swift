@@ -2,6 +2,7 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Surgery
 
 /// The MODEL argument.
@@ -200,7 +201,40 @@ struct SampleOptions: ParsableArguments {
     @Flag(name: .long, help: "Let a run include the last layer, which usually differs from the others.")
     var includeLast = false
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp("How many of the closest runs are left out in a trial.", valueName: "n"))
+    var candidates = RunChooser.standardLimit
+
+    @Option(
+        name: .long, help: ArgumentHelp("The number of contexts on which these trials are measured.", valueName: "n"))
+    var lossSamples = RunChooser.standardContexts
+
     @OptionGroup var precision: PrecisionOption
+
+    func validate() throws {
+        if candidates < 1 { throw ValidationError("--candidates must be at least 1") }
+        if lossSamples < 1 { throw ValidationError("--loss-samples must be at least 1") }
+    }
+
+    /// What chooses a run of layers of a model whose weights can be run.
+    func chooser(_ checkpoint: Checkpoint, _ common: CommonOptions) -> RunChooser {
+        var chooser = RunChooser(checkpoint, run: precision.run(threads: common.threadCount), work: common.work)
+        (chooser.limit, chooser.lossContexts) = (candidates, lossSamples)
+        return chooser
+    }
+
+    /// The distances that analyze wrote for a model.
+    ///
+    /// - Throws: when they are those of another model, or lack what --tokens asks for.
+    func similarity(of analysis: String, _ checkpoint: Checkpoint) throws(CheckpointError) -> Similarity {
+        let found = try AnalysisFile.read(analysis, layers: checkpoint.layerCount, model: checkpoint.path)
+        if tokens == .all, found.all == nil {
+            throw CheckpointError(
+                file: analysis, "has no distances over all tokens", hint: "create it with analyze --tokens all")
+        }
+        return found
+    }
 }
 
 /// The precision of matrix products.

@@ -12,6 +12,13 @@ struct QuantizeInputs: ParsableArguments {
             valueName: "file"), completion: .file())
     var imatrix: String?
 
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Layers that were cut after the importance matrix was measured, such as 3,7,9:12. Repeatable.",
+            valueName: "list"))
+    var imatrixDropped: [LayerList] = []
+
     @Flag(
         name: .long,
         help: "Allow quantizing already quantized weights to another type.")
@@ -27,6 +34,31 @@ struct QuantizeInputs: ParsableArguments {
 
     /// Whether all given options also apply to folder formats.
     var suitFolders: Bool { imatrix == nil && !allowNonfinite }
+
+    func validate() throws {
+        if !imatrixDropped.isEmpty, imatrix == nil { throw ValidationError("--imatrix-dropped requires --imatrix") }
+    }
+
+    /// Refuses options that do not apply to a type.
+    func check(for type: WeightType?, _ mixture: MixtureOptions, _ folderFormat: FolderFormatOptions) throws {
+        if type?.folder == nil, !folderFormat.isEmpty || allowPlain {
+            throw ValidationError(
+                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain apply "
+                    + "to folder types only: \(FolderType.names)")
+        }
+        if let folder = type?.folder {
+            guard mixture.isEmpty, suitFolders else {
+                throw ValidationError(
+                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
+                        + "--allow-nonfinite do not apply to folder types: \(FolderType.names)")
+            }
+            try folderFormat.check(for: folder)
+        } else if type == nil, !mixture.isEmpty || imatrix != nil || allowNonfinite || allowRequantize {
+            throw ValidationError(
+                "--tensor-type, --output-type, --embedding-type, --pure, --imatrix, --allow-nonfinite and "
+                    + "--allow-requantize require a quantization: choose one with --type")
+        }
+    }
 
     /// The importance matrix of --imatrix.
     func matrix() throws(CheckpointError) -> ImportanceMatrix? {

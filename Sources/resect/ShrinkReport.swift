@@ -16,8 +16,8 @@ extension ShrinkSteps {
         row("bytes", whole.byteCount.grouped) { $0.step.checkpoint.byteCount.grouped }
         row("bits per weight", whole.bitsPerWeight.fixed(2)) { $0.step.checkpoint.bitsPerWeight.fixed(2) }
         for (index, text) in texts.enumerated() {
-            let reference = steps.first?.divergences[index].reference.perplexity ?? .nan
-            row("perplexity, \(text.name)", reference.fixed(3)) { $0.divergences[index].model.perplexity.fixed(3) }
+            let reference = steps.first?.divergences[index].reference.perplexityText ?? ""
+            row("perplexity, \(text.name)", reference) { $0.divergences[index].model.perplexityText }
         }
         row("KL divergence", "") { ShrinkSteps.mean($0.divergences, \.klDivergence).fixed(4) }
         row("same next token", "") { (100 * ShrinkSteps.mean($0.divergences, \.topOneAgreement)).fixed(1) + "%" }
@@ -25,7 +25,8 @@ extension ShrinkSteps {
         table.print()
         let corpus = texts[0].corpus
         Output.line(
-            "judged on \(texts.reduce(0) { $0 + $1.corpus.contexts.count }) contexts of \(corpus.contextLength) tokens, second "
+            "judged on \((steps.first?.divergences.reduce(0) { $0 + $1.tokens } ?? 0).grouped) tokens in "
+                + "\(texts.reduce(0) { $0 + $1.corpus.contexts.count }) contexts of \(corpus.contextLength) tokens, second "
                 + "halves; writing: \(wholeAnswers.answers.count) prompts, \(ShrinkSteps.answerLength) tokens each")
         for step in steps.map(\.step) {
             if let seconds = step.seconds { Output.line("\(step.name) was made in \(seconds.fixed(1)) s") }
@@ -56,18 +57,22 @@ extension ShrinkSteps {
     func json(_ model: Checkpoint) -> [(String, JSON)] {
         guard let last = steps.last else { return [] }
         return [
-            ("before", side(model, ShrinkSteps.perplexity(last.divergences, \.reference))),
-            ("after", side(last.step.checkpoint, ShrinkSteps.perplexity(last.divergences, \.model))),
+            ("before", side(model, last.divergences, \.reference)),
+            ("after", side(last.step.checkpoint, last.divergences, \.model)),
+            ("perplexityRatio", .double(perplexityRatio)),
             ("steps", .array(steps.map(json))), ("uncut", uncutJSON),
         ]
     }
 
-    private func side(_ checkpoint: Checkpoint, _ perplexity: Double) -> JSON {
+    private func side(
+        _ checkpoint: Checkpoint, _ divergences: [Divergence], _ value: (Divergence) -> Evaluation
+    ) -> JSON {
         .object(
             JSONObject([
                 ("layers", .int(checkpoint.layerCount)), ("parameters", .int(checkpoint.modelParameterCount)),
                 ("byteCount", .int(checkpoint.byteCount)), ("bitsPerWeight", .double(checkpoint.bitsPerWeight)),
-                ("perplexity", .double(perplexity)),
+                ("perplexity", .double(ShrinkSteps.perplexity(divergences, value))),
+                ("perplexityError", .double(ShrinkSteps.perplexityError(divergences, value))),
             ]))
     }
 
@@ -78,7 +83,9 @@ extension ShrinkSteps {
                 JSONObject([
                     ("text", .string(text.name)), ("tokens", .int(found.tokens)),
                     ("perplexity", .double(found.model.perplexity)),
+                    ("perplexityError", .double(found.model.perplexityError)),
                     ("wholePerplexity", .double(found.reference.perplexity)),
+                    ("wholePerplexityError", .double(found.reference.perplexityError)),
                     ("kl", .double(found.klDivergence)), ("sameNext", .double(found.topOneAgreement)),
                 ]))
         }
@@ -87,6 +94,7 @@ extension ShrinkSteps {
                 ("step", .string(step.name)), ("layers", .int(step.checkpoint.layerCount)),
                 ("byteCount", .int(step.checkpoint.byteCount)),
                 ("perplexity", .double(ShrinkSteps.perplexity(divergences, \.model))),
+                ("perplexityError", .double(ShrinkSteps.perplexityError(divergences, \.model))),
                 ("kl", .double(ShrinkSteps.mean(divergences, \.klDivergence))),
                 ("sameNext", .double(ShrinkSteps.mean(divergences, \.topOneAgreement))),
                 ("sameWriting", .double(measured.answers.agreement(with: wholeAnswers))),
@@ -102,9 +110,15 @@ extension ShrinkSteps {
             JSONObject([
                 ("type", .string(uncut.model.type)), ("byteCount", .int(uncut.model.checkpoint.byteCount)),
                 ("perplexity", .double(ShrinkSteps.perplexity(uncut.divergences, \.model))),
+                ("perplexityError", .double(ShrinkSteps.perplexityError(uncut.divergences, \.model))),
                 ("kl", .double(ShrinkSteps.mean(uncut.divergences, \.klDivergence))),
             ]))
     }
+}
+
+extension Evaluation {
+    /// The perplexity with its standard error.
+    fileprivate var perplexityText: String { "\(perplexity.fixed(3)) ± \(perplexityError.fixed(3))" }
 }
 
 extension StringProtocol {

@@ -15,8 +15,10 @@ struct WriteRun {
     var keepsShards = false
     /// The patch that is written of the output; `nil` without one.
     var patch: PatchRun?
-    /// Measures the written output, for more members of the JSON output.
-    var measure: ((Checkpoint) throws -> [(String, JSON)])?
+    /// Looks at the output before it gets its name; it gets none when this throws.
+    var accept: ((Checkpoint) throws(CheckpointError) -> Void)?
+    /// Gives more members of the JSON output, once the output is written.
+    var measured: (() -> [(String, JSON)])?
 
     private var writer: CheckpointWriter {
         var writer = CheckpointWriter(replaces: output.force, threads: common.threadCount)
@@ -56,19 +58,23 @@ struct WriteRun {
         let progress = Progress("write", unit: .bytes, quiet: common.quiet)
         var writer = writer
         writer.progress = { progress.report($0, $1) }
-        let written = try writer.write(plan, to: output.output)
-        progress.finish()
+        var seconds = 0.0
+        let written = try writer.write(plan, to: output.output) { (written) throws(CheckpointError) in
+            progress.finish()
+            seconds = progress.seconds
+            try accept?(written)
+        }
         let packed = try patch?.write(name(of: plan))
         if common.json {
-            var answer = summary(plan, seconds: progress.seconds)
+            var answer = summary(plan, seconds: seconds)
             for (key, value) in packed?.json ?? [] { answer[key] = value }
-            for (key, value) in try measure?(written) ?? [] { answer[key] = value }
+            for (key, value) in measured?() ?? [] { answer[key] = value }
             Output.json(answer)
         } else {
             common.note(
                 "wrote \(plan.placement == .folder ? "the folder " : "")\(name(of: plan)): "
                     + "\(layerText(written))\(counted(written.tensors.count, "tensor")), "
-                    + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(progress.seconds.fixed(1)) s"
+                    + "\(plan.byteCount.byteText)\(plan.shardCount > 1 ? " in \(plan.shardCount) shards" : "") in \(seconds.fixed(1)) s"
             )
             packed?.say(common)
         }

@@ -49,6 +49,27 @@ struct WriterTests {
         expect(error, message, sourceLocation: sourceLocation)
     }
 
+    @Test("an output that is not accepted leaves nothing, and the one before it stays", arguments: [false, true])
+    func refused(replaces: Bool) throws {
+        let folder = TemporaryFolder()
+        let checkpoint = try WriterTests.computed(folder)
+        if replaces { folder.write("out.gguf", "as it was") }
+        let before = folder.names
+        var seen: Contents?
+        let error = #expect(throws: CheckpointError.self) {
+            try CheckpointWriter(replaces: replaces, threads: 2).write(OutputPlan(checkpoint), to: folder("out.gguf")) {
+                (written) throws(CheckpointError) in
+                seen = try? Contents(written)
+                throw CheckpointError(file: "out.gguf", "is too bad")
+            }
+        }
+        #expect(error?.description == "out.gguf: is too bad")
+        // It was whole when it was looked at.
+        #expect(try seen == Contents(checkpoint))
+        #expect(folder.names == before)
+        if replaces { #expect(String(decoding: Files.read(folder("out.gguf")), as: UTF8.self) == "as it was") }
+    }
+
     @Test("the bytes do not depend on the number of threads")
     func threads() throws {
         let folder = TemporaryFolder()

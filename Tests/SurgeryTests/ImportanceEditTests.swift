@@ -50,6 +50,18 @@ struct ImportanceEditTests {
         try ImportanceEditTests.expectAnswer(ImportanceEditTests.answers["gguf"]?[mixture], result)
     }
 
+    @Test("a second cut is counted in the layers that the matrix was measured on")
+    func secondCut() throws {
+        let matrix = try ImportanceEditTests.matrix()
+        // Layers 2 and 3 are gone, so that 1 and 2 are the old 1 and 4.
+        #expect(Importance(matrix, dropped: 2..<4).dropping(LayerRuns([1..<3])).dropped == LayerRuns([1..<5]))
+        #expect(
+            Importance(matrix, dropped: LayerRuns([0..<1, 5..<6])).dropping(LayerRuns([3..<6])).dropped.texts == [
+                "0:1", "4:8",
+            ])
+        #expect(Importance(matrix).dropping(LayerRuns([3..<6])).dropped.texts == ["3:6"])
+    }
+
     @Test("the bytes are llama-quantize's with the older form")
     func olderForm() throws {
         let result = try ImportanceEditTests.quantize("Q4_K_M", ImportanceEditTests.matrix("dat")).apply(

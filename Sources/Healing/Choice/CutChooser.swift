@@ -22,6 +22,12 @@ public struct CutChooser: Sendable {
     public var overAllTokens = false
     /// Whether the last layer may be cut.
     public var includesLast = false
+    /// How many of the closest runs are left out in a trial, by the rule `loss`.
+    public var candidates = RunChooser.standardLimit
+    /// The number of contexts on which these trials are measured.
+    public var lossContexts = RunChooser.standardContexts
+    /// The distances, where they were measured before.
+    public var similarity: Similarity?
 
     /// Contexts on which losses of candidates before a heal are measured.
     private static let rankingContexts = 2
@@ -41,15 +47,21 @@ public struct CutChooser: Sendable {
     public func choose(
         size: Int, in checkpoint: Checkpoint, text: HealingParts, run: RunOptions, work: Work = Work()
     ) throws(CheckpointError) -> CutChoice {
-        let chooser = RunChooser(checkpoint, run: run, work: work)
-        let similarity = try chooser.similarity(text.ranking, overAllTokens: overAllTokens)
+        var chooser = RunChooser(checkpoint, run: run, work: work)
+        (chooser.limit, chooser.lossContexts) = (candidates, lossContexts)
+        let distances: Similarity
+        if let similarity {
+            distances = similarity
+        } else {
+            distances = try chooser.similarity(text.ranking, overAllTokens: overAllTokens)
+        }
         if rule == .healed {
-            return .healed(try compare(size, checkpoint, similarity, text, run, work))
+            return .healed(try compare(size, checkpoint, distances, text, run, work))
         }
         let candidates = try chooser.candidates(
-            similarity, size: size, overAllTokens: overAllTokens, includesLast: includesLast)
+            distances, size: size, overAllTokens: overAllTokens, includesLast: includesLast)
         if rule == .angle { return .angle(candidates[0]) }
-        let loss = try chooser.measure(candidates, corpus: text.ranking.prefix(RunChooser.lossContexts))
+        let loss = try chooser.measure(candidates, corpus: text.ranking.prefix(lossContexts))
         guard let best = loss.best else { preconditionFailure("candidates are never empty") }
         return .loss(loss, best: best)
     }

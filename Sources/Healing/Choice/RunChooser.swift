@@ -11,15 +11,20 @@ public struct RunChooser: Sendable {
     /// Receives progress and notes.
     public let work: Work
 
+    /// How many runs are candidates.
+    public var limit = standardLimit
+    /// The number of contexts on which candidates are measured.
+    public var lossContexts = standardContexts
+
+    /// How many runs are candidates, and on how many contexts they are measured, unless it is set otherwise.
+    public static let standardLimit = 5, standardContexts = 8
+
     /// A chooser for a model.
     public init(_ checkpoint: Checkpoint, run: RunOptions, work: Work = Work()) {
         self.checkpoint = checkpoint
         self.run = run
         self.work = work
     }
-
-    /// The number of contexts on which candidates are measured.
-    public static let lossContexts = 8
 
     /// The nearest runs of a size that can be cut, by ascending distance; makes a note when the nearest run cannot.
     ///
@@ -28,7 +33,7 @@ public struct RunChooser: Sendable {
         _ similarity: Similarity, size: Int, overAllTokens: Bool = false, includesLast: Bool = false
     ) throws(CheckpointError) -> [LayerRun] {
         let found = try similarity.candidates(
-            size: size, overAllTokens: overAllTokens, includesLast: includesLast
+            size: size, overAllTokens: overAllTokens, includesLast: includesLast, limit: limit
         ) { (layers) throws(CheckpointError) in
             _ = try CutLayers(layers: layers).apply(to: checkpoint)
         }

@@ -85,6 +85,23 @@ public struct ShrinkSteps: Sendable {
         return divergences.reduce(0) { $0 + value($1) * Double($1.tokens) } / Double(max(1, tokens))
     }
 
+    /// The standard error of the perplexity over all judged tokens; the texts are independent of each other.
+    public static func perplexityError(_ divergences: [Divergence], _ value: (Divergence) -> Evaluation) -> Double {
+        let squares = divergences.reduce(0) { sum, text in
+            let error = value(text).standardError * Double(text.tokens)
+            return sum + error * error
+        }
+        let tokens = divergences.reduce(0) { $0 + $1.tokens }
+        return perplexity(divergences, value) * squares.squareRoot() / Double(max(1, tokens))
+    }
+
+    /// The perplexity of the output divided by that of the whole model, over all judged tokens.
+    public var perplexityRatio: Double {
+        guard let last = steps.last else { return .nan }
+        let part = ShrinkSteps.perplexity(last.divergences, \.model)
+        return part / ShrinkSteps.perplexity(last.divergences, \.reference)
+    }
+
     /// The perplexity over all judged tokens.
     public static func perplexity(_ divergences: [Divergence], _ value: (Divergence) -> Evaluation) -> Double {
         mean(divergences) { value($0).negativeLogLikelihood }.perplexity

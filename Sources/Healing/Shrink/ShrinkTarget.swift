@@ -44,7 +44,7 @@ public enum ShrinkTarget: Sendable {
         case .unchanged: return ([Convert(to: form)], nil)
         case .folder(let type, let settings): return ([Convert(to: form)], QuantizeFolder(type, settings: settings))
         case .mixture(var settings):
-            if let matrix = settings.importance?.matrix { settings.importance = Importance(matrix, dropped: dropped) }
+            settings.importance = settings.importance?.dropping(dropped)
             let convert = Convert.beforeQuantization(of: checkpoint, to: form)
             return ([DequantizeFolder(to: .f32), convert], Quantize(settings))
         }

@@ -17,6 +17,9 @@ public struct Importance: Sendable {
     /// An importance matrix of a model from which one run of layers was cut.
     public init(_ matrix: ImportanceMatrix, dropped: Range<Int>) { self.init(matrix, dropped: LayerRuns([dropped])) }
 
+    /// The same after a later cut of the model.
+    public func dropping(_ layers: LayerRuns) -> Importance { Importance(matrix, dropped: layers.following(dropped)) }
+
     /// Compares the number of measured layers with that of the checkpoint.
     ///
     /// - Throws: when they differ, since layers would get the importance of other layers.

@@ -12,7 +12,7 @@ struct Analyze: ParsableCommand {
             The distance of two layers is the angle between their inputs divided by pi, at the last token \
             of every context (arXiv 2403.17887). For every size n the run of n layers with \
             the least distance between its input and its output is reported; it includes the last layer only with \
-            --include-last. With --drop, the five closest runs of that size are each left out in a trial, and the \
+            --include-last. With --drop, the closest runs of that size are each left out in a trial, and the \
             loss is printed.
 
             With --json, or in the file of -o: {"layers": L, "samples", "context", "tokens", "distance": {"last": M, \
@@ -56,8 +56,8 @@ struct Analyze: ParsableCommand {
                 "\(corpus) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
             )
         }
-        let chooser = RunChooser(
-            checkpoint, run: samples.precision.run(threads: common.threadCount), work: common.work)
+        PhaseCount.expect(size == nil ? 1 : 2)
+        let chooser = samples.chooser(checkpoint, common)
         let similarity = try chooser.similarity(text, overAllTokens: samples.tokens == .all)
         let nearest = similarity.nearestRunOfEachSize(
             overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
@@ -65,7 +65,7 @@ struct Analyze: ParsableCommand {
         if let size {
             let candidates = try chooser.candidates(
                 similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
-            let part = text.prefix(RunChooser.lossContexts)
+            let part = text.prefix(chooser.lossContexts)
             loss = try chooser.measure(candidates, corpus: part)
         }
         let object = AnalysisFile.json(similarity, candidates: nearest, loss: loss)

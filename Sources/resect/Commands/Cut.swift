@@ -12,7 +12,7 @@ struct Cut: ParsableCommand {
         discussion: """
             Give the layers (--layers 21:29, or --layers 3,7,9:12), or their number with an analysis (--drop 8 \
             --analysis A.json) or with no text at all (--drop 25% --simple: the last layers except the final one). \
-            With --analysis and --corpus, the five closest runs of that size are each left out in a trial; the one \
+            With --analysis and --corpus, the closest runs of that size are each left out in a trial; the one \
             that raises the loss least is cut. A LoRA adapter (a folder of PEFT or mlx-lm, or GGUF) or an importance matrix, \
             given instead of a model, follows the cut of its model: --layers then names the layers that the model lost.
             """)
@@ -119,25 +119,19 @@ struct Cut: ParsableCommand {
             }
             return range
         }
-        let similarity = try AnalysisFile.read(analysis, layers: count, model: model.path)
-        let overAll = samples.tokens == .all
-        if overAll, similarity.all == nil {
-            throw CheckpointError(
-                file: analysis, "has no distances over all tokens", hint: "create it with analyze --tokens all")
-        }
+        let similarity = try samples.similarity(of: analysis, checkpoint)
         // Quantized weights are dequantized to run the model.
         let measured = corpus == nil ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
-        let chooser = RunChooser(
-            measured, run: samples.precision.run(threads: common.threadCount), work: common.work)
+        let chooser = samples.chooser(measured, common)
         let candidates = try chooser.candidates(
-            similarity, size: size, overAllTokens: overAll, includesLast: samples.includeLast)
+            similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
         write.extra.append(("distance", .double(nearest.distance)))
         guard let corpus else { return nearest.layers }
         try write.check(
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
-            path: corpus, for: measured, contextLength: samples.context, limit: RunChooser.lossContexts)
+            path: corpus, for: measured, contextLength: samples.context, limit: chooser.lossContexts)
         let loss = try chooser.measure(candidates, corpus: text)
         let best = loss.best ?? nearest
         write.extra = RunReport.json(loss, chosen: best)

@@ -99,7 +99,9 @@ struct MergeGoal {
                 last = .folder(folder, command.folderFormat.settings)
             } else {
                 var settings = Quantize.Settings(try Mixture.asked(type.name))
-                command.inputs.apply(to: &settings, matrix: try command.inputs.matrix())
+                command.inputs.apply(
+                    to: &settings, matrix: try command.inputs.matrix(),
+                    dropped: try command.inputs.imatrixDropped.union(file: base.path))
                 last = .quantize(Quantize(settings))
             }
         } else {

@@ -28,44 +28,25 @@ struct QuantizeCommand: ParsableCommand {
     @OptionGroup(title: "Layers") var stack: LayerOptions
     @OptionGroup(title: "Quantization") var inputs: QuantizeInputs
 
-    @Option(
-        name: .customLong("imatrix-dropped"), parsing: .singleValue,
-        help: ArgumentHelp(
-            "Layers that were cut after the importance matrix was measured, such as 3,7,9:12. Repeatable.",
-            valueName: "list"))
-    var imatrixDropped: [LayerList] = []
-
     @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
         try mixture.validate(with: output)
-        if !imatrixDropped.isEmpty, inputs.imatrix == nil {
-            throw ValidationError("--imatrix-dropped requires --imatrix")
+        try inputs.check(for: type, mixture, folderFormat)
+        if type.folder == nil, stack.layerPrefix != nil {
+            throw ValidationError("--layer-prefix applies to folder types only: \(FolderType.names)")
         }
     }
 
     func run() throws {
         if let type = type.folder {
-            guard mixture.isEmpty, inputs.suitFolders else {
-                throw ValidationError(
-                    "--tensor-type, --output-type, --embedding-type, --pure, --keep-split, --imatrix and "
-                        + "--allow-nonfinite do not apply to folder types: \(FolderType.names)")
-            }
             return try FolderQuantization(
                 type: type, options: folderFormat, output: output, inputs: inputs, common: common
             ).run(stack.choosing(in: model.open()))
         }
-        if stack.layerPrefix != nil {
-            throw ValidationError("--layer-prefix applies to folder types only: \(FolderType.names)")
-        }
-        if !folderFormat.isEmpty || inputs.allowPlain {
-            throw ValidationError(
-                "--group-size, --symmetric, --checkpoint-format, --block-size, --double-quant and --allow-plain apply "
-                    + "to folder types only: \(FolderType.names)")
-        }
         var settings = try mixture.settings(Mixture.asked(type.name))
         let matrix = try inputs.matrix()
-        inputs.apply(to: &settings, matrix: matrix, dropped: try imatrixDropped.union(file: model.path))
+        inputs.apply(to: &settings, matrix: matrix, dropped: try inputs.imatrixDropped.union(file: model.path))
         let checkpoint = try model.openPlain()
         let form = try mixture.form(of: output, for: checkpoint)
         let converted = try Convert.beforeQuantization(of: checkpoint, to: form).apply(to: checkpoint)

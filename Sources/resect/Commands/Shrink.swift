@@ -41,7 +41,18 @@ struct Shrink: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Target type of the weights. Default: unchanged.", valueName: "type"))
     var type: WeightType?
 
+    @OptionGroup(title: "Output") var limit: RatioLimit
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The output of analyze for this model, so that it is not measured again.", valueName: "file"),
+        completion: .file())
+    var analysis: String?
+
     @OptionGroup(title: "Quantization") var inputs: QuantizeInputs
+    @OptionGroup(title: "GGUF types") var mixture: MixtureOptions
+    @OptionGroup(title: "Folder formats") var folderFormat: FolderFormatOptions
 
     @Option(name: .customLong("heal"), help: ArgumentHelp("How the cut is healed.", valueName: "method"))
     var method = HealMethod(.refit)
@@ -67,12 +78,8 @@ struct Shrink: ParsableCommand {
 
     func validate() throws {
         if corpus.isEmpty { throw ValidationError("name a text with --corpus") }
-        if type == nil, inputs.imatrix != nil {
-            throw ValidationError("--imatrix requires a quantization: choose one with --type")
-        }
-        if inputs.allowPlain, type?.folder == nil {
-            throw ValidationError("--allow-plain applies to folder types only: \(FolderType.names)")
-        }
+        if mixture.keepSplit { throw ValidationError("--keep-split is for all layers; use --shard-size") }
+        try inputs.check(for: type, mixture, folderFormat)
         try training.check(method)
         try patch.check(output)
         if method.closedForm == nil, heal.choose == .healed {
@@ -92,8 +99,9 @@ struct Shrink: ParsableCommand {
         let model = try adapters.merged(opened, threads: common.threadCount)
         _ = try model.layers()
         let size = try drop.count(of: model.layerCount, file: model.path)
-        var shrinking = try ShrinkRun(
-            settings(size, target, form: output.form(for: model)), model, to: output.output, work: common.work)
+        var settings = settings(size, target, form: try output.form(for: model))
+        settings.chooser.similarity = try analysis.map { try samples.similarity(of: $0, model) }
+        var shrinking = try ShrinkRun(settings, model, to: output.output, work: common.work)
         let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
@@ -101,6 +109,7 @@ struct Shrink: ParsableCommand {
         if let outline = try shrinking.outline() { try write.check(outline) }
         for note in notes { common.note(note) }
         common.noteLength(of: samples.context, for: model)
+        PhaseCount.expect(phases(settings))
         let choice = try shrinking.choose()
         common.note("drops \(choice.dropped.words) (\(choice.dropped.count) of \(model.layerCount))")
         if !common.json { choice.table?.show() }
@@ -115,33 +124,52 @@ struct Shrink: ParsableCommand {
             try write.write(result)
             return
         }
-        func judge(_ written: Checkpoint) throws -> ShrinkSteps {
-            if let trained { try shrinking.settings.trainer?.finish(trained, replaces: output.force) }
-            return try shrinking.judge(written)
+        var judged: ShrinkSteps?
+        write.accept = { [shrinking] (written) throws(CheckpointError) in
+            let steps = try shrinking.judge(written)
+            judged = steps
+            try limit.check(steps, heals: method.heals, path: output.output)
         }
-        if common.json {
-            write.measure = { try judge($0).json(model) }
-            try write.write(result)
-            return
+        write.measured = { judged?.json(model) ?? [] }
+        do {
+            guard try write.write(result) != nil else { return }
+        } catch let error as CheckpointError {
+            guard let judged, limit.isExceeded(by: judged, heals: method.heals) else { throw error }
+            if !common.json { judged.show() }
+            Output.flush()
+            Output.complain(error)
+            throw ExitCode(1)
         }
-        guard let written = try write.write(result) else { return }
-        let judged = try judge(written)
-        Output.line()
-        judged.show()
+        if let trained { try shrinking.settings.trainer?.finish(trained, replaces: output.force) }
+        guard let judged else { return }
+        if !common.json {
+            Output.line()
+            judged.show()
+        }
+        if let note = limit.note(judged) { common.note(note) }
+    }
+
+    /// How many phases of work follow.
+    private func phases(_ settings: Healing.Shrink) -> Int {
+        var count = settings.chooser.similarity == nil ? 1 : 0
+        switch settings.chooser.rule {
+        case .healed: count += 2
+        case .loss: count += 1
+        case .angle: break
+        }
+        if settings.form != nil { count += 1 }
+        if output.dryRun { return count }
+        if settings.trainer != nil { count += 2 }
+        return count + (patch.savePatch == nil ? 2 : 3)
     }
 
     /// The type of the weights.
     private func target() throws -> ShrinkTarget {
-        guard let type = type?.name else { return .unchanged }
-        if let folderType = FolderType(named: type) {
-            guard inputs.suitFolders else {
-                throw ValidationError(
-                    "--imatrix and --allow-nonfinite do not apply to folder types: \(FolderType.names)")
-            }
-            return .folder(folderType)
-        }
-        var settings = Quantize.Settings(try Mixture.asked(type))
-        inputs.apply(to: &settings, matrix: try inputs.matrix())
+        guard let type else { return .unchanged }
+        if let folder = type.folder { return .folder(folder, folderFormat.settings) }
+        var settings = try mixture.settings(Mixture.asked(type.name))
+        inputs.apply(
+            to: &settings, matrix: try inputs.matrix(), dropped: try inputs.imatrixDropped.union(file: model.path))
         return .mixture(settings)
     }
 
