@@ -116,7 +116,7 @@ enum PhaseCount {
     /// The next phase; `nil` where none were announced.
     fileprivate static func next() -> Place? {
         state.withLock { state in
-            guard state.done < state.total else { return nil }
+            guard state.total > 1, state.done < state.total else { return nil }
             state.done += 1
             return Place(number: state.done, total: state.total)
         }
