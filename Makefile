@@ -21,6 +21,8 @@ TORTURE_PACKAGES := e2fsprogs mount python3
 BENCH_PACKAGES := xfsprogs xxhash zstd
 SHELL_PACKAGES := bash fish zsh
 MAN_PACKAGES := mandoc python3
+DIST_PACKAGES := dpkg gzip tar xz-utils
+DIST_TEST_PACKAGES := debootstrap lintian
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 
 # Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
@@ -36,7 +38,7 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test consumer check lint format man completions completions-test fixtures bench conformance torture fuzz install clean
+.PHONY: deps build demo test consumer check lint format man completions completions-test fixtures bench conformance torture fuzz install dist dist-test clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -116,8 +118,13 @@ completions-test: deps
 	$(call install_packages,$(SHELL_PACKAGES))
 	swift test -c release --disable-testable-imports --filter CompletionTests
 
+# On Linux the program needs no library, so that one file runs everywhere. Debian's static libxxhash has no choice of instruction
+# sets, so its plain function stands in for it.
+STATIC_FLAGS := --static-swift-stdlib $(if $(filter Linux,$(shell uname -s)),-Xswiftc -static-executable \
+    -Xlinker --defsym -Xlinker XXH3_128bits_update_dispatch=XXH3_128bits_update)
+
 install: deps
-	swift build -c release --product resect --static-swift-stdlib --scratch-path .build-install
+	swift build -c release --product resect $(STATIC_FLAGS) --scratch-path .build-install
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/man/man7 share/resect/schemas)
 	$(call write_completions,.build-install/release/resect,$(DESTDIR)$(PREFIX)/share)
 	install -s .build-install/release/resect $(DESTDIR)$(PREFIX)/bin/resect
@@ -125,5 +132,18 @@ install: deps
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 schemas/*.json $(DESTDIR)$(PREFIX)/share/resect/schemas
 
+# A tarball, a Debian package, a Dockerfile and a Homebrew formula in .build-dist.
+DIST_ARCHITECTURE := $(shell dpkg --print-architecture 2> /dev/null)
+dist:
+	$(call install_packages,$(DIST_PACKAGES))
+	rm -rf .build-dist
+	$(MAKE) install DESTDIR=.build-dist/tree PREFIX=/usr
+	packaging/make-packages.sh .build-dist/tree .build-dist $(DIST_ARCHITECTURE)
+
+# Installs and runs them in a bare Debian without Swift; needs root.
+dist-test: dist
+	$(call install_packages,$(DIST_TEST_PACKAGES))
+	Tests/Packages/packages.sh .build-dist .build-dist/tree $(DIST_ARCHITECTURE)
+
 clean:
-	rm -rf .build .build-consumer .build-fuzz .build-install
+	rm -rf .build .build-consumer .build-dist .build-fuzz .build-install
