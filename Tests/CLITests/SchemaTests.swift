@@ -30,7 +30,11 @@ struct SchemaTests {
     /// Commands that make the optional members appear, beside those of `$comment`. Each list is a session in a folder of its own;
     /// the last command of a line prints JSON.
     private static let sessions: [String: [String]] = [
-        "inspect": ["resect inspect tiny/torch/types.safetensors --json", "resect inspect adapter --json"],
+        "inspect": [
+            "resect inspect tiny/torch/types.safetensors --json", "resect inspect adapter --json",
+            "resect inspect model --explain --json",
+            "resect inspect odd.gguf --explain --json",
+        ],
         "analyze": ["resect analyze model --corpus text.txt --tokens all --samples 2 --context 32 --json"],
         "cut": [
             "resect cut model -o a --layers 4:6 --dry-run --json",
@@ -77,10 +81,12 @@ struct SchemaTests {
         ],
     ]
 
-    /// A model with rows of 96, which have no blocks of 256.
+    /// A model with rows of 96, which have no blocks of 256, and with a tensor that no architecture has.
     private static let odd = GGUFBytes(
         [("general.architecture", .text("toy")), ("toy.block_count", .u32(1))],
-        [.init("blk.0.ffn_up.weight", shape: [2, 96], data: [UInt8](repeating: 0, count: 768))])
+        ["blk.0.ffn_up.weight", "blk.0.odd.weight"].map {
+            .init($0, shape: [2, 96], data: [UInt8](repeating: 0, count: 768))
+        })
 
     @Test("the output of every command is what its schema says, and every member of a schema is in some output")
     func outputs() throws {
