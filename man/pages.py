@@ -145,10 +145,13 @@ def json_output(name):
     """The members of the output of --json, and an example."""
     path = f"schemas/{name}.schema.json"
     schema = json.loads((ROOT / path).read_text())
-    lines = [".Sh JSON OUTPUT", "With", ".Fl -json"] + prose(schema["description"]) + [".Bl -tag -width 6n"]
+    lines = [".Sh JSON OUTPUT", "With", ".Fl -json"] + prose(schema["description"])
+    items = []
     for member in jsonmembers.members(schema, ROOT / "schemas"):
-        lines += [f".It Va {member.path} Pq {member.kind}"] + prose(member.text)
-    lines += [".El", ".Pp", "For example, with lists shortened:"]
+        items += [f".It Va {member.path} Pq {member.kind}"] + prose(member.text)
+    if items:
+        lines += [".Bl -tag -width 6n"] + items + [".El"]
+    lines += [".Pp", "For example, with lists shortened:"]
     return lines + literal(session("$ " + schema["$comment"]) + jsonmembers.example(schema["examples"][0]))
 
 

@@ -13,7 +13,8 @@ struct JSONSchema {
         "$schema", "$comment", "$defs", "title", "description", "examples",
     ]
     private static let assertions: Set<String> = [
-        "$ref", "type", "enum", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
+        "$ref", "anyOf", "type", "enum", "properties", "required", "additionalProperties", "items", "minItems",
+        "maxItems",
         "minimum",
         "maximum",
     ]
@@ -77,6 +78,16 @@ struct JSONSchema {
                     continue
                 }
                 check(value, path, target, &faults)
+            case ("anyOf", _):
+                let matches = (rule.array ?? []).indices.contains { index in
+                    var problems: [String] = []
+                    let inner = Located(
+                        schema: rule.array?[index] ?? .null, file: place.file,
+                        pointer: "\(place.pointer)/anyOf/\(index)")
+                    check(value, path, inner, &problems)
+                    return problems.isEmpty
+                }
+                if !matches { faults.append("\(path): matches none of anyOf in \(place.place)") }
             case ("type", _):
                 let names = rule.array?.compactMap(\.string) ?? [rule.string ?? ""]
                 if !names.contains(where: { JSONSchema.has(value, type: $0) }) {
