@@ -23,8 +23,12 @@ struct Analyze: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"), completion: .file())
-    var corpus: String
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Text: a file, a folder of files, builtin, or - for standard input. Repeatable.", valueName: "text"),
+        completion: .file())
+    var corpus: [String]
 
     @Option(
         name: .shortAndLong, help: ArgumentHelp("A file to write the analysis to, as JSON.", valueName: "file"),
@@ -48,12 +52,12 @@ struct Analyze: ParsableCommand {
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
-            path: corpus, for: checkpoint, contextLength: samples.context, limit: samples.samples)
+            corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context, limit: samples.samples)
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {
             common.note(
-                "\(corpus) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
+                "\(text.path) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
             )
         }
         PhaseCount.expect(size == nil ? 1 : 2)

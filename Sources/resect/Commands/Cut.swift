@@ -37,10 +37,12 @@ struct Cut: ParsableCommand {
     var simple = false
 
     @Option(
-        name: .long,
-        help: ArgumentHelp("A text to measure the loss without each of the nearest runs.", valueName: "text"),
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Text to measure the loss without each of the nearest runs: a file, a folder, builtin, or - for standard input. "
+                + "Repeatable.", valueName: "text"),
         completion: .file())
-    var corpus: String?
+    var corpus: [String] = []
 
     @OptionGroup(title: "Layers") var stack: LayerOptions
     @OptionGroup(title: "Layers") var predictors: PredictorOption
@@ -54,10 +56,10 @@ struct Cut: ParsableCommand {
         if drop != nil, (analysis == nil) != simple {
             throw ValidationError("--drop needs either --analysis FILE or --simple")
         }
-        if !layers.isEmpty, analysis != nil || simple || corpus != nil {
+        if !layers.isEmpty, analysis != nil || simple || !corpus.isEmpty {
             throw ValidationError("--layers names the layers; --analysis, --simple and --corpus are for --drop")
         }
-        if simple, corpus != nil { throw ValidationError("--simple uses no text; --corpus requires --analysis") }
+        if simple, !corpus.isEmpty { throw ValidationError("--simple uses no text; --corpus requires --analysis") }
     }
 
     func run() throws {
@@ -121,17 +123,17 @@ struct Cut: ParsableCommand {
         }
         let similarity = try samples.similarity(of: analysis, checkpoint)
         // Quantized weights are dequantized to run the model.
-        let measured = corpus == nil ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
+        let measured = corpus.isEmpty ? checkpoint : try DequantizeFolder(to: .f32).apply(to: checkpoint)
         let chooser = samples.chooser(measured, common)
         let candidates = try chooser.candidates(
             similarity, size: size, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
         guard let nearest = candidates.first else { preconditionFailure("candidates are never empty") }
         write.extra.append(("distance", .double(nearest.distance)))
-        guard let corpus else { return nearest.layers }
+        guard !corpus.isEmpty else { return nearest.layers }
         try write.check(
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
-            path: corpus, for: measured, contextLength: samples.context, limit: chooser.lossContexts)
+            corpus.sources(besides: model.path), for: measured, contextLength: samples.context, limit: chooser.lossContexts)
         let loss = try chooser.measure(candidates, corpus: text)
         let best = loss.best ?? nearest
         write.extra = RunReport.json(loss, chosen: best)

@@ -26,8 +26,12 @@ struct Evaluate: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "text"), completion: .file())
-    var corpus: String
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Text: a file, a folder of files, builtin, or - for standard input. Repeatable.", valueName: "text"),
+        completion: .file())
+    var corpus: [String]
 
     @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"), completion: .file())
     var reference: String?
@@ -50,7 +54,8 @@ struct Evaluate: ParsableCommand {
         let other = try reference.map { path in
             path == model.path ? whole : try DequantizeFolder(to: .f32).apply(to: Checkpoint.open(path))
         }
-        let text = try Corpus(path: corpus, for: checkpoint, contextLength: context, limit: samples)
+        let text = try Corpus(
+            corpus.sources(besides: model.path), for: checkpoint, contextLength: context, limit: samples, judges: true)
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: context, for: checkpoint)
         if let cut { common.note("without \(cut.words) (\(cut.count) of \(whole.layerCount))") }

@@ -69,6 +69,9 @@ struct Heal: ParsableCommand {
             throw ValidationError("--layers names the layers; --choose is for --drop")
         }
         if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
+        if recipe != nil, corpus.contains("-") {
+            throw ValidationError("--recipe copies the texts; standard input is read once: name a file")
+        }
         try training.check(method)
         try patch.check(output)
         if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
@@ -108,7 +111,7 @@ struct Heal: ParsableCommand {
         sizes.ranking = size == nil ? 0 : samples.samples
         sizes.judging = 0
         let text = try HealingText(
-            sources: corpus.map(TextSource.init(argument:)), for: checkpoint, contextLength: samples.context,
+            sources: try corpus.sources(besides: self.model.path), for: checkpoint, contextLength: samples.context,
             sizes: sizes, seed: heal.seed)
         for note in text.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)

@@ -99,7 +99,7 @@ struct Shrink: ParsableCommand {
         let model = try adapters.merged(opened, threads: common.threadCount)
         _ = try model.layers()
         let size = try drop.count(of: model.layerCount, file: model.path)
-        var settings = settings(size, target, form: try output.form(for: model))
+        var settings = try settings(size, target, form: try output.form(for: model))
         settings.chooser.similarity = try analysis.map { try samples.similarity(of: $0, model) }
         var shrinking = try ShrinkRun(settings, model, to: output.output, work: common.work)
         let notes = try shrinking.readTexts()
@@ -174,9 +174,9 @@ struct Shrink: ParsableCommand {
     }
 
     /// What the options ask for.
-    private func settings(_ size: Int, _ target: ShrinkTarget, form: Checkpoint.Form) -> Healing.Shrink {
+    private func settings(_ size: Int, _ target: ShrinkTarget, form: Checkpoint.Form) throws -> Healing.Shrink {
         var settings = Healing.Shrink(
-            drop: size, corpus: corpus.map(TextSource.init(argument:)),
+            drop: size, corpus: try corpus.sources(besides: self.model.path),
             run: samples.precision.run(threads: common.threadCount))
         settings.evaluation = evaluation.map(TextSource.init(argument:))
         settings.contextLength = samples.context

@@ -1,0 +1,19 @@
+internal import Analysis
+internal import ArgumentParser
+internal import Checkpoints
+
+extension [String] {
+    /// The texts that --corpus or --evaluation name: files, folders, `builtin`, or `-` for standard input.
+    ///
+    /// - Parameter model: the path of the model, which may be standard input too.
+    /// - Throws: when standard input would be read twice, or a text is named twice.
+    func sources(besides model: String) throws -> [TextSource] {
+        if model == "-", contains("-") {
+            throw ValidationError("standard input is the model; it cannot be a text too")
+        }
+        for (index, name) in enumerated() where self[..<index].contains(name) {
+            throw CheckpointError(file: name, "is given twice as text")
+        }
+        return map(TextSource.init(argument:))
+    }
+}
