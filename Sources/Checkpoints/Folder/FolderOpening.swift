@@ -40,7 +40,7 @@ enum HuggingFaceFolder {
     }
 
     /// The description for a configuration: that of its class, or of `model_type` where no class is named.
-    private static func architecture(of config: JSONObject?) -> Architecture? {
+    static func architecture(of config: JSONObject?) -> Architecture? {
         let classes = config?["architectures"]?.array?.compactMap(\.string) ?? []
         if let found = classes.lazy.compactMap(Architecture.named(class:)).first { return found }
         guard classes.isEmpty, let type = config?["model_type"]?.string else { return nil }
