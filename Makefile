@@ -38,7 +38,8 @@ fi
 @command -v swift > /dev/null || { echo "a Swift toolchain, 6.2 or later, is needed: https://www.swift.org/install"; exit 1; }
 endef
 
-.PHONY: deps build demo test consumer check lint format man completions completions-test fixtures bench conformance torture fuzz install dist dist-test clean
+.PHONY: deps build demo test consumer docs check lint format man completions completions-test fixtures bench conformance torture fuzz \
+    install dist dist-test clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -57,11 +58,15 @@ demo: build
 test: deps
 	SWIFT_BACKTRACE=enable=no swift test -c release --disable-testable-imports
 
-# A package that uses the libraries, built from nothing, so that it finds only what they offer.
+# A package that uses the libraries, built from nothing, so that it finds only what they offer: the examples of the documents.
 consumer: deps
 	rm -rf .build-consumer
 	swift run --package-path Tests/Consumer --scratch-path .build-consumer \
-	    Consumer fixtures/kjv-7m fixtures/calibration.txt .build-consumer/cut
+	    Consumer fixtures/kjv-7m fixtures/adapters/plain fixtures/calibration.txt .build-consumer
+
+# DocC of the libraries, from the modules of the build; a warning is an error.
+docs: build
+	Tests/Documentation/docs.sh .build/release .build/docs
 
 check: lint man
 	@git diff --exit-code --stat -- man || { echo "man pages are out of date: commit what 'make man' made"; exit 1; }

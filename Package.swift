@@ -102,7 +102,9 @@ let package = Package(
         .testTarget(
             name: "HealingTests", dependencies: dependencies(healing + ["Healing", "ModelSupport", "TestSupport"]),
             swiftSettings: settings),
-        .testTarget(name: "CLITests", dependencies: ["Formats", "resect", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "CLITests", dependencies: dependencies(healing + ["Healing", "resect", "TestSupport"]),
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu2x

@@ -6,6 +6,7 @@ public enum AnalysisFile {
     /// The object for an analysis.
     ///
     /// - Parameters:
+    ///   - similarity: the distances.
     ///   - candidates: the nearest run of each size.
     ///   - loss: the losses that were measured for runs of one size.
     public static func json(_ similarity: Similarity, candidates: [LayerRun], loss: RunLoss?) -> JSONObject {
@@ -37,6 +38,7 @@ public enum AnalysisFile {
     /// Reads the distances from a file.
     ///
     /// - Parameters:
+    ///   - path: a file that `write` made.
     ///   - layers: the number of layers of the model.
     ///   - model: the name of the model, for messages.
     /// - Throws: when the file is not an analysis, or is one of a model with another number of layers.

@@ -47,7 +47,10 @@ public struct Generation: Sendable {
     /// Continues a text. The tokens do not depend on the number of threads.
     ///
     /// - Parameters:
+    ///   - checkpoint: the model, with weights that can be run; it may be an edit that nobody has written.
     ///   - prompt: the text; names of special tokens in it become these tokens.
+    ///   - options: how tokens are chosen, and how many.
+    ///   - run: how the model is run.
     ///   - output: called with each piece of the new text, which is whole characters.
     /// - Throws: when resect cannot run the model, it computes NaN or infinity, or an empty prompt has no token to begin with.
     public static func run(

@@ -31,9 +31,12 @@ public struct GreedyAnswers: Sendable {
     /// Continues prompts, which are the beginnings of contexts spread over the corpus. All are continued together.
     ///
     /// - Parameters:
+    ///   - checkpoint: the model, with weights that can be run; it may be an edit that nobody has written.
+    ///   - corpus: the text that prompts are taken from.
     ///   - count: how many prompts; fewer where the corpus has fewer contexts.
     ///   - promptLength: tokens of a prompt; fewer where contexts are shorter.
     ///   - length: tokens of an answer.
+    ///   - run: how the model is run.
     ///   - progress: called with the tokens done and the tokens in all.
     /// - Throws: when resect cannot run the model, or it computes NaN or infinity.
     public static func write(

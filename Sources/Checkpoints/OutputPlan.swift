@@ -43,6 +43,7 @@ public struct OutputPlan: Sendable {
     /// Lays out a checkpoint in its own form.
     ///
     /// - Parameters:
+    ///   - checkpoint: what is written.
     ///   - shardByteCount: the most bytes of tensors in a file, where a tensor is not larger; `nil` for one file.
     ///   - keepsShards: whether the tensors go into as many files as they come from, each into its own again.
     /// - Throws: when a tensor cannot be stored in that form.

@@ -9,7 +9,9 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "Consumer",
-            dependencies: ["Checkpoints", "Surgery", "Analysis"].map { .product(name: $0, package: "resect") },
+            dependencies: ["Checkpoints", "Surgery", "Analysis", "Healing"].map {
+                .product(name: $0, package: "resect")
+            },
             swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")])
     ],
     swiftLanguageModes: [.v6]

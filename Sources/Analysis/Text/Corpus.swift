@@ -19,6 +19,7 @@ public struct Corpus: Sendable {
     ///
     /// - Parameters:
     ///   - path: a file of UTF-8 text, or a folder.
+    ///   - checkpoint: the model whose tokenizer is used.
     ///   - contextLength: tokens in a context, at least 2.
     ///   - limit: the maximum number of contexts; `nil` uses the whole text.
     /// - Throws: when the model cannot be run, or the text is empty, not UTF-8, or fills no context.
@@ -34,6 +35,7 @@ public struct Corpus: Sendable {
     ///
     /// - Parameters:
     ///   - sources: files, folders, strings, tokens, or the text that comes with resect.
+    ///   - checkpoint: the model whose tokenizer is used.
     ///   - contextLength: tokens in a context, at least 2.
     ///   - limit: the maximum number of contexts; `nil` uses all text.
     ///   - judges: whether resect's own text is that which is kept for judging, so that no heal was fitted on it.
@@ -64,6 +66,7 @@ public struct Corpus: Sendable {
     /// Tokens as contexts, without the tokenizer of a model.
     ///
     /// - Parameters:
+    ///   - tokens: the tokens of the text.
     ///   - contextLength: tokens in a context, at least 2; a remainder shorter than a context is dropped.
     ///   - limit: the maximum number of contexts; `nil` uses all tokens.
     ///   - beginning: the token that begins every text, where the model has one.

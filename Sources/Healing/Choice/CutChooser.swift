@@ -42,7 +42,12 @@ public struct CutChooser: Sendable {
 
     /// Chooses layers of a model whose weights can be run.
     ///
-    /// - Parameter size: how many layers are cut.
+    /// - Parameters:
+    ///   - size: how many layers are cut.
+    ///   - checkpoint: the whole model, with weights that can be run.
+    ///   - text: the text, in parts that share nothing.
+    ///   - run: how the model is run.
+    ///   - work: receives progress and notes.
     /// - Throws: when the model cannot be run, or no cut of the size is possible.
     public func choose(
         size: Int, in checkpoint: Checkpoint, text: HealingParts, run: RunOptions, work: Work = Work()

@@ -9,7 +9,12 @@ public enum CutLoss {
     ///
     /// The layers before the first gap of a cut are computed once for all cuts.
     ///
-    /// - Parameter progress: called with the layers done and the layers in all.
+    /// - Parameters:
+    ///   - cuts: the layers of each cut.
+    ///   - checkpoint: the whole model, with weights that can be run.
+    ///   - corpus: the text.
+    ///   - run: how the model is run.
+    ///   - progress: called with the layers done and the layers in all.
     /// - Returns: nats per token for each cut, in the given order; infinity where the cut causes NaN.
     /// - Throws: when resect cannot run the model, or the whole one computes NaN or infinity.
     public static func measure(

@@ -23,9 +23,12 @@ public struct HealedChoice: Sendable {
     /// Heals and measures every candidate.
     ///
     /// - Parameters:
+    ///   - candidates: the cuts.
     ///   - checkpoint: the whole model, with weights that can be run.
     ///   - fitting: text that the gaps are fitted to; some ten thousand tokens are enough to compare.
     ///   - choosing: text that judges.
+    ///   - form: the heal, which is a bridge whatever its method.
+    ///   - run: how the model is run.
     ///   - progress: called with the candidates done and all.
     /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public static func measure(

@@ -16,6 +16,9 @@ extension ClosedForm {
     /// - Parameters:
     ///   - checkpoint: the whole model, with weights that can be run.
     ///   - dropped: the layers that are cut.
+    ///   - text: the text, in parts that share nothing.
+    ///   - run: how the model is run.
+    ///   - work: receives progress and notes.
     /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public func heal(
         _ checkpoint: Checkpoint, dropping dropped: LayerRuns, text: HealingParts, run: RunOptions, work: Work = Work()

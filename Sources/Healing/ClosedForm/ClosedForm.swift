@@ -87,6 +87,7 @@ public struct ClosedForm: Sendable {
     ///   - dropped: the layers that are cut.
     ///   - fitting: text that the weights are fitted to.
     ///   - choosing: text of other kinds that decides whether a fitted weight is better than the one before; `nil` without any.
+    ///   - run: how the model is run.
     ///   - progress: called with the layers done and the layers in all.
     /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public func heal(

@@ -28,6 +28,9 @@ public struct TrainingRecipe: Sendable {
     /// A recipe with the default values for the share of layers removed, and the projections of the MLP as targets.
     ///
     /// - Parameters:
+    ///   - checkpoint: the whole model.
+    ///   - dropped: the layers that are cut.
+    ///   - layerCount: how many layers the whole model has.
     ///   - command: the arguments of `resect` that write the pruned model to `pruned`, for the path of the whole model.
     ///   - corpus: files, folders or `builtin`, each a kind of text.
     public init(

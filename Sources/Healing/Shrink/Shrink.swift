@@ -53,6 +53,7 @@ public struct Shrink: Sendable {
     /// - Parameters:
     ///   - drop: how many layers are cut.
     ///   - corpus: text of several kinds; a heal that was fitted on one kind gains little on others.
+    ///   - run: how models are run.
     public init(drop: Int, corpus: [TextSource], run: RunOptions) {
         self.drop = drop
         self.corpus = corpus

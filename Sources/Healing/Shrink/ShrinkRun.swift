@@ -31,7 +31,11 @@ public struct ShrinkRun: Sendable {
 
     /// Checks that the steps suit a model.
     ///
-    /// - Parameter path: where the output will be written.
+    /// - Parameters:
+    ///   - settings: what is done.
+    ///   - model: the whole model, as it was opened; adapters may be merged into it.
+    ///   - path: where the output will be written.
+    ///   - work: receives progress and notes.
     /// - Throws: when the model has no layers, too few of them, or layers that the heal cannot fit.
     public init(
         _ settings: Shrink, _ model: Checkpoint, to path: String, work: Work = Work()

@@ -26,7 +26,10 @@ public struct AdapterTrainer: Sendable {
     ///   - whole: the model before the cut, which teaches.
     ///   - fitted: the same with the weights of an earlier heal.
     ///   - dropped: the layers that are cut.
+    ///   - text: the text, in parts that share nothing.
     ///   - baseName: what the adapter calls the cut model.
+    ///   - threads: how many threads run; the result does not depend on it.
+    ///   - work: receives progress and notes.
     /// - Throws: when a model cannot be run or trained.
     public func train(
         _ whole: Checkpoint, fitted: Checkpoint, without dropped: LayerRuns, text: HealingParts,

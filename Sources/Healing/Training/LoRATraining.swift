@@ -73,8 +73,10 @@ public struct LoRATraining: Sendable {
     ///   - choosing: text that decides when to stop; `nil` takes the last step.
     ///   - baseName: what the adapter calls the cut model.
     ///   - memory: bytes for what layers compute inside; beyond it they compute it twice.
+    ///   - threads: how many threads run; the result does not depend on it.
     ///   - state: a file that keeps the state of the training, to go on after a stop; `nil` keeps none.
     ///   - resumes: whether a training that the file holds goes on.
+    ///   - progress: called with what happens.
     /// - Throws: when a model cannot be run, the teacher does not fit, or the first loss is not finite.
     public func run(
         student: Checkpoint, teacher: Checkpoint, fitting: Corpus, choosing: Corpus?, baseName: String? = nil,

@@ -20,12 +20,19 @@ public struct TrainingSettings: Sendable, Equatable {
 
     /// The products that adapters change.
     public enum Target: String, Sendable, CaseIterable {
+        /// Attention's queries.
         case query = "q_proj"
+        /// Attention's keys.
         case key = "k_proj"
+        /// Attention's values.
         case value = "v_proj"
+        /// Attention's output.
         case attentionOutput = "o_proj"
+        /// The gate of the MLP.
         case gate = "gate_proj"
+        /// The first product of the MLP.
         case up = "up_proj"
+        /// The last product of the MLP.
         case down = "down_proj"
 
         /// The MLP, as the paper has it.

@@ -76,7 +76,9 @@ public struct Adapter: Sendable {
 
     /// Opens a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp.
     ///
-    /// - Parameter numbering: the layers that the base has lost. An adapter that was trained before loses them too.
+    /// - Parameters:
+    ///   - path: a folder or a file.
+    ///   - numbering: the layers that the base has lost. An adapter that was trained before loses them too.
     /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
     ///   values that are NaN or infinite.
     public init(path: String, numbering: AdapterNumbering? = nil) throws(CheckpointError) {

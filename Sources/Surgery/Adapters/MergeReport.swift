@@ -36,6 +36,7 @@ public struct MergeReport: Sendable {
     ///   - base: the same without adapters.
     ///   - output: the checkpoint with adapters, as it is written.
     ///   - baseOutput: the same without adapters.
+    ///   - threads: how many threads run.
     /// - Precondition: tensors have the same names in all four.
     public init(
         merged: Checkpoint, base: Checkpoint, output: Checkpoint, baseOutput: Checkpoint, threads: Int

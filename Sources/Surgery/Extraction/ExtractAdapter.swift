@@ -58,6 +58,8 @@ public struct ExtractAdapter: Sendable {
     /// Computes the adapter, one weight after the other; the matrices are kept in a file without a name.
     ///
     /// - Parameters:
+    ///   - base: the model before the training.
+    ///   - tuned: the model after it.
     ///   - baseName: what the adapter calls its base.
     ///   - threads: how many threads compute; the result does not depend on it.
     ///   - progress: called with the bytes of weights that are done, and of all that differ.

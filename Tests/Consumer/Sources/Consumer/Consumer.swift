@@ -1,25 +1,30 @@
 import Analysis
 import Checkpoints
+import Healing
 import Surgery
 
-/// Cuts the layer that changes the hidden states least: `Consumer MODEL TEXT OUTPUT`.
+/// Runs the examples of the documents: `Consumer MODEL ADAPTER TEXT FOLDER`.
 @main
 struct Consumer {
     static func main() throws {
         let arguments = CommandLine.arguments
-        let model = try Checkpoint.open(arguments[1])
-        let corpus = try Corpus(path: arguments[2], for: model, contextLength: 16, limit: 1)
-        let similarity = try Similarity.measure(
-            model, corpus: corpus, overAllTokens: false, run: RunOptions(threads: 2))
-        let candidates = try similarity.candidates(size: 1) { (layers) throws(CheckpointError) in
-            _ = try CutLayers(layers: layers).apply(to: model)
+        let (model, adapter, text, folder) = (arguments[1], arguments[2], arguments[3], arguments[4])
+        let whole = try Checkpoint.open(model)
+        let cut = try cut(model, layers: 2, text: text, to: folder + "/cut")
+        let count: JSON? = cut.config?["num_hidden_layers"]
+        precondition(count?.int == whole.layerCount - 2 && cut.layerCount == whole.layerCount - 2)
+        let quantized = try quantize(model, adapter: adapter, to: folder + "/merged.gguf")
+        let types: Set<DType> = Set(quantized.tensors.map(\.dtype))
+        precondition(types.contains(.q4_K) && quantized.layerCount == whole.layerCount)
+        let made = try add("ramp", to: model, output: folder + "/made")
+        guard let ramp = made.tensor(named: "ramp") else { fatalError("the tensor is missing") }
+        let last = try ramp.withBytes(rows: 63..<64) { bytes throws(CheckpointError) in
+            bytes.bindMemory(to: Float.self).last
         }
-        guard let run = candidates?.runs.first else { fatalError("a model of one layer") }
-        let cut = try model.applying([CutLayers(layers: run.layers), Convert(to: .folder)])
-        let written = try CheckpointWriter(replaces: true, threads: 2).write(OutputPlan(cut), to: arguments[3])
-        let count: JSON? = written.config?["num_hidden_layers"]
-        let types: Set<DType> = Set(written.tensors.map(\.dtype))
-        print("\(model.layerCount) layers without \(run.layers): \(count?.int ?? 0), of \(types)")
-        precondition(count?.int == model.layerCount - 1 && written.layerCount == model.layerCount - 1)
+        precondition(last == 65_535 && made.tensors.count == whole.tensors.count + 2)
+        let result = try shrink(model, layers: 2, to: folder + "/small.gguf")
+        precondition(result.written.layerCount == whole.layerCount - 2 && result.dropped.count == 2)
+        let judged = result.steps.steps.map { "\($0.step.name) \(ShrinkSteps.perplexity($0.divergences, \.model))" }
+        print("without \(result.dropped.words):", judged.joined(separator: ", "))
     }
 }
