@@ -11,8 +11,9 @@ public struct ExactString: Hashable, Sendable {
 
     /// Whether both have the same UTF-8 bytes.
     public static func == (a: ExactString, b: ExactString) -> Bool {
-        // Equal bytes are canonically equivalent, which is found fast; only texts beyond ASCII can be more than that.
-        a.text == b.text && a.text.utf8.count == b.text.utf8.count && a.text.utf8.elementsEqual(b.text.utf8)
+        guard a.text.utf8.count == b.text.utf8.count else { return false }
+        var (a, b) = (a.text, b.text)
+        return a.withUTF8 { a in b.withUTF8 { b in a.elementsEqual(b) } }
     }
 
     /// Feeds the UTF-8 bytes to the hasher.

@@ -51,6 +51,9 @@ struct AdapterOptions: ParsableArguments {
         }
     }
 
+    /// The adapters as files that were read.
+    var files: [(option: String, path: String)] { adapter.map { ("adapter", $0.resolved.path) } }
+
     /// The merge that is asked for, with its adapters opened.
     func merge(into base: Checkpoint, threads: Int) throws(CheckpointError) -> MergeAdapters {
         let dropped = try adapterDropped.union(file: base.path)

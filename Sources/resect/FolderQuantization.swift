@@ -96,6 +96,7 @@ struct FolderQuantization {
         for note in plan.obstacleNotes { common.note(note) }
         let result = plan.checkpoint
         var write = WriteRun(output: output, common: common)
+        write.provenance = ProvenanceRun(command: QuantizeCommand.self, model: checkpoint, isRecorded: false)
         write.extra = [
             ("type", .string(type.rawValue)),
             ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),

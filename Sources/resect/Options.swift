@@ -140,6 +140,13 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: [.customShort("n"), .long], help: "Print the planned output tensor by tensor, and write nothing.")
     var dryRun = false
 
+    @Flag(
+        name: .long, inversion: .prefixedNo,
+        help: ArgumentHelp(
+            "Write into the output how it was made: resect.json and README.md of a folder, resect.* in GGUF. Default: "
+                + "only where the input says so."))
+    var provenance: Bool?
+
     /// Stands for the default path of a manifest.
     private static let manifestBesideOutput = ""
 

@@ -21,7 +21,8 @@ struct Resect: ParsableCommand {
                 name: "Look and measure",
                 subcommands: [Inspect.self, Analyze.self, Evaluate.self, Generate.self, Tokenize.self]),
             CommandGroup(
-                name: "Convert, merge, extract", subcommands: [ConvertCommand.self, Merge.self, Extract.self]),
+                name: "Convert, merge, extract, apply",
+                subcommands: [ConvertCommand.self, Merge.self, Extract.self, Apply.self]),
             CommandGroup(
                 name: "Compare and pack", subcommands: [Diff.self, Verify.self, Hash.self, Pack.self, Unpack.self]),
             CommandGroup(name: "Reference", subcommands: [FormatsCommand.self]),

@@ -19,6 +19,8 @@ struct WriteRun {
     var accept: ((Checkpoint) throws(CheckpointError) -> Void)?
     /// Gives more members of the JSON output, once the output is written.
     var measured: (() -> [(String, JSON)])?
+    /// What the output says about how it was made; `nil` for what is no model.
+    var provenance: ProvenanceRun?
 
     private var writer: CheckpointWriter {
         var writer = CheckpointWriter(replaces: output.force, threads: common.threadCount)
@@ -45,7 +47,8 @@ struct WriteRun {
     /// - Returns: the checkpoint, read back; `nil` for `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
-        let plan = try plan(checkpoint)
+        let recorded = try provenance?.recorded(in: checkpoint, asked: output.provenance, dropped: dropped)
+        let plan = try plan(recorded ?? checkpoint)
         for text in notes(of: plan) { common.note(text) }
         if output.dryRun {
             describe(plan)

@@ -9,7 +9,7 @@ struct HelpTests {
         ("model", "kjv-7m"), ("text.txt", "calibration.txt"), ("adapter", "adapters/plain"),
     ]
     private static let order = [
-        "inspect", "formats", "tokenize", "generate", "evaluate", "analyze", "merge", "extract", "diff", "cut",
+        "inspect", "formats", "tokenize", "generate", "evaluate", "analyze", "merge", "extract", "diff", "cut", "apply",
         "quantize",
         "convert", "verify", "hash", "pack", "unpack",
     ]
@@ -28,6 +28,7 @@ struct HelpTests {
     func examples() throws {
         let folder = TemporaryFolder()
         for (name, fixture) in HelpTests.links { Files.symbolicLink(folder(name), to: Fixture.path(fixture)) }
+        Files.write(folder("recipe.json"), Array(#"{"command": "cut", "options": {"layers": "4:6"}}"#.utf8))
         for command in HelpTests.order {
             let example = try HelpTests.example(of: command, in: folder)
             let outcome = try Program.shell(example, in: folder)

@@ -1,6 +1,7 @@
 internal import Analysis
 public import Checkpoints
 internal import Decoder
+internal import Parallel
 internal import Surgery
 
 /// What can be done with a checkpoint. Every answer comes from the check that the command itself makes before it works;
@@ -48,6 +49,8 @@ private struct AbilityChecks {
     private let run: CheckpointError?
     /// The model in the other container.
     private let converted: Result<Checkpoint, CheckpointError>
+    /// Why there is no tokenizer; `nil` where there is one.
+    private let tokenizer: CheckpointError?
 
     init(_ checkpoint: Checkpoint) {
         self.checkpoint = checkpoint
@@ -58,7 +61,16 @@ private struct AbilityChecks {
         }
         run = AbilityChecks.refusal { [plain] () throws(CheckpointError) in _ = try DecoderModel(plain.get()) }
         let form: Checkpoint.Form = checkpoint.form == .gguf ? .folder : .gguf
-        converted = Result { () throws(CheckpointError) in try Convert(to: form).apply(to: checkpoint) }
+        // Both read the vocabulary, which takes most of the time where it is large.
+        let found = Parallel.map(2, workers: 2) { (index, _) -> Result<Checkpoint, CheckpointError> in
+            Result { () throws(CheckpointError) in
+                if index == 0 { return try Convert(to: form).apply(to: checkpoint) }
+                _ = try Corpus.tokenizer(of: checkpoint)
+                return checkpoint
+            }
+        }
+        converted = found[0]
+        tokenizer = if case .failure(let error) = found[1] { error } else { nil }
     }
 
     private static func refusal(_ check: () throws(CheckpointError) -> Void) -> CheckpointError? {
@@ -71,9 +83,11 @@ private struct AbilityChecks {
         case .run: run
         case .gguf: checkpoint.form == .gguf ? nil : conversion
         case .folder: checkpoint.form == .folder ? nil : conversion
-        case .tokenize:
-            AbilityChecks.refusal { () throws(CheckpointError) in _ = try Corpus.tokenizer(of: checkpoint) }
-        case .heal: run ?? AbilityChecks.refusal { () throws(CheckpointError) in try ClosedForm.Method.refit.check(plain.get()) }
+        case .tokenize: tokenizer
+        case .heal:
+            run
+                ?? AbilityChecks.refusal { () throws(CheckpointError) in try ClosedForm.Method.refit.check(plain.get())
+                }
         case .train: run ?? training
         case .cut: cut
         case .quantize: quantization

@@ -48,7 +48,10 @@ public struct ModelFacts: Sendable, Equatable {
             windows = stated.numbers("window")
             isTied = stated.value("tied")?.bool
         }
-        if let role = checkpoint.architecture?.tensor(role: "output"), let part = checkpoint.part(of: role) {
+        // A file without tensors is a vocabulary.
+        if !checkpoint.tensors.isEmpty, let role = checkpoint.architecture?.tensor(role: "output"),
+            let part = checkpoint.part(of: role)
+        {
             isTied = !checkpoint.tensors.contains { part.match($0.name) != .none }
         }
         if let architecture = checkpoint.architecture, vocabulary == nil {

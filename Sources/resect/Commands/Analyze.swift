@@ -52,7 +52,8 @@ struct Analyze: ParsableCommand {
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
-            corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context, limit: samples.samples)
+            corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context, limit: samples.samples
+        )
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {

@@ -97,7 +97,9 @@ struct ConvertCommand: ParsableCommand {
         let result = try checkpoint.applying(edits)
         let exact = result.exactBlockCount
         if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
-        try WriteRun(output: output, common: common).write(result)
+        var write = WriteRun(output: output, common: common)
+        write.provenance = ProvenanceRun(command: ConvertCommand.self, model: checkpoint, isRecorded: false)
+        try write.write(result)
     }
 
     private func convert(adapter: Checkpoint, to type: DType?) throws {

@@ -49,6 +49,12 @@ struct Cut: ParsableCommand {
     @OptionGroup(title: "Measuring") var samples: SampleOptions
     @OptionGroup(title: "General") var common: CommonOptions
 
+    /// Options that only choose the layers.
+    private static let choosing = [
+        "drop", "analysis", "simple", "corpus", "tokens", "include-last", "samples", "context", "precision",
+        "candidates", "loss-samples",
+    ]
+
     func validate() throws {
         if layers.isEmpty == (drop == nil) {
             throw ValidationError("use either --layers LIST, or --drop N with --analysis FILE or --simple")
@@ -74,6 +80,7 @@ struct Cut: ParsableCommand {
         let edits = try predictors.mtp.edits + [CutLayers(layers: runs), Convert(to: output.form(for: checkpoint))]
         let result = try checkpoint.applying(edits)
         write.dropped = runs
+        write.provenance = ProvenanceRun(command: Cut.self, model: opened, isRecorded: true, chosenBy: Cut.choosing)
         try write.check(result)
         common.note("drops \(runs.words) (\(runs.count) of \(checkpoint.layerCount))")
         try write.write(result)
@@ -133,7 +140,8 @@ struct Cut: ParsableCommand {
         try write.check(
             checkpoint.applying([CutLayers(layers: nearest.layers), Convert(to: output.form(for: checkpoint))]))
         let text = try Corpus(
-            corpus.sources(besides: model.path), for: measured, contextLength: samples.context, limit: chooser.lossContexts)
+            corpus.sources(besides: model.path), for: measured, contextLength: samples.context,
+            limit: chooser.lossContexts)
         let loss = try chooser.measure(candidates, corpus: text)
         let best = loss.best ?? nearest
         write.extra = RunReport.json(loss, chosen: best)

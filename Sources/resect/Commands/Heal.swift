@@ -130,6 +130,9 @@ struct Heal: ParsableCommand {
         }
         report?.say(common)
         write.extra += report?.json ?? []
+        write.provenance = ProvenanceRun(
+            command: Heal.self, model: model, isRecorded: true, texts: corpus,
+            measured: report?.result.perplexities ?? [])
         let fitted = try report?.result.weights.edit.apply(to: model) ?? model
         guard method.trains, !output.dryRun else {
             try write.write(fitted.applying(edits(dropped)))

@@ -42,10 +42,10 @@ struct Inspect: ParsableCommand {
         if common.json { return Output.json(json(overview)) }
         let pairs = pairs(checkpoint)
         for line in overview.lines(entries: pairs.count) { Output.line(line) }
-        Output.line()
-        overview.types.print()
-        Output.line()
-        overview.kinds.print()
+        for table in checkpoint.tensors.isEmpty ? [] : [overview.types, overview.kinds] {
+            Output.line()
+            table.print()
+        }
         if explain { ExplanationReport(checkpoint).print() }
         if metadata {
             Output.line()

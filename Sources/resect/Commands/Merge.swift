@@ -60,6 +60,8 @@ struct Merge: ParsableCommand {
         let values = try goal.values(of: merged)
         let result = try goal.output(of: merged, values, says: true)
         var write = WriteRun(output: output, common: common)
+        write.provenance = ProvenanceRun(
+            command: Merge.self, model: opened, isRecorded: true, others: adapters.files)
         // Nothing is measured that nobody sees.
         if common.json || !common.quiet {
             let baseValues = try goal.values(of: base)

@@ -47,7 +47,8 @@ struct QuantizeCommand: ParsableCommand {
         var settings = try mixture.settings(Mixture.asked(type.name))
         let matrix = try inputs.matrix()
         inputs.apply(to: &settings, matrix: matrix, dropped: try inputs.imatrixDropped.union(file: model.path))
-        let checkpoint = try model.openPlain()
+        let opened = try model.open()
+        let checkpoint = try DequantizeFolder(to: .f32).apply(to: opened)
         let form = try mixture.form(of: output, for: checkpoint)
         let converted = try Convert.beforeQuantization(of: checkpoint, to: form).apply(to: checkpoint)
         let quantize = Quantize(settings)
@@ -58,6 +59,7 @@ struct QuantizeCommand: ParsableCommand {
         if let note = matrix?.note(unmeasured: unmeasured) { common.note(note) }
         var write = WriteRun(output: output, common: common)
         write.keepsShards = mixture.keepSplit
+        write.provenance = ProvenanceRun(command: QuantizeCommand.self, model: opened, isRecorded: false)
         write.extra = [
             ("type", .string(settings.mixture.name)),
             ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),

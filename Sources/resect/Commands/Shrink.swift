@@ -119,6 +119,10 @@ struct Shrink: ParsableCommand {
         trained?.say(common)
         write.dropped = choice.dropped
         write.extra = choice.json + (healed?.json ?? []) + (trained?.json ?? [])
+        write.provenance = ProvenanceRun(
+            command: Shrink.self, model: opened, isRecorded: true,
+            others: adapters.files + (inputs.imatrix.map { [("imatrix", $0)] } ?? []), texts: corpus + evaluation,
+            measured: healed?.result.perplexities ?? [])
         let result = try shrinking.output()
         guard !output.dryRun else {
             try write.write(result)

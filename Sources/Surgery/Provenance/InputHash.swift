@@ -1,0 +1,71 @@
+public import Checkpoints
+public import Formats
+
+/// A hash that tells one input from another without reading a large model twice.
+///
+/// It is XXH3-128 of the settings, of the names, types and shapes of all tensors, and of the first bytes of at most 256
+/// tensors that are spread over the file. That reads at most a megabyte of a model of any size; two trainings of one model
+/// differ in nearly all weights, so in the samples too. `resect hash` covers every byte.
+struct InputHash {
+    private static let sampleCount = 256, sampleByteCount = 4096
+
+    /// A model, an adapter or an importance matrix.
+    static func json(_ checkpoint: Checkpoint) throws(CheckpointError) -> JSONObject {
+        JSONObject([
+            ("name", .string(name(of: checkpoint.path))), ("format", .string(checkpoint.form.rawValue)),
+            ("tensors", .int(checkpoint.tensors.count)), ("byteCount", .int(checkpoint.byteCount)),
+            ("hash", .string(try hash(checkpoint))),
+        ])
+    }
+
+    /// A file that is hashed whole: a text.
+    static func json(file: String) throws(CheckpointError) -> JSONObject {
+        let mapped = try MappedFile(path: file)
+        return withExtendedLifetime(mapped) {
+            JSONObject([
+                ("name", .string(name(of: file))), ("byteCount", .int(mapped.byteCount)),
+                ("hash", .string("\(Digest(of: mapped.bytes))")),
+            ])
+        }
+    }
+
+    /// The last component of a path: folders are those of this machine.
+    private static func name(of path: String) -> String { HubCache.id(ofSnapshot: path) ?? path.lastPathComponent }
+
+    private static func hash(_ checkpoint: Checkpoint) throws(CheckpointError) -> String {
+        var bytes: [UInt8] = []
+        switch checkpoint.container {
+        case .folder(let folder): bytes += (folder.config.map { JSON.object($0).compact } ?? "").utf8
+        case .safetensors: break
+        case .gguf(let metadata):
+            for pair in metadata.pairs { bytes += "\(pair.key)=\(pair.value.json(longest: 1 << 20).compact)\n".utf8 }
+        }
+        for tensor in checkpoint.tensors { bytes += "\(tensor.name) \(tensor.dtype) \(tensor.shape)\n".utf8 }
+        let count = checkpoint.tensors.count, step = max(1, count / sampleCount)
+        for index in stride(from: 0, to: count, by: step) where checkpoint.tensors[index].rowCount > 0 {
+            bytes += try checkpoint.tensors[index].withBytes(rows: 0..<1) { (row) throws(CheckpointError) in
+                Array(row.prefix(sampleByteCount))
+            }
+        }
+        return "\(Digest(of: bytes))"
+    }
+}
+
+extension Provenance {
+    /// What a step says of a model, an adapter or another file that it read.
+    ///
+    /// - Parameter option: the option that named the file; `nil` for the model.
+    public static func input(_ checkpoint: Checkpoint, option: String? = nil) throws(CheckpointError) -> JSON {
+        var object = try InputHash.json(checkpoint)
+        if let option { object = JSONObject([("option", .string(option))] + object.members.map { ($0, $1) }) }
+        return .object(object)
+    }
+
+    /// What a step says of a text: its name, and its hash unless it is a folder or comes with resect.
+    public static func text(_ source: String) throws(CheckpointError) -> JSON {
+        guard FileSystem.kind(of: source) == .file else {
+            return .object(JSONObject([("name", .string(source.lastPathComponent))]))
+        }
+        return .object(try InputHash.json(file: source))
+    }
+}
