@@ -44,5 +44,5 @@ package struct LayerName: Sendable {
     }
 
     /// The same name for another layer.
-    package func renumbered(_ layer: Int) -> String { prefix + String(layer) + suffix }
+    package func renumbered(_ layer: Int) -> String { "\(prefix)\(layer)\(suffix)" }
 }

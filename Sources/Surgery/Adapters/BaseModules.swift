@@ -71,10 +71,9 @@ struct BaseModules {
         // The number of the layer and the name before it are never what differs.
         let number = parts.firstIndex { Int($0) != nil } ?? parts.count
         for count in 0..<max(0, min(4, number)) {
-            let rest = parts.dropFirst(count).joined(separator: ".")
-            let found = Set(
-                tensors.lazy.map(\.name).filter { $0 == rest + ".weight" || $0.hasSuffix("." + rest + ".weight") }
-                    .map { String($0.dropLast(rest.utf8.count + ".weight".utf8.count)) })
+            let rest = parts.dropFirst(count).joined(separator: ".") + ".weight"
+            let matching = tensors.lazy.map(\.name).filter { $0 == rest || $0.hasSuffix("." + rest) }
+            let found = Set(matching.map { String($0.dropLast(rest.utf8.count)) })
             guard found.count == 1, let prefix = found.first else { continue }
             var other = self
             other.dropped = parts.prefix(count).map { $0 + "." }.joined()
