@@ -100,29 +100,39 @@ package struct Cholesky: Sendable {
     }
 
     /// Factors a diagonal block in place and gives the inverse of its triangle.
+    ///
+    /// Every element's sum runs over the columns in order, whole vectors of a row at once.
     private static func factorDiagonal(_ matrix: DoubleMatrix, _ block: Range<Int>) -> DoubleMatrix? {
-        let first = block.lowerBound
-        for column in block {
-            for row in column..<block.upperBound {
-                var sum = matrix[row, column]
-                let (left, right) = (matrix.row(row), matrix.row(column))
-                for term in first..<column { sum -= left[term] * right[term] }
-                if row == column {
-                    guard sum > 0, sum.isFinite else { return nil }
-                    left[column] = sum.squareRoot()
-                } else {
-                    left[column] = sum / right[column]
-                }
+        let (first, count) = (block.lowerBound, block.count)
+        let work = DoubleMatrix(rows: count, columns: count), inverse = DoubleMatrix(rows: count, columns: count)
+        for row in 0..<count { work.row(row).update(from: matrix.row(first + row) + first, count: row + 1) }
+        // A column of L below the diagonal, and zeros above.
+        let column = DoubleMatrix(rows: 1, columns: count)
+        let factors = column.row(0), vectors = column.vectors(ofRow: 0)
+        for index in 0..<count {
+            let pivot = work[index, index]
+            guard pivot > 0, pivot.isFinite else { return nil }
+            let root = pivot.squareRoot()
+            work[index, index] = root
+            factors[index] = 0
+            for row in index + 1..<max(index + 1, count) {
+                factors[row] = work[row, index] / root
+                work[row, index] = factors[row]
+            }
+            for row in index + 1..<max(index + 1, count) {
+                let (factor, line) = (factors[row], work.vectors(ofRow: row))
+                for vector in (index + 1) / 8...row / 8 { line[vector] -= factor * vectors[vector] }
             }
         }
-        let inverse = DoubleMatrix(rows: block.count, columns: block.count)
-        for column in 0..<block.count {
-            for row in column..<block.count {
-                let line = matrix.row(first + row) + first
-                var sum = row == column ? 1.0 : 0.0
-                for term in column..<row { sum -= line[term] * inverse[term, column] }
-                inverse[row, column] = sum / line[row]
+        for row in 0..<count {
+            let (line, result) = (work.row(row), inverse.vectors(ofRow: row))
+            (matrix.row(first + row) + first).update(from: line, count: row + 1)
+            inverse[row, row] = 1
+            for term in 0..<row {
+                let (factor, other) = (line[term], inverse.vectors(ofRow: term))
+                for vector in 0...term / 8 { result[vector] -= factor * other[vector] }
             }
+            for vector in 0...row / 8 { result[vector] /= line[row] }
         }
         return inverse
     }
@@ -141,7 +151,10 @@ package struct Cholesky: Sendable {
             columns: solution.stride)
         for row in 0..<rows.count {
             (matrix.row(rows.lowerBound + row) + block.lowerBound).update(from: solution.row(row), count: block.count)
-            for column in 0..<block.count { turned[column, rows.lowerBound + row] = -solution[row, column] }
+        }
+        for column in 0..<block.count {
+            let (line, from) = (turned.row(column) + rows.lowerBound, solution.elements + column)
+            for row in 0..<rows.count { line[row] = -from[row * solution.stride] }
         }
     }
 
