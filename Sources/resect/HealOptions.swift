@@ -26,7 +26,7 @@ struct HealOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Memory for hidden states, such as 512MiB; beyond it they lie in a temporary file. Default: 1GiB.",
+            "Memory for hidden states, such as 512MiB; beyond it they lie in a temporary file. Default: 768MiB.",
             valueName: "size"))
     var memory: ShardSize?
 
@@ -41,7 +41,7 @@ struct HealOptions: ParsableArguments {
     func form(_ method: ClosedForm.Method) -> ClosedForm {
         ClosedForm(
             method: method, ridges: ridge == .auto ? .automatic : .standard,
-            memoryByteCount: memory?.byteCount ?? 1 << 30)
+            memoryByteCount: memory?.byteCount ?? 768 << 20)
     }
 
     /// What chooses the layers for a cut that is healed by a method.

@@ -41,7 +41,7 @@ public struct HealedChoice: Sendable {
         let model = try DecoderModel(checkpoint)
         try bridge.method.check(model)
         let start = try HealingStart(
-            model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > form.memoryByteCount })
+            model, fitting: fitting, choosing: choosing, run: run, memoryByteCount: form.memoryByteCount)
         var losses = Array(repeating: Double.infinity, count: candidates.count)
         let total = candidates.count + 1
         var done = 0

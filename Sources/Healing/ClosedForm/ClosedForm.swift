@@ -13,6 +13,9 @@ internal import Weights
 /// same attention, and the last product of the MLP at X of the next layer that stays. The layers before a gap have to make a
 /// jump; so they get a small ridge, and those behind it a large one, which keeps them close to what they were. A refit lets two
 /// layers jump together: their products aim at the same plus equal steps of the way that the whole model makes in the gap.
+///
+/// A factor of what layers add divides what their products aim at. An MLP beside attention aims at what attention leaves. Where a
+/// norm is behind a product see `NormTarget`. Of experts only one that all tokens use is fitted.
 public struct ClosedForm: Sendable {
     /// What is fitted.
     public enum Method: String, Sendable, CaseIterable {
@@ -50,7 +53,7 @@ public struct ClosedForm: Sendable {
     public var memoryByteCount: Int
 
     /// A heal.
-    public init(method: Method = .refit, ridges: Ridges = .standard, memoryByteCount: Int = 1 << 30) {
+    public init(method: Method = .refit, ridges: Ridges = .standard, memoryByteCount: Int = 768 << 20) {
         self.method = method
         self.ridges = ridges
         self.memoryByteCount = memoryByteCount
@@ -97,7 +100,7 @@ public struct ClosedForm: Sendable {
         let model = try DecoderModel(checkpoint)
         try method.check(model)
         let start = try HealingStart(
-            model, fitting: fitting, choosing: choosing, run: run, isSpilled: { $0 > memoryByteCount })
+            model, fitting: fitting, choosing: choosing, run: run, memoryByteCount: memoryByteCount)
         guard method != .magnitude else {
             let weights = try scale(start, dropping: dropped, progress: progress)
             return Result(

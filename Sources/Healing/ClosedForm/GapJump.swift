@@ -11,9 +11,9 @@ final class GapJump {
 
     /// Takes the whole model's stream from a layer before the gap to its end.
     init(_ start: HealingStart, over gap: Range<Int>, _ step: () -> Void) throws(CheckpointError) {
-        whole = try start.states.copy(isSpilled: start.isSpilled)
+        whole = try start.states.copy(isSpilled: start.isSpilled(.jump))
         try start.advance(to: gap.lowerBound, step)
-        way = try start.states.copy(isSpilled: start.isSpilled)
+        way = try start.states.copy(isSpilled: start.isSpilled(.way))
         try start.advance(to: gap.upperBound, step)
         let count = way.contexts * way.contextLength * way.hidden
         let (before, behind) = (way.context(0), start.states.context(0))

@@ -15,19 +15,24 @@ final class HealingStart {
     let targets: [(index: Int, token: Int32)]
     /// The layer whose input the states are.
     private(set) var layer = 0
-    let isSpilled: Bool
+    /// How many streams of all contexts memory has room for; the others lie in temporary files.
+    private let streamsInMemory: Int
 
-    /// Streams that are in memory at once: this one, the cut model's, and those of a jump over a gap; that behind attention where
-    /// norms are behind products, and the input of a layer whose MLP reads it too.
-    private static func streams(_ model: DecoderModel) -> Int {
-        4 + (model.hasNormsAfter ? 1 : 0) + (model.hasParallelLayers ? 1 : 0)
+    /// The streams of all contexts, those that are gone through most often first.
+    enum Stream: Int {
+        /// The whole model's, and the cut one's.
+        case whole, cut
+        /// The cut model's at the input of a layer whose MLP reads it too, and the whole one's behind attention.
+        case input, behindAttention
+        /// The whole model's in the layers that jump over a gap, and its way over the gap.
+        case jump, way
     }
 
     /// Looks up the embeddings.
     ///
-    /// - Parameter isSpilled: whether so many bytes of states are too many for memory.
+    /// - Parameter memoryByteCount: how many bytes of states are held in memory.
     init(
-        _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, isSpilled: (_ bytes: Int) -> Bool
+        _ model: DecoderModel, fitting: Corpus, choosing: Corpus?, run: RunOptions, memoryByteCount: Int
     ) throws(CheckpointError) {
         self.model = model
         self.run = run
@@ -37,10 +42,10 @@ final class HealingStart {
         fitted = 0..<fitting.contexts.count
         judged = fitted.upperBound..<contexts.count
         targets = choosing.map { Evaluation.targets(contexts: $0.contexts) } ?? []
-        let bytes = HealingStart.streams(model) * contexts.count * length * model.hidden * MemoryLayout<Float>.size
-        self.isSpilled = isSpilled(bytes)
+        let bytes = contexts.count * length * model.hidden * MemoryLayout<Float>.size
+        streamsInMemory = memoryByteCount / max(1, bytes)
         states = try HiddenStates(
-            contexts: contexts.count, contextLength: length, hidden: model.hidden, isSpilled: self.isSpilled)
+            contexts: contexts.count, contextLength: length, hidden: model.hidden, isSpilled: streamsInMemory == 0)
         steps = LayerSteps(
             model, contexts: contexts.count, contextLength: length, precision: run.decoderPrecision,
             threads: run.threads)
@@ -50,8 +55,16 @@ final class HealingStart {
     /// The same states, to go on from without changing these.
     init(copying other: HealingStart) throws(CheckpointError) {
         (model, run, steps, fitted, judged) = (other.model, other.run, other.steps, other.fitted, other.judged)
-        (targets, layer, isSpilled) = (other.targets, other.layer, other.isSpilled)
-        states = try other.states.copy(isSpilled: isSpilled)
+        (targets, layer, streamsInMemory) = (other.targets, other.layer, other.streamsInMemory)
+        states = try other.states.copy(isSpilled: streamsInMemory == 0)
+    }
+
+    /// Whether a stream lies in a temporary file.
+    func isSpilled(_ stream: Stream) -> Bool {
+        // Where nothing is parallel or normed behind, the streams for it are not there.
+        let absent: [Stream] =
+            (model.hasParallelLayers ? [] : [.input]) + (model.hasNormsAfter ? [] : [.behindAttention])
+        return stream.rawValue - absent.count(where: { $0.rawValue < stream.rawValue }) >= streamsInMemory
     }
 
     /// All contexts.

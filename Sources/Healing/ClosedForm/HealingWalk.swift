@@ -40,19 +40,18 @@ final class HealingWalk {
         self.kept = kept
         self.progress = progress
         threads = start.run.threads
-        let (model, states) = (start.model, start.states)
-        func stream(_ contexts: Int, isSpilled: Bool) throws(CheckpointError) -> HiddenStates {
+        let (model, whole) = (start.model, start.states)
+        func states(_ stream: HealingStart.Stream, contexts: Int? = nil) throws(CheckpointError) -> HiddenStates {
             try HiddenStates(
-                contexts: contexts, contextLength: states.contextLength, hidden: states.hidden, isSpilled: isSpilled)
+                contexts: contexts ?? whole.contexts, contextLength: whole.contextLength, hidden: whole.hidden,
+                isSpilled: contexts == nil && start.isSpilled(stream))
         }
-        cut = try stream(states.contexts, isSpilled: start.isSpilled)
-        input = model.hasParallelLayers ? try stream(states.contexts, isSpilled: start.isSpilled) : nil
-        behindAttention =
-            model.hasNormsAfter
-            ? try stream(states.contexts, isSpilled: start.isSpilled)
-            : try stream(start.steps.contextsAtOnce, isSpilled: false)
+        cut = try states(.cut)
+        input = model.hasParallelLayers ? try states(.input) : nil
+        behindAttention = try states(
+            .behindAttention, contexts: model.hasNormsAfter ? nil : start.steps.contextsAtOnce)
         withExperts = Scratch(
-            floats: model.hasExperts ? start.steps.contextsAtOnce * states.contextLength * states.hidden : 0)
+            floats: model.hasExperts ? start.steps.contextsAtOnce * whole.contextLength * whole.hidden : 0)
         healed = model
         unhealed = try UnhealedStream(start)
         fits = WeightFits(model.checkpoint, threads: threads)

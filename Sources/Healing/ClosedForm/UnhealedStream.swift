@@ -11,7 +11,7 @@ struct UnhealedStream {
         self.start = start
         states = try HiddenStates(
             contexts: start.judged.count, contextLength: start.states.contextLength, hidden: start.states.hidden,
-            isSpilled: start.isSpilled)
+            isSpilled: start.isSpilled(.cut))
     }
 
     /// Parts from the whole model's stream.
