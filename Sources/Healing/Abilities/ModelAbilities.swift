@@ -1,7 +1,6 @@
 internal import Analysis
 public import Checkpoints
 internal import Decoder
-internal import Parallel
 internal import Surgery
 
 /// What can be done with a checkpoint. Every answer comes from the check that the command itself makes before it works;
@@ -61,16 +60,9 @@ private struct AbilityChecks {
         }
         run = AbilityChecks.refusal { [plain] () throws(CheckpointError) in _ = try DecoderModel(plain.get()) }
         let form: Checkpoint.Form = checkpoint.form == .gguf ? .folder : .gguf
-        // Both read the vocabulary, which takes most of the time where it is large.
-        let found = Parallel.map(2, workers: 2) { (index, _) -> Result<Checkpoint, CheckpointError> in
-            Result { () throws(CheckpointError) in
-                if index == 0 { return try Convert(to: form).apply(to: checkpoint) }
-                _ = try Corpus.tokenizer(of: checkpoint)
-                return checkpoint
-            }
-        }
-        converted = found[0]
-        tokenizer = if case .failure(let error) = found[1] { error } else { nil }
+        // One after the other: both read the vocabulary, and memory should hold it once.
+        converted = Result { () throws(CheckpointError) in try Convert(to: form).apply(to: checkpoint) }
+        tokenizer = AbilityChecks.refusal { () throws(CheckpointError) in _ = try Corpus.tokenizer(of: checkpoint) }
     }
 
     private static func refusal(_ check: () throws(CheckpointError) -> Void) -> CheckpointError? {
