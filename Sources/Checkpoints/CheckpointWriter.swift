@@ -32,7 +32,10 @@ public struct CheckpointWriter: Sendable {
 
     /// Writes a planned output, reads it back, checks it, and then gives it its name.
     ///
-    /// - Parameter accept: looks at the checkpoint as it was read back, and throws when it should not get its name.
+    /// - Parameters:
+    ///   - plan: the layout of the output.
+    ///   - path: its name.
+    ///   - accept: looks at the checkpoint as it was read back, and throws when it should not get its name.
     /// - Returns: the checkpoint as it was read back.
     /// - Throws: when the output exists, is an input, does not fit, or is not accepted; nothing is left on disk then.
     @discardableResult

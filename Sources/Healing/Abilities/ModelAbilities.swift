@@ -31,7 +31,9 @@ public struct ModelAbilities: Sendable {
 
     /// Makes the checks.
     ///
-    /// - Parameter abilities: those that are asked for.
+    /// - Parameters:
+    ///   - checkpoint: the model, as it was opened.
+    ///   - abilities: those that are asked for.
     public init(_ checkpoint: Checkpoint, _ abilities: [Ability] = Ability.allCases) {
         let checks = AbilityChecks(checkpoint)
         refusals = abilities.map { ($0, checks.refusal(of: $0)) }

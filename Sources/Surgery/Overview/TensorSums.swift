@@ -34,7 +34,9 @@ public struct TensorSums: Sendable {
 
     /// Adds up.
     ///
-    /// - Parameter layers: the numbering of the layers; `nil` where there are none.
+    /// - Parameters:
+    ///   - tensors: the tensors of a checkpoint.
+    ///   - layers: the numbering of the layers; `nil` where there are none.
     public init(_ tensors: [Tensor], layers: LayerPattern?) {
         prefix = Array((layers?.prefix ?? "").utf8)
         layerByteCounts = Array(repeating: 0, count: layers?.decoderCount ?? 0)

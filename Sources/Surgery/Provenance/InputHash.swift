@@ -54,7 +54,9 @@ struct InputHash {
 extension Provenance {
     /// What a step says of a model, an adapter or another file that it read.
     ///
-    /// - Parameter option: the option that named the file; `nil` for the model.
+    /// - Parameters:
+    ///   - checkpoint: what was read.
+    ///   - option: the option that named the file; `nil` for the model.
     public static func input(_ checkpoint: Checkpoint, option: String? = nil) throws(CheckpointError) -> JSON {
         var object = try InputHash.json(checkpoint)
         if let option { object = JSONObject([("option", .string(option))] + object.members.map { ($0, $1) }) }
