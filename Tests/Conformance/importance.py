@@ -66,7 +66,7 @@ def shrink(checks, model, work):
     ours, short, matrix, theirs = (f"{work}/{name}.gguf" for name in ("small", "short", "renumbered", "expected"))
     small = ("--context", 64, "--samples", 2, "--evaluation-samples", 2)
     answer = resect_json("shrink", model, "-o", ours, "--corpus", CALIBRATION, "--evaluation", EVALUATION, "--heal", "none", "--drop", 8,
-                         "--type", "Q4_K_M", "--imatrix", imatrix(), *small)
+                         "--max-perplexity-ratio", 1000, "--type", "Q4_K_M", "--imatrix", imatrix(), *small)
     start, end = map(int, answer["dropped"][0].split(":"))
     resect("cut", model, "-o", short, "--layers", f"{start}:{end}")
     renumbered(matrix, start, end)

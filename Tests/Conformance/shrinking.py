@@ -14,7 +14,8 @@ def check(checks):
         with checks.section(label), folder() as work:
             output = f"{work}/small.gguf"
             said = resect_json("shrink", source, "-o", output, "--corpus", CALIBRATION,
-                               "--heal", heal, "--choose", "loss", "--drop", DROP, "--type", "Q4_K_M", "--allow-requantize")
+                               "--heal", heal, "--choose", "loss", "--drop", DROP, "--type", "Q4_K_M", "--allow-requantize",
+                               "--max-perplexity-ratio", 1000)
             metadata = tensorfiles.gguf_metadata(output)
             count = tensorfiles.gguf_metadata(SMOLLM2)["llama.block_count"][1] - DROP
             checks.check(f"{label}: layers", metadata["llama.block_count"][1] == said["layers"] == count,
