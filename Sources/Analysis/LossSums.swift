@@ -3,6 +3,7 @@ package struct LossSums: Sendable {
     private var count = 0
     private var sum = 0.0, squares = 0.0
 
+    /// Sums of no losses.
     package init() {}
 
     /// Adds a loss.
