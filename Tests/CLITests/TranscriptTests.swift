@@ -110,13 +110,17 @@ enum Transcript {
         steps.map { "\($0.comments)$ \($0.command)\n\($0.output)exit \($0.status)\n" }.joined()
     }
 
-    /// What differs from run to run: times, phases that were slow enough to be said, paths and the room on the disk.
+    /// What differs from run to run: times, phases that were slow enough to be said, paths and the room on the disk;
+    /// and from build to build and machine to machine: what `--version` says.
     static func normalized(_ output: String, folder: String) -> String {
         var text = output.replacingOccurrences(of: folder + "/", with: "").replacingOccurrences(
             of: Program.path, with: "resect")
         for (pattern, replacement) in [
             (#"in [0-9.]+ s\b"#, "in T s"), (#"("seconds"|"promptSeconds"|"tokensPerSecond"):[0-9.eE-]+"#, "$1:T"),
             (#"has [0-9,]+ free"#, "has N free"), (#"(?m)^resect: [^\n]* took [0-9.]+ s[^\n]*\n"#, ""),
+            (#"\(commit [^)]*\)"#, "(commit C)"),
+            (#"(?m)^instruction set: \w+ \(available: [^)]*\)$"#, "instruction set: I"),
+            (#"zstd [0-9.]+, xxHash [0-9.]+"#, "zstd V, xxHash V"),
         ] {
             text = text.replacingOccurrences(of: pattern, with: replacement, options: .regularExpression)
         }
