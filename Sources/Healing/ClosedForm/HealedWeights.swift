@@ -27,6 +27,11 @@ public struct HealedWeights: Sendable {
 
     init() {}
 
+    /// The largest gain of a layer's weights, and 0 where none gained; `nil` where no text judged one.
+    func gain(of layer: Int) -> Double? {
+        changes.filter { $0.layer == layer }.compactMap(\.gain).max().map { max(0, $0) }
+    }
+
     /// Notes a weight that stays as it was.
     mutating func reject(_ layer: Int, _ name: String, ridge: Double, gain: Double?) {
         changes.append(Change(layer: layer, name: name, ridge: ridge, gain: gain, isRejected: true))

@@ -15,6 +15,8 @@ final class HealingStart {
     let targets: [(index: Int, token: Int32)]
     /// The layer whose input the states are.
     private(set) var layer = 0
+    /// The contexts that are still run: all of them, or those that judge when nothing is left to fit.
+    private(set) var running: Range<Int>
     /// How many streams of all contexts memory has room for; the others lie in temporary files.
     private let streamsInMemory: Int
 
@@ -41,6 +43,7 @@ final class HealingStart {
         let contexts = fitting.inputs + (choosing?.inputs ?? [])
         fitted = 0..<fitting.contexts.count
         judged = fitted.upperBound..<contexts.count
+        running = 0..<contexts.count
         targets = choosing.map { Evaluation.targets(contexts: $0.contexts) } ?? []
         let bytes = contexts.count * length * model.hidden * MemoryLayout<Float>.size
         streamsInMemory = memoryByteCount / max(1, bytes)
@@ -55,7 +58,8 @@ final class HealingStart {
     /// The same states, to go on from without changing these.
     init(copying other: HealingStart) throws(CheckpointError) {
         (model, run, steps, fitted, judged) = (other.model, other.run, other.steps, other.fitted, other.judged)
-        (targets, layer, streamsInMemory) = (other.targets, other.layer, other.streamsInMemory)
+        (targets, layer, running) = (other.targets, other.layer, other.running)
+        streamsInMemory = other.streamsInMemory
         states = try other.states.copy(isSpilled: streamsInMemory == 0)
     }
 
@@ -67,8 +71,8 @@ final class HealingStart {
         return stream.rawValue - absent.count(where: { $0.rawValue < stream.rawValue }) >= streamsInMemory
     }
 
-    /// All contexts.
-    var all: Range<Int> { 0..<states.contexts }
+    /// Runs the contexts that judge alone from here on.
+    func leaveFitted() { running = judged }
 
     /// Ranges of neighbouring contexts that are run together; none holds contexts of both kinds.
     func batches(_ contexts: Range<Int>) -> [Range<Int>] {
@@ -83,10 +87,10 @@ final class HealingStart {
     /// Runs the whole model up to the input of a layer.
     func advance(to layer: Int, _ done: () -> Void = {}) throws(CheckpointError) {
         while self.layer < layer {
-            for batch in batches(all) {
+            for batch in batches(running) {
                 try steps.run(self.layer, states.context(batch.lowerBound), contexts: batch.count)
             }
-            try states.checkFinite(all, from: "layer \(self.layer)", file: model.checkpoint.path)
+            try states.checkFinite(running, from: "layer \(self.layer)", file: model.checkpoint.path)
             self.layer += 1
             done()
         }

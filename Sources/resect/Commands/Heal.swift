@@ -11,9 +11,9 @@ struct Heal: ParsableCommand {
         abstract: "Delete layers and heal the cut on a text.",
         discussion: """
             The layers that stay are fitted, one after the other, so that the hidden states of the cut model follow those \
-            of the whole one: refit fits the output products of attention and MLP in two layers before every gap and in all \
-            layers behind it; bridge fits the MLP before every gap alone; magnitude scales the layers behind a gap. No \
-            training is needed, and the result has the shapes of a plain cut.
+            of the whole one: refit fits the output products of attention and MLP in two layers before every gap and in the \
+            layers behind it, until two in a row gain next to nothing on held-out text; bridge fits the MLP before every \
+            gap alone; magnitude scales the layers behind a gap. No training is needed, and the result has the shapes of a plain cut.
 
             lora trains low-rank adapters on the products of the layers that stay, by default so that the cut model \
             predicts what the whole one predicts (--teacher logits), and folds them into the weights; refit,lora does so \
