@@ -64,7 +64,7 @@ public struct ClosedForm: Sendable {
         /// The fitted weights.
         public internal(set) var weights: HealedWeights
         /// The loss of the whole model on the held-out contexts, in nats per token; `nil` without any.
-        public let wholeLoss: Double?
+        public internal(set) var wholeLoss: Double?
         /// The loss of the cut model on them without a heal.
         public let cutLoss: Double?
         /// The loss of the healed model on them. A heal that does not lower the loss is left out.
@@ -107,12 +107,16 @@ public struct ClosedForm: Sendable {
                 weights: weights, wholeLoss: nil, cutLoss: nil, healedLoss: nil, contexts: start.fitted.count,
                 tokens: start.fitted.count * start.states.contextLength, widestInput: 0, layersOfExperts: 0)
         }
-        return try heal(start, dropping: dropped, progress: progress)
+        var result = try heal(start, dropping: dropped, progress: progress)
+        start.leaveFitted()
+        try start.advance(to: model.layerCount)
+        result.wholeLoss = try start.loss(of: start.states.context(start.judged.lowerBound))
+        return result
     }
 }
 
 extension ClosedForm {
-    /// Fits the weights of a cut, from states at or before the layer in front of the first gap.
+    /// Fits the weights of a cut, from states at or before the layer in front of the first gap; without the whole model's loss.
     func heal(
         _ start: HealingStart, dropping dropped: LayerRuns,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -121,12 +125,10 @@ extension ClosedForm {
         let kept = KeptLayers(count: count, dropped: dropped.runs.joined())
         let walk = try HealingWalk(self, start, kept, progress)
         try walk.run()
-        let finished = walk.isWholeModelDone
         let first = start.judged.lowerBound
         var result = Result(
             weights: walk.fits.weights,
-            wholeLoss: finished ? try start.loss(of: start.states.context(first)) : nil,
-            cutLoss: try walk.unhealed.loss(),
+            wholeLoss: nil, cutLoss: try walk.unhealed.loss(),
             healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
             tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput,
             layersOfExperts: walk.layersWithoutFit)

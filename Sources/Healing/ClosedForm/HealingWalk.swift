@@ -61,9 +61,6 @@ final class HealingWalk {
         fits = WeightFits(model.checkpoint, threads: threads)
     }
 
-    /// Whether the whole model's stream went through all layers too.
-    var isWholeModelDone: Bool { start.layer == kept.count }
-
     /// Whether the contexts that are fitted are of use from a kept layer on.
     private func fitsSomething(from index: Int) -> Bool {
         form.method == .refit
@@ -92,7 +89,6 @@ final class HealingWalk {
                 if gainsNoMore(after: index) { start.leaveFitted() }
             } else {
                 try pass(layer)
-                if form.method == .refit { try start.advance(to: kept.next(after: index)) }
             }
         }
     }

@@ -31,7 +31,7 @@ struct HeatMap {
         if hasDistance { left += 2 + 8 }
         let room = max(1, (width ?? .max) - left - 2)
         let cell = room >= 2 * layers ? 2 : 1
-        let group = (layers + room - 1) / room
+        let group = (layers - 1) / room + 1
         var heading = "  n" + "  " + "nearest".padded(run) + (hasDistance ? "  distance" : "") + "  "
         for first in stride(from: 0, to: layers, by: 5 * group) { heading += "\(first)".padded(5 * cell) }
         var lines = legend(group)
