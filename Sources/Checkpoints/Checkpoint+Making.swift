@@ -25,7 +25,7 @@ extension Checkpoint {
             content = Content(tensors)
             // Readers of an adapter look for a file of this name.
             if content != .model { weightsName = "adapter_model" }
-            architecture = HuggingFaceFolder.architecture(of: folder.config)
+            architecture = HuggingFaceFolder.architecture(of: folder.config)?.placed(in: tensors)
         case .gguf(let metadata):
             content = Content(metadata)
             architecture = Architecture.describing(self)

@@ -37,7 +37,8 @@ public enum Recipe: Sendable, CustomStringConvertible {
     }
 
     /// Rows in another order. Contiguous rows of a file become a range of it, so that they are still copied inside the
-    /// kernel; so do those of a join that come from one source.
+    /// kernel; so do those of a join that come from one source, and of
+    /// reordered rows that lie in one run.
     package func taking(_ map: RowMap, rowByteCount: Int) -> Recipe {
         guard let rows = map.contiguous, !rows.isEmpty else { return .rows(self, map) }
         switch self {
@@ -50,7 +51,11 @@ public enum Recipe: Sendable, CustomStringConvertible {
             guard let run = runs.first, runs.count == 1 else { return .rows(self, map) }
             let part = RowMap(axes: [RowMap.Axis(count: run.rows.count, stride: 1)], first: run.rows.lowerBound)
             return run.part.recipe.taking(part, rowByteCount: rowByteCount)
-        case .archived, .rows, .computed: return .rows(self, map)
+        case .rows(let source, let order):
+            guard let range = order.contiguous(rows) else { return .rows(self, map) }
+            let part = RowMap(axes: [RowMap.Axis(count: range.count, stride: 1)], first: range.lowerBound)
+            return source.taking(part, rowByteCount: rowByteCount)
+        case .archived, .computed: return .rows(self, map)
         }
     }
 
@@ -96,16 +101,16 @@ public enum Recipe: Sendable, CustomStringConvertible {
             let byteCount = rows.count * rowByteCount  // fits: a part of the tensor
             try source.read(from: start, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
         case .rows(let source, let map):
-            if let contiguous = map.contiguous {
-                let first = contiguous.lowerBound + rows.lowerBound  // fits: a row of the source
-                let end = first + rows.count  // fits: rows of the source
-                return try source.write(rows: first..<end, rowByteCount: rowByteCount, into: output)
-            }
-            for (index, row) in rows.enumerated() {
+            var row = rows.lowerBound
+            while row < rows.upperBound {
+                let next = min(rows.upperBound, (row / map.run + 1) * map.run)  // fits: a row of the result
                 let from = map.source(of: row)
-                let start = index * rowByteCount  // fits: a position in the output
-                let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(rowByteCount))
-                try source.write(rows: Range(from...from), rowByteCount: rowByteCount, into: target)
+                let range = from..<from + next - row  // fits: rows of the source
+                let start = (row - rows.lowerBound) * rowByteCount  // fits: a position in the output
+                let byteCount = range.count * rowByteCount  // fits: a part of the output
+                let target = UnsafeMutableRawBufferPointer(rebasing: output[start...].prefix(byteCount))
+                try source.write(rows: range, rowByteCount: rowByteCount, into: target)
+                row = next
             }
         case .joined(let join):
             var start = 0

@@ -59,6 +59,16 @@ public struct RowMap: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// How many rows of the result at least are contiguous in the source, from every multiple of this number.
+    var run: Int { axes.last.map { $0.stride == 1 ? $0.count : 1 } ?? 1 }
+
+    /// The rows of the source that are a range of the result's, when they lie in one run.
+    func contiguous(_ rows: Range<Int>) -> Range<Int>? {
+        guard let last = rows.last, rows.lowerBound / run == last / run else { return nil }
+        let start = source(of: rows.lowerBound)
+        return start..<start + rows.count  // fits: rows of the source
+    }
+
     /// The map in words: the two orders of rotary pairs by name, others as counts and strides, `rows 4 by 64, 32 by 2`.
     public var description: String {
         if let last = axes.last, let inner = axes.dropLast().last, first == 0 {

@@ -28,7 +28,7 @@ public struct Architecture: Sendable {
     /// The settings, in the order in which GGUF metadata holds them.
     package let settings: [Setting]
     /// The tensors, by role.
-    package let tensors: [TensorRole]
+    package private(set) var tensors: [TensorRole]
     /// How a layer computes; `nil` when it is not run.
     package let layer: LayerDescription?
     /// How the model computes outside its layers.
@@ -92,6 +92,15 @@ public struct Architecture: Sendable {
         for role in known where !asked.contains(role) {
             throw DataFileError("settings.\(role)", "is not used")
         }
+    }
+
+    /// The description with the places that the tensors of a folder have, for roles that may lie in several.
+    ///
+    /// - Parameter hasTensor: whether the folder has a tensor of that name in any layer.
+    package func placed(where hasTensor: (NameTemplate) -> Bool) -> Architecture {
+        var result = self
+        result.tensors = tensors.map { $0.placed(where: hasTensor) }
+        return result
     }
 
     /// The tensor of a role.

@@ -7,7 +7,9 @@ package struct TensorRole: Sendable, Equatable {
     /// When a model has it.
     package let need: Need
     /// Where an HF checkpoint has it; `nil` where it is a setting there.
-    package let huggingFace: TensorPart?
+    package private(set) var huggingFace: TensorPart?
+    /// Where some HF checkpoints have it instead, with other tensors: fused with another role, or all experts in one.
+    package let huggingFaceAlternatives: [TensorPart]
     /// Where a GGUF file has it; `nil` where it has none.
     package let gguf: TensorPart?
 
@@ -29,9 +31,11 @@ package struct TensorRole: Sendable, Equatable {
         self.role = role
         guard let shape = try reader.required("shape").array else { throw reader.wrong("shape", "is not a list") }
         self.shape = try shape.map { (extent) throws(DataFileError) in try Extent(extent, reader.path("shape")) }
-        huggingFace = try reader.optional("hf").map { (part) throws(DataFileError) in
-            try TensorPart(part, reader.path("hf"), prefixes: prefixes)
+        let places = try reader.optional("hf").map { (value) throws(DataFileError) in
+            try TensorRole.places(value, reader.path("hf"), prefixes)
         }
+        huggingFace = places?.first
+        huggingFaceAlternatives = Array(places?.dropFirst() ?? [])
         gguf = try reader.optional("gguf").map { (part) throws(DataFileError) in
             try TensorPart(part, reader.path("gguf"), prefixes: [])
         }
@@ -44,10 +48,32 @@ package struct TensorRole: Sendable, Equatable {
         default: throw reader.wrong("optional", "'if' and 'unless' exclude each other")
         }
         try reader.finish()
-        let parts = [huggingFace, gguf].compactMap { $0 }
+        let parts = [huggingFace, gguf].compactMap { $0 } + huggingFaceAlternatives
         guard let first = parts.first, parts.allSatisfy({ $0.isPerLayer == first.isPerLayer }) else {
             throw DataFileError("tensors.\(role)", "has no name, or a layer in only one of its names")
         }
+    }
+
+    /// The places in a folder: the texts of a list are names of one, every object is another.
+    private static func places(
+        _ value: JSON, _ name: String, _ prefixes: [String]
+    ) throws(DataFileError) -> [TensorPart] {
+        guard let list = value.array, list.contains(where: { $0.object != nil }) else {
+            return [try TensorPart(value, name, prefixes: prefixes)]
+        }
+        let names = list.filter { $0.object == nil }
+        return try ([.array(names)] + list.filter { $0.object != nil }).map { (place) throws(DataFileError) in
+            try TensorPart(place, name, prefixes: prefixes)
+        }
+    }
+
+    /// The role with the first of its places in a folder for which `hasTensor` holds; unchanged when it holds for none.
+    func placed(where hasTensor: (NameTemplate) -> Bool) -> TensorRole {
+        guard !huggingFaceAlternatives.isEmpty, let own = huggingFace else { return self }
+        var result = self
+        let found = ([own] + huggingFaceAlternatives).first { $0.names.contains(where: hasTensor) }
+        result.huggingFace = found ?? own
+        return result
     }
 
     /// Whether every layer has its own.
@@ -56,6 +82,7 @@ package struct TensorRole: Sendable, Equatable {
     /// The required setting roles.
     package var roles: [String] {
         var result = shape.flatMap(\.roles) + (huggingFace?.roles ?? []) + (gguf?.roles ?? [])
+        result += huggingFaceAlternatives.flatMap(\.roles)
         switch need {
         case .setting(let flags), .unless(let flags): result += flags.map(\.role)
         case .always, .optional: break

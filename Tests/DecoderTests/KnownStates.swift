@@ -39,9 +39,12 @@ struct KnownStates {
         try Checkpoint.open(Fixture.path(name == "kjv-7m" ? name : "tiny/\(name)"))
     }
 
-    /// The model in the form of a GGUF file, with a vocabulary that a tiny model does not bring along.
-    static func gguf(_ name: String) throws -> Checkpoint {
-        var checkpoint = try checkpoint(name)
+    /// The model in the form of a GGUF file.
+    static func gguf(_ name: String) throws -> Checkpoint { try gguf(checkpoint(name)) }
+
+    /// A folder in the form of a GGUF file, with a vocabulary that a tiny model does not bring along.
+    static func gguf(_ folder: Checkpoint) throws -> Checkpoint {
+        var checkpoint = folder
         if checkpoint.companion("tokenizer.json") == nil {
             let tokens = (0..<64).map { "t\($0)" }
             checkpoint.companions = try Vocabulary(

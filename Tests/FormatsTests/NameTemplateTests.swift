@@ -10,7 +10,8 @@ struct NameTemplateTests {
     @Test("every role of every architecture is translated there and back", arguments: roles.indices)
     func bothWays(index: Int) throws {
         let (architecture, names) = NameTemplateTests.roles[index]
-        let templates = [names.huggingFace, names.gguf].compactMap { $0 }.flatMap(\.names)
+        let parts = [names.huggingFace, names.gguf].compactMap { $0 } + names.huggingFaceAlternatives
+        let templates = parts.flatMap(\.names)
         try #require(!templates.isEmpty, "\(architecture.name).\(names.role)")
         for template in templates {
             for layer in template.isPerLayer ? [0, 1, 9, 10, 127, 999_999_999] : [0] {
@@ -32,8 +33,8 @@ struct NameTemplateTests {
         arguments: Architecture.all.map(\.name))
     func unambiguous(name: String) throws {
         let architecture = try #require(Architecture.all.first { $0.name == name })
-        for side in [\TensorRole.huggingFace, \.gguf] {
-            let parts = architecture.tensors.compactMap { $0[keyPath: side] }
+        let folder = architecture.tensors.flatMap { [$0.huggingFace].compactMap { $0 } + $0.huggingFaceAlternatives }
+        for parts in [folder, architecture.tensors.compactMap(\.gguf)] {
             for part in parts {
                 for template in part.names {
                     let text = template.name(layer: 7)

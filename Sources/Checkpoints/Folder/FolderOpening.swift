@@ -1,4 +1,4 @@
-internal import Formats
+package import Formats
 
 /// Opening of an HF folder: config.json, one or several files of weights, and what travels with them.
 enum HuggingFaceFolder {
@@ -27,7 +27,7 @@ enum HuggingFaceFolder {
             checkpoint.weightsName = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
         }
         checkpoint.dropTiedTensors()
-        checkpoint.architecture = architecture(of: config)
+        checkpoint.architecture = architecture(of: config)?.placed(in: checkpoint.tensors)
         return checkpoint
     }
 
@@ -45,6 +45,13 @@ enum HuggingFaceFolder {
         if let found = classes.lazy.compactMap(Architecture.named(class:)).first { return found }
         guard classes.isEmpty, let type = config?["model_type"]?.string else { return nil }
         return Architecture.named(modelType: type)
+    }
+}
+
+extension Architecture {
+    /// The description with the places that the tensors of a folder have, for roles that may lie in several.
+    package func placed(in tensors: [Tensor]) -> Architecture {
+        placed { name in tensors.indices.contains { name.match(tensors[$0].name) != .none } }
     }
 }
 

@@ -49,11 +49,12 @@ public struct Explanation: Sendable {
 
     /// The architecture that has most of the names, when that is half of them or more.
     private static func nearest(_ kinds: [TensorSums.Kind], _ checkpoint: Checkpoint) -> Architecture? {
-        let counts = Architecture.all.map { known in
+        let all = Architecture.all.map { $0.placed(in: checkpoint.tensors) }
+        let counts = all.map { known in
             kinds.count { known.has(checkpoint.tensors[$0.first].name, checkpoint.form) }
         }
         guard let most = counts.max(), most > 0, 2 * most >= kinds.count else { return nil }
-        return counts.firstIndex(of: most).map { Architecture.all[$0] }
+        return counts.firstIndex(of: most).map { all[$0] }
     }
 
     /// What contradicts the architecture of a checkpoint.
