@@ -148,6 +148,9 @@ static const unsigned char qwen35[] = {
 static const unsigned char tekken[] = {
 #embed "tokenizers/tekken.json"
 };
+static const unsigned char compatibility[] = {
+#embed "compatibility.json"
+};
 
 #define ENTRY(name, symbol) {name, symbol, sizeof symbol}
 
@@ -188,6 +191,7 @@ static const resect_format_file files[] = {
     ENTRY("architectures/ernie4_5.json", ernie4_5_model),
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("modules.json", modules),
+    ENTRY("compatibility.json", compatibility),
     ENTRY("quants/types.json", types),
     ENTRY("quants/mixtures.json", mixtures),
     ENTRY("quants/exceptions.json", exceptions),

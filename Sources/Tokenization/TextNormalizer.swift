@@ -39,7 +39,11 @@ struct TextNormalizer: Sendable {
                 text = TextNormalizer.scalars(String(decoding: text, as: UTF8.self)._nfc)
             case .decomposed where text.contains(where: { $0 >= 0x80 }):
                 text = TextNormalizer.scalars(String(decoding: text, as: UTF8.self)._nfd)
-            case .composed, .decomposed: break
+            case .compatibilityComposed where text.contains(where: { $0 >= 0x80 }):
+                text = TextNormalizer.scalars(CompatibilityForm.decomposed(text)._nfc)
+            case .compatibilityDecomposed where text.contains(where: { $0 >= 0x80 }):
+                text = TextNormalizer.scalars(CompatibilityForm.decomposed(text)._nfd)
+            case .composed, .decomposed, .compatibilityComposed, .compatibilityDecomposed: break
             case .lowercase:
                 var result = String.UnicodeScalarView()
                 for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {

@@ -167,7 +167,9 @@ extension Tokenizer {
     private var canCut: Bool {
         let hasOther = vocabulary.normalizations.contains { step in
             switch step {
-            case .composed, .decomposed, .lowercase, .prepend, .replaceRuns: false
+            case .composed, .decomposed, .compatibilityComposed, .compatibilityDecomposed, .lowercase, .prepend,
+                .replaceRuns:
+                false
             case .replace(let pattern, _): pattern != " "
             case .strip, .charsmap, .collapseSpaces: true
             }

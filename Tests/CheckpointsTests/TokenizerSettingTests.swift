@@ -62,7 +62,7 @@ struct TokenizerSettingTests {
     @Test(
         "a change of the text that is not computed is refused by its name",
         arguments: [
-            (#"{"type":"NFKC"}"#, byteLevel, "the normalizer NFKC"),
+            (#"{"type":"Nmt"}"#, byteLevel, "the normalizer Nmt"),
             (
                 #"{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"StripAccents"}]}"#, byteLevel,
                 "the normalizer StripAccents"

@@ -19,6 +19,28 @@ struct KnownAnswerTests {
         for known in cases { #expect(tokenizer.encode(known.text) == known.ids, "\(known.text.debugDescription)") }
     }
 
+    /// Qwen 2's tokenizer with another normalizer (fixtures/make-tokens.py).
+    @Test("Unicode's compatibility forms give the ids of Hugging Face's library", arguments: ["NFKC", "NFKD"])
+    func compatibility(form: String) throws {
+        var checkpoint = try KnownTokens.checkpoint("qwen2")
+        let file = try #require(checkpoint.companions.firstIndex { $0.name == "tokenizer.json" })
+        var tokenizer = try #require(try JSON.parse(KnownTokens.contents("tokens/qwen2/tokenizer.json")).object)
+        tokenizer["normalizer"] = .object(JSONObject([("type", .string(form))]))
+        checkpoint.companions[file] = .init(
+            name: "tokenizer.json", contents: Array(JSON.object(tokenizer).compact.utf8))
+        let vocabulary = try Vocabulary(checkpoint: checkpoint)
+        #expect(vocabulary.normalizations == [form == "NFKC" ? .compatibilityComposed : .compatibilityDecomposed])
+        // And the files that are written for it.
+        var written = checkpoint
+        written.companions = try vocabulary.folderFiles()
+        let cases = try KnownTokens.cases(form.lowercased())
+        #expect(cases.count > 60)
+        for checkpoint in [checkpoint, written] {
+            let found = try Tokenizer(Vocabulary(checkpoint: checkpoint))
+            for known in cases { #expect(found.encode(known.text) == known.ids, "\(known.text.debugDescription)") }
+        }
+    }
+
     /// GGUF says of an added token only whether it is a control token, so texts with the others are left out.
     @Test("GGUF metadata gives the same ids", arguments: KnownTokens.names)
     func gguf(name: String) throws {

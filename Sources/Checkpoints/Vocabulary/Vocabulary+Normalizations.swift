@@ -7,6 +7,10 @@ extension Vocabulary {
         case composed
         /// Unicode's decomposed form.
         case decomposed
+        /// Unicode's composed form, with characters of the same meaning made equal (NFKC).
+        case compatibilityComposed
+        /// Unicode's decomposed form, with characters of the same meaning made equal (NFKD).
+        case compatibilityDecomposed
         /// Small letters.
         case lowercase
         /// Something is put before a text that is not empty.
@@ -49,6 +53,8 @@ extension Vocabulary {
             return result
         case "NFC": return [.composed]
         case "NFD": return [.decomposed]
+        case "NFKC": return [.compatibilityComposed]
+        case "NFKD": return [.compatibilityDecomposed]
         case "Lowercase": return [.lowercase]
         case "Prepend":
             guard let text = value["prepend"]?.string else { throw refused() }
@@ -90,6 +96,8 @@ extension Vocabulary {
             case .collapseSpaces: return .null
             case .composed: return object("NFC")
             case .decomposed: return object("NFD")
+            case .compatibilityComposed: return object("NFKC")
+            case .compatibilityDecomposed: return object("NFKD")
             case .lowercase: return object("Lowercase")
             case .prepend(let text): return object("Prepend", [("prepend", .string(text))])
             case .replace(let text, let content): return replace("String", text, content)
