@@ -19,10 +19,26 @@ struct Rotary: Sendable, Equatable {
     init(_ plan: ModelPlan) { (main, windowed) = (plan.rotary, plan.windowedRotary) }
 
     /// The tables for the positions of a context.
-    func tables(positions: Int) -> RotaryTables {
-        RotaryTables(
-            main: main.map { RotaryTable($0, positions: positions) },
-            windowed: windowed.map { RotaryTable($0, positions: positions) })
+    ///
+    /// - Parameter contextLength: how long the context is, when there is room for more positions.
+    func tables(positions: Int, contextLength: Int? = nil) -> RotaryTables {
+        let length = contextLength ?? positions
+        return RotaryTables(
+            main: main.map { RotaryTable($0, positions: positions, contextLength: length) },
+            windowed: windowed.map { RotaryTable($0, positions: positions, contextLength: length) })
+    }
+
+    /// Numbers that contexts with the same angles have in common.
+    func angleKinds(contextLength: Int) -> [Int] {
+        [main, windowed].map { $0?.angleKind(contextLength: contextLength) ?? 0 }
+    }
+
+    /// Whether a context has to be computed anew when it grows.
+    func restarts(from old: Int, to new: Int) -> Bool {
+        [main, windowed].contains { plan in
+            guard let plan, plan.restartsContexts else { return false }
+            return plan.angleKind(contextLength: old) != plan.angleKind(contextLength: new)
+        }
     }
 }
 
@@ -53,8 +69,8 @@ struct RotaryTable: Sendable {
     private let interleaves: Bool
 
     /// Angles are rounded to f32 as in PyTorch; their sines and cosines are exact to f32.
-    init(_ plan: RotaryPlan, positions: Int) {
-        let angles = plan.angles(contextLength: positions)
+    init(_ plan: RotaryPlan, positions: Int, contextLength: Int) {
+        let angles = plan.angles(contextLength: contextLength)
         self.positions = positions
         interleaves = plan.pairs == .neighbours
         pairs = angles.frequencies.count

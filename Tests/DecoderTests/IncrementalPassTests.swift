@@ -1,6 +1,7 @@
 import Checkpoints
 import Decoder
 import Formats
+import ModelSupport
 import Testing
 import TestSupport
 
@@ -86,6 +87,35 @@ struct IncrementalPassTests {
         for token in tokens { try steps.append([[token]]) }
         #expect(whole.count == 70 && steps.count == 70)
         #expect(IncrementalPassTests.close(IncrementalPassTests.logits(whole), IncrementalPassTests.logits(steps)))
+    }
+
+    /// transformers takes the long factors once a text is longer than the original context, then for all of its tokens.
+    @Test("LongRoPE's factors follow the length of the text, whatever room there is")
+    func longRoPE() throws {
+        func model(_ long: String) throws -> DecoderModel {
+            let rope =
+                #"{"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 16, "short_factor": [1.0, 1.5, 2.0, 3.0], "long_factor": \#(long)}"#
+            return try DecoderModel(
+                RandomModels.folder(
+                    "Phi3ForCausalLM", #"{"original_max_position_embeddings": 16, "rope_parameters": \#(rope)}"#))
+        }
+        let found = try model("[4.0, 5.0, 6.0, 8.0]"), same = try model("[1.0, 1.5, 2.0, 3.0]")
+        let tokens = IncrementalPassTests.tokens(25, vocabulary: 64)
+        func loss(_ model: DecoderModel, _ count: Int) throws -> Double {
+            let pass = try ForwardPass(model, contexts: [Array(tokens.prefix(count))], precision: .f32, threads: 2)
+            while pass.layer < model.plan.layers.count { try pass.advance() }
+            return try pass.losses(of: [(index: count - 1, token: tokens[count])], threads: 2)[0]
+        }
+        let pass = IncrementalPass(found, threads: 2)
+        try pass.append([Array(tokens.prefix(9))], room: 400)
+        for count in 9..<25 {
+            let expected = try loss(found, count)
+            let next = IncrementalPassTests.loss(IncrementalPassTests.logits(pass), tokens[count])
+            #expect(abs(next - expected) < 1e-3, "behind \(count) tokens")
+            #expect((abs(try loss(same, count) - expected) > 1e-3) == (count > 16))
+            try pass.append([[tokens[count]]])
+        }
+        #expect(pass.count == 25)
     }
 
     @Test("sequences that run together do not see each other", arguments: KnownStates.models)

@@ -39,6 +39,23 @@ extension RotaryPlan {
         }
     }
 
+    /// A number that contexts with the same angles have in common.
+    package func angleKind(contextLength: Int) -> Int {
+        switch scaling {
+        case .dynamic(_, let context) where Double(contextLength) > context: contextLength
+        case .longRoPE(let parameters) where contextLength > parameters.originalContext: 1
+        default: 0
+        }
+    }
+
+    /// Whether a context that grows over a length at which the angles change is computed anew, as transformers does with
+    /// LongRoPE. With NTK scaling ("dynamic") it keeps the keys of earlier tokens.
+    ///
+    /// llama.cpp chooses LongRoPE's factors by the context that it was started with, however short the text is.
+    package var restartsContexts: Bool {
+        if case .longRoPE = scaling { true } else { false }
+    }
+
     /// Checks that lists of factors fit the frequencies.
     func checkFactors(file: String) throws(CheckpointError) {
         var lists = factors.map { [$0] } ?? []

@@ -20,6 +20,8 @@ package final class IncrementalPass {
     private let maker: LogitMaker
     private let logitMemory: Scratch
     private var lastMemory: Memory?
+    /// The tokens of each sequence, for angles that change with the length of the text.
+    private var history: [[Int32]]
 
     /// Tokens of all sequences that are run together.
     private static let rowsAtOnce = 256
@@ -32,6 +34,7 @@ package final class IncrementalPass {
         self.threads = max(1, threads)
         usesBF16 = precision == .bf16 && MatrixOperand.supportsBF16
         cache = KeyValueCache(model, sequences: sequences, threads: self.threads)
+        history = Array(repeating: [], count: sequences)
         maker = LogitMaker(model, threads: self.threads)
         logitMemory = Scratch(floats: sequences * model.vocabularyCount)
     }
@@ -42,9 +45,15 @@ package final class IncrementalPass {
     /// - Throws: when a token has no embedding, or the model computes NaN or infinity.
     package func append(_ tokens: [[Int32]], room: Int = 0) throws(CheckpointError) {
         precondition(tokens.count == sequences, "tokens of \(tokens.count) sequences")
-        let total = tokens.first?.count ?? 0
+        var (tokens, total) = (tokens, tokens.first?.count ?? 0)
         precondition(tokens.allSatisfy { $0.count == total } && total > 0, "sequences of different lengths")
-        cache.reserve(max(count + total, room))
+        let length = count + total
+        for index in tokens.indices { history[index] += tokens[index] }
+        if count > 0, model.rotary.restarts(from: count, to: length) {
+            cache.clear()
+            (tokens, total) = (history, length)
+        }
+        cache.reserve(max(length, room), contextLength: length)
         let step = max(1, IncrementalPass.rowsAtOnce / sequences)
         for start in stride(from: 0, to: total, by: step) {
             let part = start..<min(start + step, total)
@@ -71,9 +80,23 @@ package final class IncrementalPass {
             try memory.batch.run(
                 layer, states: memory.states.floats, contexts: sequences, buffers,
                 LayerObservation(observer: nil, layer: index, tokens: 0..<0))
+            try check(memory.states, rows: rows, behind: index)
         }
         cache.advance(by: rows)
         if isLast { try makeLogits(memory.states, (1...sequences).map { $0 * rows - 1 }) }
+    }
+
+    /// Stops at the first layer that leaves NaN or infinity in the stream.
+    private func check(_ states: Scratch, rows: Int, behind layer: Int) throws(CheckpointError) {
+        let width = model.plan.hidden
+        let largest = Float.greatestFiniteMagnitude
+        let index = Codec.firstBeyond(largest, in: states.floats, count: sequences * rows * width)
+        guard let row = index.map({ $0 / width }) else { return }
+        let sequence = sequences > 1 ? " of sequence \(row / rows)" : ""
+        throw CheckpointError(
+            file: model.checkpoint.path,
+            "layer \(layer) computes NaN or infinity, first for token \(cache.count + row % rows)\(sequence)",
+            hint: "a weight is NaN or infinite, or the values leave the range of f32")
     }
 
     /// What so many tokens of each sequence are run in; kept for the next ones.

@@ -13,6 +13,7 @@ final class KeyValueCache {
     private var layers: [(keys: Scratch, values: Scratch)] = []
     private var scores: [Scratch] = []
     private var tables: RotaryTables
+    private var angleKinds: [Int]
     /// How many tokens each sequence has.
     private(set) var count = 0
 
@@ -22,14 +23,21 @@ final class KeyValueCache {
         self.sequences = sequences
         self.threads = threads
         tables = model.rotary.tables(positions: 0)
+        angleKinds = model.rotary.angleKinds(contextLength: 0)
     }
 
     /// Makes room for so many tokens of each sequence.
-    func reserve(_ needed: Int) {
-        guard needed > capacity else { return }
+    ///
+    /// - Parameter contextLength: how many tokens each sequence is about to have, which may decide the rotary angles.
+    func reserve(_ needed: Int, contextLength: Int) {
         let old = capacity
-        capacity = Attention.padded(max(needed, 2 * old))
-        tables = model.rotary.tables(positions: capacity)
+        if needed > old { capacity = Attention.padded(max(needed, 2 * old)) }
+        let kinds = model.rotary.angleKinds(contextLength: contextLength)
+        if capacity > old || kinds != angleKinds {
+            tables = model.rotary.tables(positions: capacity, contextLength: contextLength)
+            angleKinds = kinds
+        }
+        guard capacity > old else { return }
         scores = (0..<threads).map { _ in Scratch(floats: Attention.block * capacity) }
         for (index, layer) in model.layers.enumerated() {
             let shape = layer.attention
@@ -50,6 +58,9 @@ final class KeyValueCache {
             }
         }
     }
+
+    /// Forgets all tokens.
+    func clear() { count = 0 }
 
     /// What attention needs to continue the sequences in a layer.
     func past(in layer: Int) -> PastTokens {
