@@ -23,6 +23,9 @@ public struct Architecture: Sendable {
     /// A GGUF key that all files of this family have and those of others do not which share the architecture; `nil` when
     /// no key tells.
     package let ggufMark: String?
+    /// The number of layers of the models in which llama.cpp computes windows; in all others it computes none. `nil` where the
+    /// metadata decide.
+    package let ggufWindowedLayerCount: Int?
     /// The family whose class a folder gets, when it is not this one's own.
     package let writtenFamily: String?
     /// The settings, in the order in which GGUF metadata holds them.
@@ -55,6 +58,7 @@ public struct Architecture: Sendable {
         foreignTensors = try gguf.strings("unless").map(NameTemplate.init)
         ggufConstants = try gguf.members("constants").map { (key: $0, value: $1.string ?? "") }
         ggufMark = try gguf.optionalString("key")
+        ggufWindowedLayerCount = gguf.optional("windows_with_layers")?.int
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
             try Setting(role, value)

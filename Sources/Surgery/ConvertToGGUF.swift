@@ -30,6 +30,7 @@ struct ConvertToGGUF {
         let vocabulary = try Vocabulary(checkpoint: source)
         result.container = .gguf(try metadata(vocabulary, tensors: result.tensors))
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
+        try checkWindows()
         noteWindows(in: &result)
         try checkPlan(of: result)
         result.architecture = Architecture.describing(result) ?? result.architecture
@@ -40,6 +41,19 @@ struct ConvertToGGUF {
     private var losesWindows: Bool {
         guard let role = settings.architecture.layer?.window?.width else { return false }
         return settings.architecture.setting(role)?.gguf.isEmpty == true
+    }
+
+    /// Refuses windows that llama.cpp would not compute, or would add, because of the number of layers.
+    private func checkWindows() throws(CheckpointError) {
+        guard let count = settings.architecture.ggufWindowedLayerCount, let role = settings.architecture.layer?.window
+        else { return }
+        let (layers, hasWindows) = (plan.layers.count, try settings.value(role.width)?.int ?? 0 > 0)
+        guard hasWindows != (layers == count) else { return }
+        throw CheckpointError(
+            file: settings.file,
+            "'\(settings.key(role.width))' gives \(hasWindows ? "windows" : "no windows") to \(layers) layers, and llama.cpp "
+                + "computes \(prefix) with windows when it has \(count) layers, and only then",
+            hint: "keep the model in a folder")
     }
 
     /// Checks that the file computes what the folder does.

@@ -103,6 +103,14 @@ struct StoredFormTests {
         expectRefusal("'query_pre_attn_scalar' is 224, which GGUF's gemma2 cannot say: runtimes compute with 256") {
             try Convert(to: .gguf).apply(to: model)
         }
+        // llama.cpp computes windows of 64 layers only, and rotates all layers of a model without.
+        model = try StoredFormTests.model("exaone4")
+        model.config?["sliding_window"] = .int(16)
+        expectRefusal(
+            "'sliding_window' gives windows to 6 layers, and llama.cpp computes exaone4 with windows when it has 64"
+        ) {
+            try Convert(to: .gguf).apply(to: model)
+        }
         model = try StoredFormTests.model("gpt2")
         model.config?["scale_attn_by_inverse_layer_idx"] = .bool(true)
         expectRefusal("'scale_attn_by_inverse_layer_idx' is true; for gpt2 resect computes only false") {

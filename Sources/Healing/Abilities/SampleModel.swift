@@ -40,6 +40,10 @@ struct SampleModel {
         for setting in architecture.settings {
             guard let key = setting.writtenKey else { continue }
             var value = SampleModel.sizes[setting.role]
+            // A file of few layers has no windows where llama.cpp computes none.
+            if setting.role == architecture.layer?.window?.width, architecture.ggufWindowedLayerCount != nil {
+                value = nil
+            }
             if value == nil, setting.layers == .list, setting.absent == .required { value = list(of: setting) }
             // A GGUF file of the family has what its runtime takes for granted.
             if setting.gguf.isEmpty, case .value(let standard)? = setting.ggufAbsent { value = standard }
