@@ -103,6 +103,9 @@ static const unsigned char seed_oss_model[] = {
 static const unsigned char ernie4_5_model[] = {
 #embed "architectures/ernie4_5.json"
 };
+static const unsigned char jais2_model[] = {
+#embed "architectures/jais2.json"
+};
 static const unsigned char layer_settings[] = {
 #embed "layer-settings.json"
 };
@@ -189,6 +192,7 @@ static const resect_format_file files[] = {
     ENTRY("architectures/glm4.json", glm4_model),
     ENTRY("architectures/seed_oss.json", seed_oss_model),
     ENTRY("architectures/ernie4_5.json", ernie4_5_model),
+    ENTRY("architectures/jais2.json", jais2_model),
     ENTRY("layer-settings.json", layer_settings),
     ENTRY("modules.json", modules),
     ENTRY("compatibility.json", compatibility),
