@@ -3,8 +3,8 @@
 
     conformance.py [PART ...]     all parts, or those named, in this order:
         tokens decoding acceptance containers sharding pytorch packing hashing conversion quantization mixtures encoders
-        importance divergence forms floats cuts merging adapters trained classes ggufclasses distances extraction
-        perplexity generation lora shrinking healing memory hostile
+        importance divergence forms floats cuts merging adapters trained classes ggufclasses families gemma realmodels
+        distances extraction perplexity generation lora shrinking healing memory hostile
 
 After $CONFORMANCE_SECONDS no other part is begun; those left out are named.
 The program is $RESECT, or the release build of this repository. The peers are in the cache that peers.sh fills.
@@ -23,7 +23,7 @@ from tools import RESECT  # noqa: E402
 
 PARTS = ("tokens", "decoding", "acceptance", "containers", "sharding", "pytorch", "packing", "hashing", "conversion",
          "quantization", "mixtures", "encoders", "importance", "divergence", "forms", "floats", "cuts", "merging", "adapters",
-         "trained", "classes", "ggufclasses", "families", "gemma", "distances", "extraction", "perplexity", "generation",
+         "trained", "classes", "ggufclasses", "families", "gemma", "realmodels", "distances", "extraction", "perplexity", "generation",
          "lora", "shrinking", "healing", "memory", "hostile")
 
 

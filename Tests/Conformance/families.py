@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 import classes
@@ -25,7 +25,7 @@ import smallmodels
 import tensorfiles
 from familytable import FAMILIES, LAYERS, SIZES, TOKENS, VOCABULARY
 from ggufclasses import Worker
-from tools import RESECT, Failed, folder, resect
+from tools import RESECT, Failed, folder, resect, resect_json
 
 LIMIT, PEER, EFFECT = 1e-4, 1e-3, 1e-2
 CUT = range(2, 4)
@@ -96,6 +96,8 @@ class Model:
         self.converter, self.runner, self.states = converter, runner, states
         self.kind = getattr(transformers, name)
         self.source = work / "Tiny-Model-7B-v1.5"
+        # The same model with a tensor for each expert, which is what the converter and a way back from GGUF write and read.
+        self.apart = work / "apart" / self.source.name if options.get("fused") else self.source
         self.ids = torch.randint(4, VOCABULARY - 8, (TOKENS,), generator=torch.Generator().manual_seed(5))
 
     def check(self):
@@ -112,6 +114,8 @@ class Model:
             cut = reference(model, layers[0], self.ids, CUT)
         self.below("the cut layers matter, inverse", EFFECT / max(apart(whole[1], cut[1]), 1e-9), 1)
         self.folders(whole, cut)
+        if self.options.get("greedy"):
+            self.greedy()
         gguf = self.work / "ours-f32.gguf"
         if key := self.options.get("refused"):
             self.refused(["convert", self.source, "-o", gguf, "--dtype", "f32"], gguf, key)
@@ -136,8 +140,13 @@ class Model:
                 for weight in model.parameters():
                     if weight.dim() < 2:
                         weight.copy_(weight.bfloat16())
-        model.save_pretrained(self.source)
-        path = self.source / "config.json"
+        for folder in {self.source, self.apart}:
+            model.save_pretrained(folder, save_original_format=folder is self.apart)
+            self.complete(folder)
+
+    def complete(self, folder):
+        """What lies beside the weights."""
+        path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         if self.options.get("old"):
             config = old(config)
@@ -147,8 +156,8 @@ class Model:
             else:
                 config[key] = value
         path.write_text(json.dumps(config, indent=2), encoding="utf-8")
-        tokenizer().save_pretrained(self.source)
-        (self.source / "README.md").write_text(familytable.CARD, encoding="utf-8")
+        tokenizer().save_pretrained(folder)
+        (folder / "README.md").write_text(familytable.CARD, encoding="utf-8")
 
     def below(self, name, value, limit):
         self.checks.below(f"{self.label}: {name}", value, limit)
@@ -164,7 +173,10 @@ class Model:
         worst = int(error.argmax())
         self.checks.check(f"{self.label}: states {name}", error.max().item() < LIMIT,
                           f"{error.max().item():.2g} before layer {worst} (below {LIMIT:g})")
-        self.below(f"logits {name}", apart(logits[:tokens, :answer.shape[-1]], answer[:tokens]), LIMIT)
+        # The logits are those of one token after the other, and the first ones do not know how long the text becomes.
+        first = self.options.get("first", 0)
+        if first < tokens:
+            self.below(f"logits {name}", apart(logits[first:tokens, :answer.shape[-1]], answer[first:tokens]), LIMIT)
 
     def folders(self, whole, cut):
         """The HF folder: whole, cut in memory, cut and written, and read again by transformers."""
@@ -178,6 +190,19 @@ class Model:
                 return
             found = skipping.logits(classes.loaded(self.kind, output), self.ids[None])[0]
             self.below("logits of transformers on the cut folder", apart(found, cut[1]), LIMIT)
+
+    def greedy(self):
+        """The most likely tokens, where rotary angles change while a text grows."""
+        with self.part("greedy tokens"):
+            text, count = "abcdefgh", 32
+            ids = torch.tensor([AutoTokenizer.from_pretrained(self.source)(text).input_ids])
+            model = classes.loaded(self.kind, self.source)
+            added = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False, use_cache=True,
+                                   pad_token_id=0)[0, ids.shape[1]:].tolist()
+            found = resect_json("generate", self.source, "--prompt", text, "--tokens", count)["tokens"]
+            if added[-1] == 0:
+                added.pop()
+            self.checks.equal(f"{self.label}: greedy tokens", [] if found == added else [f"{found}, expected {added}"])
 
     def file(self, gguf, whole, cut):
         """The GGUF file that resect made."""
@@ -197,7 +222,7 @@ class Model:
             with self.part(f"as {kind}"):
                 if not ours.exists():
                     resect("convert", self.source, "-o", ours, "--dtype", kind)
-                if reason := self.converter(self.source, theirs, kind):
+                if reason := self.converter(self.apart, theirs, kind):
                     raise classes.Wrong(f"the converter: {reason}")
                 self.checks.equal(f"{self.label}: tensors as {kind} are the converter's", tensorfiles.tensor_differences(
                     tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
@@ -213,7 +238,7 @@ class Model:
             kind = getattr(transformers, self.options["text"]) if "text" in self.options else self.kind
             if kind is self.kind:
                 self.checks.equal(f"{self.label}: tensors come back", tensorfiles.tensor_differences(
-                    tensorfiles.safetensors_tensors(output), tensorfiles.safetensors_tensors(self.source)))
+                    tensorfiles.safetensors_tensors(output), tensorfiles.safetensors_tensors(self.apart)))
             if "disguise" in self.options:
                 return
             config = lambda path: AutoConfig.from_pretrained(str(path)).to_dict()

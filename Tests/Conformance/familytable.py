@@ -12,6 +12,9 @@ A variant has a class of transformers, members of its configuration besides SIZE
     config      members that GGUF cannot hold, so that they do not come back
     lost        True: what GGUF cannot hold changes the logits behind those tokens, so that a folder made from it has others
     seed        another one than 0
+    fused       True: two tensors hold all experts of a layer, as transformers saves them with save_original_format=False
+    first       the first token whose logits agree, where the length of the text decides the angles; all tokens: none
+    greedy      True: the most likely tokens are compared with transformers', too
     text        the class of the language model in it, which a folder made from GGUF has
     disguise    a function that rewrites the folder for a class that needs code of its own, which transformers does not have
 """
@@ -27,6 +30,7 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 50000.0, "factor": 8.0, "low_freq
           "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "rope_theta": 50000.0, "factor": 4.0, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "rope_theta": 50000.0, "factor": 2.0}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 50000.0, "factor": 4.0}
 TOKENS, LAYERS, VOCABULARY = 40, 6, 320
 
 # A key counts where the default configuration of the class has it.
@@ -79,6 +83,9 @@ FAMILIES = {
         "llama3 rope, old": {"members": {"rope_parameters": LLAMA3}, "old": True},
         "linear rope": {"members": {"rope_parameters": LINEAR}},
         "yarn": {"members": {"rope_parameters": YARN}},
+        # A whole text has one base, and a growing one keeps the keys of earlier tokens.
+        "dynamic rope": {"members": {"rope_parameters": DYNAMIC, "max_position_embeddings": 16}, "refused": "dynamic", "first": TOKENS,
+                         "greedy": True},
     }),
     "mistral": ("MistralForCausalLM", {
         "window": {"members": {"sliding_window": 9}, "config": AS_LLAMA, **LOST},
@@ -105,6 +112,7 @@ FAMILIES = {
     }),
     "qwen2_moe": ("Qwen2MoeForCausalLM", {
         "plain": {},
+        "fused": {"fused": True},
         "window": {"members": WINDOW, "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
         "tied, old": {"members": {"tie_word_embeddings": True}, "old": True, "peer": "it wants an output matrix"},
         "dense layers": {"members": {"mlp_only_layers": [0, 3]}, "refused": "mlp_only_layers"},
@@ -113,12 +121,15 @@ FAMILIES = {
     }),
     "qwen3_moe": ("Qwen3MoeForCausalLM", {
         "plain": {"members": {"norm_topk_prob": True}},
+        "fused": {"members": {"norm_topk_prob": True}, "fused": True},
+        "fused, dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "fused": True, "refused": "mlp_only_layers"},
         "window, old": {"members": {**WINDOW, "norm_topk_prob": True}, "old": True, "config": ["sliding_window", "use_sliding_window"], **LOST},
         "biases, not normalized": {"members": {"attention_bias": True, "norm_topk_prob": False}, "refused": "norm_topk_prob"},
         "dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "refused": "mlp_only_layers"},
     }),
     "mixtral": ("MixtralForCausalLM", {
         "plain": {"members": {"sliding_window": None}},
+        "fused": {"members": {"sliding_window": None}, "fused": True},
         "window, old": {"members": {"sliding_window": 9}, "old": True, "config": ["sliding_window"], **LOST},
     }),
     "ministral3": ("Ministral3ForCausalLM", {
@@ -147,6 +158,7 @@ FAMILIES = {
     "olmoe": ("OlmoeForCausalLM", {
         # The converter tells this pre-tokenizer from GPT-2's by a hash; here it is told that it is GPT-2's.
         "plain": {"members": {"num_key_value_heads": 4}, "metadata": ["tokenizer.ggml.pre"]},
+        "fused": {"members": {"num_key_value_heads": 4}, "metadata": ["tokenizer.ggml.pre"], "fused": True},
         "clipped, normalized": {"members": {"clip_qkv": 0.8, "norm_topk_prob": True, "num_key_value_heads": 2}, "refused": "clip_qkv"},
     }),
 }

@@ -77,6 +77,11 @@ FAMILIES = {
         "longrope": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 256,
                                  "max_position_embeddings": 1024},
                      "metadata": ["phi3.attention.sliding_window"]},
+        # llama.cpp takes the long factors by the context that it is started with, resect and transformers by the text.
+        "longrope, beyond the original context": {
+            "members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0) | {"original_max_position_embeddings": 16},
+                        "original_max_position_embeddings": 16, "max_position_embeddings": 1024},
+            "metadata": ["phi3.attention.sliding_window"], "first": 16, "greedy": True},
         "longrope, old": {"members": {"sliding_window": None, "rope_parameters": LONG | SHARE(1.0), "original_max_position_embeddings": 256,
                                  "max_position_embeddings": 1024}, "old": True, "config": ["partial_rotary_factor"],
                           "metadata": ["phi3.attention.sliding_window"]},
@@ -130,9 +135,10 @@ FAMILIES = {
     "exaone4": ("Exaone4ForCausalLM", {
         "no window": {"members": {"sliding_window": None, "sliding_window_pattern": None, "layer_types": [FULL] * 6},
                       "metadata": ["exaone4.attention.sliding_window_pattern"]},
-        "window": {"members": {"sliding_window": 9}, "peer": "llama.cpp takes windows of 64 layers only"},
-        "window, llama3 rope": {"members": {"sliding_window": 9, "layer_types": MIXED, "rope_parameters": LLAMA3},
-                                "peer": "llama.cpp takes windows of 64 layers only"},
+        # llama.cpp computes windows of 64 layers only.
+        "window": {"members": {"sliding_window": 9, "num_hidden_layers": 64}, "cut": True},
+        "window, llama3 rope": {"members": {"sliding_window": 9, "num_hidden_layers": 64, "rope_parameters": LLAMA3}, "cut": True},
+        "window of few layers": {"members": {"sliding_window": 9, "layer_types": MIXED}, "refused": "sliding_window"},
     }),
     "seed_oss": ("SeedOssForCausalLM", {
         "biases": {},
@@ -143,6 +149,11 @@ FAMILIES = {
         "plain": {"members": {"head_dim": 24}, "converter": "it wants a SentencePiece model"},
         "not tied, old": {"members": {"tie_word_embeddings": False}, "old": True, "converter": "it wants a SentencePiece model"},
         "biases": {"members": {"use_bias": True}, "refused": "mlp.down_proj.bias"},
+    }),
+    "jais2": ("Jais2ForCausalLM", {
+        "biases": {},
+        "head size of its own, tied, old": {"members": {"head_dim": 24, "tie_word_embeddings": True}, "old": True},
+        "no biases": {"members": {"mlp_bias": False}, "refused": "ffn_up.bias"},
     }),
     "glm": ("GlmForCausalLM", {
         "biases": {"members": {"rope_parameters": BASE | SHARE(0.5)},

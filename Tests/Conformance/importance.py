@@ -1,12 +1,21 @@
-"""`quantize --imatrix` against llama-quantize: both forms of an importance matrix of SmolLM2, whole and through cuts."""
+"""`quantize --imatrix` against llama-quantize: both forms of an importance matrix of SmolLM2, whole and through cuts, and of experts."""
 
+import transformers
+
+import families
 import imatrices
+import mixtures
+import smallmodels
 import tensorfiles
 from models import gguf_path, imatrix
 from tools import CALIBRATION, EVALUATION, THREADS, folder, llama, resect, resect_json
 
 MIXTURES = ("Q4_0", "Q4_K_M", "IQ4_XS", "Q2_K")
 CUT = (12, 20)
+# More experts than a short text uses, in rows that every type divides.
+EXPERTS = {"num_hidden_layers": 2, "hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": families.VOCABULARY,
+           "head_dim": 64, "num_experts": 32, "num_local_experts": 32, "num_experts_per_tok": 1, "moe_intermediate_size": 256, "norm_topk_prob": True,
+           "max_position_embeddings": 256, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
 
 
 def check(checks):
@@ -24,6 +33,8 @@ def check(checks):
             cut(checks, model, work)
         with checks.section("importance through shrink"):
             shrink(checks, model, work)
+    with checks.section("importance of experts"), folder() as work, mixtures.exact_encoders():
+        experts(checks, work)
 
 
 def equal(checks, label, ours, theirs):
@@ -73,3 +84,31 @@ def shrink(checks, model, work):
     llama("llama-quantize", "--imatrix", matrix, short, theirs, "Q4_K_M", THREADS)
     checks.equal(f"shrink without {start}:{end}: tensors equal llama-quantize's of the same cut",
                  tensorfiles.tensor_differences(tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))
+
+
+def experts(checks, work):
+    """llama-imatrix counts the rows of each expert, and an expert without rows has no importance."""
+    smallmodels.build(transformers.Qwen3MoeForCausalLM, EXPERTS).save_pretrained(f"{work}/model")
+    families.tokenizer().save_pretrained(f"{work}/model")
+    model, made, ours, theirs = (f"{work}/{name}.gguf" for name in ("model", "matrix", "ours", "theirs"))
+    resect("convert", f"{work}/model", "-o", model, "--dtype", "f32")
+    run = ("-m", model, "-f", CALIBRATION, "-c", 64, "--chunks", 1, "-t", THREADS)
+    llama("llama-imatrix", *run, "-o", made)
+    counts = {name: entry[1].ravel() for name, entry in imatrices.read(made).items() if "_exps" in name}
+    unused = sum(int((each == 0).sum()) for each in counts.values())
+    checks.check("importance of experts: each is counted, and some have no rows",
+                 unused > 0 and all(len(each) == EXPERTS["num_experts"] for each in counts.values()), f"{unused} without rows")
+    llama("llama-imatrix", *run, "--output-format", "dat", "-o", f"{work}/matrix.dat")
+    short, cut = f"{work}/short.gguf", f"{work}/cut.gguf"
+    resect("cut", model, "-o", short, "--layers", "0:1")
+    for form, matrix in (("gguf", made), ("dat", f"{work}/matrix.dat")):
+        for mixture in MIXTURES if form == "gguf" else ("Q4_K_M",):
+            llama("llama-quantize", "--imatrix", matrix, model, theirs, mixture, THREADS)
+            resect("quantize", model, "-o", ours, "--type", mixture, "--imatrix", matrix, "--force")
+            equal(checks, f"importance of experts, {form} {mixture}", ours, theirs)
+        # A matrix that follows a cut is written in the form of GGUF, and llama-quantize reads it.
+        resect("cut", matrix, "-o", cut, "--layers", "0:1", "--force")
+        llama("llama-quantize", "--imatrix", cut, short, theirs, "Q4_K_M", THREADS)
+        resect("quantize", short, "-o", ours, "--type", "Q4_K_M", "--imatrix", matrix, "--imatrix-dropped", "0:1", "--force")
+        checks.equal(f"importance of experts, {form} cut: tensors equal llama-quantize's", tensorfiles.tensor_differences(
+            tensorfiles.gguf_tensors(ours), tensorfiles.gguf_tensors(theirs)))

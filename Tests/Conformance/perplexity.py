@@ -10,10 +10,10 @@ from tools import EVALUATION, THREADS, folder, llama, resect, resect_json
 CONTEXT = 512
 
 
-def llama_perplexity(path, text=EVALUATION, context=CONTEXT):
+def llama_perplexity(path, text=EVALUATION, context=CONTEXT, options=()):
     """The final estimate of llama-perplexity. On a busy machine it can end well and lose its last line: ask again."""
     for _ in range(5):
-        said = llama("llama-perplexity", "-m", path, "-f", text, "-c", context, "-t", THREADS)
+        said = llama("llama-perplexity", "-m", path, "-f", text, "-c", context, "-t", THREADS, *options)
         if found := re.search(r"Final estimate: PPL = ([0-9.]+)", said):
             return float(found[1])
     raise ValueError(f"llama-perplexity gave no estimate for {path}")

@@ -40,6 +40,12 @@ def check(checks):
             small_model(LLAMA_VOCABULARIES / "ggml-vocab-llama-bpe.gguf", source)
             change_steps(source, json.loads(file.read_text()))
             compare(checks, f"tokenize {file.stem} over Llama 3's vocabulary", source, None)
+    for form in ("NFKC", "NFKD"):
+        with checks.section(f"tokenize {form} over Qwen 2's vocabulary"), folder() as work:
+            source = pathlib.Path(work) / "model"
+            small_model(LLAMA_VOCABULARIES / "ggml-vocab-qwen2.gguf", source)
+            change_steps(source, json.loads((ROOT / "formats" / "tokenizers" / "qwen2.json").read_text()) | {"normalizer": {"type": form}})
+            compare(checks, f"tokenize {form} over Qwen 2's vocabulary", source, None)
     for name, gguf in (*((name, LLAMA_VOCABULARIES / f"ggml-vocab-{name}.gguf")
                          for name in ("llama-spm", "phi-3", "baichuan", "nomic-bert-moe")), ("Gemma 3", GEMMA3)):
         if gguf.exists():
