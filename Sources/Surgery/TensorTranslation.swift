@@ -7,9 +7,9 @@ internal import Weights
 /// orders and fusions come from the architecture file.
 struct TensorTranslation {
     private let source: Checkpoint
-    private let settings: Settings
+    let settings: Settings
     /// Whether the result is GGUF.
-    private let toGGUF: Bool
+    let toGGUF: Bool
     private let tensors: [ExactString: Tensor]
 
     init(_ source: Checkpoint, _ settings: Settings, toGGUF: Bool) {
@@ -61,12 +61,12 @@ struct TensorTranslation {
         return result
     }
 
-    private func part(_ role: TensorRole, inTarget: Bool) -> TensorPart? {
+    func part(_ role: TensorRole, inTarget: Bool) -> TensorPart? {
         toGGUF == inTarget ? role.gguf : role.huggingFace
     }
 
     /// The roles in a tensor of the source.
-    private func roles(in tensor: Tensor) throws(CheckpointError) -> (roles: [TensorRole], layer: Int?) {
+    func roles(in tensor: Tensor) throws(CheckpointError) -> (roles: [TensorRole], layer: Int?) {
         var found: [TensorRole] = [], layer: Int?
         for role in settings.architecture.tensors {
             guard let part = part(role, inTarget: false) else { continue }

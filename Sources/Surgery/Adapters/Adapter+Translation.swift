@@ -14,7 +14,10 @@ extension Adapter {
             // The configuration names modules as folders do.
             var named = base
             named.tensors = try TensorTranslation(base).result()
-            try WeightChanges(named, adapters: []).checkCompleteness(self)
+            var changes = WeightChanges(named, adapters: [.init(self)])
+            changes.modules.align(with: pairs.map(\.module))
+            for pair in pairs where isOfParameter(pair) { try changes.add(pair, 0) }
+            try changes.checkCompleteness(self)
         case .gguf(let architecture):
             let own = isGGUF ? base.metadata.architecture : try Convert.architecture(of: base).gguf
             guard own == architecture else {
@@ -40,19 +43,26 @@ extension Adapter {
         model.path = path
         let architecture = try Convert.architecture(of: base)
         let translation = TensorTranslation(model, Settings(base, architecture), toGGUF: toGGUF)
+        let adapter = toGGUF ? try named(as: base) : self
         func parts(_ tensor: Tensor, _ name: String, isWeight: Bool = false) throws(CheckpointError) -> [Tensor] {
             var tensor = tensor
             tensor.name = name
             return try translation.parts(of: tensor, isWeight: isWeight)
         }
-        if let parameter = config.targetParameters.first {
-            throw CheckpointError(
-                file: config.path,
-                "names \(parameter) in 'target_parameters', which resect cannot translate between folders and GGUF")
-        }
         var pairs: [Pair] = [], wholes: [Whole] = [], tokens: [(module: String, values: Tensor)] = []
-        for pair in self.pairs {
-            let weight = pair.module + ".weight"
+        var stacks = ExpertStacks(path: path)
+        for pair in adapter.pairs {
+            let weight = translation.weight(of: pair.module)
+            var stored = pair.a
+            stored.name = weight
+            if let member = try translation.stackMember(stored) {
+                try stacks.add(pair, member)
+                continue
+            }
+            if let names = try translation.matrices(ofStack: stored) {
+                pairs += try pair.matrices(names.map(Adapter.module), path: path)
+                continue
+            }
             // The rows of an embedding are the columns of A.
             let rows = try parts(pair.isEmbedding ? pair.a.transposed() : pair.b, weight)
             let magnitudes =
@@ -71,19 +81,20 @@ extension Adapter {
                         bias: biases.map { $0[index] }))
             }
         }
-        for whole in self.wholes {
+        pairs += try stacks.pairs()
+        for whole in adapter.wholes {
             for part in try parts(whole.values, whole.name, isWeight: true) {
                 wholes.append(
                     Whole(name: part.name, isWrapped: whole.isWrapped, values: part, isTrained: whole.isTrained))
             }
         }
-        for (module, values) in self.tokens {
+        for (module, values) in adapter.tokens {
             for part in try parts(values, module + ".weight") { tokens.append((Adapter.module(of: part.name), values)) }
         }
         var config = try AdapterConfig(withoutSettings: config.path, baseName: baseName)
         config.ensuresTying = self.config.ensuresTying
         config.trainableTokens = try self.config.trainableTokens.map { (module, rows) throws(CheckpointError) in
-            let full = self.tokens.first { ModuleSelection.isNamed($0.module, in: [module]) }
+            let full = adapter.tokens.first { ModuleSelection.isNamed($0.module, in: [module]) }
             guard !module.isEmpty, let full, let part = try parts(full.values, full.module + ".weight").first else {
                 return (module, rows)
             }
@@ -92,6 +103,25 @@ extension Adapter {
         return Adapter(
             path: path, naming: toGGUF ? .gguf(architecture: architecture.gguf) : .folder, config: config, pairs: pairs,
             wholes: wholes, tokens: tokens, sources: sources)
+    }
+
+    /// The adapter under the names of its base's files, with the matrices of experts as these store them.
+    private func named(as base: Checkpoint) throws(CheckpointError) -> Adapter {
+        var named = base
+        if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
+        var modules = BaseModules(named)
+        modules.align(with: pairs.map(\.module))
+        let pairs = try pairs.map { (pair) throws(CheckpointError) -> [Pair] in
+            if let stack = try ExpertStack(pair, self, modules, named) { return try stack.pairs() }
+            return [pair.renamed(modules.name(of: pair.module))]
+        }
+        let wholes = wholes.map {
+            Whole(
+                name: modules.name(of: $0.name), isWrapped: $0.isWrapped, values: $0.values, isTrained: $0.isTrained)
+        }
+        return Adapter(
+            path: path, naming: naming, config: config, pairs: pairs.flatMap { $0 }, wholes: wholes,
+            tokens: tokens.map { (modules.name(of: $0.module), $0.values) }, sources: sources)
     }
 
     private static func module(of name: String) -> String {

@@ -18,12 +18,28 @@ struct AdapterFolder: Sendable {
 
         /// Rows of A and columns of B.
         var rank: Int { a.shape[0] }
-        /// The number that gives the scale when PEFT divides it by the rank.
-        fileprivate var alpha: Double { Double(SharedAlpha.alpha(scale: scale, rank: rank)) }
+    }
+
+    /// The low-rank changes of a parameter that holds the weights of all experts of a layer.
+    struct Stack: Sendable {
+        /// The module of the experts, as runtimes name it.
+        let module: String
+        /// The parameter in it.
+        let parameter: String
+        /// The changes.
+        let matrices: ExpertMatrices
+        /// The factor of their products.
+        var scale: Float = 1
+        /// The name of the parameter, as runtimes have it.
+        var name: String { module + "." + parameter }
     }
 
     /// The changes, in the order of the file.
     var pairs: [Pair] = []
+    /// The changes of experts, in the order in which each module has its parameters.
+    var stacks: [Stack] = []
+    /// All parameters of experts that the base has, as runtimes name them.
+    var expertParameters: [String] = []
     /// Modules that are stored whole, with their tensors as the base names them.
     var wholes: [(module: String, tensors: [Tensor])] = []
     /// Biases of modules with a change; all of them where one is stored.
@@ -52,8 +68,10 @@ struct AdapterFolder: Sendable {
             ("inference_mode", .bool(true)), ("init_lora_weights", .bool(true)),
         ])
         // Where most modules have one rank the patterns name the others.
-        let rank = AdapterFolder.mostCommon(pairs.map(\.rank)) ?? 1
-        let alpha = training?.alpha ?? AdapterFolder.mostCommon(pairs.map(\.alpha)) ?? 1
+        let parameters = ModuleTree(names: expertParameters.map { $0 + ".weight" })
+        let sizes = try sizes(modules, parameters)
+        let rank = AdapterFolder.mostCommon(sizes.map(\.rank)) ?? 1
+        let alpha = training?.alpha ?? AdapterFolder.mostCommon(sizes.map(\.alpha)) ?? 1
         config["lora_alpha"] = AdapterFolder.number(alpha)
         config["lora_dropout"] = .double(training?.dropout ?? 0)
         let saved = try modules.endings(naming: wholes.map(\.module), anywhere: true, path: path)
@@ -61,15 +79,21 @@ struct AdapterFolder: Sendable {
         config["peft_type"] = .string("LORA")
         config["r"] = .int(rank)
         var (ranks, alphas) = (JSONObject(), JSONObject())
-        for pair in pairs {
-            let key = modules.patternKey(pair.module)
-            if pair.rank != rank { ranks[key] = .int(pair.rank) }
-            if training == nil, pair.alpha != alpha { alphas[key] = AdapterFolder.number(pair.alpha) }
+        for size in sizes {
+            if size.rank != rank { ranks[size.key] = .int(size.rank) }
+            if training == nil, size.alpha != alpha { alphas[size.key] = AdapterFolder.number(size.alpha) }
         }
         config["rank_pattern"] = .object(ranks)
         config["alpha_pattern"] = .object(alphas)
         config["target_modules"] = .array(
             try modules.endings(naming: pairs.map(\.module), anywhere: false, path: path).map(JSON.string))
+        if !stacks.isEmpty {
+            config["target_parameters"] = .array(
+                try parameters.endings(naming: stacks.map(\.name), anywhere: false, path: path).map { ending in
+                    // PEFT takes any ending, but one component says too little to a reader.
+                    .string(ending.contains(".") ? ending : "\(ExpertNames.known.module).\(ending)")
+                })
+        }
         config["task_type"] = .string("CAUSAL_LM")
         config["use_dora"] = .bool(false)
         config["use_rslora"] = .bool(false)
@@ -79,13 +103,24 @@ struct AdapterFolder: Sendable {
             path: path,
             container: .folder(
                 .init(headerMetadata: JSONObject([("format", .string("pt"))]), companions: [companion])),
-            tensors: tensors, sources: sources)
+            tensors: try tensors + stackTensors, sources: sources)
         result.weightsName = "adapter_model"
         result.content = .adapter(kind: "lora", base: baseName)
         return result
     }
 
-    /// The value of most pairs, of several the highest.
+    /// The rank, the numerator of the scale, and the key in patterns of every change.
+    private func sizes(
+        _ modules: ModuleTree, _ parameters: ModuleTree
+    ) throws(CheckpointError) -> [(rank: Int, alpha: Double, key: String)] {
+        func size(_ rank: Int, _ scale: Float, _ key: String) -> (rank: Int, alpha: Double, key: String) {
+            (rank, Double(SharedAlpha.alpha(scale: scale, rank: rank)), key)
+        }
+        return pairs.map { size($0.rank, $0.scale, modules.patternKey($0.module)) }
+            + stacks.map { size($0.matrices.rank, $0.scale, parameters.patternKey($0.name)) }
+    }
+
+    /// The value of most changes, of several the highest.
     private static func mostCommon<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
         var counts: [Value: Int] = [:]
         for value in values { counts[value, default: 0] += 1 }
@@ -95,7 +130,22 @@ struct AdapterFolder: Sendable {
     /// A number, without a fraction where it is whole.
     private static func number(_ value: Double) -> JSON { Int(exactly: value).map(JSON.int) ?? .double(value) }
 
-    /// All tensors under the names that PEFT gives them.
+    /// The matrices of experts. PEFT wraps the change of each parameter of a module around those before it.
+    private var stackTensors: [Tensor] {
+        get throws(CheckpointError) {
+            var result: [Tensor] = []
+            for (index, stack) in stacks.enumerated() {
+                let depth = stacks[(index + 1)...].count { $0.module == stack.module }
+                let prefix =
+                    AdapterFolder.prefix + stack.module + String(repeating: ".base_layer", count: depth) + ".lora_"
+                result.append(try stack.matrices.joinedA(prefix + "A.weight"))
+                result.append(try stack.matrices.joinedB(prefix + "B.weight"))
+            }
+            return result
+        }
+    }
+
+    /// All tensors of modules under the names that PEFT gives them.
     private var tensors: [Tensor] {
         func named(_ tensor: Tensor, _ name: String) -> Tensor {
             var tensor = tensor

@@ -4,7 +4,8 @@ internal import Formats
 /// The tensors of a base by the names that adapters have for them.
 struct BaseModules {
     let file: String
-    private let tensors: [Tensor]
+    /// Its tensors.
+    let tensors: [Tensor]
     private let indices: [ExactString: Int]
     /// What stands at the start of an adapter's names and not of the base's, and what the base has in its place.
     private var dropped = ""

@@ -44,9 +44,9 @@ public struct ConvertAdapter: Edit {
 
     private func gguf(_ adapter: Adapter, _ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkFit(adapter, form: "GGUF", allowsTied: false)
-        let translated = try adapter.translated(toGGUF: true, base)
+        let translated = try adapter.translated(toGGUF: true, DequantizeFolder(to: .f32).apply(to: base))
         guard case .gguf(let architecture) = translated.naming else { preconditionFailure("translated to GGUF") }
-        let alpha = SharedAlpha(translated.pairs.map { ($0.scale, $0.a.shape[0]) })
+        let alpha = SharedAlpha(translated.pairs.map { ($0.scale, $0.b.rowLength) })
         var tensors: [Tensor] = []
         for (pair, factor) in zip(translated.pairs, alpha.factors) {
             // Runtimes look rows of an embedding up in A.
@@ -80,19 +80,27 @@ public struct ConvertAdapter: Edit {
 
     private func folder(_ adapter: Adapter, _ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkFit(adapter, form: "a folder", allowsTied: true)
-        let translated = try adapter.translated(toGGUF: false, base)
-        var named = base
+        var named = try DequantizeFolder(to: .f32).apply(to: base)
+        let translated = try adapter.translated(toGGUF: false, named)
         if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
+        let modules = BaseModules(named), experts = ExpertLayout(modules)
+        let sorted = try experts.stacks(of: translated.pairs, modules, path: adapter.path)
         var folder = AdapterFolder()
-        folder.pairs = try translated.pairs.map { (pair) throws(CheckpointError) in
+        folder.stacks = sorted.stacks
+        folder.expertParameters = experts.names(modules)
+        folder.pairs = try sorted.others.map { (pair) throws(CheckpointError) in
             AdapterFolder.Pair(
-                module: pair.module, a: try stored(pair.a, pair.a.name, adapter),
-                b: try stored(pair.b, pair.b.name, adapter),
-                scale: pair.scale, isEmbedding: pair.isEmbedding)
+                module: modules.adapterName(of: pair.module), a: pair.a, b: pair.b, scale: pair.scale,
+                isEmbedding: pair.isEmbedding)
         }
         folder.baseName = adapter.baseName ?? base.path
         folder.sources = checkpoint.sources
-        return try folder.checkpoint(path: checkpoint.path, modules: ModuleTree(named.tensors))
+        let names = named.tensors.map { modules.adapterName(of: $0.name) }
+        var result = try folder.checkpoint(path: checkpoint.path, modules: ModuleTree(names: names))
+        for index in result.tensors.indices {
+            result.tensors[index] = try stored(result.tensors[index], result.tensors[index].name, adapter)
+        }
+        return result
     }
 
     /// A matrix under its name, in its type.

@@ -19,8 +19,8 @@ struct ExpertNames {
         module: "experts",
         parameters: [
             Parameter(parameter: "gate_up_proj", parts: [["gate_proj", "up_proj"], ["w1", "w3"]]),
-            Parameter(parameter: "down_proj", parts: [["down_proj"], ["w2"]]),
             Parameter(parameter: "up_proj", parts: [["up_proj"]]),
+            Parameter(parameter: "down_proj", parts: [["down_proj"], ["w2"]]),
         ],
         blocks: [("mlp", "block_sparse_moe")])
 }

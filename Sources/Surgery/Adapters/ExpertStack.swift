@@ -14,6 +14,8 @@ struct ExpertStack {
         let matrix: Int
         /// Where its outputs begin in the parameter.
         let firstOutput: Int
+        /// How many outputs it has.
+        let outputs: Int
         /// Whether it is stored [inputs, outputs].
         let isTurned: Bool
     }
@@ -50,8 +52,8 @@ struct ExpertStack {
             hint: "the adapter is for another model")
     }
 
-    /// The changes of the stored tensors.
-    func products(_ number: Int) throws(CheckpointError) -> [(String, WeightChanges.Product)] {
+    /// The rank of an expert and the scale, held against the configuration.
+    private func measures() throws(CheckpointError) -> (rank: Int, scale: Float) {
         let ranks = pair.a.shape[0]
         guard ranks % experts == 0 else {
             throw CheckpointError(
@@ -64,7 +66,12 @@ struct ExpertStack {
                 file: adapter.config.path,
                 "says rank \(stated) for \(name), whose matrix \(pair.a.name) has \(rank) an expert")
         }
-        let scale = adapter.config.scale(of: name, rank: rank)
+        return (rank, adapter.config.scale(of: name, rank: rank))
+    }
+
+    /// The changes of the stored tensors.
+    func products(_ number: Int) throws(CheckpointError) -> [(String, WeightChanges.Product)] {
+        let (rank, scale) = try measures(), name = pair.module + "." + parameter
         return targets.map { target in
             var a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
             a.firstRank = target.expert * rank
@@ -74,6 +81,34 @@ struct ExpertStack {
                 adapter: number, module: name, left: target.isTurned ? a : b, right: target.isTurned ? b : a,
                 leftIsA: target.isTurned, rank: rank, scale: scale, matrix: target.matrix)
             return (target.name, product)
+        }
+    }
+
+    /// The matrices of every stored tensor by themselves: of each expert, or of a stored stack.
+    func pairs() throws(CheckpointError) -> [Adapter.Pair] {
+        let (rank, scale) = try measures(), inputs = pair.a.rowLength
+        func matrices(_ target: Target) throws(CheckpointError) -> ExpertMatrices.Block {
+            let columns = ExpertColumns(
+                joined: pair.b, expert: target.expert, experts: experts, firstRow: target.firstOutput)
+            let b = Tensor(name: pair.b.name, dtype: .f32, shape: [target.outputs, rank], recipe: .computed(columns))
+            let plain: DType = pair.b.dtype.name == "F64" ? .f32 : pair.b.dtype
+            return .init(
+                a: pair.a.rows(target.expert * rank, shape: [rank, inputs]),  // fits: rows of A
+                b: try b.recoded(as: plain, file: adapter.path))
+        }
+        func changed(_ name: String, _ a: Tensor, _ b: Tensor) -> Adapter.Pair {
+            Adapter.Pair(
+                module: name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name, depth: 0,
+                isEmbedding: false, a: a, b: b, scale: scale, magnitude: nil, bias: nil)
+        }
+        if let first = targets.first, first.name.hasSuffix("." + parameter) {
+            let blocks = try targets.map { (target) throws(CheckpointError) in [try matrices(target)] }
+            let stack = ExpertMatrices(blocks, outputs: first.outputs, inputs: inputs, file: adapter.path)
+            return [changed(first.name, try stack.a(pair.a.name), try stack.b(pair.b.name))]
+        }
+        return try targets.map { (target) throws(CheckpointError) in
+            let block = try matrices(target)
+            return changed(target.name, block.a, block.b)
         }
     }
 
@@ -91,7 +126,9 @@ struct ExpertStack {
             return (
                 shape[0],
                 (0..<shape[0]).map {
-                    Target(name: base.tensors[index].name, expert: $0, matrix: $0, firstOutput: 0, isTurned: isTurned)
+                    Target(
+                        name: base.tensors[index].name, expert: $0, matrix: $0, firstOutput: 0, outputs: outputs,
+                        isTurned: isTurned)
                 }
             )
         }
@@ -100,7 +137,9 @@ struct ExpertStack {
             while let found = stored(parts, "\(module).\(expert).", inputs: inputs, modules, base) {
                 guard found.last.map({ $0.end == outputs }) == true else { break }
                 targets += found.map {
-                    Target(name: $0.name, expert: expert, matrix: 0, firstOutput: $0.start, isTurned: false)
+                    Target(
+                        name: $0.name, expert: expert, matrix: 0, firstOutput: $0.start, outputs: $0.end - $0.start,
+                        isTurned: false)
                 }
                 expert += 1
             }

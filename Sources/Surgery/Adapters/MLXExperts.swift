@@ -150,7 +150,7 @@ struct MLXExperts {
 
 extension Tensor {
     /// A matrix of some of its rows.
-    fileprivate func rows(_ first: Int, shape: [Int]) -> Tensor {
+    func rows(_ first: Int, shape: [Int]) -> Tensor {
         let map = RowMap(axes: [.init(count: shape[0], stride: 1)], first: first)
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: recipe.taking(map, rowByteCount: rowByteCount))
     }

@@ -10,9 +10,12 @@ struct ModuleTree {
     /// How many modules end with some components.
     private var counts: [Substring: Int] = [:]
 
-    init(_ tensors: [Tensor]) {
-        for (index, tensor) in tensors.enumerated() {
-            var module = ModuleTree.module(of: tensor.name)
+    init(_ tensors: [Tensor]) { self.init(names: tensors.map(\.name)) }
+
+    /// The modules of tensors with some names.
+    init(names: [String]) {
+        for (index, name) in names.enumerated() {
+            var module = ModuleTree.module(of: name)
             self.tensors[module, default: []].append(index)
             while !module.isEmpty, all.insert(module).inserted { module = ModuleTree.module(of: module) }
         }
