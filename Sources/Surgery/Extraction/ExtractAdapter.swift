@@ -6,7 +6,8 @@ internal import Parallel
 /// Gets a LoRA adapter out of a model before and after a training: what the base needs to become the trained model, as far
 /// as the ranks go.
 ///
-/// Weights of Linears in the layers of the language model that differ get a low-rank change. Modules that have none, such as
+/// Weights of Linears in the layers of the language model that differ get a low-rank change, and so do the experts of a layer,
+/// in PEFT's form for a parameter that holds all of them (`target_parameters`). Modules that have none, such as
 /// norms and embeddings, are stored whole where they differ.
 public struct ExtractAdapter: Sendable {
     /// The ranks.
@@ -16,9 +17,9 @@ public struct ExtractAdapter: Sendable {
 
     /// A weight with a low-rank change.
     public struct Module: Sendable {
-        /// The module, as the base names it.
+        /// The module, as the base names it; of experts the parameter, as runtimes name it.
         public let name: String
-        /// The rank of the change.
+        /// The rank of the change; of experts the highest one.
         public let rank: Int
         /// The squared norm of the difference.
         public let squares: Double
@@ -27,6 +28,14 @@ public struct ExtractAdapter: Sendable {
 
         /// The share of the squared norm that the change holds.
         public var held: Double { min(1, heldSquares / squares) }
+
+        /// A weight, or the weights of all experts in a parameter.
+        init(_ name: String, _ rank: Int, _ measures: [LowRankFactors.Measures]) {
+            self.name = name
+            self.rank = rank
+            squares = measures.reduce(0) { $0 + $1.squares }
+            heldSquares = measures.reduce(0) { $0 + $1.heldSquares }
+        }
     }
 
     /// An adapter with what is known of it.
@@ -72,73 +81,51 @@ public struct ExtractAdapter: Sendable {
         let plan = try ExtractionPlan(pair, threads: threads)
         var store = try FactorStore()
         var modules: [Module] = []
-        let total = plan.changes.reduce(0) { $0 + $1.difference.tuned.tensor.byteCount }
-        var done = 0
-        for change in plan.changes {
-            if let factors = try LowRankFactors(change.difference, ranks: ranks, threads: threads) {
-                try store.append(factors, of: change)
-                modules.append(
-                    Module(
-                        name: change.module, rank: factors.rank, squares: factors.squares,
-                        heldSquares: factors.heldSquares))
-            }
-            done += change.difference.tuned.tensor.byteCount
+        let differences = plan.changes.map(\.difference) + plan.stacks.flatMap { $0.differences.compactMap(\.self) }
+        let total = differences.reduce(0) { $0 + $1.tuned.tensor.byteCount }
+        var done = 0, found: [LowRankFactors.Measures?] = []
+        for difference in differences {
+            let factors = try LowRankFactors(difference, ranks: ranks, threads: threads)
+            if let factors { try store.append(factors) }
+            found.append(factors?.measures)
+            done += difference.tuned.tensor.byteCount
             progress?(done, total)
         }
+        var (pairs, file) = try store.pairs(as: dtype, name: tuned.path)
+        var folder = AdapterFolder()
+        (folder.wholes, folder.biases) = (plan.namedWholes, plan.namedBiases)
+        for (change, measures) in zip(plan.changes, found) {
+            guard let measures, let pair = pairs.popFirst() else { continue }
+            folder.pairs.append(change.pair(pair.left, pair.right, plan.modules.adapterName(of: change.module)))
+            modules.append(Module(change.module, measures.rank, [measures]))
+        }
+        var rest = found.dropFirst(plan.changes.count)
+        for stack in plan.stacks {
+            var own: [LowRankFactors.Measures] = [], blocks: [[ExpertMatrices.Block]] = []
+            for difference in stack.differences {
+                let measures = difference == nil ? nil : rest.popFirst() ?? nil
+                guard let measures, let pair = pairs.popFirst() else {
+                    blocks.append([])
+                    continue
+                }
+                own.append(measures)
+                blocks.append([stack.block(pair.left, pair.right)])
+            }
+            guard !own.isEmpty else { continue }
+            let sizes = stack.parameter.sizes
+            let matrices = ExpertMatrices(blocks, outputs: sizes.outputs, inputs: sizes.inputs, file: tuned.path)
+            let change = AdapterFolder.Stack(module: stack.module, parameter: stack.parameter.name, matrices: matrices)
+            folder.stacks.append(change)
+            modules.append(Module(change.name, matrices.rank, own))
+        }
         guard !modules.isEmpty else { throw plan.nothingToHold }
-        let (pairs, file) = try store.pairs(as: dtype)
-        var folder = AdapterFolder(pairs: pairs, wholes: plan.wholes, biases: plan.biases)
+        folder.expertParameters = plan.expertParameters
         folder.fanInFanOut = plan.fanInFanOut
         folder.baseName = baseName
         folder.sources = base.sources + tuned.sources + [file]
-        var result = try folder.checkpoint(path: tuned.path, modules: plan.tree)
+        var result = try folder.checkpoint(path: tuned.path, modules: plan.runtimeTree)
         for note in plan.notes + pair.notes { result.note(note) }
         for source in base.sources + tuned.sources { try source.checkUnchanged() }
         return Result(adapter: result, modules: modules, wholeModules: plan.wholes.map(\.module))
-    }
-}
-
-/// The low-rank matrices in f32, in a file until they are written.
-private struct FactorStore: ~Copyable {
-    private var file: UnnamedFile
-    private var stored: [(change: ExtractionPlan.Change, rank: Int)] = []
-    private var ranges: [Range<Int>] = []
-
-    init() throws(CheckpointError) { file = try UnnamedFile(name: "the adapter") }
-
-    /// Keeps the matrices of a change: A, then B.
-    mutating func append(_ factors: LowRankFactors, of change: ExtractionPlan.Change) throws(CheckpointError) {
-        let (inputs, outputs) = change.isTransposed ? (factors.b, factors.a) : (factors.a, factors.b)
-        let a = Scratch(floats: inputs.rows * factors.rank), b = Scratch(floats: outputs.rows * factors.rank)
-        for rank in 0..<factors.rank {
-            for row in 0..<inputs.rows { a.floats[rank * inputs.rows + row] = Float(inputs[row, rank]) }
-            for row in 0..<outputs.rows { b.floats[row * factors.rank + rank] = Float(outputs[row, rank]) }
-        }
-        for scratch in [a, b] {
-            let start = file.byteCount
-            try file.append(UnsafeRawBufferPointer(start: scratch.base, count: scratch.byteCount))
-            ranges.append(start..<file.byteCount)
-        }
-        stored.append((change, factors.rank))
-    }
-
-    /// The pairs of all changes, and the file that they lie in.
-    consuming func pairs(
-        as dtype: DType
-    ) throws(CheckpointError) -> (pairs: [AdapterFolder.Pair], file: MappedFile) {
-        let stored = stored
-        let (file, recipes) = try file.mapped(ranges)
-        var pairs: [AdapterFolder.Pair] = []
-        for (index, (change, rank)) in stored.enumerated() {
-            func tensor(_ part: Int, _ shape: [Int]) throws(CheckpointError) -> Tensor {
-                try Tensor(name: change.module, dtype: .f32, shape: shape, recipe: recipes[2 * index + part])
-                    .recoded(as: dtype, file: change.difference.tuned.file, refusesNonfinite: true)
-            }
-            let shape = change.difference.base.tensor.shape
-            let (outputs, inputs) = change.isTransposed ? (shape[1], shape[0]) : (shape[0], shape[1])
-            pairs.append(
-                .init(module: change.module, a: try tensor(0, [rank, inputs]), b: try tensor(1, [outputs, rank])))
-        }
-        return (pairs, file)
     }
 }

@@ -12,8 +12,23 @@ struct ExtractionPlan: Sendable {
         let isTransposed: Bool
     }
 
+    /// A parameter of experts with a low-rank change of each expert.
+    struct StackChange: Sendable {
+        /// The module of the experts, as runtimes name it.
+        let module: String
+        let parameter: ExpertLayout.Parameter
+        /// The weights of each expert before and after; `nil` for one that is the same.
+        let differences: [WeightDifference?]
+    }
+
     /// The weights that differ.
     private(set) var changes: [Change] = []
+    /// The parameters of experts that differ.
+    private(set) var stacks: [StackChange] = []
+    /// All parameters of experts of the base, as runtimes name them.
+    let expertParameters: [String]
+    /// The names of the base's modules in runtimes.
+    let modules: BaseModules
     /// The modules that are stored whole, with their tensors after the training.
     private(set) var wholes: [(module: String, tensors: [Tensor])] = []
     /// The biases of all modules with a change, where one of them differs.
@@ -36,8 +51,18 @@ struct ExtractionPlan: Sendable {
             try pair.sameness()
         }
         let different = models.pairs.indices.filter { sameness[$0] == .none }
-        var changed: [Int] = []
-        for index in different where linears.kind(of: models.pairs[index].a) == .linear { changed.append(index) }
+        modules = BaseModules(models.base)
+        let layout = ExpertLayout(modules)
+        expertParameters = layout.names(modules)
+        var changed: [Int] = [], experts: Set<Int> = [], parameters: Set<Int> = []
+        for index in different {
+            if let place = layout.place(of: models.pairs[index].a.name) {
+                experts.insert(index)
+                parameters.insert(place.parameter)
+            } else if linears.kind(of: models.pairs[index].a) == .linear {
+                changed.append(index)
+            }
+        }
         let isTransposed = try ConvolutionRows(models.base, linears).isTransposed
         fanInFanOut = isTransposed && !changed.isEmpty
         for index in changed {
@@ -49,9 +74,55 @@ struct ExtractionPlan: Sendable {
                     difference: WeightDifference(base: (pair.a, models.base.path), tuned: (pair.b, models.tuned.path)),
                     isTransposed: isTransposed))
         }
-        let low = Set(changed)
+        for index in parameters.sorted() {
+            stacks.append(try stack(layout.parameters[index], differing: experts))
+        }
+        let low = Set(changed).union(experts)
         for index in different where !low.contains(index) { try store(models.pairs[index], linears) }
         storeTiedOutput(linears)
+    }
+
+    /// The change of a parameter of experts.
+    private func stack(
+        _ parameter: ExpertLayout.Parameter, differing: Set<Int>
+    ) throws(CheckpointError) -> StackChange {
+        let indices = Dictionary(
+            models.pairs.enumerated().map { (ExactString($1.a.name), $0) }, uniquingKeysWith: { first, _ in first })
+        var differences: [WeightDifference?] = []
+        for tensors in parameter.tensors {
+            let own = tensors.compactMap { indices[ExactString($0.name)] }
+            for index in own { try checkType(models.pairs[index]) }
+            guard own.count == tensors.count, own.contains(where: differing.contains) else {
+                differences.append(nil)
+                continue
+            }
+            let (before, after) = (own.map { models.pairs[$0].a }, own.map { models.pairs[$0].b })
+            guard parameter.isStack else {
+                differences.append(
+                    WeightDifference(
+                        base: (try joined(before, models.base.path), models.base.path),
+                        tuned: (try joined(after, models.tuned.path), models.tuned.path)))
+                continue
+            }
+            differences = (0..<parameter.experts).map {
+                WeightDifference(
+                    base: (before[0].matrix($0), models.base.path), tuned: (after[0].matrix($0), models.tuned.path))
+            }
+        }
+        return StackChange(
+            module: modules.adapterName(of: parameter.module), parameter: parameter, differences: differences)
+    }
+
+    /// The parts of an expert's matrix behind each other.
+    private func joined(_ parts: [Tensor], _ file: String) throws(CheckpointError) -> Tensor {
+        if parts.count == 1 { return parts[0] }
+        let same = parts.allSatisfy { $0.dtype == parts[0].dtype }
+        let tensors =
+            same ? parts : try parts.map { (part) throws(CheckpointError) in try part.recoded(as: .f32, file: file) }
+        let rows = tensors.reduce(0) { $0 + $1.rowCount }  // fits: rows of a file
+        return Tensor(
+            name: parts[0].name, dtype: tensors[0].dtype, shape: [rows, parts[0].rowLength],
+            recipe: .joined(RowJoin(tensors.map { RowJoin.Part(recipe: $0.recipe, run: $0.rowCount) })))
     }
 
     private func checkType(_ pair: TensorPair) throws(CheckpointError) {
@@ -69,7 +140,8 @@ struct ExtractionPlan: Sendable {
             return
         }
         if wholes.contains(where: { $0.module == module }) { return }
-        guard tree.isLeaf(module), !linears.isStack(pair.a) else {
+        let isOfExperts = stacks.contains { $0.parameter.module == module }
+        guard tree.isLeaf(module), !linears.isStack(pair.a), !isOfExperts else {
             throw CheckpointError(
                 file: models.tuned.path, tensor: name,
                 "is \(pair.b.shape) and differs from \(models.base.path), and an adapter holds neither a low-rank change of it "
@@ -95,6 +167,26 @@ struct ExtractionPlan: Sendable {
         else { return }
         tensor.name = output + ".weight"
         wholes.append((output, [tensor]))
+    }
+
+    /// The modules of the base, as runtimes name them.
+    var runtimeTree: ModuleTree { ModuleTree(names: models.pairs.map { modules.adapterName(of: $0.a.name) }) }
+
+    /// What is stored whole, as runtimes name it.
+    var namedWholes: [(module: String, tensors: [Tensor])] {
+        wholes.map { whole in
+            let tensors = whole.tensors.map { tensor in
+                var tensor = tensor
+                tensor.name = modules.adapterName(of: tensor.name)
+                return tensor
+            }
+            return (modules.adapterName(of: whole.module), tensors)
+        }
+    }
+
+    /// The biases, as runtimes name their modules.
+    var namedBiases: [(module: String, tensor: Tensor)] {
+        biases.map { (modules.adapterName(of: $0.module), $0.tensor) }
     }
 
     /// The error for two models between which there is nothing for an adapter to hold.

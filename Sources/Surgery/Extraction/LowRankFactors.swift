@@ -21,6 +21,16 @@ struct LowRankFactors: Sendable {
     /// The squared norm that is held.
     var heldSquares: Double { values.reduce(0) { $0 + $1 * $1 } }
 
+    /// What reports say of the factors.
+    struct Measures: Sendable {
+        let rank: Int
+        let squares: Double
+        let heldSquares: Double
+    }
+
+    /// What reports say.
+    var measures: Measures { Measures(rank: rank, squares: squares, heldSquares: heldSquares) }
+
     /// Finds the factors of a difference; `nil` when it is zero.
     ///
     /// - Throws: when a weight is not finite, or the rank that is needed is too high.

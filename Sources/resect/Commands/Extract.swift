@@ -11,7 +11,8 @@ struct Extract: ParsableCommand {
             BASE and TUNED are the same model before and after a training, of any types, packed or not. Every weight of a \
             Linear in the layers that differs gets the best low-rank change that the rank allows, from a randomized \
             singular value decomposition in f64 with a fixed seed; --energy takes the smallest rank that holds a share \
-            of the squared norm of each difference. Modules that differ and have no low-rank change, such as norms, \
+            of the squared norm of each difference. Experts of a layer become one entry of target_parameters, as \
+            transformers 5 holds them. Modules that differ and have no low-rank change, such as norms, \
             embeddings and the output matrix, are stored whole (modules_to_save). The output is a folder that PEFT loads, \
             with a scale of 1.
 
