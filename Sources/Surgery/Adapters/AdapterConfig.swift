@@ -54,7 +54,7 @@ struct AdapterConfig: Sendable {
         usesDoRA = try reader.bool("use_dora")
         hasLoRABias = try reader.bool("lora_bias")
         fanInFanOut = try reader.bool("fan_in_fan_out")
-        ensuresTying = try reader.bool("ensure_weight_tying")
+        ensuresTying = try reader.tiesOutput()
         let biasText = try reader.string("bias") ?? "none"
         guard let biases = Biases(rawValue: biasText) else {
             throw CheckpointError(file: path, "'bias' is '\(biasText)'; it can be none, all or lora_only")

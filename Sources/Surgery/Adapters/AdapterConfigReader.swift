@@ -116,6 +116,22 @@ struct AdapterConfigReader {
         }
     }
 
+    /// Whether what was trained of the embedding holds for the output matrix that is tied to it.
+    func tiesOutput() throws(CheckpointError) -> Bool {
+        var isTied = try bool("ensure_weight_tying")
+        let known = EmbeddingNames.embeddings + ModuleKinds.known.outputs
+        for key in ["modules_to_tie", "target_modules_to_tie"] {
+            for name in try strings(key) ?? [] {
+                guard ModuleSelection.isNamed(name, in: known) else {
+                    throw CheckpointError(
+                        file: path, "names \(name) in '\(key)', which is neither an embedding nor an output matrix")
+                }
+                isTied = true
+            }
+        }
+        return isTied
+    }
+
     /// Refuses methods other than LoRA, by name.
     func checkMethod() throws(CheckpointError) {
         guard let method = try string("peft_type") else {
@@ -141,6 +157,7 @@ struct AdapterConfigReader {
         "r", "lora_alpha", "use_rslora", "use_dora", "lora_bias", "fan_in_fan_out", "ensure_weight_tying", "bias",
         "rank_pattern", "alpha_pattern", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
         "modules_to_save", "target_parameters", "trainable_token_indices", "init_lora_weights",
+        "modules_to_tie", "target_modules_to_tie",
     ]
     /// Why settings cannot be merged; where they say nothing, they do not matter.
     private static let refused: [String: String] = [
@@ -151,7 +168,6 @@ struct AdapterConfigReader {
         "use_bdlora": "the matrices of the adapter are block-diagonal",
         "kasa_config": "the adapter multiplies singular values of the base",
         "megatron_config": "the adapter is for Megatron's own layers",
-        "modules_to_tie": "it is a setting of another version",
     ]
 
     /// Refuses settings that change what is computed.
