@@ -8,37 +8,38 @@ struct AdapterOptions: ParsableArguments {
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "An adapter, with a weight behind an equals sign where it is not 1: a, or a=0.7; a negative weight takes it "
-                + "out again. Repeatable.",
+            "An adapter, and how much of it is added: a, or a=0.7 for seven tenths; a negative weight takes out an adapter "
+                + "that was merged before. Repeatable.",
             valueName: "path=weight"))
     var adapter: [AdapterArgument] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How several adapters are added up, as PEFT has it: cat adds their changes, linear adds their matrices.",
+            "How several adapters are combined, as in PEFT's add_weighted_adapter: cat adds up their changes, linear their "
+                + "matrices, which need the same rank.",
             valueName: "kind"))
     var combination = CombinationArgument.cat
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Round the base first, as the training of the adapter did.", valueName: "type"))
+            "Round the base to this type first, as a QLoRA training did.", valueName: "type"))
     var baseRounding: BaseRounding?
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Layers that were cut from the model after an adapter was trained, such as 21:29; the adapter follows the cut. "
-                + "Repeatable.",
+            "Layers that were cut from the model after the adapters were trained, such as 21:29: they are dropped from the "
+                + "adapters, and later layers renumbered. Repeatable.",
             valueName: "list"))
     var adapterDropped: [LayerList] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The layer numbers in the adapters: those of the original model, or of the cut one. Default: what the layers "
-                + "that an adapter names tell.",
+            "With --adapter-dropped, whether the adapters number layers as in the original or as in the cut model. Default: "
+                + "found out from the layers that each adapter names; if both are possible, an error.",
             valueName: "kind"))
     var adapterNumbering: NumberingArgument?
 

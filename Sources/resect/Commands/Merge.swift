@@ -6,26 +6,31 @@ internal import Surgery
 /// Adds adapters to a model.
 struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Add LoRA adapters to the weights of their base.",
+        abstract: "Add LoRA adapters to the weights of their base model.",
         discussion: """
-            An adapter is a folder that PEFT or mlx-lm saved, or a GGUF file of llama.cpp. The model may lie in the other \
-            container where the architecture is llama or mistral. Sums are in f32 and are rounded once: to the type that the \
-            weight has, to --dtype, or to --type in the same pass, which takes what quantize takes. A weight of the base that \
-            is quantized becomes BF16 unless a type is named. An adapter that was trained with more or fewer tokens brings its \
-            embeddings, and a tokenizer beside an adapter replaces that of the base.
+            An adapter is a folder that PEFT or mlx-lm saved (unsloth and axolotl save PEFT's), or a GGUF file of llama.cpp. \
+            A folder's adapter can be merged into a GGUF model and a GGUF adapter into a folder if resect converts models of \
+            the architecture; resect formats lists them. An adapter of another model is refused.
 
-            The table has a line for each changed weight: the rank and the scale of the change, its Frobenius norm, and the \
-            share of it that is left after rounding. BF16 keeps little of a change that is small beside the weight.
+            Changes are computed in f32, and each changed weight is rounded once: to the type it had, to --dtype, or to --type, \
+            which quantizes in the same pass and takes the options of quantize. Without --type, changed weights of a \
+            quantized model are written as BF16. Weights that no adapter changes are copied. If an adapter was trained with \
+            more or fewer tokens than the model has, its embeddings replace those of the model, and so does a tokenizer that \
+            was saved with it.
 
-            --base-rounding is for adapters that were trained on a quantized base (QLoRA): they are added to the values that \
-            the training saw. nf4-double is NF4 with quantized scales.
+            The table lists every changed weight: the rank and the scale of its change, the Frobenius norm of the change, and \
+            the share of it that is left after rounding. BF16 loses much of a change that is small beside the weight; a \
+            warning names the weights that keep less than half.
+
+            QLoRA trains an adapter on a quantized base: --base-rounding rounds the model as that training did before the \
+            adapter is added. nf4-double and fp4-double have quantized scales (double quantization).
             """)
 
     @OptionGroup var model: ModelArgument
     @OptionGroup(title: "Output") var output: OutputOptions
     @OptionGroup(title: "Adapters") var adapters: AdapterOptions
 
-    @Option(name: .long, help: ArgumentHelp("The type of the weights.", valueName: "type"))
+    @Option(name: .long, help: ArgumentHelp("Write all weights in this type.", valueName: "type"))
     var dtype: FloatType?
 
     @Option(
