@@ -1,5 +1,6 @@
 public import Checkpoints
 internal import Formats
+internal import Kernels
 
 /// Adds adapters to the weights of their base.
 public struct MergeAdapters: Edit {
@@ -83,6 +84,8 @@ extension Checkpoint {
             // An output matrix that is stored apart now has the type of the embedding.
             let name = tensors[index].name == tied?.output ? tied?.embedding ?? "" : tensors[index].name
             var type = types[ExactString(name)] ?? stated
+            // Packed codes of a folder under the name of the weight.
+            if !type.isQuantized, !Codec.encodes(type) { type = stated }
             let quantized = type.isQuantized ? type : nil
             if quantized != nil { type = .bf16 }
             tensors[index] = try tensors[index].recoded(
