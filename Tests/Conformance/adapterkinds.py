@@ -202,3 +202,39 @@ KINDS = {
     "from unsloth": Kind("llama", dict(target_modules=["q_proj", "v_proj", "down_proj"]), rewrite=unsloth),
     "from axolotl": Kind("llama", dict(target_modules=LINEAR), rewrite=axolotl),
 }
+
+# What adapters do, on every family: the names of its matrices, and what is peculiar to it.
+FAMILIES = {
+    "llama": dict(attention=ATTENTION, mlp=["gate_proj", "down_proj"], embedding="embed_tokens", norm="input_layernorm"),
+    "qwen3": dict(attention=ATTENTION, mlp=["gate_proj", "down_proj"], embedding="embed_tokens", norm="q_norm"),
+    "mixtral": dict(attention=ATTENTION, mlp=[], embedding="embed_tokens", norm="post_attention_layernorm"),
+    "gemma3": dict(attention=ATTENTION, mlp=["up_proj", "down_proj"], embedding="embed_tokens", norm="pre_feedforward_layernorm"),
+    "gpt2": dict(attention=["c_attn"], mlp=["c_fc", "mlp.c_proj"], embedding="wte", norm="ln_1"),
+}
+TIED = {"qwen3", "gemma3", "gpt2"}
+
+
+def everywhere():
+    """The configurations of all kinds for every family; those of experts are in `KINDS`."""
+    for family, names in FAMILIES.items():
+        both, layers = [*names["attention"], *names["mlp"]], "h" if family == "gpt2" else "layers"
+        common = dict(fan_in_fan_out=True) if family == "gpt2" else {}
+        first = names["attention"][0]
+        experts = dict(target_parameters=EXPERTS) if family == "mixtral" else {}
+        for label, config, more in (
+            ("rsLoRA, patterns and layers", dict(
+                target_modules=both, use_rslora=True, rank_pattern={f"{layers}.2.{'attn' if family == 'gpt2' else 'self_attn'}.{first}": 2},
+                alpha_pattern={rf"{layers}\.[02]\..*{first}": 11, names["attention"][-1]: 5}, layers_to_transform=[0, 2],
+                layers_pattern=layers), {}),
+            ("DoRA", dict(target_modules=both, use_dora=True, exclude_modules=rf".*\.{layers}\.1\..*"), dict(rounds=NORM)),
+            ("everything at once", dict(
+                target_modules=both, modules_to_save=[names["norm"]], bias="all", use_rslora=True, **experts), {}),
+            ("the embedding and rows of it", dict(target_modules=[first], trainable_token_indices={names["embedding"]: [5, 0]}), {}),
+            ("an adapted embedding", dict(target_modules=[names["embedding"], first]), dict(untied=family in TIED)),
+            ("a saved embedding", dict(target_modules=[first], modules_to_save=[names["embedding"]]), dict(untied=family in TIED)),
+            ("biases of what is adapted", dict(target_modules=both, bias="lora_only"), {}),
+        ):
+            yield f"{label}, of {family}", Kind(family, common | config, **more)
+
+
+KINDS |= dict(everywhere())

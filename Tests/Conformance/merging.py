@@ -31,12 +31,14 @@ def check(checks):
 
 
 def others(checks, bases, work):
-    """Several adapters, one with a tokenizer, and wrong ones."""
+    """Several adapters, one with a tokenizer, other types than the base's, and wrong adapters."""
     import mergingbad
     import mergingseveral
     import mergingtokens
+    import mergingtypes
     mergingseveral.check(checks, bases, made(work / "several"))
     mergingtokens.check(checks, made(work / "tokens"))
+    mergingtypes.check(checks, bases, made(work / "types"))
     mergingbad.check(checks, bases, made(work / "bad"))
 
 
