@@ -144,7 +144,7 @@ struct OutputOptions: ParsableArguments {
         name: .long, inversion: .prefixedNo,
         help: ArgumentHelp(
             "Write into the output how it was made: resect.json and README.md of a folder, resect.* in GGUF. Default: "
-                + "only where the input says so."))
+                + "where weights are cut, healed or merged."))
     var provenance: Bool?
 
     /// Stands for the default path of a manifest.

@@ -37,9 +37,15 @@ struct WriteRun {
     /// Checks names, types and space before anything is computed.
     func check(_ checkpoint: Checkpoint) throws {
         let plan = try plan(checkpoint)
+        try checkProvenance(checkpoint)
         try patch?.check()
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
+    }
+
+    /// Checks that the output can say how its model was made, before slow work.
+    func checkHistory(of model: Checkpoint) throws(CheckpointError) {
+        if output.provenance != false { _ = try ProvenanceRun.history(of: model) }
     }
 
     /// Prints the notes of a checkpoint, then writes it or, for --dry-run, prints the plan.
@@ -47,8 +53,7 @@ struct WriteRun {
     /// - Returns: the checkpoint, read back; `nil` for `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
-        let recorded = try provenance?.recorded(in: checkpoint, asked: output.provenance, dropped: dropped)
-        let plan = try plan(recorded ?? checkpoint)
+        let plan = try plan(recorded(checkpoint))
         for text in notes(of: plan) { common.note(text) }
         if output.dryRun {
             describe(plan)
@@ -82,6 +87,20 @@ struct WriteRun {
             packed?.say(common)
         }
         return written
+    }
+
+    /// The checkpoint with what it says about how it was made.
+    private func recorded(_ checkpoint: Checkpoint) throws -> Checkpoint {
+        try checkProvenance(checkpoint)
+        guard let provenance, checkpoint.content == .model else { return checkpoint }
+        return try provenance.recorded(in: checkpoint, asked: output.provenance, dropped: dropped)
+    }
+
+    /// Refuses --provenance for what has no place for it.
+    private func checkProvenance(_ checkpoint: Checkpoint) throws(CheckpointError) {
+        guard output.provenance == true, checkpoint.content != .model else { return }
+        throw CheckpointError(
+            file: output.output, "would be \(checkpoint.content.name), and --provenance is for models")
     }
 
     /// The notes for the user: those of the checkpoint, and files of the input folder that are not in the output.

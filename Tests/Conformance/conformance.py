@@ -4,7 +4,7 @@
     conformance.py [PART ...]     all parts, or those named, in this order:
         tokens decoding acceptance containers sharding pytorch packing hashing conversion quantization mixtures encoders
         importance divergence forms floats cuts merging adapters trained classes ggufclasses families gemma realmodels
-        distances extraction perplexity generation lora shrinking healing memory hostile
+        distances extraction perplexity generation lora shrinking provenance healing memory hostile
 
 After $CONFORMANCE_SECONDS no other part is begun; those left out are named.
 The program is $RESECT, or the release build of this repository. The peers are in the cache that peers.sh fills.
@@ -23,8 +23,8 @@ from tools import RESECT  # noqa: E402
 
 PARTS = ("tokens", "decoding", "acceptance", "containers", "sharding", "pytorch", "packing", "hashing", "conversion",
          "quantization", "mixtures", "encoders", "importance", "divergence", "forms", "floats", "cuts", "merging", "adapters",
-         "trained", "classes", "ggufclasses", "families", "gemma", "realmodels", "distances", "extraction", "perplexity", "generation",
-         "lora", "shrinking", "healing", "memory", "hostile")
+         "trained", "classes", "ggufclasses", "families", "gemma", "realmodels", "distances", "extraction", "perplexity",
+         "generation", "lora", "shrinking", "provenance", "healing", "memory", "hostile")
 
 
 def main(names):

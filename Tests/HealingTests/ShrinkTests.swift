@@ -1,5 +1,6 @@
 import Analysis
 import Checkpoints
+import Formats
 import Healing
 import Surgery
 import Synchronization
@@ -29,6 +30,7 @@ struct ShrinkTests {
             return settings
         }
         shrink.target = try ShrinkTarget(named: "q8_0")
+        shrink.record = Provenance.Step(command: "shrink", options: JSONObject([("drop", .string("2"))]))
         let events = Mutex<[WorkEvent]>([])
         let work = Work { event in events.withLock { $0.append(event) } }
         let result = try shrink.run(Checkpoint.open(Fixture.model), to: folder.path + "/small.gguf", work: work)
@@ -41,6 +43,12 @@ struct ShrinkTests {
         let expected = try Evaluation.measure(written, corpus: text, run: shrink.run)
         let last = try #require(result.steps.steps.last)
         #expect(last.divergences[0].model.negativeLogLikelihood == expected.negativeLogLikelihood)
+        // The output says how it was made.
+        let step = try #require(Provenance(of: written)?.steps.first)
+        #expect(step.command == "shrink" && step.dropped == result.dropped.texts)
+        #expect(step.texts.map { $0["name"]?.string } == ["calibration.txt", "evaluation.txt"])
+        #expect(step.inputs == [try Provenance.input(Checkpoint.open(Fixture.model))])
+        #expect(step.measured["cut"]?.double != nil && step.measured["healed"]?.double != nil)
         // Phases begin and end in the order of the work, and progress never goes past its end.
         let all = events.withLock { $0 }
         let begun = all.compactMap { if case .begins(let phase) = $0 { phase } else { nil } }
@@ -48,6 +56,18 @@ struct ShrinkTests {
         #expect(begun == [.analyze, .search, .compare, .heal, .teach, .train, .write, .judge])
         #expect(ended == begun)
         for case .progress(let phase, let done, let total) in all { #expect(done <= total, "\(phase)") }
+    }
+
+    @Test("without a record the output does not repeat what the model says, which would lack a step")
+    func unrecorded() throws {
+        let folder = TemporaryFolder()
+        var shrink = ShrinkTests.settings()
+        (shrink.form, shrink.chooser) = (nil, CutChooser(.angle))
+        let history = Provenance(steps: [Provenance.Step(command: "cut", options: JSONObject())])
+        let model = try RecordProvenance(history).apply(to: Checkpoint.open(Fixture.model))
+        #expect(try Provenance(of: model) == history)
+        let written = try shrink.run(model, to: folder("small")).written
+        #expect(try written.layerCount == 10 && Provenance(of: written) == nil)
     }
 
     @Test(

@@ -36,6 +36,11 @@ public struct TextSource: Sendable, Equatable {
     /// The text that is piped into the program, which is read once.
     public static let standardInput = TextSource(.standardInput, name: "standard input")
 
+    /// The file or folder that is read; `nil` for what is not in a file.
+    package var path: String? {
+        if case .path(let path) = origin { path } else { nil }
+    }
+
     /// Whether it is one text: not a folder of files, and not resect's own text.
     package var isOneText: Bool {
         switch origin {

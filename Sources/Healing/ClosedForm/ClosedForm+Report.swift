@@ -31,3 +31,12 @@ extension ClosedForm {
         return HealReport(result: result, seconds: seconds)
     }
 }
+
+extension ClosedForm.Result {
+    /// The perplexities on held-out text, by what was measured.
+    package var perplexities: [(String, Double)] {
+        [("whole", wholeLoss), ("cut", cutLoss), ("healed", healedLoss)].compactMap { name, loss in
+            loss.map { (name, $0.perplexity) }
+        }
+    }
+}

@@ -52,7 +52,7 @@ extension Shrink {
         let choice = try shrinking.choose()
         let healed = try shrinking.heal()
         let trained = try shrinking.train()
-        let output = try plan(shrinking.output())
+        let output = try plan(recorded(shrinking))
         for note in output.checkpoint.notes { work.note(note) }
         let written = try work.run(.write) { (progress) throws(CheckpointError) in
             writer.progress = progress
@@ -62,5 +62,17 @@ extension Shrink {
         return Result(
             dropped: choice.dropped, choice: choice, healed: healed, trained: trained, written: written,
             steps: try shrinking.judge(written))
+    }
+
+    /// The output with what it says of how it was made.
+    private func recorded(_ shrinking: ShrinkRun) throws(CheckpointError) -> Checkpoint {
+        let (model, output) = (shrinking.model, try shrinking.output())
+        guard var step = record else { return RecordProvenance.removed(from: output) }
+        step.inputs = [try Provenance.input(model)]
+        step.texts = try (corpus + evaluation).map(Provenance.text)
+        step.dropped = shrinking.choice?.dropped.texts ?? []
+        step.measured = Provenance.Step.measured(shrinking.healed?.result.perplexities ?? [])
+        let before = try Provenance(of: model)?.steps ?? []
+        return try RecordProvenance(Provenance(steps: before + [step])).apply(to: output)
     }
 }

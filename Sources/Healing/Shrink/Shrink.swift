@@ -1,6 +1,6 @@
 public import Analysis
 public import Checkpoints
-internal import Surgery
+public import Surgery
 
 /// Makes a model smaller: finds the layers that matter least, cuts them, heals the cut, quantizes, writes, and compares the
 /// result with the whole model. The command `resect shrink` does no more than this.
@@ -44,6 +44,13 @@ public struct Shrink: Sendable {
     public var allowsPlain = false
     /// The container of the output; `nil` for what its name asks for.
     public var container: Checkpoint.Form?
+
+    /// What the output says of how it was made: the command and the options that `resect apply` repeats. Hashes of the
+    /// model and of the texts, the layers and perplexities are added.
+    ///
+    /// With `nil` the output says nothing, not even what the model says of itself, because this step would be missing there:
+    /// the settings of a program are not the options of a command, so only the program can tell how its work is done again.
+    public var record: Provenance.Step?
 
     /// How models are run.
     public var run: RunOptions

@@ -49,7 +49,7 @@ struct MetadataCut {
 
     /// Whether a key is unrelated to layers, so that the length of its array is too.
     private static func isGeneral(_ key: String) -> Bool {
-        ["general.", "tokenizer.", "split.", "quantize.", "imatrix."].contains(where: key.hasPrefix)
+        ["general.", "tokenizer.", "split.", "quantize.", "imatrix.", "resect."].contains(where: key.hasPrefix)
     }
 
     /// The layer counts.

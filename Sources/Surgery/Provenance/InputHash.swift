@@ -9,7 +9,7 @@ public import Formats
 struct InputHash {
     private static let sampleCount = 256, sampleByteCount = 4096
 
-    /// A model, an adapter or an importance matrix.
+    /// A model.
     static func json(_ checkpoint: Checkpoint) throws(CheckpointError) -> JSONObject {
         JSONObject([
             ("name", .string(name(of: checkpoint.path))), ("format", .string(checkpoint.form.rawValue)),
@@ -29,6 +29,21 @@ struct InputHash {
         }
     }
 
+    /// A folder of an adapter, by its files.
+    static func json(adapter folder: String) throws(CheckpointError) -> JSONObject {
+        var (byteCount, digests) = (0, [UInt8]())
+        for name in try FileSystem.names(in: folder).sorted() where name.hasPrefix("adapter") {
+            guard FileSystem.kind(of: "\(folder)/\(name)") == .file else { continue }
+            let file = try json(file: "\(folder)/\(name)")
+            byteCount += file["byteCount"]?.int ?? 0  // fits: files on a disk
+            digests += "\(name) \(file["hash"]?.string ?? "")\n".utf8
+        }
+        return JSONObject([
+            ("name", .string(name(of: folder))), ("byteCount", .int(byteCount)),
+            ("hash", .string("\(Digest(of: digests))")),
+        ])
+    }
+
     /// The last component of a path: folders are those of this machine.
     private static func name(of path: String) -> String { HubCache.id(ofSnapshot: path) ?? path.lastPathComponent }
 
@@ -38,7 +53,10 @@ struct InputHash {
         case .folder(let folder): bytes += (folder.config.map { JSON.object($0).compact } ?? "").utf8
         case .safetensors: break
         case .gguf(let metadata):
-            for pair in metadata.pairs { bytes += "\(pair.key)=\(pair.value.json(longest: 1 << 20).compact)\n".utf8 }
+            // Without what the file says of how it was made, which another container has elsewhere.
+            for pair in metadata.pairs where !pair.key.hasPrefix("resect.") {
+                bytes += "\(pair.key)=\(pair.value.json(longest: 1 << 20).compact)\n".utf8
+            }
         }
         for tensor in checkpoint.tensors { bytes += "\(tensor.name) \(tensor.dtype) \(tensor.shape)\n".utf8 }
         let count = checkpoint.tensors.count, step = max(1, count / sampleCount)
@@ -52,15 +70,16 @@ struct InputHash {
 }
 
 extension Provenance {
-    /// What a step says of a model, an adapter or another file that it read.
-    ///
-    /// - Parameters:
-    ///   - checkpoint: what was read.
-    ///   - option: the option that named the file; `nil` for the model.
-    public static func input(_ checkpoint: Checkpoint, option: String? = nil) throws(CheckpointError) -> JSON {
-        var object = try InputHash.json(checkpoint)
-        if let option { object = JSONObject([("option", .string(option))] + object.members.map { ($0, $1) }) }
-        return .object(object)
+    /// What a step says of the model that it read.
+    public static func input(_ model: Checkpoint) throws(CheckpointError) -> JSON {
+        .object(try InputHash.json(model))
+    }
+
+    /// What a step says of an adapter, an importance matrix or another file that an option names.
+    public static func input(_ path: String, of option: String) throws(CheckpointError) -> JSON {
+        let isFolder = FileSystem.kind(of: path) == .folder
+        let object = try isFolder ? InputHash.json(adapter: path) : InputHash.json(file: path)
+        return .object(JSONObject([("option", .string(option))] + object.members.map { ($0, $1) }))
     }
 
     /// What a step says of a text: its name, and its hash unless it is a folder or comes with resect.
@@ -69,5 +88,12 @@ extension Provenance {
             return .object(JSONObject([("name", .string(source.lastPathComponent))]))
         }
         return .object(try InputHash.json(file: source))
+    }
+}
+
+extension Provenance.Step {
+    /// Perplexities as a step says them, with three decimal digits.
+    package static func measured(_ values: [(String, Double)]) -> JSONObject {
+        JSONObject(values.map { ($0.0, .double(($0.1 * 1000).rounded() / 1000)) })
     }
 }

@@ -26,7 +26,11 @@ public struct RecordProvenance: Edit {
             guard header?[Provenance.key] != nil else { break }
             header?[Provenance.key] = nil
             result.container = .safetensors(header: header)
-        case .folder: result.companions.removeAll { $0.name == Provenance.fileName }
+        case .folder:
+            result.companions.removeAll { $0.name == Provenance.fileName }
+            if let card = checkpoint.companion(CardText.fileName) {
+                replace(CardText.fileName, CardText(card.contents).withoutHistory, in: &result)
+            }
         }
         return result
     }
@@ -46,72 +50,21 @@ public struct RecordProvenance: Edit {
             header[Provenance.key] = .string(json.compact)
             result.container = .safetensors(header: header)
         case .folder:
-            let card = checkpoint.companion(CardText.fileName).map { String(decoding: $0.contents, as: UTF8.self) }
-            let text = CardText(card ?? "").adding(provenance, baseModel: baseModel, of: checkpoint)
-            for (name, contents) in [(Provenance.fileName, json.pretty), (CardText.fileName, text)] {
-                let file = Checkpoint.Companion(name: name, contents: Array(contents.utf8))
-                if let index = result.companions.firstIndex(where: { $0.name == name }) {
-                    result.companions[index] = file
-                } else {
-                    result.companions.append(file)
-                }
-            }
+            let card = CardText(checkpoint.companion(CardText.fileName)?.contents ?? [])
+            Self.replace(Provenance.fileName, Array(json.pretty.utf8), in: &result)
+            Self.replace(
+                CardText.fileName, card.adding(provenance, baseModel: baseModel, of: checkpoint), in: &result)
         }
         return result
     }
-}
 
-/// The text of a model card, README.md: front matter between two lines `---`, and Markdown behind it.
-struct CardText {
-    static let fileName = "README.md"
-    private static let heading = "## How this model was made"
-    private static let tag = "resect"
-
-    private var front: [String]
-    private var body: String
-
-    init(_ text: String) {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        guard lines.first == "---", let end = lines.dropFirst().firstIndex(of: "---") else {
-            (front, body) = ([], text)
-            return
+    /// Gives a file of a folder other contents; a file that is not there comes last.
+    private static func replace(_ name: String, _ contents: [UInt8], in checkpoint: inout Checkpoint) {
+        let file = Checkpoint.Companion(name: name, contents: contents)
+        if let index = checkpoint.companions.firstIndex(where: { $0.name == name }) {
+            checkpoint.companions[index] = file
+        } else {
+            checkpoint.companions.append(file)
         }
-        front = Array(lines[1..<end])
-        body = lines[(end + 1)...].joined(separator: "\n")
-    }
-
-    /// The card with the history; members that it has stay as they are.
-    func adding(_ provenance: Provenance, baseModel: String?, of checkpoint: Checkpoint) -> String {
-        var card = self
-        let isNew = front.isEmpty && body.isEmpty
-        if let baseModel, !has("base_model") { card.front.append("base_model: \(baseModel)") }
-        if isNew { card.front.append("library_name: transformers") }
-        if !has("tags") { card.front += ["tags:", "- \(CardText.tag)"] }
-        if isNew { card.body = "\n# Made from \(baseModel ?? provenance.origin ?? "a model")\n" }
-        // A section of an earlier step is written anew, because the history has that step too.
-        if let range = card.body.firstRange(of: CardText.heading) { card.body = String(card.body[..<range.lowerBound]) }
-        while card.body.hasSuffix("\n") { card.body.removeLast() }
-        let section = CardText.section(provenance, layers: checkpoint.layerCount)
-        return (["---"] + card.front + ["---"]).joined(separator: "\n") + "\n" + card.body
-            + "\n\n\(CardText.heading)\n\n\(section)"
-    }
-
-    private func has(_ key: String) -> Bool { front.contains { $0.hasPrefix(key + ":") } }
-
-    private static func section(_ provenance: Provenance, layers: Int) -> String {
-        var text =
-            "With resect \(provenance.version); `resect apply \(Provenance.fileName) MODEL -o OUTPUT` does it again.\n"
-        for step in provenance.steps {
-            text += "\n    \(step.line)\n"
-            if !step.dropped.isEmpty {
-                text +=
-                    "\nLayers \(step.dropped.joined(separator: ", ")) (counted from 0, the end excluded) were deleted.\n"
-            }
-            let measured = step.measured.members.compactMap { key, value in
-                value.double.map { _ in "\(key) \(value.compact)" }
-            }
-            if !measured.isEmpty { text += "\nPerplexity on held-out text: \(measured.joined(separator: ", ")).\n" }
-        }
-        return text + "\nThe model has \(layers) layers.\n"
     }
 }

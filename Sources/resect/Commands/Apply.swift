@@ -153,7 +153,7 @@ struct Apply: ParsableCommand {
         let stated = step.texts + step.inputs.filter { $0["option"]?.string == option }
         if let expected = stated.first(where: { $0["name"]?.string == last })?["hash"]?.string {
             let isText = step.texts.contains { $0["name"]?.string == last }
-            let value = try isText ? Provenance.text(path) : Provenance.input(Checkpoint.open(path))
+            let value = try isText ? Provenance.text(path) : Provenance.input(path, of: option)
             guard value["hash"]?.string == expected else {
                 throw CheckpointError(file: path, "is not what the recipe was made with: its hash differs")
             }

@@ -79,6 +79,9 @@ struct Heal: ParsableCommand {
         if adapterOnly, patch.savePatch != nil {
             throw ValidationError("--save-patch stores a model; --adapter-only writes none")
         }
+        if adapterOnly, output.provenance == true {
+            throw ValidationError("--provenance is for models; --adapter-only writes none")
+        }
         if adapterOnly, output.dryRun { throw ValidationError("--dry-run plans a model; --adapter-only writes none") }
     }
 
@@ -88,6 +91,7 @@ struct Heal: ParsableCommand {
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: model, output, common)
+        try write.checkHistory(of: model)
         let trainer = training.trainer(heal, output)
         try trainer.check(replaces: output.force)
         if adapterOnly, try output.form(for: model) != .folder {

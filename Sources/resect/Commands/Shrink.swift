@@ -105,6 +105,7 @@ struct Shrink: ParsableCommand {
         let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
+        try write.checkHistory(of: opened)
         try shrinking.settings.trainer?.check(replaces: output.force)
         if let outline = try shrinking.outline() { try write.check(outline) }
         for note in notes { common.note(note) }
