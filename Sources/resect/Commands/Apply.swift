@@ -15,8 +15,8 @@ struct Apply: ParsableCommand {
             name are looked up as they are written, then beside the recipe. With "patch", the name of an archive from \
             --save-patch, the step is not computed: the patch gives its result.
 
-            A history of several steps is applied one step at a time, with --step. With the model that the recipe was \
-            made with, the output has the same bytes.
+            The steps follow each other; the outputs between them lie in a hidden folder beside OUT until the last step is \
+            done. --step applies one of them. With the model that the recipe was made with, the output has the same bytes.
             """)
 
     @Argument(help: ArgumentHelp("A recipe, or a model that has one.", valueName: "recipe"))
@@ -29,7 +29,8 @@ struct Apply: ParsableCommand {
         help: ArgumentHelp("The output: x.gguf, x.safetensors, or a folder.", valueName: "path"))
     var output: String
 
-    @Option(name: .long, help: ArgumentHelp("The step to apply, counted from 1.", valueName: "n"))
+    @Option(
+        name: .long, help: ArgumentHelp("The only step to apply, counted from 1. Default: all steps.", valueName: "n"))
     var step: Int?
 
     @Flag(name: .long, help: "Replace an existing output.")
@@ -43,11 +44,6 @@ struct Apply: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    private static let commands: [any ParsableCommand.Type] = [
-        Cut.self, Heal.self, Shrink.self, Merge.self, QuantizeCommand.self, ConvertCommand.self,
-    ]
-    /// Options that name files which are read.
-    private static let files: Set<String> = ["corpus", "evaluation", "adapter", "imatrix", "analysis", "base"]
     private static let longestRecipe = 16 << 20
 
     func validate() throws {
@@ -57,49 +53,65 @@ struct Apply: ParsableCommand {
     func run() throws {
         let history = try read()
         let count = history.steps.count
-        guard let number = step ?? (count == 1 ? 1 : nil) else {
-            throw CheckpointError(
-                file: recipe, "has \(count) steps, which are applied one at a time",
-                hint: "--step 1 applies the first: \(history.steps[0].command)")
+        if let step, !(1...count).contains(step) {
+            throw CheckpointError(file: recipe, "has \(counted(count, "step")), and no step \(step)")
         }
-        guard (1...count).contains(number) else {
-            throw CheckpointError(file: recipe, "has \(counted(count, "step")), and no step \(number)")
+        let numbers = step.map { $0...$0 } ?? 1...count
+        let steps = try numbers.map { try RecipeStep(history.steps[$0 - 1], number: $0, of: recipe) }
+        if dryRun, let patched = steps.first(where: \.isPatch) {
+            throw ValidationError(
+                "--dry-run plans a step; the patch of step \(patched.number) has its result already")
         }
-        let step = history.steps[number - 1]
-        try compareModel(step)
-        if let patch = step.patch {
-            guard !dryRun else { throw ValidationError("--dry-run plans a step; a patch has its result already") }
-            let arguments = ["unpack", try found(patch), "--against", model.path] + shared
-            return try Invocation.run(arguments, for: step)
-        }
-        guard let command = Apply.commands.first(where: { Apply.name($0) == step.command }) else {
-            let known = Apply.commands.map(Apply.name).joined(separator: " ")
-            throw CheckpointError(
-                file: recipe, "the command '\(step.command)' is not one that recipes have", hint: "known: \(known)")
-        }
-        var given = step
-        given.options = try resolved(step, of: command)
-        let arguments =
-            [step.command, model.path] + given.arguments + shared + (dryRun ? ["--dry-run"] : [])
-            + [provenance ? "--provenance" : "--no-provenance"]
-        do {
-            _ = try Resect.parseAsRoot(arguments)
-        } catch {
-            throw CheckpointError(
-                file: recipe, "\(step.command) does not take its options: \(Resect.message(for: error))")
-        }
-        try Invocation.run(arguments, for: step)
+        let opened = try model.open()
+        try steps[0].compare(opened, common)
+        guard steps.count > 1 else { return try steps[0].run(on: model.path, arguments(isLast: true)) }
+        try checkSeveral()
+        try run(steps, form: opened.form)
     }
 
-    private static func name(_ command: any ParsableCommand.Type) -> String {
-        command.configuration.commandName ?? "\(command)".lowercased()
+    /// Runs steps one after the other; the outputs of all but the last are removed at the end.
+    private func run(_ steps: [RecipeStep], form: Checkpoint.Form) throws {
+        let folder = try IntermediateFolder(beside: output)
+        try withExtendedLifetime(folder) { try run(steps, form: form, in: folder) }
     }
 
-    /// The arguments of this command that the step has too.
-    private var shared: [String] {
-        ["-o", output] + (force ? ["--force"] : []) + (common.json ? ["--json"] : [])
-            + (common.quiet ? ["--quiet"] : [])
-            + (common.threads.map { ["--threads", "\($0)"] } ?? [])
+    private func run(_ steps: [RecipeStep], form: Checkpoint.Form, in folder: IntermediateFolder) throws {
+        var (input, form) = (model.path, form)
+        for (index, step) in steps.enumerated() {
+            common.note("step \(step.number): \(step.command)")
+            guard index < steps.count - 1 else { return try step.run(on: input, arguments(isLast: true)) }
+            let next = steps[index + 1]
+            form = next.form ?? step.outputForm ?? form
+            let path = try folder.path(
+                "\(step.number)", name: next.inputName ?? RecipeStep.fileName(model.path) ?? "model")
+            try Output.withoutResults(common.json) {
+                try step.run(on: input, arguments(isLast: false), to: path, form: form)
+            }
+            try next.compare(Checkpoint.open(path), common)
+            input = path
+        }
+    }
+
+    /// What several steps need before the first one takes its time.
+    private func checkSeveral() throws {
+        if dryRun { throw ValidationError("--dry-run plans one step; choose it with --step") }
+        if output == "-" { throw ValidationError("several steps write files beside the output, and -o - has no place") }
+        if FileSystem.absolute(output) == FileSystem.absolute(model.path) {
+            throw CheckpointError(file: output, "is an input")
+        }
+        guard force || FileSystem.kind(of: output) == .missing else {
+            throw CheckpointError(file: output, "exists", hint: "--force replaces it")
+        }
+    }
+
+    /// The arguments that a step shares with this command.
+    private func arguments(isLast: Bool) -> RecipeStep.Arguments {
+        var common = (self.common.quiet ? ["--quiet"] : [])
+        common += self.common.threads.map { ["--threads", "\($0)"] } ?? []
+        guard isLast else { return RecipeStep.Arguments(common: common, planned: ["--provenance"]) }
+        return RecipeStep.Arguments(
+            common: ["-o", output] + common + (force ? ["--force"] : []) + (self.common.json ? ["--json"] : []),
+            planned: [provenance ? "--provenance" : "--no-provenance"] + (dryRun ? ["--dry-run"] : []))
     }
 
     private func read() throws -> Provenance {
@@ -111,64 +123,5 @@ struct Apply: ParsableCommand {
             throw CheckpointError(file: recipe, "does not say how it was made")
         }
         return provenance
-    }
-
-    /// Says when the recipe was made with another model.
-    private func compareModel(_ step: Provenance.Step) throws {
-        guard let expected = step.inputs.first(where: { $0["option"] == nil })?["hash"]?.string else { return }
-        let found = try Provenance.input(model.open())["hash"]?.string
-        if found != expected { common.note("the recipe was made with another model than \(model.path)") }
-    }
-
-    /// The options with the paths of the files that they name.
-    ///
-    /// - Throws: for an option that the command does not have, and for a file that is missing or has changed.
-    private func resolved(
-        _ step: Provenance.Step, of command: any ParsableCommand.Type
-    ) throws(CheckpointError) -> JSONObject {
-        let known = Invocation.repeats(of: command)
-        var options = step.options
-        for (key, value) in step.options.members {
-            guard let repeats = known[key] else {
-                throw CheckpointError(file: recipe, "the option '\(key)' is not one of resect \(step.command)")
-            }
-            guard repeats || value.array?.count ?? 1 == 1 else {
-                throw CheckpointError(file: recipe, "the option '\(key)' has several values: \(value.compact)")
-            }
-            guard Apply.files.contains(key) else { continue }
-            let texts = value.array?.compactMap(\.string) ?? value.string.map { [$0] } ?? []
-            let paths = try texts.map { (text) throws(CheckpointError) in JSON.string(try path(text, key, step)) }
-            options[key] = value.array == nil ? paths.first : .array(paths)
-        }
-        return options
-    }
-
-    private func path(_ text: String, _ option: String, _ step: Provenance.Step) throws(CheckpointError) -> String {
-        if ["builtin", "-"].contains(text), option == "corpus" || option == "evaluation" { return text }
-        // An adapter may have a weight behind an equals sign.
-        let sign = option == "adapter" && FileSystem.kind(of: text) == .missing ? text.lastIndex(of: "=") : nil
-        let name = sign.map { String(text[..<$0]) } ?? text
-        let path = try found(name)
-        let last = name.lastPathComponent
-        let stated = step.texts + step.inputs.filter { $0["option"]?.string == option }
-        if let expected = stated.first(where: { $0["name"]?.string == last })?["hash"]?.string {
-            let isText = step.texts.contains { $0["name"]?.string == last }
-            let value = try isText ? Provenance.text(path) : Provenance.input(path, of: option)
-            guard value["hash"]?.string == expected else {
-                throw CheckpointError(file: path, "is not what the recipe was made with: its hash differs")
-            }
-        }
-        return path + (sign.map { String(text[$0...]) } ?? "")
-    }
-
-    /// A file that a recipe names: as it is written, or beside the recipe.
-    private func found(_ name: String) throws(CheckpointError) -> String {
-        if FileSystem.kind(of: name) != .missing { return name }
-        let folder = FileSystem.kind(of: recipe) == .folder ? recipe : recipe.deletingLastPathComponent
-        let beside = folder + "/" + name
-        guard FileSystem.kind(of: beside) != .missing else {
-            throw CheckpointError(file: recipe, "names '\(name)', which is neither here nor beside the recipe")
-        }
-        return beside
     }
 }

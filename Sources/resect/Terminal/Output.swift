@@ -11,9 +11,18 @@ internal import Synchronization
 /// Results go to standard output, everything else to standard error.
 enum Output {
     private static let pending = Mutex<[UInt8]>([])
+    private static let isMuted = Mutex(false)
+
+    /// Runs something whose results are not printed where `mutes` says so: a step on the way to another result.
+    static func withoutResults(_ mutes: Bool, _ body: () throws -> Void) rethrows {
+        isMuted.withLock { $0 = mutes }
+        defer { isMuted.withLock { $0 = false } }
+        try body()
+    }
 
     /// Writes a line of the result.
     static func line(_ text: String = "") {
+        guard !isMuted.withLock({ $0 }) else { return }
         let full = pending.withLock { bytes in
             bytes += Array(text.utf8)
             bytes.append(0x0A)
@@ -48,10 +57,10 @@ enum Output {
         while done < bytes.count {
             let count = write(STDOUT_FILENO, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EPIPE { Signals.leave(status: 0) }
+            if count < 0, errno == EPIPE { Interruption.cleanUp { Signals.leave(status: 0) } }
             guard count > 0 else {
                 complain(.system("cannot write", file: "standard output", errno))
-                Signals.leave(status: 2)
+                Interruption.cleanUp { Signals.leave(status: 2) }
             }
             done += count
         }
