@@ -145,10 +145,22 @@ public struct ShrinkRun: Sendable {
         if let trained {
             steps.append(ShrinkStep(name: "lora", checkpoint: try without(result), seconds: trained.seconds))
         }
-        steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written))
+        if isPlainCut {
+            // The cut is what was written: it is measured once.
+            steps = [ShrinkStep(name: "cut", checkpoint: written)]
+        } else {
+            steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written))
+        }
         guard let texts else { preconditionFailure("the texts are read before anything is judged") }
         return try ShrinkSteps(
             runnable, steps, uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, settings.run, work)
+    }
+
+    /// Whether the output has the weights of the cut, with nothing fitted and nothing rounded.
+    private var isPlainCut: Bool {
+        guard healed == nil, trained == nil, settings.target.name == nil else { return false }
+        return settings.container(of: path) == model.form
+            || model.tensors.allSatisfy { [.f32, .f16, .bf16].contains($0.dtype) }
     }
 
     private func readParts() -> HealingParts {
