@@ -34,8 +34,8 @@ struct ExpertAdapterTests {
         return (0..<shape[0]).flatMap { row in (0..<shape[1]).map { value(seed, row, $0) } }
     }
 
-    private func adapter(_ tensors: [(String, [Int], [Float])], _ settings: String) -> String {
-        let path = folder.makeFolder("adapter")
+    private func adapter(_ name: String, _ tensors: [(String, [Int], [Float])], _ settings: String) -> String {
+        let path = folder.makeFolder(name)
         Files.write(
             path + "/adapter_config.json", Array(#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, \#(settings)}"#.utf8))
         Files.write(
@@ -46,7 +46,7 @@ struct ExpertAdapterTests {
 
     private func stacked() -> String {
         adapter(
-            (0..<4).map { (Self.names[$0], Self.shapes[$0], Self.values($0)) },
+            "stacked", (0..<4).map { (Self.names[$0], Self.shapes[$0], Self.values($0)) },
             #""target_modules": [], "target_parameters": ["2.mlp.experts.gate_up_proj", "2.mlp.experts.down_proj"]"#)
     }
 
@@ -79,7 +79,7 @@ struct ExpertAdapterTests {
         }
         change(&tensors)
         return adapter(
-            tensors, #""layers_to_transform": [2], "target_modules": ["w1", "w2", "w3"]"# + settings)
+            "apart", tensors, #""layers_to_transform": [2], "target_modules": ["w1", "w2", "w3"]"# + settings)
     }
 
     private func converted(_ path: String, to form: Checkpoint.Form = .gguf) throws -> Checkpoint {
@@ -200,6 +200,10 @@ struct ExpertAdapterTests {
                         ))
                 }
             }, settings: #", "use_dora": true"#)
-        expectRefusal("of which a stack can hold only a plain product") { try converted(norms) }
+        expectRefusal("has trained norms (DoRA)") { try converted(norms) }
+        expectRefusal("of which a stack can hold only a plain product") {
+            let model = try Convert(to: .gguf, dtype: .f32).apply(to: base)
+            return try MergeAdapters([.init(Adapter(path: norms))]).apply(to: model)
+        }
     }
 }

@@ -82,10 +82,10 @@ struct ExpertExtractionTests {
         #expect(
             result.adapter.tensors.map(\.name)
                 == [
-                    "experts.base_layer.lora_A.weight", "experts.base_layer.lora_B.weight", "experts.lora_A.weight",
-                    "experts.lora_B.weight", "gate.weight",
+                    "gate.weight", "experts.base_layer.lora_A.weight", "experts.base_layer.lora_B.weight",
+                    "experts.lora_A.weight", "experts.lora_B.weight",
                 ].map { prefix + $0 })
-        #expect(result.adapter.tensors.map(\.shape) == [[6, 10], [12, 6], [6, 6], [10, 6], [3, 10]])
+        #expect(result.adapter.tensors.map(\.shape) == [[3, 10], [6, 10], [12, 6], [6, 6], [10, 6]])
         let text = result.adapter.companion("adapter_config.json")?.contents ?? []
         let config = try #require(try JSON.parse(String(decoding: text, as: UTF8.self)).object)
         #expect(
