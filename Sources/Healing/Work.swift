@@ -28,6 +28,8 @@ public enum WorkPhase: String, Sendable, CaseIterable {
 public enum WorkEvent: Sendable, Equatable {
     /// A phase begins.
     case begins(WorkPhase)
+    /// How many tokens a phase runs through all layers of the model, a part of the layers counted as that part.
+    case runs(WorkPhase, tokens: Double)
     /// How much of a phase is done, in layers, contexts, steps or bytes.
     case progress(WorkPhase, done: Int, total: Int)
     /// A phase is over.
@@ -39,6 +41,8 @@ public enum WorkEvent: Sendable, Equatable {
 /// Receives what long work tells: a closure, called from any thread.
 public struct Work: Sendable {
     private let report: @Sendable (WorkEvent) -> Void
+    /// Keeps what is measured, for a run that goes on after an interruption; `nil` keeps nothing.
+    public var measures: Measures?
 
     /// Work that is reported to a closure; without one nobody hears of it.
     public init(_ report: @escaping @Sendable (WorkEvent) -> Void = { _ in }) { self.report = report }
@@ -48,6 +52,9 @@ public struct Work: Sendable {
 
     /// Tells that a phase begins.
     func begin(_ phase: WorkPhase) { report(.begins(phase)) }
+
+    /// Tells how many tokens a phase runs.
+    func runs(_ phase: WorkPhase, tokens: Double) { report(.runs(phase, tokens: tokens)) }
 
     /// Tells how much of a phase is done.
     func progress(_ phase: WorkPhase, _ done: Int, _ total: Int) {
@@ -59,13 +66,15 @@ public struct Work: Sendable {
 
     /// Runs a phase, whose body gets the closure for its progress.
     ///
+    /// - Parameter tokens: how many tokens it runs.
     /// - Returns: what the body returns, and the seconds that it took.
     package func run<Result>(
-        _ phase: WorkPhase,
+        _ phase: WorkPhase, tokens: Double? = nil,
         _ body: (_ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void) throws(CheckpointError) -> Result
     ) throws(CheckpointError) -> (result: Result, seconds: Double) {
         let start = ContinuousClock.now
         begin(phase)
+        if let tokens { runs(phase, tokens: tokens) }
         let result = try body { done, total in progress(phase, done, total) }
         end(phase)
         return (result, (ContinuousClock.now - start).seconds)

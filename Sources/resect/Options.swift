@@ -225,8 +225,9 @@ struct SampleOptions: ParsableArguments {
     }
 
     /// What chooses a run of layers of a model whose weights can be run.
-    func chooser(_ checkpoint: Checkpoint, _ common: CommonOptions) -> RunChooser {
-        var chooser = RunChooser(checkpoint, run: precision.run(threads: common.threadCount), work: common.work)
+    func chooser(_ checkpoint: Checkpoint, _ common: CommonOptions, _ work: Work? = nil) -> RunChooser {
+        var chooser = RunChooser(
+            checkpoint, run: precision.run(threads: common.threadCount), work: work ?? common.work)
         (chooser.limit, chooser.lossContexts) = (candidates, lossSamples)
         return chooser
     }

@@ -81,15 +81,9 @@ struct TrainingOptions: ParsableArguments {
     func trainer(_ heal: HealOptions, _ output: OutputOptions) -> AdapterTrainer {
         var trainer = AdapterTrainer { [self, seed = heal.seed] share in settings(removed: share, seed: seed) }
         trainer.memoryByteCount = heal.memory?.byteCount ?? 2 << 30
-        trainer.state = output.resume ? TrainingOptions.statePath(output.output) : nil
+        trainer.state = output.resume ? ResumedFile.training.path(beside: output.output) : nil
         trainer.curve = curve
         return trainer
-    }
-
-    /// Where the state of a training is kept for `--resume`, beside the output.
-    private static func statePath(_ output: String) -> String {
-        let path = FileSystem.absolute(output)
-        return path.deletingLastPathComponent + "/." + path.lastPathComponent + ".resect-training"
     }
 
     /// The settings for a cut.

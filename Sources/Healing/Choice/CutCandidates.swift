@@ -1,5 +1,6 @@
 public import Analysis
 public import Checkpoints
+internal import Formats
 public import Surgery
 
 /// A cut that could be made, and which rule proposed it.
@@ -42,6 +43,9 @@ public struct CutCandidates: Sendable {
     /// How the model is run.
     public var run: RunOptions
 
+    /// Progress of a measurement is counted in so many parts.
+    private static let parts = 1000
+
     /// Rules with their usual numbers of candidates.
     public init(includesLast: Bool = false, run: RunOptions) {
         self.includesLast = includesLast
@@ -55,10 +59,11 @@ public struct CutCandidates: Sendable {
     ///   - checkpoint: the whole model, with weights that can be run.
     ///   - similarity: its distances.
     ///   - ranking: text to measure losses on; a few contexts are enough.
+    ///   - work: keeps what is measured.
     ///   - progress: called with the steps done and the steps in all.
     /// - Throws: the reason why the first cut is impossible, when none is possible.
     public func find(
-        size: Int, in checkpoint: Checkpoint, _ similarity: Similarity, ranking: Corpus,
+        size: Int, in checkpoint: Checkpoint, _ similarity: Similarity, ranking: Corpus, work: Work = Work(),
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> [CutCandidate] {
         var result: [CutCandidate] = []
@@ -83,25 +88,51 @@ public struct CutCandidates: Sendable {
         let runs = similarity.nearestRuns(size: size, includesLast: includesLast).map { LayerRuns([$0.layers]) }
         take(runs, .angle, limit: nearest)
         take(similarity.nearestPairs(size: size, includesLast: includesLast), .twoRuns, limit: pairs)
-        let steps = 2
+        // A measurement of all runs, one of all single layers, and one for every other layer.
+        let steps = 1 + (size > 1 ? size : 0)
+        var done = 0
+        func measured(_ cuts: [LayerRuns]) throws(CheckpointError) -> [Double] {
+            defer { done += 1 }
+            return try losses(cuts, checkpoint, ranking, work) { [done] part, whole in
+                progress?(
+                    done * CutCandidates.parts + part * CutCandidates.parts / max(1, whole), steps * CutCandidates.parts
+                )
+            }
+        }
         progress?(0, steps)
-        let losses = try CutLoss.measure(runs, of: checkpoint, corpus: ranking, run: run)
-        progress?(1, steps)
-        take(zip(runs, losses).sorted { $0.1 < $1.1 }.map(\.0), .loss, limit: 1)
-        if let greedy = try greedy(size, checkpoint, similarity.layers, ranking) { take([greedy], .greedy, limit: 1) }
+        let lossOfRuns = try measured(runs)
+        take(zip(runs, lossOfRuns).sorted { $0.1 < $1.1 }.map(\.0), .loss, limit: 1)
+        if let greedy = try greedy(size, similarity.layers, measured) {
+            take([greedy], .greedy, limit: 1)
+        }
         progress?(steps, steps)
         if let refusal, result.isEmpty { throw refusal }
         return result
     }
 
+    private func losses(
+        _ cuts: [LayerRuns], _ checkpoint: Checkpoint, _ ranking: Corpus, _ work: Work,
+        _ progress: @escaping (_ done: Int, _ total: Int) -> Void
+    ) throws(CheckpointError) -> [Double] {
+        try work.measured(
+            ["cuts", "\(cuts.map(\.texts))", "\(run.precision)", ranking.identity],
+            read: { kept in
+                let losses = (kept.array ?? []).compactMap(\.loss)
+                return losses.count == cuts.count ? losses : nil
+            }, write: { .array($0.map(JSON.init(loss:))) }
+        ) { () throws(CheckpointError) in
+            try CutLoss.measure(cuts, of: checkpoint, corpus: ranking, run: run, progress: progress)
+        }
+    }
+
     /// Cuts one layer after the other.
     private func greedy(
-        _ size: Int, _ checkpoint: Checkpoint, _ layers: Int, _ ranking: Corpus
+        _ size: Int, _ layers: Int, _ losses: ([LayerRuns]) throws(CheckpointError) -> [Double]
     ) throws(CheckpointError) -> LayerRuns? {
         let all = 0..<(includesLast ? layers : layers - 1)
         guard size > 1, size < all.count else { return nil }
         func best(_ cuts: [LayerRuns]) throws(CheckpointError) -> [LayerRuns] {
-            let losses = try CutLoss.measure(cuts, of: checkpoint, corpus: ranking, run: run)
+            let losses = try losses(cuts)
             return zip(cuts, losses).sorted { $0.1 < $1.1 }.map(\.0)
         }
         let single = try best(all.map { LayerRuns([$0..<$0 + 1]) })

@@ -30,9 +30,9 @@ public struct CutChooser: Sendable {
     public var similarity: Similarity?
 
     /// Contexts on which losses of candidates before a heal are measured.
-    private static let rankingContexts = 2
+    static let rankingContexts = 2
     /// Contexts that candidates are fitted to before they are compared.
-    private static let comparisonContexts = 32
+    static let comparisonContexts = 32
 
     /// A chooser.
     public init(_ rule: Rule, form: ClosedForm = ClosedForm()) {
@@ -61,7 +61,8 @@ public struct CutChooser: Sendable {
             distances = try chooser.similarity(text.ranking, overAllTokens: overAllTokens)
         }
         if rule == .healed {
-            return .healed(try compare(size, checkpoint, distances, text, run, work))
+            let amounts = amounts(size: size, of: checkpoint.layerCount, text: text)
+            return .healed(try compare(size, checkpoint, distances, text, run, work, amounts))
         }
         let candidates = try chooser.candidates(
             distances, size: size, overAllTokens: overAllTokens, includesLast: includesLast)
@@ -73,22 +74,23 @@ public struct CutChooser: Sendable {
 
     private func compare(
         _ size: Int, _ checkpoint: Checkpoint, _ similarity: Similarity, _ text: HealingParts, _ run: RunOptions,
-        _ work: Work
+        _ work: Work, _ amounts: [WorkAmount]
     ) throws(CheckpointError) -> HealedChoice {
-        let candidates = try work.run(.search) { (progress) throws(CheckpointError) in
+        func tokens(_ phase: WorkPhase) -> Double? { amounts.first { $0.phase == phase }?.tokens }
+        let candidates = try work.run(.search, tokens: tokens(.search)) { (progress) throws(CheckpointError) in
             try CutCandidates(includesLast: includesLast, run: run).find(
                 size: size, in: checkpoint, similarity, ranking: text.ranking.prefix(CutChooser.rankingContexts),
-                progress: progress)
+                work: work, progress: progress)
         }.result
         guard !candidates.isEmpty else {
             throw CheckpointError(
                 file: checkpoint.path, "no cut of \(size) of \(similarity.layers) layers leaves the last layer",
                 hint: "--include-last lets a cut include it")
         }
-        return try work.run(.compare) { (progress) throws(CheckpointError) in
+        return try work.run(.compare, tokens: tokens(.compare)) { (progress) throws(CheckpointError) in
             try HealedChoice.measure(
                 candidates, of: checkpoint, fitting: text.fitting.prefix(CutChooser.comparisonContexts),
-                choosing: text.choosing, form: form, run: run, progress: progress)
+                choosing: text.choosing, form: form, run: run, work: work, progress: progress)
         }.result
     }
 }

@@ -29,11 +29,12 @@ public struct HealedChoice: Sendable {
     ///   - choosing: text that judges.
     ///   - form: the heal, which is a bridge whatever its method.
     ///   - run: how the model is run.
+    ///   - work: keeps what is measured.
     ///   - progress: called with the candidates done and all.
     /// - Throws: when the model cannot be run, or computes NaN or infinity.
     public static func measure(
         _ candidates: [CutCandidate], of checkpoint: Checkpoint, fitting: Corpus, choosing: Corpus, form: ClosedForm,
-        run: RunOptions, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+        run: RunOptions, work: Work = Work(), progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> HealedChoice {
         precondition(!candidates.isEmpty, "nothing to choose from")
         var bridge = form
@@ -49,18 +50,26 @@ public struct HealedChoice: Sendable {
             done += 1
             progress?(done, total)
         }
+        let conditions = ["\(form.ridges) \(run.precision)", fitting.identity, choosing.identity]
         func first(_ candidate: CutCandidate) -> Int { max(0, (candidate.dropped.runs.first?.lowerBound ?? 0) - 1) }
         for index in candidates.indices.sorted(by: { first(candidates[$0]) < first(candidates[$1]) }) {
-            try start.advance(to: first(candidates[index]))
-            let result = try bridge.heal(HealingStart(copying: start), dropping: candidates[index].dropped)
-            if let loss = result.healedLoss, !loss.isNaN { losses[index] = loss }
+            let dropped = candidates[index].dropped
+            losses[index] = try work.measuredLoss(["healed", "\(dropped.texts)"] + conditions) {
+                () throws(CheckpointError) in
+                try start.advance(to: first(candidates[index]))
+                let loss = try bridge.heal(HealingStart(copying: start), dropping: dropped).healedLoss
+                return loss.map { $0.isNaN ? .infinity : $0 } ?? .infinity
+            }
             step()
         }
-        try start.advance(to: model.layerCount)
-        step()
-        guard let whole = try start.loss(of: start.states.context(start.judged.lowerBound)) else {
-            throw CheckpointError(file: choosing.path, "has no tokens to judge with")
+        let whole = try work.measuredLoss(["whole"] + conditions) { () throws(CheckpointError) in
+            try start.advance(to: model.layerCount)
+            guard let whole = try start.loss(of: start.states.context(start.judged.lowerBound)) else {
+                throw CheckpointError(file: choosing.path, "has no tokens to judge with")
+            }
+            return whole
         }
+        step()
         return HealedChoice(candidates: candidates, losses: losses, wholeLoss: whole)
     }
 }

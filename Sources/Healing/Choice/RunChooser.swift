@@ -53,16 +53,29 @@ public struct RunChooser: Sendable {
 
     /// Measures the loss without each candidate.
     public func measure(_ candidates: [LayerRun], corpus: Corpus) throws(CheckpointError) -> RunLoss {
-        try work.run(.measure) { (progress) throws(CheckpointError) in
-            try RunLoss.measure(candidates, of: checkpoint, corpus: corpus, run: run, progress: progress)
+        let layers = max(1, checkpoint.layerCount)
+        let passed = candidates.reduce(layers) { $0 + layers - $1.layers.upperBound }
+        let tokens = corpus.tokenCount * Double(passed) / Double(layers)
+        return try work.run(.measure, tokens: tokens) { (progress) throws(CheckpointError) in
+            try work.measured(
+                ["losses", "\(candidates.map(\.layers))", "\(run.precision)", corpus.identity],
+                read: { RunLoss(kept: $0, of: candidates) }, write: \.kept
+            ) { () throws(CheckpointError) in
+                try RunLoss.measure(candidates, of: checkpoint, corpus: corpus, run: run, progress: progress)
+            }
         }.result
     }
 
     /// Measures the distances.
     public func similarity(_ corpus: Corpus, overAllTokens: Bool = false) throws(CheckpointError) -> Similarity {
-        try work.run(.analyze) { (progress) throws(CheckpointError) in
-            try Similarity.measure(
-                checkpoint, corpus: corpus, overAllTokens: overAllTokens, run: run, progress: progress)
+        try work.run(.analyze, tokens: corpus.tokenCount) { (progress) throws(CheckpointError) in
+            try work.measured(
+                ["distances", "\(overAllTokens)", "\(run.precision)", corpus.identity], read: Similarity.init(kept:),
+                write: \.kept
+            ) { () throws(CheckpointError) in
+                try Similarity.measure(
+                    checkpoint, corpus: corpus, overAllTokens: overAllTokens, run: run, progress: progress)
+            }
         }.result
     }
 }

@@ -23,13 +23,18 @@ public struct HealedWeights: Sendable {
     public private(set) var changes: [Change] = []
     /// The weights in f32, by name.
     package private(set) var tensors: [Tensor] = []
-    private var files: [MappedFile] = []
+    private(set) var files: [MappedFile] = []
 
     init() {}
 
     /// The largest gain of a layer's weights, and 0 where none gained; `nil` where no text judged one.
     func gain(of layer: Int) -> Double? {
         changes.filter { $0.layer == layer }.compactMap(\.gain).max().map { max(0, $0) }
+    }
+
+    /// Weights that were fitted before.
+    init(changes: [Change], tensors: [Tensor], files: [MappedFile]) {
+        (self.changes, self.tensors, self.files) = (changes, tensors, files)
     }
 
     /// Notes a weight that stays as it was.

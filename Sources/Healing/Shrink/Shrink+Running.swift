@@ -33,7 +33,8 @@ extension Shrink {
     ///   - path: the output: x.gguf or a folder.
     ///   - shardByteCount: the most bytes of tensors in a file of the output; `nil` for one file.
     ///   - writer: how the output is written, but for its progress; `nil` for a writer that replaces nothing.
-    ///   - work: receives progress and notes.
+    ///   - work: receives progress and notes; its `measures` let a later run go on after an interruption, and are removed
+    ///     at the end.
     /// - Throws: when the model cannot be cut, healed or quantized so, or the output exists; nothing is written then.
     @discardableResult
     public func run(
@@ -59,9 +60,10 @@ extension Shrink {
             return try writer.write(output, to: path)
         }.result
         if let trained { try trainer?.finish(trained, replaces: writer.replaces) }
+        let steps = try shrinking.judge(written)
+        work.measures?.remove()
         return Result(
-            dropped: choice.dropped, choice: choice, healed: healed, trained: trained, written: written,
-            steps: try shrinking.judge(written))
+            dropped: choice.dropped, choice: choice, healed: healed, trained: trained, written: written, steps: steps)
     }
 
     /// The output with what it says of how it was made.

@@ -50,7 +50,8 @@ public struct ShrinkSteps: Sendable {
         let models = try steps.map { (step) throws(CheckpointError) in
             try DequantizeFolder(to: .f32).apply(to: step.checkpoint)
         }
-        let found = try work.run(.judge) { (progress) throws(CheckpointError) -> [[Divergence]] in
+        let tokens = texts.reduce(0) { $0 + $1.corpus.tokenCount } * Double(models.count + (uncut == nil ? 1 : 2))
+        let found = try work.run(.judge, tokens: tokens) { (progress) throws(CheckpointError) -> [[Divergence]] in
             var found: [[Divergence]] = []
             for (index, text) in texts.enumerated() {
                 found.append(

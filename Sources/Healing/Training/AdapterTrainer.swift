@@ -37,9 +37,10 @@ public struct AdapterTrainer: Sendable {
         threads: Int, work: Work = Work()
     ) throws(CheckpointError) -> TrainingReport {
         let kept = KeptLayers(count: whole.layerCount, without: dropped)
-        let settings = settings(Double(dropped.count) / Double(max(1, whole.layerCount)))
+        let share = Double(dropped.count) / Double(max(1, whole.layerCount))
+        let settings = settings(share)
         let student = try fitted.applying([CutLayers(layers: dropped)])
-        let phases = TrainingPhases(work)
+        let phases = TrainingPhases(work, amounts(removed: share, text: text))
         let start = ContinuousClock.now
         let result = try LoRATraining(settings).run(
             student: student, teacher: whole, fitting: text.fitting,
@@ -67,9 +68,16 @@ private final class TrainingPhases: Sendable {
     private let work: Work
     private let phase = Mutex(WorkPhase.teach)
 
-    init(_ work: Work) {
-        self.work = work
-        work.begin(.teach)
+    private let amounts: [WorkAmount]
+
+    init(_ work: Work, _ amounts: [WorkAmount]) {
+        (self.work, self.amounts) = (work, amounts)
+        begin(.teach)
+    }
+
+    private func begin(_ phase: WorkPhase) {
+        work.begin(phase)
+        if let amount = amounts.first(where: { $0.phase == phase }) { work.runs(phase, tokens: amount.tokens) }
     }
 
     func receive(_ event: LoRATraining.Event) {
@@ -80,7 +88,7 @@ private final class TrainingPhases: Sendable {
         }
         if isFirst {
             work.end(.teach)
-            work.begin(.train)
+            begin(.train)
         }
         if case .step(let number, let total, _) = event { work.progress(.train, number, total) }
     }

@@ -38,6 +38,11 @@ struct Analyze: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
+    @Flag(
+        name: .long,
+        help: "Continue an interrupted run with the same -o, and keep what was measured if this run is interrupted.")
+    var resume = false
+
     @Option(
         name: .long,
         help: ArgumentHelp("Measure the loss without each of the nearest runs of this size.", valueName: "n|p%"))
@@ -46,6 +51,10 @@ struct Analyze: ParsableCommand {
     @OptionGroup(title: "Layers") var stack: LayerOptions
     @OptionGroup(title: "Measuring") var samples: SampleOptions
     @OptionGroup(title: "General") var common: CommonOptions
+
+    func validate() throws {
+        if resume, output == nil { throw ValidationError("--resume keeps what was measured beside the file of -o") }
+    }
 
     func run() throws {
         let checkpoint = try stack.choosing(in: model.openPlain())
@@ -61,8 +70,15 @@ struct Analyze: ParsableCommand {
                 "\(text.path) has only \(text.contexts.count) of the requested \(samples.samples) contexts of \(samples.context) tokens"
             )
         }
-        PhaseCount.expect(size == nil ? 1 : 2)
-        let chooser = samples.chooser(checkpoint, common)
+        var work = common.work
+        if let output { work.measures = try common.measures(of: checkpoint, beside: output, resumes: resume) }
+        let chooser = samples.chooser(checkpoint, common, work)
+        if let size {
+            var rule = CutChooser(.loss)
+            (rule.candidates, rule.lossContexts) = (chooser.limit, chooser.lossContexts)
+            PhaseCount.expect(
+                rule.amounts(size: size, of: checkpoint.layerCount, text: HealingParts(ranking: text)))
+        }
         let similarity = try chooser.similarity(text, overAllTokens: samples.tokens == .all)
         let nearest = similarity.nearestRunOfEachSize(
             overAllTokens: samples.tokens == .all, includesLast: samples.includeLast)
@@ -75,6 +91,7 @@ struct Analyze: ParsableCommand {
         }
         let object = AnalysisFile.json(similarity, candidates: nearest, loss: loss)
         if let output { try AnalysisFile.write(object, to: output, force: force) }
+        work.measures?.remove()
         if common.json { return Output.json(object) }
         HeatMap(
             similarity: similarity, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast,

@@ -119,10 +119,14 @@ struct Heal: ParsableCommand {
             sizes: sizes, seed: heal.seed)
         for note in text.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
+        var work = common.work
+        work.measures = try common.measures(of: model, beside: output.output, resumes: output.resume)
         let (parts, run) = (HealingParts(text), samples.precision.run(threads: common.threadCount))
+        let chooser = heal.chooser(method.closedForm, samples)
+        PhaseCount.expect(amounts(chooser, trainer, size ?? dropped.count, size != nil, of: model.layerCount, parts))
         if let size {
-            let choice = try heal.chooser(method.closedForm, samples).choose(
-                size: size, in: checkpoint, text: parts, run: run, work: common.work)
+            let choice = try chooser.choose(
+                size: size, in: checkpoint, text: parts, run: run, work: work)
             dropped = choice.dropped
             write.extra += choice.json
             if !common.json, !output.isStream { choice.table?.show() }
@@ -130,7 +134,7 @@ struct Heal: ParsableCommand {
         write.dropped = dropped
         common.note("drops \(dropped.words) (\(dropped.count) of \(model.layerCount))")
         let report = try method.closedForm.map { method in
-            try heal.form(method).heal(checkpoint, dropping: dropped, text: parts, run: run, work: common.work)
+            try heal.form(method).heal(checkpoint, dropping: dropped, text: parts, run: run, work: work)
         }
         report?.say(common)
         write.extra += report?.json ?? []
@@ -140,11 +144,12 @@ struct Heal: ParsableCommand {
         let fitted = try report?.result.weights.edit.apply(to: model) ?? model
         guard method.trains, !output.dryRun else {
             try write.write(fitted.applying(edits(dropped)))
+            if !output.dryRun { work.measures?.remove() }
             return try writeRecipe(model, dropped)
         }
         let trained = try trainer.train(
             model, fitted: fitted, without: dropped, text: parts, baseName: output.output, threads: common.threadCount,
-            work: common.work)
+            work: work)
         trained.say(common)
         write.extra += trained.json
         let healed =
@@ -153,6 +158,19 @@ struct Heal: ParsableCommand {
             : try trained.folded(into: fitted, threads: common.threadCount).applying(edits(dropped))
         try write.write(healed)
         try trainer.finish(trained, replaces: output.force)
+        work.measures?.remove()
         try writeRecipe(model, dropped)
+    }
+
+    /// The phases of the work.
+    private func amounts(
+        _ chooser: CutChooser, _ trainer: AdapterTrainer, _ size: Int, _ chooses: Bool, of layers: Int,
+        _ text: HealingParts
+    ) -> [WorkAmount] {
+        var amounts = chooses ? chooser.amounts(size: size, of: layers, text: text) : []
+        if let form = method.closedForm.map(heal.form) { amounts.append(form.amount(text)) }
+        if output.dryRun { return amounts }
+        if method.trains { amounts += trainer.amounts(removed: Double(size) / Double(max(1, layers)), text: text) }
+        return amounts + [.write] + (patch.savePatch == nil ? [] : [.pack])
     }
 }

@@ -101,7 +101,9 @@ struct Shrink: ParsableCommand {
         let size = try drop.count(of: model.layerCount, file: model.path)
         var settings = try settings(size, target, form: try output.form(for: model))
         settings.chooser.similarity = try analysis.map { try samples.similarity(of: $0, model) }
-        var shrinking = try ShrinkRun(settings, model, to: output.output, work: common.work)
+        var work = common.work
+        work.measures = try common.measures(of: model, beside: output.output, resumes: output.resume)
+        var shrinking = try ShrinkRun(settings, model, to: output.output, work: work)
         let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
@@ -110,7 +112,7 @@ struct Shrink: ParsableCommand {
         if let outline = try shrinking.outline() { try write.check(outline) }
         for note in notes { common.note(note) }
         common.noteLength(of: samples.context, for: model)
-        PhaseCount.expect(phases(settings))
+        PhaseCount.expect(shrinking.amounts(writes: !output.dryRun, packs: patch.savePatch != nil))
         let choice = try shrinking.choose()
         common.note("drops \(choice.dropped.words) (\(choice.dropped.count) of \(model.layerCount))")
         if !common.json { choice.table?.show() }
@@ -146,26 +148,13 @@ struct Shrink: ParsableCommand {
             throw ExitCode(1)
         }
         if let trained { try shrinking.settings.trainer?.finish(trained, replaces: output.force) }
+        work.measures?.remove()
         guard let judged else { return }
         if !common.json {
             Output.line()
             judged.show()
         }
         if let note = limit.note(judged) { common.note(note) }
-    }
-
-    /// How many phases of work follow.
-    private func phases(_ settings: Healing.Shrink) -> Int {
-        var count = settings.chooser.similarity == nil ? 1 : 0
-        switch settings.chooser.rule {
-        case .healed: count += 2
-        case .loss: count += 1
-        case .angle: break
-        }
-        if settings.form != nil { count += 1 }
-        if output.dryRun { return count }
-        if settings.trainer != nil { count += 2 }
-        return count + (patch.savePatch == nil ? 2 : 3)
     }
 
     /// The type of the weights.

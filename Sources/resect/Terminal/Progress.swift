@@ -11,7 +11,7 @@ internal import Synchronization
 final class Progress: Sendable {
     private let label: String
     private let unit: Unit
-    private let tokens: Int?
+    private let tokens: Mutex<Double?>
     private let phase: PhaseCount.Place?
     private let start = Progress.now()
     private let lastDrawn = Atomic<UInt64>(0)
@@ -35,10 +35,14 @@ final class Progress: Sendable {
     ///
     /// - Parameter tokens: how many tokens all of it runs; the rate is in tokens then.
     init(_ label: String, unit: Unit, quiet: Bool, tokens: Int? = nil) {
-        (self.label, self.unit, self.tokens, isQuiet) = (label, unit, tokens, quiet)
+        (self.label, self.unit, isQuiet) = (label, unit, quiet)
+        self.tokens = Mutex(tokens.map(Double.init))
         phase = PhaseCount.next()
         isShown = !quiet && Progress.isDrawn
     }
+
+    /// Says how many tokens all of the phase runs.
+    func runs(tokens: Double) { self.tokens.withLock { $0 = tokens } }
 
     private static func now() -> UInt64 {
         var time = timespec()
@@ -59,15 +63,16 @@ final class Progress: Sendable {
         else { return }
         let share = Double(done) / Double(total)
         let elapsed = max(seconds, 1e-3)
-        let left = done > 0 ? elapsed * (1 - share) / share : nil
+        let own = done > 0 ? elapsed * (1 - share) / share : nil
+        let left = own.map { $0 + (phase.map { $0.secondsBehind(share: share, elapsed: elapsed) } ?? 0) }
         let line = ProgressLine(
             label: label, share: share, phase: phase?.text, rate: rate(done, total, elapsed), secondsLeft: left)
         Progress.draw(Progress.erase + line.text(width: Terminal.width(of: STDERR_FILENO) ?? 80))
     }
 
     private func rate(_ done: Int, _ total: Int, _ elapsed: Double) -> String {
-        if let tokens {
-            return "\((Double(tokens) * Double(done) / Double(total) / elapsed).fixed(0)) tokens/s"
+        if let tokens = tokens.withLock({ $0 }) {
+            return "\((tokens * Double(done) / Double(total) / elapsed).fixed(0)) tokens/s"
         }
         let rate = Double(done) / elapsed
         return switch unit {
@@ -80,9 +85,10 @@ final class Progress: Sendable {
 
     /// Removes the line; without a terminal says how long a slow phase took.
     func finish() {
+        phase?.finish(seconds: seconds)
         if isShown { return Progress.clear() }
         guard !isQuiet, seconds >= Progress.slow else { return }
-        let speed = tokens.map { ", \((Double($0) / seconds).fixed(0)) tokens/s" } ?? ""
+        let speed = tokens.withLock { $0 }.map { ", \(($0 / seconds).fixed(0)) tokens/s" } ?? ""
         Output.message("\(label) took \(seconds.fixed(1)) s\(phase.map { " (\($0.text))" } ?? "")\(speed)")
     }
 
@@ -97,28 +103,5 @@ final class Progress: Sendable {
     private static func draw(_ text: String) {
         let bytes = Array(text.utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-    }
-}
-
-/// How many phases a command has, and which one runs.
-enum PhaseCount {
-    /// A phase among all: `2 of 5`.
-    struct Place: Sendable {
-        let number, total: Int
-        var text: String { "\(number) of \(total)" }
-    }
-
-    private static let state = Mutex((done: 0, total: 0))
-
-    /// Announces the phases of a command.
-    static func expect(_ total: Int) { state.withLock { $0 = (0, total) } }
-
-    /// The next phase; `nil` where none were announced.
-    fileprivate static func next() -> Place? {
-        state.withLock { state in
-            guard state.total > 1, state.done < state.total else { return nil }
-            state.done += 1
-            return Place(number: state.done, total: state.total)
-        }
     }
 }

@@ -13,6 +13,8 @@ final class WorkProgress: Sendable {
         case .begins(let phase):
             let progress = Progress(phase.rawValue, unit: phase.unit, quiet: common.quiet)
             bar.withLock { $0 = (phase, progress) }
+        case .runs(let phase, let tokens):
+            bar.withLock { if $0?.phase == phase { $0?.progress.runs(tokens: tokens) } }
         case .progress(let phase, let done, let total):
             let shown = bar.withLock { $0?.phase == phase ? $0?.progress : nil }
             shown?.report(done, total)

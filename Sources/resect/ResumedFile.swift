@@ -1,0 +1,28 @@
+internal import Checkpoints
+internal import Healing
+
+/// Files beside an output that `--resume` goes on from.
+enum ResumedFile: String {
+    /// What was measured.
+    case measures
+    /// The state of a training.
+    case training
+
+    /// The path, a hidden sibling of the output.
+    func path(beside output: String) -> String {
+        let path = FileSystem.absolute(output)
+        return path.deletingLastPathComponent + "/." + path.lastPathComponent + ".resect-" + rawValue
+    }
+}
+
+extension CommonOptions {
+    /// What an earlier run of the command has measured, and what this one will.
+    ///
+    /// - Returns: `nil` without --resume.
+    func measures(of model: Checkpoint, beside output: String, resumes: Bool) throws(CheckpointError) -> Measures? {
+        guard resumes else { return nil }
+        let measures = try Measures(at: ResumedFile.measures.path(beside: output), of: model)
+        if measures.count > 0 { note("goes on after \(counted(measures.count, "measurement")) of an interrupted run") }
+        return measures
+    }
+}
