@@ -106,7 +106,7 @@ struct ProvenanceTests {
     func listed() throws {
         let model = try RecordProvenance(
             Provenance(#require(JSON.parse(#"{"command": "cut", "dropped": ["0:1", "2:3", "4:5"]}"#).object), file: "r")
-        ).apply(to: Models.gguf("llama", layers: 3))
+        ).apply(to: Models.gguf("toy", layers: 3))
         #expect(model.metadata["resect.dropped_layers"]?.array?.count == 3)
         #expect(try CutLayers(layers: 1..<2).apply(to: model).layerCount == 2)
     }

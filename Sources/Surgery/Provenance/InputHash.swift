@@ -47,6 +47,26 @@ struct InputHash {
     /// The last component of a path: folders are those of this machine.
     private static func name(of path: String) -> String { HubCache.id(ofSnapshot: path) ?? path.lastPathComponent }
 
+    /// A value of metadata: its type, and its length where it has one, so that no two values have the same bytes. A
+    /// vocabulary has hundreds of thousands.
+    private static func append(_ value: GGUFValue, to bytes: inout [UInt8]) {
+        func append(_ number: UInt64) {
+            withUnsafeBytes(of: number.littleEndian) { bytes += $0 }
+        }
+        bytes.append(UInt8(truncatingIfNeeded: value.type))
+        if let text = value.string {
+            append(UInt64(text.utf8.count))
+            bytes += text.utf8
+        } else if let list = value.array {
+            append(UInt64(list.count))
+            for element in list { InputHash.append(element, to: &bytes) }
+        } else if let number = value.int {
+            append(UInt64(bitPattern: Int64(number)))
+        } else {
+            append((value.double ?? (value.bool == true ? 1 : 0)).bitPattern)
+        }
+    }
+
     private static func hash(_ checkpoint: Checkpoint) throws(CheckpointError) -> String {
         var bytes: [UInt8] = []
         switch checkpoint.container {
@@ -55,7 +75,8 @@ struct InputHash {
         case .gguf(let metadata):
             // Without what the file says of how it was made, which another container has elsewhere.
             for pair in metadata.pairs where !pair.key.hasPrefix("resect.") {
-                bytes += "\(pair.key)=\(pair.value.json(longest: 1 << 20).compact)\n".utf8
+                bytes += pair.key.utf8
+                append(pair.value, to: &bytes)
             }
         }
         for tensor in checkpoint.tensors { bytes += "\(tensor.name) \(tensor.dtype) \(tensor.shape)\n".utf8 }
