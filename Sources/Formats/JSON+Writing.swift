@@ -7,24 +7,38 @@ extension JSON {
 
     /// The UTF-8 bytes of one line for any reader and any terminal: numbers that are not finite are strings, and every
     /// control character is escaped, also where JSON allows it.
-    package var standardLine: [UInt8] { JSONWriter(self, isStandard: true).bytes }
+    package var standardLine: [UInt8] {
+        var bytes: [UInt8] = []
+        writeStandardLine(to: &bytes)
+        return bytes
+    }
+
+    /// Adds `standardLine` to bytes.
+    package func writeStandardLine(to bytes: inout [UInt8]) {
+        var writer = JSONWriter(isStandard: true)
+        swap(&writer.bytes, &bytes)
+        writer.write(self, depth: 0)
+        swap(&writer.bytes, &bytes)
+    }
 }
 
 /// Writes a JSON value as UTF-8. Bytes are appended, not characters: the value of `inspect --json` may have 100,000
 /// objects.
 private struct JSONWriter {
-    private(set) var bytes: [UInt8] = []
+    var bytes: [UInt8] = []
     private let indents: Bool
     private let isStandard: Bool
 
-    init(_ value: JSON, indents: Bool = false, isStandard: Bool = false) {
-        (self.indents, self.isStandard) = (indents, isStandard)
+    init(isStandard: Bool) { (indents, self.isStandard) = (false, isStandard) }
+
+    init(_ value: JSON, indents: Bool = false) {
+        (self.indents, isStandard) = (indents, false)
         write(value, depth: 0)
     }
 
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
-    private mutating func write(_ value: JSON, depth: Int) {
+    mutating func write(_ value: JSON, depth: Int) {
         switch value {
         case .null: add("null")
         case .bool(let value): add(value ? "true" : "false")

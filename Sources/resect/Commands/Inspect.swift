@@ -39,7 +39,7 @@ struct Inspect: ParsableCommand {
         let checkpoint = try model.open()
         for note in checkpoint.notes { common.note(note) }
         let overview = ModelOverview(checkpoint, explains: explain)
-        if common.json { return Output.json(json(overview)) }
+        if common.json { return Output.json(json(overview), "tensors", checkpoint.tensors.lazy.map(json)) }
         let pairs = pairs(checkpoint)
         for line in overview.lines(entries: pairs.count) { Output.line(line) }
         for table in checkpoint.tensors.isEmpty ? [] : [overview.types, overview.kinds] {
@@ -78,7 +78,6 @@ struct Inspect: ParsableCommand {
         ]
         members += overview.json
         if explain { members.append(("explanation", ExplanationReport(checkpoint).json)) }
-        members.append(("tensors", .array(checkpoint.tensors.map(json))))
         return JSONObject(members)
     }
 

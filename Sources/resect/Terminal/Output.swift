@@ -39,6 +39,22 @@ enum Output {
         }
     }
 
+    /// Writes the result as one JSON object whose last member is a long list, of which one element is held at a time.
+    static func json(_ object: JSONObject, _ key: String, _ elements: some Sequence<JSON>) {
+        pending.withLock { bytes in
+            var object = object
+            object[key] = .array([])
+            JSON.object(object).writeStandardLine(to: &bytes)
+            // Before the ends of the list and of the object.
+            bytes.removeLast(2)
+            for (index, element) in elements.enumerated() {
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                element.writeStandardLine(to: &bytes)
+            }
+            bytes += [UInt8(ascii: "]"), UInt8(ascii: "}"), 0x0A]
+        }
+    }
+
     /// Discards pending output, which is not valid.
     static func discard() { pending.withLock { $0 = [] } }
 
