@@ -20,6 +20,7 @@ CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
 TORTURE_PACKAGES := e2fsprogs mount python3
 BENCH_PACKAGES := xfsprogs xxhash zstd
 SHELL_PACKAGES := bash fish zsh
+TERMINAL_PACKAGES := bsdutils tmux
 MAN_PACKAGES := mandoc python3
 DIST_PACKAGES := dpkg gzip tar xz-utils
 DIST_TEST_PACKAGES := debootstrap lintian
@@ -56,6 +57,7 @@ demo: build
 
 # The same flags as the build, so that nothing is compiled twice; a crash should not print the backtrace of every thread.
 test: deps
+	$(call install_packages,$(TERMINAL_PACKAGES))
 	SWIFT_BACKTRACE=enable=no swift test -c release --disable-testable-imports
 
 # A package that uses the libraries, built from nothing, so that it finds only what they offer: the examples of the documents.
