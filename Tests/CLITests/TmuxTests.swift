@@ -26,7 +26,7 @@ struct TmuxTests {
             tmux -S socket -f /dev/null new-session -d -x \(columns) -y 70 '\(pane)'
             for i in $(seq 1200); do
                 \(capture) > screen
-                grep -q '^the end' screen && break
+                grep -q 'the end' screen && break
                 \(often ? "cat screen; echo =====" : ":")
                 sleep 0.05
             done
