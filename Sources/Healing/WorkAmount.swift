@@ -36,6 +36,7 @@ extension CutChooser {
     /// - Parameters:
     ///   - size: how many layers are cut.
     ///   - layers: how many the model has.
+    ///   - text: the texts that the choice reads.
     public func amounts(size: Int, of layers: Int, text: HealingParts) -> [WorkAmount] {
         let distances = similarity == nil ? [WorkAmount(.analyze, tokens: text.ranking.tokenCount)] : []
         let share = Double(layers - size) / Double(max(1, layers))
@@ -70,7 +71,9 @@ extension ClosedForm {
 extension AdapterTrainer {
     /// The phases of a training.
     ///
-    /// - Parameter share: the share of the layers that is removed.
+    /// - Parameters:
+    ///   - share: the share of the layers that is removed.
+    ///   - text: the texts that it reads.
     public func amounts(removed share: Double, text: HealingParts) -> [WorkAmount] {
         let settings = settings(share)
         let tokens = Double(settings.steps * settings.batch * text.fitting.contextLength)
