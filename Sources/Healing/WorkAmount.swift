@@ -76,9 +76,9 @@ extension AdapterTrainer {
     ///   - text: the texts that it reads.
     public func amounts(removed share: Double, text: HealingParts) -> [WorkAmount] {
         let settings = settings(share)
-        let tokens = Double(settings.steps * settings.batch * text.fitting.contextLength)
+        let tokens = Double(settings.steps * settings.batch * text.training.contextLength)
         return [
-            WorkAmount(.teach, tokens: text.fitting.tokenCount + text.choosing.tokenCount),
+            WorkAmount(.teach, tokens: text.training.tokenCount + text.choosing.tokenCount),
             WorkAmount(.train, tokens: tokens, factor: 3),
         ]
     }

@@ -121,6 +121,31 @@ struct HealingTextTests {
         #expect(healing.notes.contains { $0.contains("that occur twice in the texts") })
     }
 
+    @Test("a training takes more contexts than the fit, those of the fit first, and leaves all other parts as they are")
+    func training() throws {
+        var random = SeededGenerator(seed: 4)
+        let folder = TemporaryFolder()
+        let sources = [80, 200, 40, 120].enumerated().map { index, lines in
+            TextSource.path(folder.write("kind\(index)", Self.prose(lines, &random)))
+        }
+        func text(training: Int) throws -> HealingText {
+            var sizes = HealingText.Sizes(fitting: 30)
+            sizes.training = training
+            return try HealingText(
+                sources: sources, for: Self.model(), contextLength: Self.contextLength, sizes: sizes, seed: 1)
+        }
+        let none = try text(training: 0), few = try text(training: 20), many = try text(training: 60)
+        #expect(none.training.corpus.contexts.isEmpty)
+        #expect(few.training.corpus.contexts == few.fitting.corpus.contexts)
+        #expect(many.training.corpus.contexts.count == 60)
+        #expect(many.training.corpus.contexts.prefix(30) == many.fitting.corpus.contexts[...])
+        for (one, other) in zip(Self.parts(none), Self.parts(many)) {
+            #expect(one.1.corpus.contexts == other.1.corpus.contexts, "\(one.0)")
+        }
+        let changing = Set(many.training.corpus.contexts)
+        #expect(changing.isDisjoint(with: many.choosing.corpus.contexts + many.ranking.corpus.contexts))
+    }
+
     @Test("text that is too short, of one kind, or given as a copy is named in notes")
     func notes() throws {
         var random = SeededGenerator(seed: 9)

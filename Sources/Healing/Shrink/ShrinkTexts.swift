@@ -32,6 +32,9 @@ public struct ShrinkTexts: Sendable {
         }
         var sizes = HealingText.Sizes(fitting: shrink.healSamples)
         sizes.ranking = shrink.rankingSamples
+        if let trainer = shrink.trainer {
+            sizes.training = trainer.contextCount(removed: shrink.drop, of: checkpoint.layerCount)
+        }
         sizes.judging = shrink.evaluation.isEmpty ? shrink.evaluationSamples : 0
         let text = try HealingText(
             sources: shrink.corpus, for: checkpoint, contextLength: context, sizes: sizes, seed: shrink.seed)

@@ -12,6 +12,8 @@ public struct HealingText: Sendable {
     public let ranking: TextPart
     /// Contexts that weights are fitted on.
     public let fitting: TextPart
+    /// Contexts that adapters are trained on: those that are fitted, and more where more are wanted.
+    public let training: TextPart
     /// Contexts that choose: between candidates, ridges, and whether a layer's correction stays.
     public let choosing: TextPart
     /// Contexts for reports only: documents of resect's own text that are never ranked, fitted or chosen with.
@@ -27,6 +29,8 @@ public struct HealingText: Sendable {
         public var ranking = 16
         /// Contexts to fit.
         public var fitting = 192
+        /// Contexts to train on, those to fit among them; 0 when nothing is trained.
+        public var training = 0
         /// Contexts to choose.
         public var choosing = 16
         /// Contexts of each kind to judge.
@@ -34,6 +38,9 @@ public struct HealingText: Sendable {
 
         /// The default sizes with another number of contexts to fit.
         public init(fitting: Int = 192) { self.fitting = fitting }
+
+        /// Contexts that change weights.
+        var changing: Int { max(fitting, training) }
     }
 
     /// Reads and tokenizes texts, and splits them.
@@ -65,7 +72,7 @@ public struct HealingText: Sendable {
         _ = try DecoderModel(checkpoint)
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
         let wanted = TextReader.clamped(
-            sizes.fitting, sizes.choosing, max(0, sizes.ranking), times: contextLength)
+            sizes.changing, sizes.choosing, max(0, sizes.ranking), times: contextLength)
         var reader = TextReader(tokenizer: tokenizer, contextLength: contextLength, wantedTokens: wanted)
         // What judges is read first, so that the same text in a source is left out there.
         var judged: [KindOfText] = []
@@ -100,9 +107,10 @@ public struct HealingText: Sendable {
                         ? "fitting, choosing and ranking need one each" : "fitting and choosing need one each"),
                 hint: "take a longer text, a smaller --context, or --corpus builtin beside it")
         }
-        if split.fitting.count < sizes.fitting {
+        let fitted = Array(split.changing.prefix(sizes.fitting))
+        if fitted.count < sizes.fitting {
             notes.append(
-                "takes \(split.fitting.count.grouped) contexts of \(sizes.fitting.grouped) to fit: the texts are too short "
+                "takes \(fitted.count.grouped) contexts of \(sizes.fitting.grouped) to fit: the texts are too short "
                     + "for more")
         }
         if kinds.count == 1 {
@@ -116,7 +124,8 @@ public struct HealingText: Sendable {
                 name: name, kinds: kinds, places: places, contextLength: contextLength, beginning: tokenizer.beginning)
         }
         ranking = part("the text for ranking", split.ranking)
-        fitting = part("the text for fitting", split.fitting)
+        fitting = part("the text for fitting", fitted)
+        training = part("the text for training", sizes.training > 0 ? split.changing : [])
         choosing = part("the text for choosing", split.choosing)
         let judgingCounts = judged.map { min($0.contexts.count, max(0, sizes.judging)) }
         judging = TextPart(

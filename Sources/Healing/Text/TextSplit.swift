@@ -13,8 +13,8 @@ package struct TextSplit: Sendable {
 
     /// Contexts that rank.
     package let ranking: [Place]
-    /// Contexts that are fitted.
-    package let fitting: [Place]
+    /// Contexts that are fitted, then those that are only trained on. More of them leave the first ones as they are.
+    package let changing: [Place]
     /// Contexts that choose.
     package let choosing: [Place]
 
@@ -46,7 +46,7 @@ package struct TextSplit: Sendable {
         choosing = TextSplit.inTurn(take(choosers, from: heldOut.map { [$0] } ?? fitted))
         ranking = TextSplit.inTurn(take(rankers, from: fitted))
         for kind in left.indices { random.shuffle(&left[kind]) }
-        fitting = TextSplit.inTurn(take(sizes.fitting, from: fitted))
+        changing = TextSplit.inTurn(take(sizes.changing, from: fitted))
     }
 
     /// Shares of a number that are as equal as what is there allows.

@@ -20,6 +20,11 @@ public struct AdapterTrainer: Sendable {
         self.settings = settings
     }
 
+    /// How many contexts the steps take.
+    public func contextCount(removed count: Int, of layers: Int) -> Int {
+        settings(Double(count) / Double(max(1, layers))).contextCount
+    }
+
     /// Trains.
     ///
     /// - Parameters:
@@ -43,7 +48,7 @@ public struct AdapterTrainer: Sendable {
         let phases = TrainingPhases(work, amounts(removed: share, text: text))
         let start = ContinuousClock.now
         let result = try LoRATraining(settings).run(
-            student: student, teacher: whole, fitting: text.fitting,
+            student: student, teacher: whole, fitting: text.training,
             choosing: text.choosing.contexts.isEmpty ? nil : text.choosing, baseName: baseName,
             memory: memoryByteCount, threads: threads, state: state, resumes: state != nil, progress: phases.receive)
         phases.finish()

@@ -81,6 +81,12 @@ public struct TrainingSettings: Sendable, Equatable {
         (batch, steps, warmup) = (values.batch, values.steps, values.warmup)
     }
 
+    /// How many contexts the steps take, so that each is trained on once where there are so many.
+    public var contextCount: Int {
+        let (product, overflow) = steps.multipliedReportingOverflow(by: batch)
+        return overflow ? .max : product
+    }
+
     /// The learning rate of a step, counted from 0.
     func rate(at step: Int) -> Double {
         if step < warmup { return rate * Double(step + 1) / Double(warmup) }

@@ -114,6 +114,9 @@ struct Heal: ParsableCommand {
         var sizes = HealingText.Sizes(fitting: heal.healSamples)
         sizes.ranking = size == nil ? 0 : samples.samples
         sizes.judging = 0
+        if method.trains {
+            sizes.training = trainer.contextCount(removed: size ?? dropped.count, of: model.layerCount)
+        }
         let text = try HealingText(
             sources: try corpus.sources(besides: self.model.path), for: checkpoint, contextLength: samples.context,
             sizes: sizes, seed: heal.seed)
