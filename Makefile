@@ -1,9 +1,6 @@
 # `make demo` shrinks a real model, `make test` runs the tests; both install what they need.
-MODEL ?= fixtures/kjv-7m
-CORPUS ?= fixtures/calibration.txt
-EVALUATION ?= fixtures/evaluation.txt
-DROP ?= 25%
-TYPE ?= Q4_K_M
+# What `make demo` shrinks, and how; without MODEL it takes SmolLM2-135M-Instruct where that can be had.
+export MODEL CORPUS EVALUATION DROP TYPE
 OUT ?= .build/demo.gguf
 PREFIX ?= /usr/local
 
@@ -16,6 +13,7 @@ export RESECT_STRICT := 1
 export RESECT_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2> /dev/null)
 
 BUILD_PACKAGES := git libc6-dev libstdc++-12-dev libxxhash-dev libzstd-dev make pkg-config
+DEMO_PACKAGES := python3 python3-pip
 CONFORMANCE_PACKAGES := g++ gcc python3 python3-venv
 TORTURE_PACKAGES := e2fsprogs mount python3
 BENCH_PACKAGES := xfsprogs xxhash zstd
@@ -49,11 +47,8 @@ build: deps
 	swift build -c release --product resect
 
 demo: build
-	$(RESECT) inspect $(MODEL)
-	@echo
-	$(RESECT) shrink $(MODEL) -o $(OUT) --force --corpus $(CORPUS) --evaluation $(EVALUATION) --drop $(DROP) --type $(TYPE)
-	@echo
-	$(RESECT) inspect $(OUT)
+	$(call install_packages,$(DEMO_PACKAGES))
+	fixtures/demo.sh $(RESECT) $(OUT)
 
 # The same flags as the build, so that nothing is compiled twice; a crash should not print the backtrace of every thread.
 test: deps

