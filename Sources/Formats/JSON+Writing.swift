@@ -8,37 +8,50 @@ extension JSON {
     /// The UTF-8 bytes of one line for any reader and any terminal: numbers that are not finite are strings, and every
     /// control character is escaped, also where JSON allows it.
     package var standardLine: [UInt8] {
-        var bytes: [UInt8] = []
-        writeStandardLine(to: &bytes)
-        return bytes
-    }
-
-    /// Adds `standardLine` to bytes.
-    package func writeStandardLine(to bytes: inout [UInt8]) {
         var writer = JSONWriter(isStandard: true)
-        swap(&writer.bytes, &bytes)
         writer.write(self, depth: 0)
-        swap(&writer.bytes, &bytes)
+        return writer.bytes
     }
 }
 
-/// Writes a JSON value as UTF-8. Bytes are appended, not characters: the value of `inspect --json` may have 100,000
-/// objects.
-private struct JSONWriter {
-    var bytes: [UInt8] = []
+/// Writes a JSON value as UTF-8. Bytes are appended, not characters: the output of `inspect --json` may have 100,000
+/// objects, and they are written member by member, without values between.
+package struct JSONWriter {
+    /// What was written so far.
+    package private(set) var bytes: [UInt8] = []
     private let indents: Bool
     private let isStandard: Bool
 
-    init(isStandard: Bool) { (indents, self.isStandard) = (false, isStandard) }
+    /// Writes pieces of a `standardLine`.
+    package init() { self.init(isStandard: true) }
 
-    init(_ value: JSON, indents: Bool = false) {
+    fileprivate init(isStandard: Bool) { (indents, self.isStandard) = (false, isStandard) }
+
+    fileprivate init(_ value: JSON, indents: Bool = false) {
         (self.indents, isStandard) = (indents, false)
         write(value, depth: 0)
     }
 
-    var text: String { String(decoding: bytes, as: UTF8.self) }
+    /// Adds text that is JSON already.
+    package mutating func add(json text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
 
-    mutating func write(_ value: JSON, depth: Int) {
+    /// Adds a whole number.
+    package mutating func add(_ number: Int) { add("\(number)") }
+
+    /// Removes the last bytes, to continue a list or an object after its end was written.
+    package mutating func removeLast(_ count: Int) { bytes.removeLast(count) }
+
+    /// Forgets the bytes, after they were sent, and keeps their memory.
+    package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
+    fileprivate var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// Adds a value.
+    package mutating func add(_ value: JSON) { write(value, depth: 0) }
+
+    fileprivate mutating func write(_ value: JSON, depth: Int) {
         switch value {
         case .null: add("null")
         case .bool(let value): add(value ? "true" : "false")
@@ -84,11 +97,14 @@ private struct JSONWriter {
 
     private mutating func add(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
-    /// Writes a string in quotes: runs of bytes that need no escape are copied whole.
-    private mutating func write(_ text: String) {
+    /// Adds a string in quotes. Runs of bytes that need no escape are copied whole, and nearly all strings are one.
+    package mutating func write(_ text: String) {
         var text = text
         bytes.append(UInt8(ascii: "\""))
         text.withUTF8 { text in
+            var isPlain = true
+            for byte in text { isPlain = isPlain && JSONWriter.isPlain(byte) }
+            if isPlain { return bytes.append(contentsOf: text) }
             var start = 0
             for index in text.indices {
                 guard let (escape, length) = escape(text, at: index) else { continue }
@@ -101,10 +117,15 @@ private struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
+    /// Whether a byte stands for itself in every string.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
     /// The escape of the character that begins at an index, and how many bytes it replaces; `nil` where none is needed.
     private func escape(_ text: UnsafeBufferPointer<UInt8>, at index: Int) -> (String, length: Int)? {
         let byte = text[index]
-        if byte >= 0x20, byte < 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") { return nil }
+        if JSONWriter.isPlain(byte) { return nil }
         switch byte {
         case UInt8(ascii: "\""): return ("\\\"", 1)
         case UInt8(ascii: "\\"): return ("\\\\", 1)

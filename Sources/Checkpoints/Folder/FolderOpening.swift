@@ -65,6 +65,7 @@ extension Checkpoint {
             let file = try folder.image(name)
             isPyTorch = PyTorchFolder.holds(name)
             let contents = try isPyTorch ? PyTorchFolder.read(file) : Safetensors.read(file)
+            places.reserveCapacity(places.count + contents.tensors.count)
             for tensor in contents.tensors {
                 let key = ExactString(tensor.name)
                 guard let other = places.updateValue(part, forKey: key) else { continue }

@@ -39,7 +39,11 @@ struct Inspect: ParsableCommand {
         let checkpoint = try model.open()
         for note in checkpoint.notes { common.note(note) }
         let overview = ModelOverview(checkpoint, explains: explain)
-        if common.json { return Output.json(json(overview), "tensors", checkpoint.tensors.lazy.map(json)) }
+        if common.json {
+            let object = json(overview)
+            if let problem = MappedFiles.problem { throw problem }
+            return Output.json(object, "tensors", checkpoint.tensors, write: write)
+        }
         let pairs = pairs(checkpoint)
         for line in overview.lines(entries: pairs.count) { Output.line(line) }
         for table in checkpoint.tensors.isEmpty ? [] : [overview.types, overview.kinds] {
@@ -81,13 +85,22 @@ struct Inspect: ParsableCommand {
         return JSONObject(members)
     }
 
-    private func json(_ tensor: Tensor) -> JSON {
-        .object(
-            JSONObject([
-                ("name", .string(tensor.name)), ("dtype", .string(tensor.dtype.name)),
-                ("shape", .array(tensor.shape.map(JSON.int))), ("byteCount", .int(tensor.byteCount)),
-                ("file", tensor.recipe.fileName.map(JSON.string) ?? .null),
-            ]))
+    /// Adds a tensor to the list of the JSON output.
+    private func write(_ tensor: Tensor, to writer: inout JSONWriter) {
+        writer.add(json: #"{"name":"#)
+        writer.write(tensor.name)
+        writer.add(json: #","dtype":"#)
+        writer.write(tensor.dtype.name)
+        writer.add(json: #","shape":["#)
+        for (index, length) in tensor.shape.enumerated() {
+            if index > 0 { writer.add(json: ",") }
+            writer.add(length)
+        }
+        writer.add(json: #"],"byteCount":"#)
+        writer.add(tensor.byteCount)
+        writer.add(json: #","file":"#)
+        if let file = tensor.recipe.fileName { writer.write(file) } else { writer.add(json: "null") }
+        writer.add(json: "}")
     }
 
     /// The metadata of the container: GGUF metadata, config.json, or a safetensors header.

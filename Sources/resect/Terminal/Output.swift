@@ -39,20 +39,28 @@ enum Output {
         }
     }
 
-    /// Writes the result as one JSON object whose last member is a long list, of which one element is held at a time.
-    static func json(_ object: JSONObject, _ key: String, _ elements: some Sequence<JSON>) {
-        pending.withLock { bytes in
-            var object = object
-            object[key] = .array([])
-            JSON.object(object).writeStandardLine(to: &bytes)
-            // Before the ends of the list and of the object.
-            bytes.removeLast(2)
-            for (index, element) in elements.enumerated() {
-                if index > 0 { bytes.append(UInt8(ascii: ",")) }
-                element.writeStandardLine(to: &bytes)
-            }
-            bytes += [UInt8(ascii: "]"), UInt8(ascii: "}"), 0x0A]
+    /// Writes the result as one JSON object whose last member is a long list. It is sent while it is made, so it cannot be
+    /// discarded: whatever could be wrong has to be found before.
+    ///
+    /// - Parameter write: adds one element.
+    static func json<Element>(
+        _ object: JSONObject, _ key: String, _ elements: [Element], write: (Element, inout JSONWriter) -> Void
+    ) {
+        flush()
+        var (object, writer) = (object, JSONWriter())
+        object[key] = .array([])
+        writer.add(.object(object))
+        // Before the ends of the list and of the object.
+        writer.removeLast(2)
+        for (index, element) in elements.enumerated() {
+            if index > 0 { writer.add(json: ",") }
+            write(element, &writer)
+            guard writer.bytes.count > 1 << 16 else { continue }
+            writer.bytes.withUnsafeBytes(send)
+            writer.removeAll()
         }
+        writer.add(json: "]}\n")
+        writer.bytes.withUnsafeBytes(send)
     }
 
     /// Discards pending output, which is not valid.
