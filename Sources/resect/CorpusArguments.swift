@@ -2,6 +2,16 @@ internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 
+/// The texts that a model is measured on.
+struct CorpusOption: ParsableArguments {
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Text: a file, a folder of files, builtin, or - for standard input. Repeatable.", valueName: "text"),
+        completion: .file())
+    var corpus: [String]
+}
+
 extension [String] {
     /// The texts that --corpus or --evaluation name: files, folders, `builtin`, or `-` for standard input.
     ///

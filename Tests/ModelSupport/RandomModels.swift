@@ -2,9 +2,9 @@ package import Checkpoints
 internal import Formats
 internal import TestSupport
 
-/// Models of few layers of any described class, with random weights, made of their description.
+/// Models of few layers of any class that resect knows, with random weights.
 package enum RandomModels {
-    /// A class that is not described.
+    /// A class that resect does not know.
     package struct Missing: Error {
         let name: String
     }
@@ -38,27 +38,15 @@ package enum RandomModels {
         model.config = config
         guard let architecture = Architecture.named(class: name) else { throw Missing(name: name) }
         model.architecture = architecture
-        model.tensors = []
         let settings = Settings(model, architecture)
         var random = SeededGenerator(seed: seed)
-        var names: Set<String> = []
-        for role in architecture.tensors {
-            guard let part = role.huggingFace else { continue }
-            for layer in role.isPerLayer ? Array(0..<layers) : [0] where try settings.needs(role, layer: layer) == true
-            {
-                var shape = try role.shape.map(settings.length)
-                if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.reduce(1, *) }
-                if part.isTransposed { shape.reverse() }
-                let count = part.isPerExpert ? shape.removeFirst() : 1
-                for expert in 0..<count {
-                    let name = part.name(layer: layer, expert: expert)
-                    guard names.insert(name).inserted else { continue }
-                    let isNorm = role.role.hasSuffix("norm")
-                    let values = random.floats(shape.reduce(1, *), scale: 0.3).map { isNorm ? 1 + $0 : $0 }
-                    model.tensors.append(
-                        Tensor(name: name, dtype: .f32, shape: shape, recipe: .computed(Values(values: values))))
-                }
-            }
+        model.tensors = try settings.folderTensors(layers: layers) { (role, layer) throws(CheckpointError) in
+            try settings.needs(role, layer: layer) == true
+        }.map { tensor in
+            let isNorm = tensor.role.role.hasSuffix("norm")
+            let values = random.floats(tensor.shape.reduce(1, *), scale: 0.3).map { isNorm ? 1 + $0 : $0 }
+            return Tensor(
+                name: tensor.name, dtype: .f32, shape: tensor.shape, recipe: .computed(Values(values: values)))
         }
         return model
     }

@@ -1,7 +1,7 @@
 import Checkpoints
 import Formats
 
-/// Models of any described architecture, made of its description: all its tensors in their shapes, holding zeros.
+/// Models of any known architecture with all its tensors in their shapes, holding zeros.
 enum DescribedModels {
     static let layers = 6
     /// Values of settings that nothing else gives.
@@ -47,7 +47,10 @@ enum DescribedModels {
         }
         model.config = config
         model.architecture = architecture
-        try addTensors(to: &model, architecture)
+        let settings = Settings(model, architecture)
+        model.tensors = try settings.folderTensors(layers: layers) { (role, layer) throws(CheckpointError) in
+            try isThere(role, layer, settings)
+        }.map { Models.zeros($0.name, $0.shape, .bf16) }
         return model
     }
 
@@ -57,31 +60,12 @@ enum DescribedModels {
         return (0..<layers).map { known.isEmpty ? .int(1) : known[$0 % known.count] }
     }
 
-    private static func addTensors(to model: inout Checkpoint, _ architecture: Architecture) throws {
-        model.tensors = []
-        let settings = Settings(model, architecture)
-        var names: Set<String> = []
-        for role in architecture.tensors {
-            guard let part = role.huggingFace else { continue }
-            for layer in role.isPerLayer ? Array(0..<layers) : [0] where try isThere(role, layer, settings) {
-                var shape = try role.shape.map(settings.length)
-                // A tensor that several roles share is as long as all of them.
-                if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.reduce(1, *) }
-                if part.isTransposed { shape.reverse() }
-                let count = part.isPerExpert ? shape.removeFirst() : 1
-                for expert in 0..<count {
-                    let name = part.name(layer: layer, expert: expert)
-                    guard names.insert(name).inserted else { continue }
-                    model.tensors.append(Models.zeros(name, shape, .bf16))
-                }
-            }
-        }
-    }
-
     /// Whether the settings ask for a tensor. Those that decide by the tensors that there are ask for none.
-    private static func isThere(_ role: TensorRole, _ layer: Int, _ settings: Settings) throws -> Bool {
-        func hold(_ flags: [SettingFlag]) throws -> Bool {
-            try !flags.contains { settings.followsFromTensors($0.role) } && settings.hold(flags, layer: layer)
+    private static func isThere(_ role: TensorRole, _ layer: Int, _ settings: Settings) throws(CheckpointError) -> Bool
+    {
+        func hold(_ flags: [SettingFlag]) throws(CheckpointError) -> Bool {
+            if flags.contains(where: { settings.followsFromTensors($0.role) }) { return false }
+            return try settings.hold(flags, layer: layer)
         }
         switch role.need {
         case .always: return true

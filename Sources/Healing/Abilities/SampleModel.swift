@@ -59,25 +59,11 @@ struct SampleModel {
     }
 
     private func tensors(_ settings: Settings) throws(CheckpointError) -> [Tensor] {
-        var tensors: [Tensor] = [], names: Set<String> = []
-        for role in architecture.tensors {
-            guard let part = role.huggingFace else { continue }
-            for layer in 0..<(role.isPerLayer ? SampleModel.layers : 1) {
-                // Tensors that decide a setting by being there are left out.
-                let decides = role.need.flags.contains { settings.followsFromTensors($0.role) }
-                guard !decides, try settings.uses(role, layer: layer) else { continue }
-                var shape = try role.shape.map { (extent) throws(CheckpointError) in try settings.length(extent) }
-                // A tensor of several roles has the rows of all.
-                if !part.dims.isEmpty { shape[0] = try settings.grid(of: part).sizes.checkedProduct ?? 0 }
-                if part.isTransposed { shape.reverse() }
-                for expert in 0..<(part.isPerExpert ? shape.removeFirst() : 1) {
-                    let name = part.name(layer: layer, expert: expert)
-                    guard names.insert(name).inserted else { continue }
-                    tensors.append(Tensor(name: name, dtype: .bf16, shape: shape, recipe: .computed(ZeroRows())))
-                }
-            }
-        }
-        return tensors
+        try settings.folderTensors(layers: SampleModel.layers) { (role, layer) throws(CheckpointError) in
+            // Tensors that decide a setting by being there are left out.
+            if role.need.flags.contains(where: { settings.followsFromTensors($0.role) }) { return false }
+            return try settings.uses(role, layer: layer)
+        }.map { Tensor(name: $0.name, dtype: .bf16, shape: $0.shape, recipe: .computed(ZeroRows())) }
     }
 }
 

@@ -23,12 +23,7 @@ struct Analyze: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "Text: a file, a folder of files, builtin, or - for standard input. Repeatable.", valueName: "text"),
-        completion: .file())
-    var corpus: [String]
+    @OptionGroup var texts: CorpusOption
 
     @Option(
         name: .shortAndLong, help: ArgumentHelp("A file to write the analysis to, as JSON.", valueName: "file"),
@@ -61,7 +56,8 @@ struct Analyze: ParsableCommand {
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
-            corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context, limit: samples.samples
+            texts.corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context,
+            limit: samples.samples
         )
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)

@@ -26,12 +26,7 @@ struct Evaluate: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "Text: a file, a folder of files, builtin, or - for standard input. Repeatable.", valueName: "text"),
-        completion: .file())
-    var corpus: [String]
+    @OptionGroup var texts: CorpusOption
 
     @Option(name: .long, help: ArgumentHelp("A model to compare with.", valueName: "model"), completion: .file())
     var reference: String?
@@ -55,7 +50,8 @@ struct Evaluate: ParsableCommand {
             path == model.path ? whole : try DequantizeFolder(to: .f32).apply(to: Checkpoint.open(path))
         }
         let text = try Corpus(
-            corpus.sources(besides: model.path), for: checkpoint, contextLength: context, limit: samples, judges: true)
+            texts.corpus.sources(besides: model.path), for: checkpoint, contextLength: context, limit: samples,
+            judges: true)
         for note in checkpoint.notes { common.note(note) }
         common.noteLength(of: context, for: checkpoint)
         if let cut { common.note("without \(cut.words) (\(cut.count) of \(whole.layerCount))") }

@@ -68,7 +68,7 @@ struct Generate: ParsableCommand {
     }
 
     func run() throws {
-        let text = prompt == "-" ? try PromptInput.text() : prompt
+        let text = prompt == "-" ? try PipedText.prompt() : prompt
         let whole = try model.openPlain()
         let cut = layers.isEmpty ? nil : try layers.union(file: model.path)
         let checkpoint = try cut.map { try CutLayers(layers: $0).apply(to: whole) } ?? whole
