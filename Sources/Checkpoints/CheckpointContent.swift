@@ -80,6 +80,7 @@ extension Checkpoint.Content {
             return
         }
         let file = checkpoint.companion("adapter_config.json")
+        // An adapter whose configuration cannot be read is still one; the reader of adapters reports what is wrong.
         let config = file.flatMap { try? FileSystem.json($0.contents, path: $0.name) }
         let kind = config?["peft_type"]?.string?.lowercased()
         self = .adapter(

@@ -73,6 +73,7 @@ struct ConvertToGGUF {
             guard settings.isStated(setting.role), !unsaid.contains(setting.role) else { continue }
             let layers = setting.layers == nil ? 0..<1 : plan.layers.indices
             guard layers.contains(where: { differs(setting.role, in: $0, found) }) else { continue }
+            // What the file would say, for the message; it may say nothing.
             let (value, other) = (try settings.value(setting.role), try? found.value(setting.role))
             throw CheckpointError(
                 file: settings.file,
@@ -86,7 +87,7 @@ struct ConvertToGGUF {
             hint: "keep the model in a folder")
     }
 
-    /// Whether a setting has another value in a layer of the file.
+    /// Whether a setting has another value in a layer of the file; one that cannot be read has none.
     private func differs(_ role: String, in layer: Int, _ file: Settings) -> Bool {
         let (value, other) = (try? settings.value(role, layer: layer), try? file.value(role, layer: layer))
         guard let number = value?.double, let found = other?.double else { return value != other }

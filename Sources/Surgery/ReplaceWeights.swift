@@ -52,7 +52,8 @@ private struct ReplacedValues: F32Rows {
     var description: String { "fitted values" }
     var rowLength: Int { weight.rowLength }
 
-    /// The file without a name is called the same in every run, so its bytes have to tell.
+    /// The file without a name is called the same in every run, so its bytes decide. Where they cannot be read, the write fails
+    /// for the same reason.
     var fingerprint: String {
         let digest = try? weight.withBytes(rows: 0..<weight.rowCount) { Digest(of: $0) }
         return "fitted values \(digest.map { "\($0)" } ?? "")"

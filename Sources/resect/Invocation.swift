@@ -91,8 +91,11 @@ private struct DeclaredOption {
 
     /// The options of a command in the order of their declaration.
     static func all(of command: any ParsableCommand.Type) -> [DeclaredOption] {
-        let description = try? JSON.parse(command._dumpHelp())
-        return (description?["command"]?["arguments"]?.array ?? []).compactMap { argument in
+        // Without its options a command would say less about how a model was made than it should.
+        guard let description = try? JSON.parse(command._dumpHelp()),
+            let arguments = description["command"]?["arguments"]?.array
+        else { preconditionFailure("the declaration of \(command._commandName) cannot be read") }
+        return arguments.compactMap { argument in
             let names = (argument["names"]?.array ?? []).compactMap { name -> (isLong: Bool, text: String)? in
                 name["name"]?.string.map { (name["kind"]?.string == "long", $0) }
             }

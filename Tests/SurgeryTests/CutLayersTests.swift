@@ -78,6 +78,14 @@ struct CutLayersTests {
         expectRefusal("so no layers to cut") { try CutLayersTests.cut(0..<1, model) }
     }
 
+    @Test("a quantizer's file that cannot be read stops the cut: names of modules in it could not follow")
+    func damagedCompanion() throws {
+        var model = try Models.fixture()
+        model.companions.append(
+            .init(name: "quant_config.json", contents: Array(#"{"modules_to_not_convert": ["#.utf8)))
+        expectRefusal("quant_config.json") { try CutLayersTests.cut(3..<5, model) }
+    }
+
     @Test("the cut of the fixture is written, and reads back as a model of ten layers")
     func written() throws {
         let folder = TemporaryFolder()

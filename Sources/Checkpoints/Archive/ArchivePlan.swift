@@ -58,7 +58,7 @@ struct ArchivePlan: Sendable {
         return files
     }
 
-    /// Whether a file is really in the folder and not a link to another place.
+    /// Whether a file is really in the folder: the path of a link to another place is an error.
     private func isInside(_ name: String, _ checkpoint: Checkpoint) -> Bool {
         (try? FolderFile.path(name, in: checkpoint.path)) != nil
     }

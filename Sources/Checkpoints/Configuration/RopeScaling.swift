@@ -69,7 +69,7 @@ package enum RopeScaling: Sendable, Equatable {
         if type == "default" { return nil }
         for key in type == "longrope" || type == "su" ? RopeScaling.longRoPENumbers : RopeScaling.optionalNumbers {
             guard let value = object[key], value != .null, value.double?.isFinite != true else { continue }
-            throw wrong("'\(key)' of the rope scaling '\(type)' is \(value.compact), which is no number")
+            throw wrong("'\(key)' of the rope scaling '\(type)' is \(value.compact), which is not a number")
         }
         func number(_ key: String, or standard: Double? = nil) throws(CheckpointError) -> Double {
             let stated = object[key] == .null ? nil : object[key]
@@ -86,7 +86,7 @@ package enum RopeScaling: Sendable, Equatable {
         switch type {
         case "linear": self = .linear(factor: try number("factor"))
         case "yarn":
-            // transformers' default.
+            // transformers' default. Without a context the original one has to be stated.
             let context = (try? settings.int(.context)).map(Double.init)
             var others = JSONObject()
             for (key, _) in RopeScaling.yarnKeys { others[key] = object[key]?.double.map(JSON.double) }

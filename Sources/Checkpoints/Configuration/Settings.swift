@@ -303,7 +303,7 @@ extension Checkpoint {
     /// The settings; `nil` when resect does not know the architecture.
     package var settings: Settings? { architecture.map { Settings(self, $0) } }
 
-    /// The maximum context length in tokens; `nil` when the file does not state it.
+    /// The maximum context length in tokens; `nil` when the file does not state it as a number. Only notes depend on it.
     package var longestContext: Int? { try? settings?.int(.context) }
 }
 

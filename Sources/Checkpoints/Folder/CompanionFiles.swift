@@ -51,7 +51,7 @@ struct CompanionFiles {
         }
     }
 
-    /// The sub-folders that modules.json names.
+    /// The sub-folders that modules.json names; none when it is not JSON. The file is copied as it is in any case.
     private static func modules(of folder: any FileFolder) throws(CheckpointError) -> Set<String> {
         let contents = try folder.contents(of: "modules.json", limit: maximumByteCount)
         let list = contents.withUnsafeBytes { try? JSON.parse($0, allowsNonFinite: true) }?.array ?? []
@@ -80,7 +80,7 @@ struct CompanionFiles {
         endings.contains(where: name.hasSuffix) || knownNames.contains(name)
     }
 
-    /// Decides about the files of a sub-folder, and of those in it.
+    /// Decides about the files of a sub-folder, and of those in it. One that cannot be listed is named among those left out.
     private mutating func walk(_ subfolder: String, depth: Int) {
         let found = (try? folder.names(in: subfolder)) ?? []
         let isModule = modules.contains(subfolder)
@@ -103,7 +103,8 @@ struct CompanionFiles {
         leftOut.append(subfolder + "/")
     }
 
-    /// Adds a file of a sub-folder when it is to be copied, and returns whether it is; errors are ignored.
+    /// Adds a file of a sub-folder when it is to be copied, and returns whether it is. A file that cannot be read is left out,
+    /// and its folder is named.
     private mutating func takeInner(_ path: String, _ name: String, isModule: Bool) -> Bool {
         guard isModule || CompanionFiles.travels(name), folder.isFile(path),
             let byteCount = try? folder.byteCount(of: path),

@@ -41,6 +41,7 @@ package enum HubCache {
     private static func snapshot(in folder: String, hint: String?) throws(CheckpointError) -> String {
         let reference = folder + "/refs/main", snapshots = folder + "/snapshots"
         guard FileSystem.kind(of: reference) == .file else {
+            // Only for the message.
             let versions = (try? FileSystem.names(in: snapshots)) ?? []
             let named = versions.isEmpty ? "" : "; it has the versions " + versions.joined(separator: ", ")
             throw CheckpointError(

@@ -17,7 +17,7 @@ enum ReplacedFolder {
         CheckpointError(file: path, "is a folder with other contents than a checkpoint\(what)")
     }
 
-    /// Whether a path is a folder without hidden files.
+    /// Whether a path is a folder without hidden files. One that cannot be listed is not, so it is never replaced.
     private static func isSubfolder(_ path: String) -> Bool {
         guard !path.lastPathComponent.hasPrefix("."), FileSystem.isOwnFolder(path),
             let names = try? FileSystem.names(in: path, hidden: true)

@@ -52,6 +52,8 @@ enum WrongFolder {
         return CheckpointError(file: path, "the folder has no safetensors file")
     }
 
+    // These look for a hint in an error that is reported in any case, so errors on the way do not matter.
+
     /// The snapshots of a model in the cache, that of the main branch first.
     private static func snapshots(of folder: any FileFolder, in model: String) -> [String] {
         let found = ((try? folder.names(in: model + "snapshots")) ?? []).map { model + "snapshots/" + $0 }

@@ -42,7 +42,8 @@ extension Manifest {
         return try FileSystem.contents(of: path, limit: isOurs ? maximumByteCount : maximumForeignByteCount)
     }
 
-    /// Whether a path leads to a text that may be a manifest, and not to a checkpoint.
+    /// Whether a path leads to a text that may be a manifest, and not to a checkpoint. A file that cannot be read is opened as a
+    /// checkpoint next, which reports why.
     ///
     /// A safetensors file can begin with a brace too, but the eighth byte of its header's length is 0.
     package static func isText(at path: String) -> Bool {

@@ -78,7 +78,8 @@ extension ImportanceMatrix {
 
     /// A file of the older form as a checkpoint of the GGUF form with the same quotients, as llama-imatrix writes it today.
     ///
-    /// - Returns: `nil` for a file of another kind.
+    /// - Returns: `nil` for a file of another kind. The older form has no mark, so a file that cannot be read as one is of
+    ///   another kind.
     static func legacyCheckpoint(_ file: MappedFile) -> Checkpoint? {
         guard let contents = try? readLegacy(file) else { return nil }
         var metadata = GGUFMetadata()

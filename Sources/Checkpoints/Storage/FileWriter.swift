@@ -105,6 +105,7 @@ final class FileWriter: Sendable {
         let head = (block - range.byteOffset % block) % block
         let count = (range.byteCount - head) / block * block
         guard (offset + head) % block == 0, count >= FileWriter.leastSharedByteCount else { return 0..<0 }
+        // A range that cannot be shared, for whatever reason, is copied, and the copy reports what is wrong.
         let code = try? use { (descriptor) throws(CheckpointError) in
             try range.file.descriptor.with { source in
                 resect_share(
@@ -196,6 +197,7 @@ extension MappedRange {
     /// The parts of the range that are not holes, relative to its start.
     var dataParts: [Range<Int>] {
         guard file.allocatedByteCount < file.byteCount else { return [0..<byteCount] }
+        // Holes only save work: without a list of them the whole range is copied.
         let parts = try? file.descriptor.with { dataParts(descriptor: $0) }
         return (parts ?? nil) ?? [0..<byteCount]
     }

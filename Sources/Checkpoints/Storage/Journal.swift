@@ -114,13 +114,15 @@ final class Journal: Sendable {
         _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     }
 
-    /// Whether a complete journal header exists; a run that was killed at once may have left less.
+    /// Whether a complete journal header exists; a run that was killed at once may have left less. A journal that cannot be
+    /// read counts as none.
     static func hasBegun(_ path: String) -> Bool {
         guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount) else { return false }
         return bytes.count { $0 == 0x0A } >= 2
     }
 
-    /// The finished units in a journal; `nil` when it belongs to another output.
+    /// The finished units in a journal; `nil` when it belongs to another output or cannot be read, so that the run begins
+    /// again.
     private static func unitsDone(_ path: String, opening: String) -> Int? {
         guard let bytes = try? FileSystem.contents(of: path, limit: maximumByteCount),
             bytes.starts(with: opening.utf8)

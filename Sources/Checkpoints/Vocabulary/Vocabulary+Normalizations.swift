@@ -32,8 +32,9 @@ extension Vocabulary {
 
     /// The normalizations of a byte-level pre-tokenizer.
     static func normalizations(of preTokenizer: String) -> [Normalization] {
-        let known = PreTokenizer.named(preTokenizer)?.normalizer
-        return (try? normalizations(known, file: "")) ?? []
+        do throws(CheckpointError) {
+            return try normalizations(PreTokenizer.named(preTokenizer)?.normalizer, file: preTokenizer)
+        } catch { preconditionFailure("formats/tokenizers: \(error)") }
     }
 
     /// The normalizations that `normalizer` of tokenizer.json names.

@@ -112,7 +112,8 @@ public struct CutLayers: Edit {
         let names: Set<String> = ["quantize_config.json", "quant_config.json", "hf_quant_config.json"]
         var result = checkpoint.companions
         for index in result.indices where names.contains(result[index].name) {
-            guard let value = try? JSON.parse(String(decoding: result[index].contents, as: UTF8.self)) else { continue }
+            let path = checkpoint.path + "/" + result[index].name
+            let value = JSON.object(try FileSystem.json(result[index].contents, path: path))
             let modules = ModuleNames(layers: cut, stacks: LayerChoice(checkpoint).stacks)
             let renamed = try modules.renamed(value)
             if renamed != value { result[index].contents = Array(renamed.pretty.utf8) }

@@ -24,7 +24,8 @@ public struct Explanation: Sendable {
 
     /// Compares a checkpoint with what is known.
     public init(_ checkpoint: Checkpoint) {
-        // Codes and scales of quantized weights are parts of weights, and no names of their own.
+        // Codes and scales of quantized weights are parts of weights, and no names of their own. Weights that cannot be
+        // dequantized are shown as they are stored.
         let plain = (try? DequantizeFolder(to: .f32).apply(to: checkpoint)) ?? checkpoint
         tensors = plain.tensors
         let kinds = TensorSums(plain.tensors, layers: plain.layerPattern).kinds

@@ -107,7 +107,8 @@ struct Heal: ParsableCommand {
         if let size { dropped = LayerRuns(SimpleRun.layers(size: size, of: model.layerCount).map { [$0] } ?? []) }
         try method.closedForm?.check(checkpoint)
         if let recipe { try TrainingRecipe.check(recipe) }
-        // Names and space are checked before the slow steps; any cut of this size has the same.
+        // Names and space are checked before the slow steps; any cut of this size has the same. That these layers cannot be cut
+        // does not matter where others may be chosen.
         if let planned = try size == nil ? model.applying(edits(dropped)) : try? model.applying(edits(dropped)) {
             try write.check(planned)
         }

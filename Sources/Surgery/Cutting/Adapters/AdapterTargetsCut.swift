@@ -20,6 +20,7 @@ struct AdapterTargetsCut {
         let isNarrowed = ["exclude_modules", "layers_to_transform"].contains { !(settings[$0] ?? .null).saysNothing }
         let isAll = settings["target_modules"]?.string?.lowercased() == "all-linear"
         if !isNarrowed, isAll || settings["target_modules"] ?? .null == .null { return result }
+        // A selection that resect cannot evaluate is replaced by the list of the modules that have matrices.
         let before = try? ModuleSelection(settings, path: config.path)
         if let before, let renamed = renamed(result), let after = try? ModuleSelection(renamed, path: config.path),
             selectsSame(before, after)
