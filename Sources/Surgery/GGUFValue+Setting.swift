@@ -25,7 +25,7 @@ extension GGUFValue {
                     guard let number = try settings.value(role, layer: layer)?.int, let value = UInt32(exactly: number)
                     else {
                         throw CheckpointError(
-                            file: settings.file, "'\(settings.key(role))' of layer \(layer) is no number of 32 bits")
+                            file: settings.file, "'\(settings.key(role))' of layer \(layer) is not a 32-bit number")
                     }
                     return .u32(value)
                 })
@@ -47,7 +47,7 @@ extension GGUFValue {
         case .string:
             guard let value = try settings.value(role) else { return nil }
             guard let text = value.string else {
-                throw CheckpointError(file: settings.file, "'\(settings.key(role))' is no text")
+                throw CheckpointError(file: settings.file, "'\(settings.key(role))' is not text")
             }
             self = .string(text)
         }

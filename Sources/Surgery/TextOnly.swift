@@ -18,7 +18,7 @@ public struct TextOnly: Edit {
     ///   part that is known to lie beside one.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         guard checkpoint.form == .folder, let config = checkpoint.config else {
-            throw CheckpointError(file: checkpoint.path, "is no folder, and --text-only takes apart folders")
+            throw CheckpointError(file: checkpoint.path, "is not a folder; --text-only needs one")
         }
         let architecture = try Convert.architecture(of: checkpoint)
         var result = checkpoint
@@ -82,7 +82,7 @@ extension Checkpoint {
     /// Says what is not part of the result.
     static func leftAside(_ parts: [(name: String, count: Int)]) -> String {
         let list = parts.map { "\($0.name) (\($0.count.grouped) tensor\($0.count == 1 ? "" : "s"))" }
-        return "left out, because they are not of the language model: " + list.joined(separator: ", ")
+        return "left out, because they do not belong to the language model: " + list.joined(separator: ", ")
     }
 
     /// Gives a tensor the first of the names that its roles may have.
@@ -102,7 +102,8 @@ extension Checkpoint {
         if architecture.unused.contains(where: { $0.match(tensors[index].name) != .none }) { return }
         throw CheckpointError(
             file: path, tensor: tensors[index].name,
-            "is neither of the language model of \(architecture.name) nor of a part that is known to lie beside one")
+            "belongs neither to the language model of \(architecture.name) nor to a part for images or sound that resect knows"
+        )
     }
 }
 

@@ -31,7 +31,10 @@ struct FolderFormatOptions: ParsableArguments {
     @Flag(name: .long, help: "Also quantize the scales (NF4, FP4).")
     var doubleQuant = false
 
-    @Option(name: .long, help: ArgumentHelp("Version of GPTQ's zero points.", valueName: "version"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How GPTQ stores zero points: minus one (gptq) or as they are (gptq_v2).", valueName: "version"))
     var checkpointFormat: GPTQVersion?
 
     var isEmpty: Bool {

@@ -19,18 +19,18 @@ struct HealOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How much fitted weights are held to what they were: fixed values, or auto, which tries several and lets held-out "
-                + "text choose.", valueName: "kind"))
+            "How strongly fitted weights are kept near their old values: fixed, or auto, which tries several ridges and takes the "
+                + "best on held-out text.", valueName: "kind"))
     var ridge = RidgeChoice.fixed
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Memory for hidden states, such as 512MiB; beyond it they lie in a temporary file. Default: 768MiB.",
+            "Memory for hidden states, such as 512MiB; the rest is kept in a temporary file. Default: 768MiB.",
             valueName: "size"))
     var memory: ShardSize?
 
-    @Option(name: .long, help: ArgumentHelp("Decides which contexts are taken, and their order.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("Seed for the choice and the order of the contexts.", valueName: "n"))
     var seed: UInt64 = 0
 
     func validate() throws {

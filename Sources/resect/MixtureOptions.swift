@@ -22,7 +22,7 @@ struct MixtureOptions: ParsableArguments {
     @Flag(name: .long, help: "Give every tensor the same type, without llama-quantize's exceptions.")
     var pure = false
 
-    @Flag(name: .long, help: "Keep the division of the input into files.")
+    @Flag(name: .long, help: "Split the output into files as the input is.")
     var keepSplit = false
 
     var isEmpty: Bool { tensorType.isEmpty && outputType == nil && embeddingType == nil && !pure && !keepSplit }

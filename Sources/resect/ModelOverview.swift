@@ -12,7 +12,7 @@ struct ModelOverview {
     /// The numbering of the layers, or why it is unknown.
     let layers: Result<LayerPattern?, CheckpointError>
 
-    /// What everybody asks; the others are checked for --explain alone.
+    /// The abilities that are always shown; --explain shows all.
     static let common: [ModelAbilities.Ability] = [.run, .gguf, .folder, .heal, .train, .tokenize]
     /// Kinds of tensors that are listed as text.
     private static let mostKinds = 16
@@ -20,6 +20,7 @@ struct ModelOverview {
     init(_ checkpoint: Checkpoint, explains: Bool) {
         self.checkpoint = checkpoint
         layers = Result { () throws(CheckpointError) in try checkpoint.layers() }
+        // The error is shown in place of the number of layers.
         sums = TensorSums(checkpoint.tensors, layers: (try? layers.get()) ?? nil)
         facts = ModelFacts(checkpoint)
         let asked = explains ? ModelAbilities.Ability.allCases : ModelOverview.common
@@ -71,7 +72,7 @@ struct ModelOverview {
     }
 
     private var tiedText: String {
-        facts.isTied.map { $0 ? ", the embedding is the output too" : ", output of its own" } ?? ""
+        facts.isTied.map { $0 ? ", the embedding is also the output matrix" : ", separate output matrix" } ?? ""
     }
 
     /// The number of layers with what each takes; or why it is unknown.
@@ -136,7 +137,7 @@ struct ModelOverview {
 
     /// The kinds of tensors, the largest first.
     var kinds: Table {
-        var table = Table(["tensors", "number", "bytes", "share"])
+        var table = Table(["tensors", "count", "bytes", "share"])
         let sorted = sums.kinds.enumerated()
             .sorted { ($1.element.byteCount, $0.offset) < ($0.element.byteCount, $1.offset) }.map(\.element)
         func share(_ bytes: Int) -> String {

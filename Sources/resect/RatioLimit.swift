@@ -7,7 +7,7 @@ struct RatioLimit: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Write nothing and exit with 1 when the perplexity is more than so many times that of the whole model; inf "
+            "Write nothing and exit with 1 when the perplexity is more than x times that of the whole model; inf "
                 + "permits any. Default: 1.5 with --heal none, else inf.",
             valueName: "x"))
     var maxPerplexityRatio: Double?

@@ -7,12 +7,12 @@ struct Resect: ParsableCommand {
         abstract: "Make language models smaller: cut layers, heal the cut, quantize.",
         discussion: """
             MODEL is a Hugging Face folder, a .safetensors, .gguf or PyTorch file (any shard of a split), an archive from \
-            pack, or - for standard input. The name of an output selects its format: x.gguf, x.safetensors, anything \
+            pack, org/model in the hub cache, or - for standard input. The name of an output selects its format: x.gguf, x.safetensors, anything \
             else a folder; - is standard output. Layers are counted from 0, and ranges are half-open: 13:19 is layers \
             13 to 18.
 
-            Exit status: 0 success, 1 the checkpoints differ (verify, diff), 2 an error (the message names the file and \
-            the reason), 64 wrong usage.
+            Exit status: 0 success, 1 the checkpoints differ (verify, diff) or the output is worse than allowed (shrink), \
+            2 an error (the message names the file and the reason), 64 wrong usage.
             """,
         version: VersionText.text,
         groupedSubcommands: [

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Healing
 
-/// Files beside an output that `--resume` goes on from.
+/// Files beside an output from which `--resume` continues.
 enum ResumedFile: String {
     /// What was measured.
     case measures
@@ -22,7 +22,7 @@ extension CommonOptions {
     func measures(of model: Checkpoint, beside output: String, resumes: Bool) throws(CheckpointError) -> Measures? {
         guard resumes else { return nil }
         let measures = try Measures(at: ResumedFile.measures.path(beside: output), of: model)
-        if measures.count > 0 { note("goes on after \(counted(measures.count, "measurement")) of an interrupted run") }
+        if measures.count > 0 { note("continues with \(counted(measures.count, "measurement")) of an interrupted run") }
         return measures
     }
 }

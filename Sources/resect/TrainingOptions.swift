@@ -7,8 +7,8 @@ struct TrainingOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "What training reproduces: the whole model's logits, its hidden stream, or none for the text itself, which "
-                + "adapts the model to the text as much as it heals.", valueName: "kind"))
+            "What the training reproduces: the logits of the whole model, its hidden states (stream), or only the text (none), "
+                + "which adapts the model to the text as much as it heals.", valueName: "kind"))
     var teacher = TeacherArgument.logits
 
     @Option(name: .long, help: ArgumentHelp("Number of training steps.", valueName: "n"))
@@ -29,22 +29,25 @@ struct TrainingOptions: ParsableArguments {
     var loraRank: Int?
 
     @Option(
-        name: .long, help: ArgumentHelp("Numerator of the adapters' scale; default: twice the rank.", valueName: "x"))
+        name: .long,
+        help: ArgumentHelp(
+            "The adapters are scaled by this divided by the rank. Default: twice the rank.", valueName: "x"))
     var loraAlpha: Double?
 
-    @Option(name: .long, help: ArgumentHelp("Chance of an adapter's input to be dropped.", valueName: "x"))
+    @Option(
+        name: .long, help: ArgumentHelp("Probability with which each input of an adapter is dropped.", valueName: "x"))
     var dropout: Double?
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Products with an adapter: mlp, all-linear, or names such as q_proj,down_proj. Repeatable. Default: mlp.",
+            "Weights that get an adapter: mlp, all-linear, or names such as q_proj,down_proj. Repeatable. Default: mlp.",
             valueName: "names"))
     var target: [TargetArgument] = []
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Round the weights under the adapters to a type in training: nf4.", valueName: "type"))
+        help: ArgumentHelp("Round the weights under the adapters to this type while training.", valueName: "type"))
     var trainingBase: TrainingBaseArgument?
 
     @Option(
@@ -73,7 +76,8 @@ struct TrainingOptions: ParsableArguments {
     func check(_ method: HealMethod) throws {
         let numbers: [Any?] = [steps, batch, learningRate, warmup, loraRank, loraAlpha, dropout, trainingBase, curve]
         if !method.trains, teacher != .logits || !target.isEmpty || numbers.contains(where: { $0 != nil }) {
-            throw ValidationError("options of a training need one: add lora to the method, such as refit,lora")
+            throw ValidationError(
+                "an option is for training, but nothing is trained: add lora to the method, such as refit,lora")
         }
     }
 

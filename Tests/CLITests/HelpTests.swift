@@ -54,6 +54,19 @@ struct HelpTests {
         }
     }
 
+    @Test("the help takes less than 30 ms of processor time", arguments: ["help", "help shrink", "--version"])
+    func speed(arguments: String) throws {
+        // The quickest of several runs: a busy machine only makes them slower.
+        let line =
+            "export TIMEFORMAT='%U %S'; for run in 1 2 3 4 5 6 7 8; do time resect \(arguments) > /dev/null; done"
+        let output = try Program.shell("bash -c \"\(line)\"", in: TemporaryFolder()).output
+        let seconds = output.split(separator: "\n").map {
+            $0.split(separator: " ").compactMap { Double($0) }.reduce(0, +)
+        }
+        #expect(seconds.count == 8)
+        #expect(try #require(seconds.min()) < 0.03, "\(output)")
+    }
+
     @Test("the version names the release, the commit, the instruction set and the libraries")
     func version() throws {
         let text = try Program.shell("resect --version", in: TemporaryFolder()).output

@@ -95,22 +95,22 @@ struct HostileArchiveTests {
             $0.files = [file, file]
         },
         lie("two files as one", "holds 2 files") { $0.files.append(.init(name: [0x61], byteCount: 0, spans: [])) },
-        path("a path that leads up", "a/../b", "which is no file's name"),
-        path("a path with an empty part", "a//b", "which is no file's name"),
-        path("an absolute path", "/etc/passwd", "which is no file's name"),
-        path("a path that ends in a slash", "a/", "which is no file's name"),
-        path("a path too deep", "a/a/a/a/a/a/a/a/a", "which is no file's name"),
+        path("a path that leads up", "a/../b", "which is not the name of a file"),
+        path("a path with an empty part", "a//b", "which is not the name of a file"),
+        path("an absolute path", "/etc/passwd", "which is not the name of a file"),
+        path("a path that ends in a slash", "a/", "which is not the name of a file"),
+        path("a path too deep", "a/a/a/a/a/a/a/a/a", "which is not the name of a file"),
         lie("a file that is a folder too", "'a' is a file and a folder") {
             $0.kind = 1
             $0.files = ["a", "a/b"].map { ArchiveBytes.File(name: Array($0.utf8), byteCount: 0, spans: []) }
             $0.pieces = []
         },
-        name("a name that leads up", Array("..".utf8), "which is no file's name"),
-        name("a name with a path", Array("../x".utf8), "which is no file's name"),
-        name("an absolute name", Array("/etc/passwd".utf8), "which is no file's name"),
-        name("a name with a zero", Array("a\0b".utf8), "which is no file's name"),
-        name("no name", [], "which is no file's name"),
-        name("a name too long", [UInt8](repeating: 0x61, count: 256), "which is no file's name"),
+        name("a name that leads up", Array("..".utf8), "which is not the name of a file"),
+        name("a name with a path", Array("../x".utf8), "which is not the name of a file"),
+        name("an absolute name", Array("/etc/passwd".utf8), "which is not the name of a file"),
+        name("a name with a zero", Array("a\0b".utf8), "which is not the name of a file"),
+        name("no name", [], "which is not the name of a file"),
+        name("a name too long", [UInt8](repeating: 0x61, count: 256), "which is not the name of a file"),
         name("a name that is not UTF-8", [0xFF], "is not UTF-8"),
         lie("a frame that is none", "a piece of \(count) bytes is damaged") {
             $0.files[0].spans[0].pieces[0].planes = [2 * (count - 1) + 1]

@@ -111,7 +111,7 @@ struct PickleTests {
             "a name without end", P.proto() + [UInt8(ascii: "c")] + Array(repeating: 65, count: 5000),
             "has a name of more than 256 bytes"),
         named("a name on the stack that is no text", P.pickle(P.none + P.none + [0x93]), "names a global by a value"),
-        named("an unknown memory", P.pickle([UInt8(ascii: "h"), 7]), "recalls the value 7, which there is not"),
+        named("an unknown memory", P.pickle([UInt8(ascii: "h"), 7]), "recalls the value 7, which does not exist"),
         named("a tuple of nothing", P.pickle([0x86]), "pops an empty stack"),
         named("a value below a mark", P.pickle(P.none + Array("(".utf8) + [0x85]), "pops an empty stack"),
         named("an end without a beginning", P.pickle(Array("t".utf8)), "has an end without a beginning"),

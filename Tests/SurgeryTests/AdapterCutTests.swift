@@ -220,7 +220,7 @@ struct AdapterCutTests {
                 #""modules_to_save":["layers.(2|4).input_layernorm"]"#, 1..<2,
                 "'modules_to_save' tells layers apart in a way that cannot follow"
             ),
-            (#""modules_to_save":[1]"#, 1..<2, "'modules_to_save' has the entry 1, which is no name"),
+            (#""modules_to_save":[1]"#, 1..<2, "'modules_to_save' has the entry 1, which is not a name"),
         ] as [(String, Range<Int>, String)])
     func refused(config: String, cut: Range<Int>, message: String) throws {
         let text = config.contains("peft_type") ? "" : config

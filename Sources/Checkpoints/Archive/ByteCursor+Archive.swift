@@ -46,14 +46,18 @@ extension ByteCursor {
     /// A name that leads to nothing outside a folder.
     mutating func fileName(_ what: String) throws(CheckpointError) -> String {
         let name = try string(what)
-        guard ArchiveFormat.isFileName(name) else { throw error("\(what) is '\(name)', which is no file's name") }
+        guard ArchiveFormat.isFileName(name) else {
+            throw error("\(what) is '\(name)', which is not the name of a file")
+        }
         return name
     }
 
     /// The path of a file in a folder.
     mutating func relativePath(_ what: String) throws(CheckpointError) -> String {
         let name = try string(what)
-        guard ArchiveFormat.isRelativePath(name) else { throw error("\(what) is '\(name)', which is no file's name") }
+        guard ArchiveFormat.isRelativePath(name) else {
+            throw error("\(what) is '\(name)', which is not the name of a file")
+        }
         return name
     }
 

@@ -134,7 +134,7 @@ struct Unpickler {
 
     /// Puts a remembered value on the stack.
     mutating func recall(_ number: UInt32) throws(CheckpointError) {
-        guard let id = memo[number] else { throw error("recalls the value \(number.grouped), which there is not") }
+        guard let id = memo[number] else { throw error("recalls the value \(number.grouped), which does not exist") }
         stack.append(id)
     }
 }

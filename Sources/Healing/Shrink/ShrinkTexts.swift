@@ -43,7 +43,7 @@ public struct ShrinkTexts: Sendable {
         if !shrink.evaluation.isEmpty {
             judged = try given(share)
             notes += shrink.evaluation.filter(shrink.corpus.contains).map {
-                "\($0.name) is fitted and judges too: its figures are better than those of other text"
+                "\($0.name) is used to fit and to evaluate: its figures are better than those of other text"
             }
         } else {
             // Without builtin text the rest of the given texts judges; nothing was fitted on it.
@@ -51,7 +51,8 @@ public struct ShrinkTexts: Sendable {
             let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
             judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, shrink.evaluationSamples / kinds.count))) }
             if !isBuiltin {
-                notes.append("judges with the text for choosing; --evaluation takes text that nothing has seen")
+                notes.append(
+                    "evaluates on the text that chose the layers; give text that nothing has used with --evaluation")
             }
         }
         self.notes = notes

@@ -63,7 +63,7 @@ public struct HealingText: Sendable {
             throw CheckpointError("a context of \(contextLength) tokens is too short; the least is 2")
         }
         guard sizes.fitting > 0, sizes.choosing > 0 else {
-            throw CheckpointError("no samples are asked for; the least is 1")
+            throw CheckpointError("the number of samples must be at least 1")
         }
         guard !sources.isEmpty else { throw CheckpointError("no text is given to heal with") }
         for (index, source) in sources.enumerated() where sources[..<index].contains(source) {
@@ -110,7 +110,7 @@ public struct HealingText: Sendable {
         let fitted = Array(split.changing.prefix(sizes.fitting))
         if fitted.count < sizes.fitting {
             notes.append(
-                "takes \(fitted.count.grouped) contexts of \(sizes.fitting.grouped) to fit: the texts are too short "
+                "fits on \(fitted.count.grouped) contexts instead of \(sizes.fitting.grouped): the texts are too short "
                     + "for more")
         }
         if kinds.count == 1 {

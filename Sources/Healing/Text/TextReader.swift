@@ -37,7 +37,7 @@ struct TextReader {
         let spread = TextSpread(byteCounts: source.documents.map(\.byteCount), limit: byteLimit)
         if spread.isPartial {
             notes.append(
-                "of the \(total.grouped) bytes of \(source.name) \(spread.byteCount.grouped), evenly spread, are read")
+                "reads \(spread.byteCount.grouped) of the \(total.grouped) bytes of \(source.name), evenly spread")
         }
         var unreadable: [String] = []
         for case .tokens(_, let tokens) in source.documents { filter.append(tokens) }

@@ -19,30 +19,30 @@ struct Apply: ParsableCommand {
             done. --step applies one of them. With the model that the recipe was made with, the output has the same bytes.
             """)
 
-    @Argument(help: ArgumentHelp("A recipe, or a model that has one.", valueName: "recipe"))
+    @Argument(help: ArgumentHelp("A recipe, or a model that has one.", valueName: "recipe"), completion: .file())
     var recipe: String
 
     @OptionGroup var model: ModelArgument
 
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("The output: x.gguf, x.safetensors, or a folder.", valueName: "path"))
+        help: ArgumentHelp("The output: x.gguf, x.safetensors, or a folder.", valueName: "path"), completion: .file())
     var output: String
 
     @Option(
         name: .long, help: ArgumentHelp("The only step to apply, counted from 1. Default: all steps.", valueName: "n"))
     var step: Int?
 
-    @Flag(name: .long, help: "Replace an existing output.")
+    @Flag(name: .shortAndLong, help: "Replace an existing output.")
     var force = false
 
-    @Flag(name: .long, help: "Print the planned output tensor by tensor, and write nothing.")
+    @Flag(name: [.customShort("n"), .long], help: "Print the planned output tensor by tensor, and write nothing.")
     var dryRun = false
 
     @Flag(name: .long, inversion: .prefixedNo, help: "Write into the output how it was made.")
     var provenance = true
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "General") var common: CommonOptions
 
     private static let longestRecipe = 16 << 20
 

@@ -36,7 +36,7 @@ struct ConvertCommand: ParsableCommand {
     @Flag(
         name: .long,
         help:
-            "Write only the language model of a folder that takes images or sound too, as the text class of its family."
+            "Write only the language model of a folder that also takes images or sound, as the text-only class of its family."
     )
     var textOnly = false
 

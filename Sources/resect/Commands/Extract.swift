@@ -52,7 +52,7 @@ struct Extract: ParsableCommand {
 
     func validate() throws {
         guard rank != nil || energy != nil else {
-            throw ValidationError("say --rank N, or --energy SHARE, or both")
+            throw ValidationError("give --rank N, or --energy SHARE, or both")
         }
         if let rank, !Extract.ranks.contains(rank) { throw ValidationError("--rank takes a number from 1 to 4096") }
         if let energy, !(energy > 0 && energy < 1) { throw ValidationError("--energy takes a number between 0 and 1") }

@@ -67,7 +67,7 @@ struct Merge: ParsableCommand {
         var write = WriteRun(output: output, common: common)
         write.provenance = ProvenanceRun(
             command: Merge.self, model: opened, isRecorded: true, others: adapters.files)
-        // Nothing is measured that nobody sees.
+        // The report is measured only when it is shown.
         if common.json || !common.quiet {
             let baseValues = try goal.values(of: base)
             let report = try MergeReport(

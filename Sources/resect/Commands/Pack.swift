@@ -7,8 +7,9 @@ struct Pack: ParsableCommand {
         abstract: "Pack the files of a checkpoint into a smaller archive, without loss.",
         discussion: """
             All files of a folder are included unchanged, and those of its sub-folders that belong to the model; files \
-            that are left out are named. Every command reads an archive as a model and unpacks only what it needs; 'resect unpack' restores the files. With --against, the archive is a patch: it stores \
-            only differences from another checkpoint, which may have more layers. With --json: {"output", \
+            that are left out are named. Every command reads an archive as a model and unpacks only what it needs; \
+            'resect unpack' restores the files. With --against, the archive is a patch: it stores only differences \
+            from another checkpoint, which may have more layers. With --json: {"output", \
             "byteCount", "originalByteCount", "ratio", "files", "seconds"}, and for a patch "same" and "differences", \
             the numbers of tensors that equal one of the base and that are stored as a difference.
             """)
@@ -17,7 +18,7 @@ struct Pack: ParsableCommand {
 
     @Option(
         name: [.short, .customLong("output")],
-        help: ArgumentHelp("The archive to write, x.resect by custom.", valueName: "path"), completion: .file())
+        help: ArgumentHelp("The archive to write, usually x.resect.", valueName: "path"), completion: .file())
     var output: String
 
     @Option(

@@ -150,7 +150,7 @@ struct AdapterConfigCut {
         var result: [JSON] = []
         for value in list {
             guard let text = value.string else {
-                throw refused(key, "has the entry \(LayerCut.short(value)), which is no name")
+                throw refused(key, "has the entry \(LayerCut.short(value)), which is not a name")
             }
             if let text = try entry(text, key) { result.append(.string(text)) }
         }
