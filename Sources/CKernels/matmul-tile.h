@@ -10,19 +10,41 @@
 #define GLUE(a, b) GLUE_(a, b)
 #define TILE GLUE(NAME, _tile)
 #define PANEL (2 * WIDTH)
+// Lines of memory this many bytes apart share a set of the first cache, which holds as many as it has ways. The rows of a tile
+// would push each other out where they are, so a run of each is copied.
+#define SET_DISTANCE 4096
+#define WAYS 8
+#define RUN 32
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 TARGET static inline __attribute__((always_inline)) void TILE(
     const resect_matmul_shape *s, const ELEMENT *a, const ELEMENT *b, float *c, const int rows, size_t columns
 ) {
     SUM sums[ROWS][2] = {};
-    for (size_t k = 0; k < s->k; k++) {
-        const RIGHT right0 = *(const RIGHT *)(b + k * s->b_stride);
-        const RIGHT right1 = *(const RIGHT *)(b + k * s->b_stride + WIDTH);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const ELEMENT left = a[(size_t)i * s->a_stride + k];
-            sums[i][0] = MULTIPLY_ADD(sums[i][0], left, right0);
-            sums[i][1] = MULTIPLY_ADD(sums[i][1], left, right1);
+    ELEMENT copies[ROWS][RUN];
+    const int collide = rows > WAYS && s->a_stride * sizeof(ELEMENT) % SET_DISTANCE == 0;
+    for (size_t start = 0; start < s->k; start += RUN) {
+        const size_t end = s->k - start < RUN ? s->k : start + RUN;
+        const ELEMENT *left = a + start;
+        size_t stride = s->a_stride;
+        if (collide) {
+            if (end - start == RUN) {
+                UNROLL for (int i = 0; i < rows; i++) memcpy(copies[i], left + (size_t)i * stride, sizeof copies[i]);
+            } else {
+                for (int i = 0; i < rows; i++)
+                    memcpy(copies[i], left + (size_t)i * stride, (end - start) * sizeof(ELEMENT));
+            }
+            left = copies[0];
+            stride = RUN;
+        }
+        for (size_t k = start; k < end; k++, left++) {
+            const RIGHT right0 = *(const RIGHT *)(b + k * s->b_stride);
+            const RIGHT right1 = *(const RIGHT *)(b + k * s->b_stride + WIDTH);
+            UNROLL for (int i = 0; i < rows; i++) {
+                const ELEMENT value = left[(size_t)i * stride];
+                sums[i][0] = MULTIPLY_ADD(sums[i][0], value, right0);
+                sums[i][1] = MULTIPLY_ADD(sums[i][1], value, right1);
+            }
         }
     }
     UNROLL for (int i = 0; i < rows; i++) {
@@ -61,6 +83,9 @@ TARGET static void NAME(const resect_matmul_shape *s, const ELEMENT *a, const EL
 #undef MULTIPLY_ADD
 #undef TILE
 #undef PANEL
+#undef SET_DISTANCE
+#undef WAYS
+#undef RUN
 #undef UNROLL
 #undef GLUE
 #undef GLUE_

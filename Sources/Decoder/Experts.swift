@@ -53,10 +53,7 @@ struct Experts: Sendable {
         let hidden = normed.columns
         try observation.operand(normed, of: [.router])
         for (index, shares) in try shares(normed, memory, buffers).enumerated() where !shares.isEmpty {
-            for (row, share) in shares.enumerated() {
-                (memory.gathered.floats + row * hidden).update(
-                    from: buffers.normed.floats + share.token * hidden, count: hidden)
-            }
+            gather(shares, memory, buffers)
             let expert = expert(index)
             let operand = buffers.operand(memory.gathered, rows: shares.count, columns: hidden)
             try observation.experts(operand, index: index, tokens: shares.map(\.token), of: [.expertsGate, .expertsUp])
@@ -64,10 +61,21 @@ struct Experts: Sendable {
             let inner = expert.activated(shares.count, buffers)
             try observation.experts(inner, index: index, tokens: shares.map(\.token), of: [.expertsDown])
             try Linear.apply([Linear.Target(expert.down, memory.result.floats)], to: inner, buffers: buffers.linear)
-            for (row, share) in shares.enumerated() {
+            nonisolated(unsafe) let output = output
+            Parallel.forEachRow(shares.count, workers: buffers.linear.threads) { row in
                 resect_add_scaled(
-                    output + share.token * hidden, memory.result.floats + row * hidden, hidden, share.weight)
+                    output + shares[row].token * hidden, memory.result.floats + row * hidden, hidden,
+                    shares[row].weight)
             }
+        }
+    }
+
+    /// Copies the normed stream of an expert's tokens to rows that lie one behind the other.
+    func gather(_ shares: [Share], _ memory: ExpertBuffers, _ buffers: LayerBuffers) {
+        let hidden = router.inputs
+        Parallel.forEachRow(shares.count, workers: buffers.linear.threads) { row in
+            (memory.gathered.floats + row * hidden).update(
+                from: buffers.normed.floats + shares[row].token * hidden, count: hidden)
         }
     }
 
@@ -125,18 +133,33 @@ struct Experts: Sendable {
         Parallel.forEachRow(normed.rows, workers: buffers.linear.threads) { token in
             let weights = memory.weights.floats + token * count
             resect_softmax(weights, count, 1)
-            // Of equal ones the first.
-            let chosen = (0..<count).sorted { (weights[$0], $1) > (weights[$1], $0) }.prefix(used)
-            for (index, expert) in chosen.enumerated() { memory.chosen.words[token * used + index] = UInt32(expert) }
+            Experts.choose(used, of: count, weights, into: memory.chosen.words + token * used)
         }
         var result = Array(repeating: [Share](), count: count)
         for token in 0..<normed.rows {
             let weights = memory.weights.floats + token * count
-            let chosen = (0..<used).map { Int(memory.chosen.words[token * used + $0]) }
-            let sum = plan.normalizes ? chosen.reduce(0) { $0 + weights[$1] } : 1
-            for expert in chosen { result[expert].append(Share(token: token, weight: weights[expert] / sum)) }
+            let chosen = UnsafeBufferPointer(start: memory.chosen.words + token * used, count: used)
+            let sum = plan.normalizes ? chosen.reduce(0) { $0 + weights[Int($1)] } : 1
+            for expert in chosen.lazy.map(Int.init) {
+                result[expert].append(Share(token: token, weight: weights[expert] / sum))
+            }
         }
         return result
+    }
+
+    /// Writes the experts of the largest weights, largest first; of equal ones the first.
+    static func choose(
+        _ used: Int, of count: Int, _ weights: UnsafePointer<Float>, into chosen: UnsafeMutablePointer<UInt32>
+    ) {
+        var found = 0
+        for expert in 0..<count {
+            var place = found
+            while place > 0, weights[expert] > weights[Int(chosen[place - 1])] { place -= 1 }
+            guard place < used else { continue }
+            found = min(found + 1, used)
+            for later in stride(from: found - 1, to: place, by: -1) { chosen[later] = chosen[later - 1] }
+            chosen[place] = UInt32(expert)
+        }
     }
 
     static func sigmoid(_ value: Float) -> Float {

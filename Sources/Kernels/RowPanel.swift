@@ -9,8 +9,10 @@ package struct RowPanel {
     package static let width = Int(RESECT_PANEL)
     /// Columns that are decoded at once; a multiple of every block size.
     static let depth = 2048
+    /// Floats between decoded rows: those that are transposed together would share one set of the cache a power of two apart.
+    private static let rowStride = depth + 16
 
-    private let decoded = Scratch(floats: RowPanel.width * RowPanel.depth)
+    private let decoded = Scratch(floats: RowPanel.width * RowPanel.rowStride)
     private let turned = Scratch(floats: RowPanel.width * RowPanel.depth)
 
     /// An empty panel, for one thread.
@@ -53,10 +55,10 @@ package struct RowPanel {
             }
             for row in 0..<rows {
                 let source = UnsafeRawBufferPointer(start: base + row * rowByteCount + first, count: piece)
-                Codec.decode(dtype, source, count: count, into: decoded.floats + row * RowPanel.depth)
+                Codec.decode(dtype, source, count: count, into: decoded.floats + row * RowPanel.rowStride)
             }
             resect_transpose(
-                decoded.words, rows, count, RowPanel.depth, turned.words, RowPanel.width)
+                decoded.words, rows, count, RowPanel.rowStride, turned.words, RowPanel.width)
             resect_matmul_f32(
                 &shape, operand.values + start, turned.floats, output, InstructionSet.best.rawValue)
         }
@@ -83,10 +85,10 @@ package struct RowPanel {
     private func turnPairs(_ base: UnsafeRawPointer, rows: Int, pairs: Int, rowByteCount: Int) {
         for row in 0..<rows {
             let source = base + row * rowByteCount
-            (decoded.words + row * RowPanel.depth).withMemoryRebound(to: UInt8.self, capacity: pairs * 4) {
+            (decoded.words + row * RowPanel.rowStride).withMemoryRebound(to: UInt8.self, capacity: pairs * 4) {
                 $0.update(from: source.assumingMemoryBound(to: UInt8.self), count: pairs * 4)
             }
         }
-        resect_transpose(decoded.words, rows, pairs, RowPanel.depth, turned.words, RowPanel.width)
+        resect_transpose(decoded.words, rows, pairs, RowPanel.rowStride, turned.words, RowPanel.width)
     }
 }

@@ -28,6 +28,8 @@ struct Product: CustomTestStringConvertible, Sendable {
         Product(m: 14, n: 96, k: 64, gap: 16), Product(m: 15, n: 65, k: 257),
         Product(m: 31, n: 40, k: 1, accumulates: true),
         Product(m: 29, n: 70, k: 129, gap: 5, accumulates: true), Product(m: 64, n: 128, k: 256, accumulates: true),
+        // Rows of a whose lines share a set of the cache.
+        Product(m: 29, n: 40, k: 1024), Product(m: 43, n: 33, k: 1000, gap: 24, accumulates: true),
         Product(m: 2, n: 3, k: 0), Product(m: 0, n: 5, k: 3), Product(m: 5, n: 0, k: 3),
     ]
 }
@@ -105,7 +107,7 @@ struct MatmulTests {
 
     @Test(
         "a transposed matrix has its rows as columns",
-        arguments: [(1, 1), (3, 50), (16, 16), (17, 33), (40, 5), (0, 3)])
+        arguments: [(1, 1), (3, 50), (16, 16), (17, 33), (18, 15), (32, 64), (40, 5), (0, 3)])
     func transpose(rows: Int, columns: Int) {
         let stride = columns + 2
         let outputStride = rows + 3

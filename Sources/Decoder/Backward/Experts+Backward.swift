@@ -25,10 +25,7 @@ extension Experts {
         own.weights.floats.update(repeating: 0, count: rows * count)
         output.update(repeating: 0, count: rows * hidden)
         for (index, shares) in shares.enumerated() where !shares.isEmpty {
-            for (row, share) in shares.enumerated() {
-                (memory.gathered.floats + row * hidden).update(
-                    from: buffers.normed.floats + share.token * hidden, count: hidden)
-            }
+            gather(shares, memory, buffers)
             let expert = expert(index)
             let operand = buffers.operand(memory.gathered, rows: shares.count, columns: hidden)
             try expert.gateAndUp(operand, buffers)
