@@ -1,4 +1,5 @@
 internal import CStorage
+internal import Synchronization
 #if canImport(Glibc)
     internal import Glibc
 #else
@@ -11,6 +12,8 @@ final class FileWriter: Sendable {
     private let name: String
     private let descriptor: PooledDescriptor
     private let syncs: Bool
+    /// Held by the thread that copies: the kernel lets one at a time write a file, and the others would spin.
+    private let copying = Mutex(())
 
     /// Opens a file of a known size, which is a hole at first.
     ///
@@ -131,7 +134,9 @@ final class FileWriter: Sendable {
     private func copyData(_ range: MappedRange, _ part: Range<Int>, at offset: Int) throws(CheckpointError) {
         let done = try use { (descriptor) throws(CheckpointError) in
             try range.file.descriptor.with { (source) throws(CheckpointError) in
-                try copyInKernel(range, part, from: source, to: descriptor, at: offset)
+                try copying.withLock { _ throws(CheckpointError) in
+                    try copyInKernel(range, part, from: source, to: descriptor, at: offset)
+                }
             }
         }
         // Another file system, or one that cannot copy.
