@@ -127,6 +127,15 @@ KINDS = {
     "both of tied, each its own": Kind("llama, tied", dict(target_modules=["embed_tokens", "lm_head"]), untied=True),
     "both of tied, kept tied": Kind("llama, tied", dict(
         target_modules=["embed_tokens", "lm_head"], ensure_weight_tying=True), once=True),
+    "output of tied, kept tied": Kind("llama, tied", dict(
+        target_modules=["lm_head", "v_proj"], ensure_weight_tying=True), once=True),
+    "a pattern with the output of tied, kept tied": Kind("llama, tied", dict(
+        target_modules=r".*(lm_head|q_proj)", ensure_weight_tying=True), once=True),
+    "a pattern of the embedding's whole name, which PEFT does not tie": Kind("llama, tied", dict(
+        target_modules=r"model\.embed_tokens|.*q_proj", ensure_weight_tying=True), untied=True),
+    "target_modules_to_tie": Kind("llama, tied", dict(
+        target_modules=["embed_tokens", "q_proj"], ensure_weight_tying=True), once=True,
+        rewrite=configured(target_modules_to_tie=["lm_head"])),
     "DoRA": Kind("llama", dict(target_modules=LINEAR, use_dora=True), rounds=NORM),
     "DoRA of the embedding": Kind("llama", dict(target_modules=["embed_tokens", "q_proj"], use_dora=True), rounds=NORM),
     "DoRA of Conv1D": Kind("gpt2", dict(target_modules=["c_attn", "c_fc"], fan_in_fan_out=True, use_dora=True), rounds=NORM),
@@ -146,6 +155,19 @@ KINDS = {
     "saved embedding of tied": Kind("llama, tied", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"]), untied=True),
     "saved embedding, kept tied": Kind("qwen3", dict(
         target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
+    "saved output, kept tied": Kind("llama, tied", dict(
+        target_modules=["q_proj"], modules_to_save=["lm_head"], ensure_weight_tying=True)),
+    "saved embedding and output, kept tied": Kind("gemma3", dict(
+        target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"], ensure_weight_tying=True)),
+    "modules_to_tie": Kind("qwen3", dict(
+        target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True),
+        rewrite=configured(modules_to_tie=["lm_head"], target_modules_to_tie=None)),
+    "saved embedding, asked to be kept tied to an output of its own": Kind("llama", dict(
+        target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
+    "saved embedding of gpt2, which PEFT does not tie": Kind("gpt2", dict(
+        target_modules=["c_attn"], fan_in_fan_out=True, modules_to_save=["wte"], ensure_weight_tying=True), untied=True),
+    "trained tokens, kept tied": Kind("qwen3", dict(
+        target_modules=["q_proj"], trainable_token_indices=[7, 3, 90], ensure_weight_tying=True)),
     "trained tokens": Kind("llama", dict(target_modules=["q_proj"], trainable_token_indices=[7, 3, 90])),
     "trained tokens of tied": Kind("qwen3", dict(target_modules=["q_proj"], trainable_token_indices=[7, 3, 90])),
     "trained tokens by module": Kind("llama", dict(

@@ -205,6 +205,9 @@ CONFIG = {
     **{f"layers_to_transform {value!r}": ("plain", "layers_to_transform" if value in ([0, 1, 2, 3], "0", [0.5]) else "layers",
                                           member(layers_to_transform=value)) for value in ([7], [0], [0, 1, 2, 3], -1, "0", [0.5])},
     "layers_pattern of another name": ("plain", "layers", member(layers_to_transform=[0, 1, 2], layers_pattern="blocks")),
+    **{f"{key} without ensure_weight_tying": ("saved", f"{key} ensure_weight_tying", member(**{key: ["lm_head"]}))
+       for key in ("modules_to_tie", "target_modules_to_tie")},
+    "modules_to_tie of a projection": ("saved", "modules_to_tie q_proj", member(ensure_weight_tying=True, modules_to_tie=["q_proj"])),
     "bias 'some'": ("plain", "bias", member(bias="some")),
     **{f"init_lora_weights {value!r}": ("plain", value, member(init_lora_weights=value)) for value in (
         "pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga", "something")},

@@ -51,7 +51,7 @@ extension Adapter {
         }
         var settings = try AdapterConfig(withoutSettings: config.path, baseName: config.baseName)
         // The layer of a tied embedding computes logits too.
-        settings.ensuresTying = true
+        settings.tying.weights = true
         self.init(
             path: path, naming: .mlx(config), config: settings, pairs: pairs, wholes: wholes, tokens: [],
             sources: checkpoint.sources)

@@ -92,7 +92,7 @@ extension Adapter {
             for part in try parts(values, module + ".weight") { tokens.append((Adapter.module(of: part.name), values)) }
         }
         var config = try AdapterConfig(withoutSettings: config.path, baseName: baseName)
-        config.ensuresTying = self.config.ensuresTying
+        config.tying = self.config.tying
         config.trainableTokens = try self.config.trainableTokens.map { (module, rows) throws(CheckpointError) in
             let full = adapter.tokens.first { ModuleSelection.isNamed($0.module, in: [module]) }
             guard !module.isEmpty, let full, let part = try parts(full.values, full.module + ".weight").first else {

@@ -9,6 +9,14 @@ struct AdapterConfig: Sendable {
         case adapted = "lora_only"
     }
 
+    /// Which changes of an embedding hold for the output matrix that is tied to it.
+    struct Tying: Sendable {
+        /// Low-rank changes and weights that were trained as a whole.
+        var weights = false
+        /// Trained rows.
+        var rows = false
+    }
+
     /// The rank, where no pattern says another one.
     let rank: Int
     /// The numerator of the scale, where no pattern says another one.
@@ -32,8 +40,8 @@ struct AdapterConfig: Sendable {
     let targetParameters: [String]
     /// Rows of embeddings that were trained, by the name of the embedding.
     var trainableTokens: [(module: String, rows: [Int])]
-    /// Whether what is trained of a tied embedding holds for the output matrix too.
-    var ensuresTying: Bool
+    /// What the training kept tied.
+    var tying: Tying
     /// What was trained, as the training named it.
     let baseName: String?
     /// The path of the file, for messages.
@@ -54,7 +62,6 @@ struct AdapterConfig: Sendable {
         usesDoRA = try reader.bool("use_dora")
         hasLoRABias = try reader.bool("lora_bias")
         fanInFanOut = try reader.bool("fan_in_fan_out")
-        ensuresTying = try reader.tiesOutput()
         let biasText = try reader.string("bias") ?? "none"
         guard let biases = Biases(rawValue: biasText) else {
             throw CheckpointError(file: path, "'bias' is '\(biasText)'; it can be none, all or lora_only")
@@ -67,6 +74,8 @@ struct AdapterConfig: Sendable {
             (try reader.pattern(key, "alpha_pattern"), try reader.finite(value, "alpha_pattern.\(key)"))
         }
         selection = try ModuleSelection(object, path: path)
+        let isTyingAsked = try reader.asksForTying()
+        tying = Tying(weights: isTyingAsked && selection.namesTiedModule, rows: isTyingAsked)
         targetParameters = try reader.strings("target_parameters") ?? []
         trainableTokens = try reader.tokens("trainable_token_indices")
         baseName = try reader.string("base_model_name_or_path")

@@ -116,9 +116,12 @@ struct AdapterConfigReader {
         }
     }
 
-    /// Whether what was trained of the embedding holds for the output matrix that is tied to it.
-    func tiesOutput() throws(CheckpointError) -> Bool {
-        var isTied = try bool("ensure_weight_tying")
+    /// Whether the training was asked to keep the output matrix tied to the embedding.
+    ///
+    /// `modules_to_tie` and `target_modules_to_tie` are what PEFT makes of that while it runs. It does not read them from a file, so
+    /// that without the request an adapter that has them is merged into an output matrix of its own.
+    func asksForTying() throws(CheckpointError) -> Bool {
+        let isAsked = try bool("ensure_weight_tying")
         let known = EmbeddingNames.embeddings + ModuleKinds.known.outputs
         for key in ["modules_to_tie", "target_modules_to_tie"] {
             for name in try strings(key) ?? [] {
@@ -126,10 +129,14 @@ struct AdapterConfigReader {
                     throw CheckpointError(
                         file: path, "names \(name) in '\(key)', which is neither an embedding nor an output matrix")
                 }
-                isTied = true
+                guard isAsked else {
+                    throw CheckpointError(
+                        file: path, "names \(name) in '\(key)', and 'ensure_weight_tying' is not true",
+                        hint: "PEFT goes by 'ensure_weight_tying': set it, or remove '\(key)'")
+                }
             }
         }
-        return isTied
+        return isAsked
     }
 
     /// Refuses methods other than LoRA, by name.

@@ -7,7 +7,7 @@ extension Adapter {
         let modules = pairs.filter { !isOfParameter($0) }.map(\.module)
         for module in modules where try config.selection.selects(module) == false {
             // A copy of the embedding's adapter, for an output matrix that is tied to it.
-            if config.ensuresTying, ModuleSelection.isNamed(module, in: ModuleKinds.known.outputs) { continue }
+            if config.tying.weights, ModuleSelection.isNamed(module, in: ModuleKinds.known.outputs) { continue }
             throw CheckpointError(
                 file: path, "has an adapter of \(module), which adapter_config.json does not name in 'target_modules'")
         }

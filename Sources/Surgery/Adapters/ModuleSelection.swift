@@ -90,6 +90,17 @@ package struct ModuleSelection: Sendable {
         }
     }
 
+    /// Whether one of the modules that PEFT can keep tied is named. Asked to keep others tied, `wte` for example, it only warns.
+    var namesTiedModule: Bool {
+        let known = ["embed_tokens", "lm_head"]
+        if savedNames.contains(where: { ModuleSelection.isNamed($0, in: known) }) { return true }
+        switch targets {
+        case .names(let names): return names.contains { ModuleSelection.isNamed($0, in: known) }
+        case .pattern(let pattern): return known.contains(where: pattern.matchesAll)
+        case .allLinear, .byFamily: return false
+        }
+    }
+
     /// Whether a module has no adapter because `modules_to_save` names it, or one that it lies in.
     private func isSaved(_ module: String) -> Bool { saved.contains { $0.matchesAll(of: module) } }
 

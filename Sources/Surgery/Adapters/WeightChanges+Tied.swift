@@ -13,7 +13,8 @@ extension WeightChanges {
 
     /// Stores the output matrix apart when an adapter changes it and the embedding in different ways.
     mutating func untie(for adapter: Adapter) throws(CheckpointError) {
-        guard let tied, !adapter.config.ensuresTying else { return }
+        guard let tied else { return }
+        let tying = adapter.config.tying
         let changed = adapter.pairs.map(\.module) + adapter.wholes.map(\.name)
         let named = changed.map { modules.name(of: $0) }.map { $0.hasSuffix(".weight") ? $0 : $0 + ".weight" }
         let rows = Dictionary(
@@ -21,8 +22,8 @@ extension WeightChanges {
         let outputModule = String(tied.output.dropLast(".weight".count))
         let output = rows.first { !$0.key.isEmpty && ModuleSelection.isNamed(outputModule, in: [$0.key]) }
         let others = rows.filter { $0.key != output?.key }.map(\.value)
-        let rowsDiffer = output.map { !others.contains($0.value) } ?? false
-        let changesOne = named.contains(tied.embedding) || named.contains(tied.output)
+        let rowsDiffer = !tying.rows && output.map { !others.contains($0.value) } ?? false
+        let changesOne = !tying.weights && (named.contains(tied.embedding) || named.contains(tied.output))
         let holdsBoth = try holdsBoth(tied, adapter)
         guard rowsDiffer || changesOne && !holdsBoth else { return }
         if let own = base.tensor(named: tied.embedding), let whole = whole(tied.embedding, of: adapter),
