@@ -73,10 +73,9 @@ struct ExpertStack {
     func products(_ number: Int) throws(CheckpointError) -> [(String, WeightChanges.Product)] {
         let (rank, scale) = try measures(), name = pair.module + "." + parameter
         return targets.map { target in
-            var a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
-            a.firstRank = target.expert * rank
-            var b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
-            (b.firstRank, b.rankStep, b.offset) = (target.expert, experts, target.firstOutput)
+            let matrices = matrices(of: target, rank: rank)
+            let a = ThinMatrix.Term(tensor: matrices.a, ranksAreRows: true)
+            let b = ThinMatrix.Term(tensor: matrices.b, ranksAreRows: false)
             let product = WeightChanges.Product(
                 adapter: number, module: name, left: target.isTurned ? a : b, right: target.isTurned ? b : a,
                 leftIsA: target.isTurned, rank: rank, scale: scale, matrix: target.matrix)
@@ -84,17 +83,23 @@ struct ExpertStack {
         }
     }
 
+    /// A [rank, inputs] and B [outputs, rank] of a stored tensor, or of one of its matrices.
+    private func matrices(of target: Target, rank: Int) -> (a: Tensor, b: Tensor) {
+        let columns = ExpertColumns(
+            joined: pair.b, expert: target.expert, experts: experts, firstRow: target.firstOutput)
+        return (
+            pair.a.rows(target.expert * rank, shape: [rank, pair.a.rowLength]),  // fits: rows of A
+            Tensor(name: pair.b.name, dtype: .f32, shape: [target.outputs, rank], recipe: .computed(columns))
+        )
+    }
+
     /// The matrices of every stored tensor by themselves: of each expert, or of a stored stack.
     func pairs() throws(CheckpointError) -> [Adapter.Pair] {
         let (rank, scale) = try measures(), inputs = pair.a.rowLength
-        func matrices(_ target: Target) throws(CheckpointError) -> ExpertMatrices.Block {
-            let columns = ExpertColumns(
-                joined: pair.b, expert: target.expert, experts: experts, firstRow: target.firstOutput)
-            let b = Tensor(name: pair.b.name, dtype: .f32, shape: [target.outputs, rank], recipe: .computed(columns))
-            let plain: DType = pair.b.dtype.name == "F64" ? .f32 : pair.b.dtype
-            return .init(
-                a: pair.a.rows(target.expert * rank, shape: [rank, inputs]),  // fits: rows of A
-                b: try b.recoded(as: plain, file: adapter.path))
+        let plain: DType = pair.b.dtype.name == "F64" ? .f32 : pair.b.dtype
+        func block(_ target: Target) throws(CheckpointError) -> ExpertMatrices.Block {
+            let matrices = matrices(of: target, rank: rank)
+            return .init(a: matrices.a, b: try matrices.b.recoded(as: plain, file: adapter.path))
         }
         func changed(_ name: String, _ a: Tensor, _ b: Tensor) -> Adapter.Pair {
             Adapter.Pair(
@@ -102,12 +107,12 @@ struct ExpertStack {
                 isEmbedding: false, a: a, b: b, scale: scale, magnitude: nil, bias: nil)
         }
         if let first = targets.first, first.name.hasSuffix("." + parameter) {
-            let blocks = try targets.map { (target) throws(CheckpointError) in [try matrices(target)] }
+            let blocks = try targets.map { (target) throws(CheckpointError) in [try block(target)] }
             let stack = ExpertMatrices(blocks, outputs: first.outputs, inputs: inputs, file: adapter.path)
             return [changed(first.name, try stack.a(pair.a.name), try stack.b(pair.b.name))]
         }
         return try targets.map { (target) throws(CheckpointError) in
-            let block = try matrices(target)
+            let block = try block(target)
             return changed(target.name, block.a, block.b)
         }
     }

@@ -4,17 +4,12 @@ internal import Weights
 
 /// One side of a low-rank product, [length, rank] or [rank, length]: a weighted sum of stored matrices.
 struct ThinMatrix: Sendable {
-    /// A stored matrix, or a part of one.
+    /// A matrix of an adapter.
     struct Term: Sendable {
         /// The matrix.
         let tensor: Tensor
         /// Whether its rows are ranks; else its columns are.
         let ranksAreRows: Bool
-        /// Where the first rank lies, and how far apart ranks are: adapters of experts hold those of all experts.
-        var firstRank = 0
-        var rankStep = 1
-        /// Where the long side begins: a fused weight is stored in several tensors.
-        var offset = 0
         /// What its values are multiplied with, one after the other.
         var factors: [Float] = []
     }
@@ -40,9 +35,12 @@ struct ThinMatrix: Sendable {
     ) throws(CheckpointError) {
         let count = range.count
         for (index, term) in terms.enumerated() {
-            let part = range.lowerBound + term.offset..<range.upperBound + term.offset
-            let values = try term.values(part, ranks: 0..<rank)
-            let source = values.floats
+            let values = Scratch(floats: count * rank), source = values.floats
+            if term.ranksAreRows {
+                try term.tensor.writeValues(rows: 0..<rank, columns: range, into: source)
+            } else {
+                try term.tensor.writeValues(rows: range, columns: 0..<rank, into: source)
+            }
             for factor in term.factors {
                 for element in 0..<count * rank { source[element] *= factor }
             }
@@ -60,34 +58,5 @@ struct ThinMatrix: Sendable {
                 }
             }
         }
-    }
-}
-
-extension ThinMatrix.Term {
-    /// The values of a part of the long side: [ranks, part] where ranks are rows, else [part, ranks].
-    fileprivate func values(_ part: Range<Int>, ranks: Range<Int>) throws(CheckpointError) -> Scratch {
-        let result = Scratch(floats: part.count * ranks.count)
-        if ranksAreRows, rankStep == 1 {
-            try tensor.writeValues(
-                rows: firstRank..<firstRank + ranks.count, columns: part, into: result.floats)
-        } else if ranksAreRows {
-            for k in ranks {
-                let row = firstRank + k * rankStep
-                try tensor.writeValues(
-                    rows: row..<row + 1, columns: part, into: result.floats + k * part.count)
-            }
-        } else if rankStep == 1 {
-            try tensor.writeValues(
-                rows: part, columns: firstRank..<firstRank + ranks.count, into: result.floats)
-        } else {
-            let length = tensor.rowLength
-            let whole = Scratch(floats: part.count * length)
-            try tensor.writeValues(rows: part, into: whole.floats)
-            let (source, target) = (whole.floats, result.floats)
-            for item in 0..<part.count {
-                for k in ranks { target[item * ranks.count + k] = source[item * length + firstRank + k * rankStep] }
-            }
-        }
-        return result
     }
 }

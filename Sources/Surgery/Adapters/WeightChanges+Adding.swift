@@ -60,11 +60,10 @@ extension WeightChanges {
                 "is for a weight of \([experts, outputs, inputs]), and \(weight.name) of \(base.path) is "
                     + "\(weight.shape)", hint: "the adapter is for another model")
         }
-        for expert in 0..<experts {
-            var a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
-            a.firstRank = expert * rank  // fits: a row of the tensor
-            var b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
-            b.offset = expert * outputs  // fits: a row of the tensor
+        let modules = Array(repeating: pair.module, count: experts)
+        for (expert, own) in try pair.matrices(modules, path: adapters[number].adapter.path).enumerated() {
+            let a = ThinMatrix.Term(tensor: own.a, ranksAreRows: true)
+            let b = ThinMatrix.Term(tensor: own.b, ranksAreRows: false)
             changes[ExactString(weight.name), default: Change()].products.append(
                 Product(
                     adapter: number, module: pair.module, left: isTurned ? a : b, right: isTurned ? b : a,
