@@ -185,6 +185,12 @@ KINDS = {
     "experts by their own names": Kind("mixtral", dict(target_modules=ATTENTION), rewrite=each_expert),
     "experts in layers that have them": Kind("qwen3 moe", dict(target_modules=ATTENTION, target_parameters=EXPERTS)),
     "experts stored transposed": Kind("gpt-oss", dict(target_modules=ATTENTION, target_parameters=EXPERTS)),
+    "experts stored transposed, of square matrices": Kind("gpt-oss, square", dict(
+        target_modules=ATTENTION, target_parameters=EXPERTS)),
+    "only square experts stored transposed": Kind("gpt-oss, square", dict(target_modules=[], target_parameters=EXPERTS[1:])),
+    "experts of Llama 4": Kind("llama4", dict(target_modules=ATTENTION, target_parameters=EXPERTS)),
+    "square experts of Llama 4": Kind("llama4, square", dict(target_modules=ATTENTION, target_parameters=EXPERTS)),
+    "only square experts of Llama 4": Kind("llama4, square", dict(target_modules=[], target_parameters=EXPERTS[1:])),
     "Gemma": Kind("gemma3", dict(target_modules=LINEAR)),
     "Gemma's embedding": Kind("gemma3", dict(target_modules=["embed_tokens"]), untied=True),
     "initialized as Gaussian, then trained": Kind("llama", dict(target_modules=LINEAR), rewrite=configured(init_lora_weights="gaussian")),

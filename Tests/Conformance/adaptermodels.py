@@ -24,7 +24,14 @@ MODELS = {
     "qwen3": ("Qwen3ForCausalLM", dict(tie_word_embeddings=True)),
     "mixtral": ("MixtralForCausalLM", dict(num_local_experts=4, num_experts_per_tok=2)),
     "qwen3 moe": ("Qwen3MoeForCausalLM", dict(num_experts=4, decoder_sparse_step=2)),
+    "qwen2 moe": ("Qwen2MoeForCausalLM", dict(num_experts=4)),
+    "olmoe": ("OlmoeForCausalLM", dict(num_experts=4)),
     "gpt-oss": ("GptOssForCausalLM", dict(num_local_experts=4)),
+    "gpt-oss, square": ("GptOssForCausalLM", dict(num_local_experts=4, intermediate_size=32)),
+    # Stored [experts, inputs, outputs] as GPT-OSS, and the other way round for PEFT.
+    "llama4": ("Llama4ForCausalLM", dict(num_local_experts=4, interleave_moe_layer_step=1, num_experts_per_tok=1)),
+    "llama4, square": ("Llama4ForCausalLM", dict(
+        num_local_experts=4, interleave_moe_layer_step=1, num_experts_per_tok=1, intermediate_size=32)),
     "gemma3": ("Gemma3ForCausalLM", dict(tie_word_embeddings=True)),
     "gpt2": ("GPT2LMHeadModel", dict(n_layer=3)),
 }

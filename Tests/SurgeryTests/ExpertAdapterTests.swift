@@ -8,19 +8,19 @@ import Testing
 /// and so does column `r * experts + e` of B.
 @Suite("adapters of experts between containers")
 struct ExpertAdapterTests {
-    private static let (experts, rank, hidden, width) = (4, 2, 32, 48)
-    private static let module = "model.layers.2.mlp.experts"
+    static let (experts, rank, hidden, width) = (4, 2, 32, 48)
+    static let module = "model.layers.2.mlp.experts"
     private static let prefix = "base_model.model." + module
     /// Gate and up lie inside what is wrapped around down.
-    private static let names = [
+    static let names = [
         ".base_layer.lora_A.weight", ".base_layer.lora_B.weight", ".lora_A.weight", ".lora_B.weight",
     ].map { prefix + $0 }
     private static let shapes = [
         [experts * rank, hidden], [2 * width, rank * experts], [experts * rank, width], [hidden, rank * experts],
     ]
 
-    private let base: Checkpoint
-    private let folder = TemporaryFolder()
+    let base: Checkpoint
+    let folder = TemporaryFolder()
 
     init() throws { base = try DescribedModels.folder(#require(Architecture.named(class: "MixtralForCausalLM"))) }
 
@@ -29,13 +29,13 @@ struct ExpertAdapterTests {
         Float((seed * 31 + row * 7 + column * 13) % 11 - 5)
     }
 
-    private static func values(_ seed: Int) -> [Float] {
+    static func values(_ seed: Int) -> [Float] {
         let shape = shapes[seed]
         return (0..<shape[0]).flatMap { row in (0..<shape[1]).map { value(seed, row, $0) } }
     }
 
     private func adapter(_ name: String, _ tensors: [(String, [Int], [Float])], _ settings: String) -> String {
-        let path = folder.makeFolder(name)
+        let path = folder.makeFolder("\(name)\(folder.names.count)")
         Files.write(
             path + "/adapter_config.json", Array(#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, \#(settings)}"#.utf8))
         Files.write(
@@ -44,16 +44,18 @@ struct ExpertAdapterTests {
         return path
     }
 
-    private func stacked() -> String {
+    func stacked() -> String {
         adapter(
             "stacked", (0..<4).map { (Self.names[$0], Self.shapes[$0], Self.values($0)) },
             #""target_modules": [], "target_parameters": ["2.mlp.experts.gate_up_proj", "2.mlp.experts.down_proj"]"#)
     }
 
     /// The same with a module for each expert.
-    private func apart(changing change: (inout [(String, [Int], [Float])]) -> Void = { _ in }, settings: String = "")
-        -> String
-    {
+    func apart(
+        modules: String = #"["w1", "w2", "w3"]"#,
+        changing change: (inout [(String, [Int], [Float])]) -> Void = { _ in },
+        settings: String = ""
+    ) -> String {
         var tensors: [(String, [Int], [Float])] = []
         for expert in 0..<Self.experts {
             for (part, seed, first, outputs) in [
@@ -79,14 +81,14 @@ struct ExpertAdapterTests {
         }
         change(&tensors)
         return adapter(
-            "apart", tensors, #""layers_to_transform": [2], "target_modules": ["w1", "w2", "w3"]"# + settings)
+            "apart", tensors, #""layers_to_transform": [2], "target_modules": \#(modules)"# + settings)
     }
 
-    private func converted(_ path: String, to form: Checkpoint.Form = .gguf) throws -> Checkpoint {
+    func converted(_ path: String, to form: Checkpoint.Form = .gguf) throws -> Checkpoint {
         try ConvertAdapter(to: form, base: base).apply(to: Checkpoint.open(path))
     }
 
-    private func written(_ checkpoint: Checkpoint, _ name: String) throws -> String {
+    func written(_ checkpoint: Checkpoint, _ name: String) throws -> String {
         try CheckpointWriter(threads: 2).write(OutputPlan(checkpoint), to: folder(name))
         return folder(name)
     }

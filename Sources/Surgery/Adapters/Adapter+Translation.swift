@@ -10,7 +10,7 @@ extension Adapter {
         let isGGUF = base.form == .gguf
         switch naming {
         case .folder:
-            guard isGGUF else { return self }
+            guard isGGUF else { return try withExpertsTogether(base) }
             // The configuration names modules as folders do.
             var named = base
             named.tensors = try TensorTranslation(base).result()

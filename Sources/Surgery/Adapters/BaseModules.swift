@@ -10,8 +10,12 @@ struct BaseModules {
     /// What stands at the start of an adapter's names and not of the base's, and what the base has in its place.
     private var dropped = ""
     private var added = ""
-    /// How the block that holds the experts is named, where files have another name than runtimes.
+    /// How the block that holds the experts is named in runtimes and in files of some families, where the base has one of the two.
     private let block: (runtime: String, file: String)?
+    /// Whether the base has the name of runtimes.
+    private let hasRuntimeBlock: Bool
+    /// Whether PEFT takes stacks of experts the other way round than they are stored.
+    private let areExpertsReversed: Bool
     /// Whether weights of layers are stored [inputs, outputs], as in Conv1D: biases tell it.
     let areInputsFirst: Bool
 
@@ -21,10 +25,15 @@ struct BaseModules {
         indices = Dictionary(
             tensors.enumerated().map { (ExactString($1.name), $0) }, uniquingKeysWith: { first, _ in first })
         let names = checkpoint.tensors.map(\.name)
-        block = ExpertNames.known.blocks.first { block in
-            names.contains { $0.containsBytes(of: "." + block.file + ".") }
-                && !names.contains { $0.containsBytes(of: "." + block.runtime + ".") }
+        func isPart(_ block: String) -> Bool {
+            let part = "." + block + "."
+            return names.contains { $0.containsBytes(of: part) }
         }
+        let found = ExpertNames.known.blocks.first { isPart($0.file) != isPart($0.runtime) }
+        block = found
+        hasRuntimeBlock = found.map { isPart($0.runtime) } ?? false
+        let types = [checkpoint.config?["model_type"], checkpoint.config?["text_config"]?["model_type"]]
+        areExpertsReversed = types.contains { $0?.string.map(ExpertNames.known.reversedModels.contains) ?? false }
         areInputsFirst = BaseModules.areInputsFirst(checkpoint.tensors, indices)
     }
 
@@ -45,6 +54,7 @@ struct BaseModules {
             name = added + text.dropFirst(text.hasPrefix(dropped) ? dropped.count : 0)
         }
         guard let block else { return name }
+        if hasRuntimeBlock { return name.replacingComponent(block.file, with: block.runtime) }
         return name.replacingComponent(block.runtime, with: block.file)
     }
 
@@ -52,7 +62,7 @@ struct BaseModules {
     func adapterName(of name: String) -> String {
         var text = added.isEmpty || !name.hasPrefix(added) ? name : String(name.dropFirst(added.count))
         text = dropped + text
-        guard let block else { return text }
+        guard let block, !hasRuntimeBlock else { return text }
         return text.replacingComponent(block.file, with: block.runtime)
     }
 
@@ -117,6 +127,20 @@ struct BaseModules {
         }
         return false
     }
+
+    /// The tensor [experts, outputs, inputs] in which mlx-lm stacks one matrix of all experts; `nil` where there is none.
+    ///
+    /// - Parameters:
+    ///   - experts: the module of the experts, as the base would name it.
+    ///   - part: `gate_proj`, `up_proj` or `down_proj`.
+    func stack(of experts: String, part: String) -> Tensor? {
+        let block = ModuleTree.module(of: experts) + "." + ExpertNames.known.stackedModule
+        guard let index = index(of: "\(block).\(part).weight"), tensors[index].shape.count == 3 else { return nil }
+        return tensors[index]
+    }
+
+    /// Whether they are for PEFT, which gives A the inputs.
+    var areExpertsInputsFirstForPEFT: Bool { areExpertsInputsFirst && !areExpertsReversed }
 
     private func has(_ module: String) -> Bool {
         let name = name(of: module)

@@ -44,7 +44,8 @@ public struct ConvertAdapter: Edit {
 
     private func gguf(_ adapter: Adapter, _ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkFit(adapter, form: "GGUF", allowsTied: false)
-        let translated = try adapter.translated(toGGUF: true, DequantizeFolder(to: .f32).apply(to: base))
+        let plain = try DequantizeFolder(to: .f32).apply(to: base)
+        let translated = try adapter.withExpertsTogether(plain).translated(toGGUF: true, plain)
         guard case .gguf(let architecture) = translated.naming else { preconditionFailure("translated to GGUF") }
         let alpha = SharedAlpha(translated.pairs.map { ($0.scale, $0.b.rowLength) })
         var tensors: [Tensor] = []
@@ -85,6 +86,13 @@ public struct ConvertAdapter: Edit {
         if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
         let modules = BaseModules(named), experts = ExpertLayout(modules)
         let sorted = try experts.stacks(of: translated.pairs, modules, path: adapter.path)
+        // PEFT has no name for what mlx-lm stacks.
+        if let pair = sorted.others.first(where: { $0.a.shape.count > 2 }) {
+            throw CheckpointError(
+                file: adapter.path, tensor: pair.a.name,
+                "is for \(pair.module), a stack of mlx-lm, and an adapter in a folder is for the modules of transformers",
+                hint: "name the model as transformers has it with --base")
+        }
         var folder = AdapterFolder()
         folder.stacks = sorted.stacks
         folder.expertParameters = experts.names(modules)

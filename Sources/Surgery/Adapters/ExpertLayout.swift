@@ -13,7 +13,7 @@ struct ExpertLayout {
         let tensors: [[Tensor]]
         /// Whether one tensor holds all experts.
         let isStack: Bool
-        /// Whether the matrices of the stack are [inputs, outputs].
+        /// Whether the matrices of the stack are [inputs, outputs] for PEFT.
         let isTurned: Bool
 
         /// How many experts it has.
@@ -74,7 +74,7 @@ struct ExpertLayout {
             guard tensors[index].shape.count == 3 else { return nil }
             return Parameter(
                 module: module, name: parameter.parameter, tensors: [[tensors[index]]], isStack: true,
-                isTurned: modules.areExpertsInputsFirst)
+                isTurned: modules.areExpertsInputsFirstForPEFT)
         }
         for names in parameter.parts {
             var experts: [[Tensor]] = []

@@ -9,6 +9,8 @@ struct ExpertStack {
     /// A stored tensor that the parameter's rows or matrices lie in.
     private struct Target {
         let name: String
+        /// Whether it holds a matrix of every expert.
+        let isOfStack: Bool
         /// The expert; the matrix of the stored stack where there is one.
         let expert: Int
         let matrix: Int
@@ -42,7 +44,7 @@ struct ExpertStack {
                 $0.split(separator: ".").last
             })
         for name in ExpertNames.known.parameters where announced.contains(Substring(name.parameter)) {
-            guard let found = ExpertStack.targets(of: name, module, pair, modules, base) else { continue }
+            guard let found = ExpertStack.targets(of: name, module, pair, adapter, modules, base) else { continue }
             (parameter, experts, targets) = (name.parameter, found.experts, found.targets)
             return
         }
@@ -106,51 +108,94 @@ struct ExpertStack {
                 module: name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name, depth: 0,
                 isEmbedding: false, a: a, b: b, scale: scale, magnitude: nil, bias: nil)
         }
-        if let first = targets.first, first.name.hasSuffix("." + parameter) {
-            let blocks = try targets.map { (target) throws(CheckpointError) in [try block(target)] }
-            let stack = ExpertMatrices(blocks, outputs: first.outputs, inputs: inputs, file: adapter.path)
-            return [changed(first.name, try stack.a(pair.a.name), try stack.b(pair.b.name))]
+        var result: [Adapter.Pair] = []
+        for target in targets where target.expert == 0 || !target.isOfStack {
+            guard target.isOfStack else {
+                let block = try block(target)
+                result.append(changed(target.name, block.a, block.b))
+                continue
+            }
+            let blocks = try targets.filter { $0.name == target.name }.map { (target) throws(CheckpointError) in
+                [try block(target)]
+            }
+            let stack = ExpertMatrices(blocks, outputs: target.outputs, inputs: inputs, file: adapter.path)
+            result.append(changed(target.name, try stack.a(pair.a.name), try stack.b(pair.b.name)))
         }
-        return try targets.map { (target) throws(CheckpointError) in
-            let block = try block(target)
-            return changed(target.name, block.a, block.b)
-        }
+        return result
     }
 
     /// Where a parameter is stored in the base; `nil` when it is not, or the pair is not of its size.
     private static func targets(
-        of name: ExpertNames.Parameter, _ module: String, _ pair: Adapter.Pair, _ modules: BaseModules,
-        _ base: Checkpoint
+        of name: ExpertNames.Parameter, _ module: String, _ pair: Adapter.Pair, _ adapter: Adapter,
+        _ modules: BaseModules, _ base: Checkpoint
     ) -> (experts: Int, targets: [Target])? {
         let outputs = pair.b.shape[0], inputs = pair.a.shape[1]
         if let index = modules.index(of: module + "." + name.parameter) {
             let shape = base.tensors[index].shape
             guard shape.count == 3, shape.dropFirst() == [outputs, inputs] || shape.dropFirst() == [inputs, outputs]
             else { return nil }
-            let isTurned = shape[1] != outputs || (shape[1] == shape[2] && modules.areExpertsInputsFirst)
+            let isTurned =
+                shape[1] == shape[2] ? ExpertStack.isSquareTurned(pair, adapter, modules) : shape[1] != outputs
             return (
                 shape[0],
                 (0..<shape[0]).map {
                     Target(
-                        name: base.tensors[index].name, expert: $0, matrix: $0, firstOutput: 0, outputs: outputs,
-                        isTurned: isTurned)
+                        name: base.tensors[index].name, isOfStack: true, expert: $0, matrix: $0, firstOutput: 0,
+                        outputs: outputs, isTurned: isTurned)
                 }
             )
         }
+        if let stacked = stackedTargets(of: name, module, outputs: outputs, inputs: inputs, modules) { return stacked }
         for parts in name.parts {
             var targets: [Target] = [], expert = 0
             while let found = stored(parts, "\(module).\(expert).", inputs: inputs, modules, base) {
                 guard found.last.map({ $0.end == outputs }) == true else { break }
                 targets += found.map {
                     Target(
-                        name: $0.name, expert: expert, matrix: 0, firstOutput: $0.start, outputs: $0.end - $0.start,
-                        isTurned: false)
+                        name: $0.name, isOfStack: false, expert: expert, matrix: 0, firstOutput: $0.start,
+                        outputs: $0.end - $0.start, isTurned: false)
                 }
                 expert += 1
             }
             if expert > 0 { return (expert, targets) }
         }
         return nil
+    }
+
+    /// The same where mlx-lm has stacked the parts of the parameter, each by itself.
+    private static func stackedTargets(
+        of name: ExpertNames.Parameter, _ module: String, outputs: Int, inputs: Int, _ modules: BaseModules
+    ) -> (experts: Int, targets: [Target])? {
+        let stacks = name.parts[0].compactMap { modules.stack(of: module, part: $0) }
+        guard stacks.count == name.parts[0].count, let experts = stacks.first?.shape[0] else { return nil }
+        var targets: [Target] = [], end = 0
+        for stack in stacks {
+            guard stack.shape[0] == experts, stack.shape[2] == inputs else { return nil }
+            targets += (0..<experts).map {
+                Target(
+                    name: stack.name, isOfStack: true, expert: $0, matrix: $0, firstOutput: end,
+                    outputs: stack.shape[1], isTurned: false)
+            }
+            end += stack.shape[1]  // fits: rows of two tensors
+        }
+        return end == outputs ? (experts, targets) : nil
+    }
+
+    /// Whether A belongs to the rows of square matrices. PEFT has one order for all parameters of a module, which its versions
+    /// chose in different ways, so that another parameter tells it best.
+    private static func isSquareTurned(_ pair: Adapter.Pair, _ adapter: Adapter, _ modules: BaseModules) -> Bool {
+        let module = modules.name(of: pair.module)
+        for other in adapter.pairs where other.module == pair.module && other.depth != pair.depth {
+            let sizes = [other.b.shape[0], other.a.shape[1]]
+            for parameter in ExpertNames.known.parameters {
+                guard let index = modules.index(of: module + "." + parameter.parameter) else { continue }
+                let shape = modules.tensors[index].shape.dropFirst()
+                if shape.first == shape.last { continue }
+                if shape.elementsEqual(sizes) { return false }
+                if shape.elementsEqual(sizes.reversed()) { return true }
+            }
+        }
+        return modules.areExpertsInputsFirstForPEFT
     }
 
     /// The stored parts of one expert with their outputs; `nil` when one is not there.

@@ -25,7 +25,7 @@ struct ExpertStacks {
         if let tensor = pair.magnitude ?? pair.bias {
             throw CheckpointError(
                 file: path, tensor: tensor.name, "is for an expert, of which a stack can hold only a plain product",
-                hint: "merge it into a folder, and convert the result")
+                hint: "merge it into a folder that has a tensor for each expert, and convert the result")
         }
         if let expert = member.expert { return try add(pair, member, expert) }
         let names = Array(repeating: pair.module, count: member.experts)
@@ -48,6 +48,10 @@ struct ExpertStacks {
                 file: path, tensor: pair.b.name,
                 "is for a weight of \([pair.b.shape[0], pair.a.shape[1]]), and \(first.module) of the same stack has "
                     + "\([first.b.shape[0], first.a.shape[1]])")
+        }
+        if let other = stacks[index].pairs[expert][member.part] {
+            throw CheckpointError(
+                file: path, tensor: pair.a.name, "changes the same matrix of \(member.stack) as \(other.module)")
         }
         stacks[index].pairs[expert][member.part] = pair
     }

@@ -113,11 +113,8 @@ struct MLXExperts {
                 "changes the experts of \(module), which \(base.path) does not have",
                 hint: "the adapter is for another model")
         }
-        if case .part(let stack, _, let count) = stored, count > 1, modules.index(of: stack + "_bias") != nil {
-            throw CheckpointError(
-                file: adapter.path, tensor: tensor.name,
-                "is for experts whose gate and up rows alternate in \(stack), which resect cannot merge yet",
-                hint: "mlx_lm.fuse writes such a model")
+        if case .part(let stack, _, let count) = stored, count > 1 {
+            try modules.requireOrder(ofPartsIn: stack, for: tensor, path: adapter.path)
         }
         return stored
     }
