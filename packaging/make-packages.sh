@@ -57,6 +57,8 @@ debian() {
     if [ -d "$root/usr/share/zsh/site-functions" ]; then
         mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
     fi
+    # The completions are read by bash, not run.
+    sed -i '1{/^#!/d;}' "$root/usr/share/bash-completion/completions/resect"
     notices "$documents/notices"
     cp README.md "$documents"
     cp packaging/copyright "$documents/copyright"
