@@ -1,6 +1,9 @@
 """`merge` of an adapter of rank 16 on all linear modules into a llama of 1.1 billion parameters in bf16: against PEFT, which loads,
 merges and saves, `cp` of the base, llama-export-lora and mlx_lm.fuse. Two threads each, and the anonymous memory of ours.
 
+resect waits until the disk has what it wrote, and the peers do not. So cp is timed twice: against `merge --no-sync`, and with a
+`sync` of the copy against the merge as it is.
+
 llama-export-lora takes and writes a GGUF file in f16; there resect merges the same file into one of f16. mlx-lm writes a folder in
 bf16, from an adapter of its own form with the same numbers."""
 
@@ -71,7 +74,9 @@ def measure(work, options):
     found = medians({
         "resect merge": lambda: resect("merge", base, "-o", output, "--adapter", adapter, output=output),
         "PEFT": lambda: seconds(sys.executable, script, base, adapter, output, THREADS, output=output),
+        "resect merge --no-sync": lambda: resect("merge", base, "-o", output, "--adapter", adapter, "--no-sync", output=output),
         "cp": lambda: seconds("cp", file, copy, output=copy),
+        "cp and sync": lambda: seconds("sh", "-c", 'cp "$0" "$1" && sync "$1"', file, copy, output=copy),
         "resect merge, GGUF": lambda: resect("merge", model, "-o", written, "--adapter", lora, output=written),
         "llama-export-lora": lambda: seconds(
             LLAMA / "llama-export-lora", "-m", model, "--lora", lora, "-o", written, "-t", THREADS, output=written),
@@ -81,6 +86,7 @@ def measure(work, options):
     }, min(2, options.rounds))
     what = f"merge into {file.stat().st_size / 1e9:.1f} GB"
     return [row(what, found["resect merge"], "PEFT", found["PEFT"], 0.1),
-            row(what, found["resect merge"], "cp", found["cp"], 1.3),
+            row(f"{what}, --no-sync", found["resect merge --no-sync"], "cp", found["cp"], 1.3),
+            row(what, found["resect merge"], "cp and sync", found["cp and sync"], 1.3),
             row(f"{what}, GGUF", found["resect merge, GGUF"], "llama-export-lora", found["llama-export-lora"], 0.2),
             row(f"{what}, mlx", found["resect merge, mlx"], "mlx_lm.fuse", found["mlx_lm.fuse"], 0.3)]
