@@ -27,6 +27,11 @@ extension String {
     /// Whether the text contains another one, byte for byte.
     ///
     /// `contains` compares characters and is about fifty times slower on tensor names.
+    package func containsBytes(of fragment: String) -> Bool { self[...].containsBytes(of: fragment) }
+}
+
+extension Substring {
+    /// Whether the text contains another one, byte for byte.
     package func containsBytes(of fragment: String) -> Bool {
         var text = self, fragment = fragment
         return text.withUTF8 { text in

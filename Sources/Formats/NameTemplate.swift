@@ -9,7 +9,7 @@ public struct NameTemplate: Sendable, Hashable {
     private let bytes: [[UInt8]]
     private let places: [Place]
 
-    private enum Place: String, CaseIterable {
+    fileprivate enum Place: String, CaseIterable {
         case layer = "{layer}"
         case expert = "{expert}"
     }
@@ -18,7 +18,7 @@ public struct NameTemplate: Sendable, Hashable {
     public init(_ text: String) {
         var texts: [String] = [], places: [Place] = [], rest = text[...]
         for place in Place.allCases {
-            guard let range = rest.firstRange(of: place.rawValue) else { continue }
+            guard let range = rest.range(of: place) else { continue }
             texts.append(String(rest[..<range.lowerBound]))
             places.append(place)
             rest = rest[range.upperBound...]
@@ -85,5 +85,19 @@ public struct NameTemplate: Sendable, Hashable {
             }
             return position == name.count ? numbers : nil
         }
+    }
+}
+
+extension Substring {
+    /// Where a placeholder stands, searched as bytes: all descriptions are read whenever a program starts.
+    fileprivate func range(of place: NameTemplate.Place) -> Range<Index>? {
+        var rest = utf8[...]
+        while let brace = rest.firstIndex(of: UInt8(ascii: "{")) {
+            if rest[brace...].starts(with: place.rawValue.utf8) {
+                return brace..<utf8.index(brace, offsetBy: place.rawValue.utf8.count)
+            }
+            rest = rest[brace...].dropFirst()
+        }
+        return nil
     }
 }

@@ -21,7 +21,7 @@ struct LayerSignatures {
         for tensor in checkpoint.tensors {
             guard let layer = pattern.layer(of: tensor.name), layer < pattern.decoderCount,
                 let suffix = pattern.suffix(of: tensor.name),
-                !shared.contains(where: { suffix.contains($0.part) })
+                !shared.contains(where: { suffix.containsBytes(of: $0.part) })
             else { continue }
             let (module, isPart) = LayerSignatures.module(suffix)
             let isPlain = checkpoint.form == .gguf || [.f32, .f16, .bf16].contains(tensor.dtype)

@@ -27,10 +27,10 @@ struct SharedParts {
                 let suffix = layers.pattern.suffix(of: tensor.name)
             else { continue }
             for (index, part) in known.enumerated() {
-                if suffix.contains(part.part) {
+                if suffix.containsBytes(of: part.part) {
                     holders[index].insert(layer)
                     examples[index] = examples[index] ?? tensor.name
-                    if suffix.contains("adapter") { hasAdapters[index] = true }
+                    if suffix.containsBytes(of: "adapter") { hasAdapters[index] = true }
                 }
                 if part.companion.isEmpty || suffix.hasPrefix(part.companion) { users[index].insert(layer) }
             }
@@ -43,7 +43,7 @@ struct SharedParts {
 
     /// The old number of the layer that stores the tensor after its own layer is cut; `nil` when the tensor is cut too.
     func heir(of suffix: Substring) -> Int? {
-        guard let index = LayerSettings.known.shared.firstIndex(where: { suffix.contains($0.part) }),
+        guard let index = LayerSettings.known.shared.firstIndex(where: { suffix.containsBytes(of: $0.part) }),
             holders[index].allSatisfy(layers.cut.contains)
         else { return nil }
         return users[index].first { !layers.cut.contains($0) }
