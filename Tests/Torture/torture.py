@@ -17,11 +17,13 @@ import tempfile
 from machine import Checks
 import disks
 import kills
+import measuring
 import sources
 
 PARTS = {
     "kills": kills.kills,
     "signals": kills.signals,
+    "measuring": measuring.measuring,
     "truncation": sources.truncation,
     "inputs": sources.inputs,
     "permissions": disks.permissions,
