@@ -26,6 +26,8 @@ public struct Architecture: Sendable {
     /// The number of layers of the models in which llama.cpp computes windows; in all others it computes none. `nil` where the
     /// metadata decide.
     package let ggufWindowedLayerCount: Int?
+    /// Whether llama.cpp computes no windows, although the metadata state them.
+    package let ggufIgnoresWindows: Bool
     /// The family whose class a folder gets, when it is not this one's own.
     package let writtenFamily: String?
     /// The settings, in the order in which GGUF metadata holds them.
@@ -59,6 +61,7 @@ public struct Architecture: Sendable {
         ggufConstants = try gguf.members("constants").map { (key: $0, value: $1.string ?? "") }
         ggufMark = try gguf.optionalString("key")
         ggufWindowedLayerCount = gguf.optional("windows_with_layers")?.int
+        ggufIgnoresWindows = try gguf.flag("windows_ignored")
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in
             try Setting(role, value)

@@ -94,15 +94,18 @@ struct ConvertToGGUF {
         return Float(number) != Float(found)
     }
 
-    /// Adds a note for settings without a GGUF key: sliding windows.
+    /// Adds a note for sliding windows that GGUF has no key for, or that llama.cpp leaves out.
     private func noteWindows(in result: inout Checkpoint) {
-        guard let role = settings.architecture.layer?.window?.width, losesWindows,
+        guard let role = settings.architecture.layer?.window?.width,
+            losesWindows || settings.architecture.ggufIgnoresWindows,
             let window = plan.layers.lazy.compactMap(\.attention.window).first,
             window < source.longestContext ?? Int.max
         else { return }
+        let name = "the sliding window '\(settings.key(role))' of \(window.grouped)"
+        let loss =
+            losesWindows ? "GGUF's \(prefix) has no key for \(name)" : "llama.cpp leaves out \(name) in \(prefix)"
         result.note(
-            "GGUF's \(prefix) has no key for the sliding window '\(settings.key(role))' of \(window.grouped): "
-                + "results differ for texts longer than \(window.grouped) tokens")
+            loss + ": results differ for texts longer than \(window.grouped) tokens")
     }
 
     // MARK: metadata

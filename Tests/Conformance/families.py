@@ -28,6 +28,8 @@ from ggufclasses import Worker
 from tools import RESECT, Failed, folder, resect, resect_json
 
 LIMIT, PEER, EFFECT = 1e-4, 1e-3, 1e-2
+# What its table of GELU in f16 costs llama.cpp at most.
+TABLE = 2e-2
 CUT = range(2, 4)
 TYPES = ("f32", "f16", "bf16")
 # What a folder says of its writer.
@@ -263,6 +265,9 @@ class Model:
     def peer(self, gguf, whole, cut):
         """llama.cpp's logits, whole and cut."""
         limit = self.options.get("peer", PEER)
+        if limit == familytable.NO_WINDOW:
+            self.without_window(gguf, whole)
+            return
         if isinstance(limit, str):
             self.checks.note(f"{self.label}: not compared with llama.cpp: {limit}")
             return
@@ -274,6 +279,20 @@ class Model:
                 return
             resect("cut", gguf, "-o", output, "--layers", span)
             self.below("logits of llama.cpp, cut", apart(self.logits(output, cut), cut), limit)
+
+    def without_window(self, gguf, whole):
+        """llama.cpp leaves a window out: its logits are right up to it and not behind it, which resect says when it converts."""
+        with self.part("in llama.cpp, which knows no window"):
+            found, window = self.logits(gguf, whole), familytable.WINDOW["sliding_window"]
+            self.below("logits of llama.cpp in the window", apart(found[:window], whole[:window]), TABLE)
+            behind = apart(found[window:], whole[window:])
+            self.checks.check(f"{self.label}: logits of llama.cpp behind the window", behind > TABLE,
+                              f"{behind:.3g} (above {TABLE:g})")
+            done = subprocess.run([RESECT, "convert", self.source, "-o", self.work / "noted.gguf", "--dtype", "f32", "--no-sync"],
+                                  capture_output=True, text=True)
+            said = [line for line in done.stderr.splitlines() if "sliding window" in line]
+            self.checks.check(f"{self.label}: a note says that the window is lost",
+                              done.returncode == 0 and len(said) == 1 and str(window) in said[0], said)
 
     def logits(self, path, expected):
         output = path.with_suffix(".logits")
