@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+import mlxexperts
 import quantizedvision
 from models import SMOLLM2_HF
 from folderparts import decoded, floats, tensors
@@ -50,6 +51,7 @@ def check(checks):
                     loaded(checks, source, quantized, work)
     with checks.section("forms llava: loaded"):
         quantizedvision.check(checks)
+    mlxexperts.check(checks)
 
 
 def values(checks, name, plain, quantized, codes, work):

@@ -6,16 +6,41 @@ package import Formats
 struct CodedModule: Sendable {
     /// The name of the module: `model.layers.0.mlp.up_proj`.
     let name: String
+    /// The name of the weight that the parts decode to: that of the module, or of one of the experts in it.
+    let weightName: String
     /// The path of the checkpoint as the user gave it, for messages.
     let file: String
     /// The parts by name suffix, with the dot.
     let parts: [String: Tensor]
 
     /// A module with these parts.
-    init(name: String, file: String, parts: [String: Tensor]) {
+    init(name: String, weightName: String? = nil, file: String, parts: [String: Tensor]) {
         self.name = name
+        self.weightName = weightName ?? name + ".weight"
         self.file = file
         self.parts = parts
+    }
+
+    /// The weights of experts whose parts are stacked in this module's.
+    ///
+    /// - Parameter members: the experts; `nil` when resect knows none of the module.
+    func experts(_ members: StackedExperts.Members?) throws(CheckpointError) -> [CodedModule] {
+        for (ending, part) in parts.sorted(by: { $0.key < $1.key }) {
+            guard let members else {
+                throw refused(
+                    ending, "has the shape \(part.shape), a stack of experts; resect knows none in this architecture")
+            }
+            guard part.shape.count == 3, part.shape[0] == members.count, part.count > 0 else {
+                throw refused(
+                    ending,
+                    "has the shape \(part.shape); the configuration states \(members.count) experts, a matrix for each")
+            }
+        }
+        return (0..<(members?.count ?? 0)).map { expert in
+            CodedModule(
+                name: name, weightName: (members?.module(expert) ?? name) + ".weight", file: file,
+                parts: parts.mapValues { $0.matrix(expert) })
+        }
     }
 
     /// An error about one of the parts.

@@ -24,21 +24,24 @@ public struct DequantizeFolder: Edit {
             return checkpoint
         }
         let stated = DequantizeFolder.statedType(checkpoint)
-        var weights: [Int: Tensor] = [:]
+        var weights: [Int: [Tensor]] = [:]
         var parts: Set<ExactString> = []
         for (index, module) in try format.modules(of: checkpoint) {
             let weight = try format.weight(of: module)
             let type = dtype ?? stated ?? weight.valueType
             for ending in module.parts.keys { parts.insert(ExactString(module.name + ending)) }
-            weights[index] = Tensor(
-                name: module.name + ".weight", dtype: type, shape: weight.shape,
-                recipe: .computed(DequantizedRows(weight: weight, dtype: type, format: format.name)))
+            weights[index, default: []].append(
+                Tensor(
+                    name: module.weightName, dtype: type, shape: weight.shape,
+                    recipe: .computed(DequantizedRows(weight: weight, dtype: type, format: format.name))))
         }
         var result = checkpoint
-        result.tensors = checkpoint.tensors.indices.compactMap { index in
+        result.tensors = checkpoint.tensors.indices.flatMap { index in
             let tensor = checkpoint.tensors[index]
-            return weights[index] ?? (parts.contains(ExactString(tensor.name)) ? nil : tensor)
+            return weights[index] ?? (parts.contains(ExactString(tensor.name)) ? [] : [tensor])
         }
+        result.placeRoles()
+        if format.stacksExperts { result = try StackedExperts(result).takingApart(result) }
         RuntimeScales.remove(from: &result)
         try UnexplainedParts(result).refuse(format: format.name)
         QuantizationSettings.remove(from: &result)

@@ -28,8 +28,11 @@ public enum FolderType: String, CaseIterable, Sendable {
         self = found
     }
 
+    /// Whether mlx-lm reads it.
+    var isMLX: Bool { [.mlx4, .mlxMXFP4, .mlxNVFP4].contains(self) }
+
     /// Whether embeddings and the output matrix are quantized too.
-    var quantizesEmbeddings: Bool { [.mlx4, .mlxMXFP4, .mlxNVFP4].contains(self) }
+    var quantizesEmbeddings: Bool { isMLX }
 
     /// The default group size; `nil` for a format with a single one.
     var usualGroupSize: Int? {

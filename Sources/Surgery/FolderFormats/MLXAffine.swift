@@ -4,11 +4,12 @@ internal import Kernels
 internal import Weights
 
 /// MLX's affine format, 4 and 8 bits: `X.weight` U32 [out, in/8] holds codes along the rows, `X.scales` and `X.biases`
-/// [out, in/group] scale and bias: a value is `code * scale + bias`.
+/// [out, in/group] scale and bias: a value is `code * scale + bias`. Those of a layer's experts are stacked: [experts, out, in/8].
 struct MLXAffine: QuantFormat {
     let name = "MLX"
     let endings = [".weight", ".scales", ".biases"]
     let mark = ".scales"
+    let stacksExperts = true
     private let settings: JSONObject
     private let file: String
 

@@ -27,6 +27,8 @@ protocol QuantFormat: Sendable {
     var endings: [String] { get }
     /// The suffix that every quantized module has and no other tensor.
     var mark: String { get }
+    /// Whether the weights of a layer's experts may be stacked, their parts with one dimension more.
+    var stacksExperts: Bool { get }
     /// The weight of a module.
     ///
     /// - Throws: when a part is missing or contradicts the others or the configuration.
@@ -34,7 +36,10 @@ protocol QuantFormat: Sendable {
 }
 
 extension QuantFormat {
-    /// The quantized modules in checkpoint order, each with the index of its first part among the tensors.
+    var stacksExperts: Bool { false }
+
+    /// The quantized modules in checkpoint order, each with the index of its first part among the tensors; a stack of
+    /// experts gives a module for each.
     ///
     /// - Throws: when a part belongs to no quantized module, or a module also has an unquantized weight.
     func modules(of checkpoint: Checkpoint) throws(CheckpointError) -> [(index: Int, module: CodedModule)] {
@@ -64,16 +69,26 @@ extension QuantFormat {
                 )
             }
         }
-        return order.map { index, name in
-            (index, CodedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:]))
+        var stacked: StackedExperts?
+        var result: [(index: Int, module: CodedModule)] = []
+        for (index, name) in order {
+            let module = CodedModule(name: name, file: checkpoint.path, parts: parts[ExactString(name)] ?? [:])
+            guard stacksExperts, module.parts[mark]?.shape.count == 3 else {
+                result.append((index, module))
+                continue
+            }
+            let names = if let stacked { stacked } else { try StackedExperts(checkpoint) }
+            stacked = names
+            result += try module.experts(names.members(ofStack: name)).map { (index, $0) }
         }
+        return result
     }
 
     /// The quantized weights of a checkpoint by the name of the dequantized tensor.
     func weights(of checkpoint: Checkpoint) throws(CheckpointError) -> [ExactString: any CodedWeight] {
         var result: [ExactString: any CodedWeight] = [:]
         for (_, module) in try modules(of: checkpoint) {
-            result[ExactString(module.name + ".weight")] = try weight(of: module)
+            result[ExactString(module.weightName)] = try weight(of: module)
         }
         return result
     }

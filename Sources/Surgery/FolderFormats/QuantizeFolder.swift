@@ -48,7 +48,10 @@ public struct QuantizeFolder: Edit {
                 hint: "choose a folder as the output")
         }
         let coded = try CodedSource(checkpoint, threads: threads)
-        let source = try DequantizeFolder().apply(to: checkpoint)
+        var source = try DequantizeFolder().apply(to: checkpoint)
+        // Each expert is rounded by itself, and mlx-lm wants all of them in one tensor.
+        let stacked = try type.isMLX ? StackedExperts(source) : nil
+        if let stacked { source = try stacked.takingApart(source) }
         let modules = try LinearModules(source)
         try modules.checkRows(of: source, for: type)
         let wanted = source.tensors.filter { modules.isQuantized($0, withEmbeddings: type.quantizesEmbeddings) }
@@ -84,6 +87,7 @@ public struct QuantizeFolder: Edit {
         // A tied output matrix is a linear layer too, though no tensor is stored for it.
         if !type.quantizesEmbeddings, !plain.contains(source.outputModule) { plain.append(source.outputModule) }
         try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))
+        if let stacked { plan.checkpoint = stacked.joining(plan.checkpoint) }
         return plan
     }
 

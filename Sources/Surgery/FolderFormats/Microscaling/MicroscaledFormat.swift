@@ -29,6 +29,7 @@ struct MicroscaledFormat: QuantFormat {
         }
     }
 
+    var stacksExperts: Bool { names == .mlx }
     var mark: String { names == .modelOpt ? ".weight_scale_2" : names == .mlx ? ".scales" : ".weight_packed" }
     var endings: [String] { [codes, scales] + (whole.map { [$0] } ?? []) }
 
