@@ -33,7 +33,7 @@ public struct Divergence: Sendable {
     /// The standard error of that ratio, from the differences of the losses token by token.
     public let perplexityRatioError: Double
 
-    /// Compares a model, which may be a planned edit that nobody has written, with a reference.
+    /// Compares a model, which may be an edit that has not been written, with a reference.
     ///
     /// - Throws: when one of the models cannot be run or computes NaN or infinity, when their vocabularies differ, or when
     ///   the divergence is infinite.

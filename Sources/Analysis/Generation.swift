@@ -47,7 +47,7 @@ public struct Generation: Sendable {
     /// Continues a text. The tokens do not depend on the number of threads.
     ///
     /// - Parameters:
-    ///   - checkpoint: the model, with weights that can be run; it may be an edit that nobody has written.
+    ///   - checkpoint: the model, with weights that can be run; it may be an edit that has not been written.
     ///   - prompt: the text; names of special tokens in it become these tokens.
     ///   - options: how tokens are chosen, and how many.
     ///   - run: how the model is run.

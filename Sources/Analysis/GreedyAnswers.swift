@@ -31,7 +31,7 @@ public struct GreedyAnswers: Sendable {
     /// Continues prompts, which are the beginnings of contexts spread over the corpus. All are continued together.
     ///
     /// - Parameters:
-    ///   - checkpoint: the model, with weights that can be run; it may be an edit that nobody has written.
+    ///   - checkpoint: the model, with weights that can be run; it may be an edit that has not been written.
     ///   - corpus: the text that prompts are taken from.
     ///   - count: how many prompts; fewer where the corpus has fewer contexts.
     ///   - promptLength: tokens of a prompt; fewer where contexts are shorter.

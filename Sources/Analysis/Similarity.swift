@@ -33,7 +33,7 @@ public struct Similarity: Sendable, Equatable {
     /// Runs a model over a corpus and measures the distances between all pairs of layers.
     ///
     /// - Parameters:
-    ///   - checkpoint: the model, with weights that can be run; it may be an edit that nobody has written.
+    ///   - checkpoint: the model, with weights that can be run; it may be an edit that has not been written.
     ///   - corpus: the text that it is run over.
     ///   - overAllTokens: whether the mean over all tokens is measured too.
     ///   - run: how the model is run.

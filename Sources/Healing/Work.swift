@@ -44,7 +44,7 @@ public struct Work: Sendable {
     /// Keeps what is measured, for a run that goes on after an interruption; `nil` keeps nothing.
     public var measures: Measures?
 
-    /// Work that is reported to a closure; without one nobody hears of it.
+    /// Work that is reported to a closure; without one nothing is reported.
     public init(_ report: @escaping @Sendable (WorkEvent) -> Void = { _ in }) { self.report = report }
 
     /// Tells what the user should know.
