@@ -30,8 +30,8 @@ extension ExpertAdapterTests {
     )
     func mergedTogether() throws {
         for (path, turned) in [(stacked(), false), (stacked(), true), (apart(), false), (apart(), true)] {
-            let merge = MergeAdapters([.init(try Adapter(path: path))])
-            let first = try merge.apply(to: base), second = try merge.apply(to: together(turned: turned))
+            let edits: [any Edit] = [MergeAdapters([.init(try Adapter(path: path))]), Cast(to: .f32)]
+            let first = try base.applying(edits), second = try together(turned: turned).applying(edits)
             for (name, parts, inputs) in [
                 ("gate_up_proj", ["w1", "w3"], Self.hidden), ("down_proj", ["w2"], Self.width),
             ] {

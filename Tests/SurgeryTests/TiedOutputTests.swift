@@ -109,7 +109,7 @@ struct TiedOutputTests {
         (#""ensure_weight_tying":true,"modules_to_tie":7"#, 7, "'modules_to_tie' is 7, not a list of texts"),
         (
             #""ensure_weight_tying":true,"modules_to_tie":["lm_head"]"#, 8,
-            "lm_head.weight: is not what the adapter has for the embedding"
+            "lm_head.weight' is not what the adapter has for the embedding"
         ),
     ]
 
