@@ -6,10 +6,14 @@ internal import Weights
 /// Low-rank matrices in f32, in a file until they are written.
 struct FactorStore: ~Copyable {
     private var file: UnnamedFile
-    private var shapes: [[Int]] = []
-    private var ranges: [Range<Int>] = []
+    private var shapes: [[Int]]
+    private var ranges: [Range<Int>]
 
-    init() throws(CheckpointError) { file = try UnnamedFile(name: "the adapter") }
+    init() throws(CheckpointError) {
+        // Swift 6.2 destroys members twice that have values when an initializer of a type like this one throws.
+        file = try UnnamedFile(name: "the adapter")
+        (shapes, ranges) = ([], [])
+    }
 
     /// Keeps the matrices of a difference.
     mutating func append(_ factors: LowRankFactors) throws(CheckpointError) {
