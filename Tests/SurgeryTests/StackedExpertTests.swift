@@ -114,6 +114,25 @@ struct StackedExpertTests {
         #expect(down.shape == [4, 32, 24] && down.dtype == .f32)
     }
 
+    @Test("of a fused Mixtral are beside a router of the name that mlx-lm knows")
+    func router() throws {
+        var model = try StackedExpertTests.model("MixtralForCausalLM")
+        for layer in 0..<DescribedModels.layers {
+            let (block, fused) = ("model.layers.\(layer).block_sparse_moe.", "model.layers.\(layer).mlp.")
+            model.tensors.removeAll { $0.name.hasPrefix(block) }
+            model.tensors += [
+                Models.zeros(fused + "gate.weight", [4, 32], .f32),
+                Models.zeros(fused + "experts.gate_up_proj", [4, 96, 32], .f32),
+                Models.zeros(fused + "experts.down_proj", [4, 32, 48], .f32),
+            ]
+        }
+        model.architecture = model.architecture?.placed(in: model.tensors)
+        let packed = try StackedExpertTests.quantized(model).checkpoint
+        #expect(packed.tensor(named: "model.layers.3.block_sparse_moe.gate.weight")?.shape == [4, 32])
+        #expect(packed.tensor(named: "model.layers.3.block_sparse_moe.switch_mlp.up_proj.weight")?.shape == [4, 48, 4])
+        #expect(!packed.tensors.contains { $0.name.contains(".mlp.") })
+    }
+
     @Test("of another number than the configuration states, or of unknown experts, are refused by name")
     func refused() throws {
         let packed = try StackedExpertTests.quantized(try StackedExpertTests.model()).checkpoint

@@ -14,6 +14,8 @@ struct StackedExperts {
     private static let mark = ".switch_mlp."
     private static let weight = ".weight"
     private let kinds: [Kind]
+    /// How many prefixes names can have.
+    private let prefixCount: Int
     private let architecture: Architecture?
     private let settings: Settings?
 
@@ -23,10 +25,10 @@ struct StackedExperts {
         architecture = found
         settings = checkpoint.architecture.map { Settings(checkpoint, $0) }
         guard let found, let settings, checkpoint.form == .folder else {
-            kinds = []
+            (kinds, prefixCount) = ([], 1)
             return
         }
-        var kinds: [Kind] = []
+        var kinds: [Kind] = [], prefixCount = 1
         for role in found.tensors {
             guard let matrix = role.huggingFace, matrix.isPerExpert,
                 let stack = role.huggingFaceAlternatives.first(where: { $0.name(layer: 0).containsBytes(of: Self.mark) }
@@ -34,12 +36,13 @@ struct StackedExperts {
             else { continue }
             let count = try settings.expertCount(role)
             // Both have a name for each prefix, in the same order.
+            prefixCount = stack.names.count
             for (matrix, stack) in zip(matrix.names, stack.names) {
                 guard let matrix = matrix.withoutWeight, let stack = stack.withoutWeight else { continue }
                 kinds.append(Kind(matrix: matrix, stack: stack, count: count))
             }
         }
-        self.kinds = kinds
+        (self.kinds, self.prefixCount) = (kinds, prefixCount)
     }
 
     /// The experts whose weights a module stacks.
@@ -86,9 +89,19 @@ struct StackedExperts {
                     matrices.append(matrix)
                 }
             }
-            result.tensors += matrices.isEmpty ? [tensor] : matrices
+            result.tensors += matrices.isEmpty ? [renamed(tensor)] : matrices
         }
         result.placeRoles()
+        return result
+    }
+
+    /// A router under the name that it has beside a matrix for each expert: Mixtral's has another one beside fused experts.
+    private func renamed(_ tensor: Tensor) -> Tensor {
+        guard let part = architecture?.tensor(role: "router")?.huggingFace,
+            let (name, layer) = part.layer(of: tensor.name)
+        else { return tensor }
+        var result = tensor
+        result.name = part.names[name % prefixCount].name(layer: layer)
         return result
     }
 
