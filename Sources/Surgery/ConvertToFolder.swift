@@ -161,7 +161,7 @@ public enum ConfigVersion: Int, CaseIterable, Sendable {
 
 extension Setting {
     /// A value as config.json spells it.
-    fileprivate func written(_ value: JSON) -> JSON {
+    func written(_ value: JSON) -> JSON {
         guard let text = values.first(where: { $0.to == value })?.from.string else { return value }
         // Keys of a table are text, also for numbers and Booleans.
         let parsed = try? JSON.parse(text)
@@ -171,7 +171,7 @@ extension Setting {
 
 extension JSONObject {
     /// Sets the value at a path; objects on the way are made.
-    fileprivate mutating func set(_ value: JSON, at path: ArraySlice<String>) {
+    mutating func set(_ value: JSON, at path: ArraySlice<String>) {
         guard let key = path.first else { return }
         guard path.count > 1 else {
             self[key] = value

@@ -41,6 +41,7 @@ def check(checks):
             work = pathlib.Path(work)
             make(work / "plain", name, members, patch)
             make(work / "fused", name, members, patch, fused=True)
+            make(work / "newest", name, members, {})
             for bits in (4, 8):
                 theirs = quantized(work, bits)
                 read(checks, f"forms {label} MLX, {bits} bits", name, theirs, work)
@@ -128,7 +129,8 @@ def matrix_name(module, expert):
 def written(checks, label, work):
     """A folder of resect has the tensors of mlx-lm's, and both run alike."""
     theirs = tensors(work / "mlx4")
-    for source in ("plain", "fused", "mlx4"):
+    # "newest": config.json as transformers 5 writes it, of which mlx-lm reads a part.
+    for source in ("plain", "fused", "mlx4", "newest"):
         output = work / f"ours-{source}"
         resect("quantize", work / source, "-o", output, "--type", "MLX4", "--group-size", str(GROUP), "--no-sync",
                "--allow-requantize")

@@ -133,6 +133,23 @@ struct StackedExpertTests {
         #expect(!packed.tensors.contains { $0.name.contains(".mlp.") })
     }
 
+    @Test("are beside the members that transformers 4 wrote, which mlx-lm reads", arguments: [true, false])
+    func olderMembers(newest: Bool) throws {
+        let architecture = try #require(Architecture.named(class: "Qwen3MoeForCausalLM"))
+        var model = try DescribedModels.folder(architecture, newest: newest)
+        let theta = newest ? model.config?["rope_parameters"]?["rope_theta"] : model.config?["rope_theta"]
+        #expect(theta?.double == 50000)
+        if newest {
+            model.config?["num_local_experts"] = model.config?["num_experts"]
+            model.config?["num_experts"] = nil
+        }
+        let packed = try StackedExpertTests.quantized(model).checkpoint
+        #expect(packed.config?["rope_theta"] == theta)
+        #expect(packed.config?["num_experts"] == .int(4))
+        #expect(packed.config?["rope_parameters"] == model.config?["rope_parameters"])
+        #expect(try ModelPlan(packed) == ModelPlan(model))
+    }
+
     @Test("of another number than the configuration states, or of unknown experts, are refused by name")
     func refused() throws {
         let packed = try StackedExpertTests.quantized(try StackedExpertTests.model()).checkpoint

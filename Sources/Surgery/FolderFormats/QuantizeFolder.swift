@@ -87,7 +87,10 @@ public struct QuantizeFolder: Edit {
         // A tied output matrix is a linear layer too, though no tensor is stored for it.
         if !type.quantizesEmbeddings, !plain.contains(source.outputModule) { plain.append(source.outputModule) }
         try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))
-        if let stacked { plan.checkpoint = stacked.joining(plan.checkpoint) }
+        if let stacked {
+            plan.checkpoint = stacked.joining(plan.checkpoint)
+            try plan.checkpoint.addOlderMembers()
+        }
         return plan
     }
 

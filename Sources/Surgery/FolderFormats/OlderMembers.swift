@@ -1,0 +1,27 @@
+internal import Checkpoints
+internal import Formats
+
+extension Checkpoint {
+    /// Adds the members of config.json that transformers 4 wrote, where only those of transformers 5 are there.
+    ///
+    /// mlx-lm reads the older ones, for most models alone, and takes a default of its own for one that is missing: a
+    /// `rope_parameters.rope_theta` of 100,000 would be 10,000 there.
+    mutating func addOlderMembers() throws(CheckpointError) {
+        guard form == .folder, let architecture, var config else { return }
+        let settings = Settings(self, architecture), path = Settings.configPath(of: self, architecture)
+        func isMissing(_ key: String) -> Bool { [nil, .null].contains(config.value(at: path + [key])) }
+        for setting in architecture.settings where setting.layers == nil && settings.isStated(setting.role) {
+            guard let key = setting.writtenKey, key.count == 1, isMissing(key[0]),
+                let value = try settings.value(setting.role), value.object == nil, value.array == nil, value != .null
+            else { continue }
+            config.set(setting.written(value), at: (path + key)[...])
+        }
+        if var rope = config.value(at: path + ["rope_parameters"])?.object, let type = rope["rope_type"]?.string,
+            type != "default", isMissing("rope_scaling")
+        {
+            rope["rope_theta"] = nil
+            config.set(.object(rope), at: (path + ["rope_scaling"])[...])
+        }
+        self.config = config
+    }
+}
