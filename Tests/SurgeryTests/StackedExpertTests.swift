@@ -140,7 +140,8 @@ struct StackedExpertTests {
         let theta = newest ? model.config?["rope_parameters"]?["rope_theta"] : model.config?["rope_theta"]
         #expect(theta?.double == 50000)
         if newest {
-            model.config?["num_local_experts"] = model.config?["num_experts"]
+            let count = model.config?["num_experts"]
+            model.config?["num_local_experts"] = count
             model.config?["num_experts"] = nil
         }
         let packed = try StackedExpertTests.quantized(model).checkpoint
