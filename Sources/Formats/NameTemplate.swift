@@ -5,9 +5,8 @@
 public struct NameTemplate: Sendable, Hashable {
     /// The text before, between and behind the placeholders.
     private let texts: [String]
-    /// The same as bytes: names of all tensors are matched against all templates.
-    private let bytes: [[UInt8]]
     private let places: [Place]
+    private let matcher: Matcher
 
     fileprivate enum Place: String, CaseIterable {
         case layer = "{layer}"
@@ -24,8 +23,15 @@ public struct NameTemplate: Sendable, Hashable {
             rest = rest[range.upperBound...]
         }
         self.texts = texts + [String(rest)]
-        bytes = self.texts.map { Array($0.utf8) }
         self.places = places
+        matcher = Matcher(self.texts)
+    }
+
+    public static func == (a: NameTemplate, b: NameTemplate) -> Bool { a.texts == b.texts && a.places == b.places }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(texts)
+        hasher.combine(places)
     }
 
     /// The template as it was parsed.
@@ -58,33 +64,54 @@ public struct NameTemplate: Sendable, Hashable {
 
     /// Matches a whole name.
     public func match(_ name: String) -> Match {
-        guard let numbers = numbers(in: name) else { return .none }
+        guard let numbers = matcher.numbers(in: name) else { return .none }
         return places.firstIndex(of: .layer).map { .layer(numbers[$0]) } ?? .whole
     }
 
     /// The expert's number in a name; `nil` when the name is another's or the template has no expert.
     public func expert(in name: String) -> Int? {
         guard let place = places.firstIndex(of: .expert) else { return nil }
-        return numbers(in: name)?[place]
+        return matcher.numbers(in: name)?[place]
+    }
+}
+
+/// The texts of a template as bytes. Names of all tensors are matched against all templates, so one object holds them: an array
+/// would be counted for every name.
+private final class Matcher: Sendable {
+    private let bytes: [UInt8]
+    /// Where each text ends in the bytes.
+    private let ends: [Int]
+
+    init(_ texts: [String]) {
+        bytes = Array(texts.joined().utf8)
+        ends = texts.reduce(into: []) { $0.append(($0.last ?? 0) + $1.utf8.count) }
     }
 
-    /// The numbers in a whole name, in the order of the placeholders.
-    private func numbers(in name: String) -> [Int]? {
+    /// The numbers in a whole name, in the order of the placeholders; `nil` when the name is another's.
+    func numbers(in name: String) -> [Int]? {
         var name = name
-        return name.withUTF8 { name in
-            guard name.starts(with: bytes[0]) else { return nil }
-            var position = bytes[0].count, numbers: [Int] = []
-            for text in bytes.dropFirst() {
+        return name.withUTF8 { name in bytes.withUnsafeBufferPointer { numbers(in: name, $0) } }
+    }
+
+    private func numbers(in name: UnsafeBufferPointer<UInt8>, _ bytes: UnsafeBufferPointer<UInt8>) -> [Int]? {
+        // Most names differ in what is behind the last number.
+        let last = ends.count > 1 ? ends[ends.count - 2] : 0
+        let ending = name.count - (bytes.count - last)
+        guard ending >= 0 else { return nil }
+        for index in (last..<bytes.count).reversed() where name[ending + index - last] != bytes[index] { return nil }
+        var position = 0, begin = 0, numbers: [Int] = []
+        for (index, end) in ends.enumerated() {
+            if index > 0 {
                 let start = position
                 while position < name.count, 0x30...0x39 ~= name[position] { position += 1 }
-                guard let number = LayerName.number(name[start..<position]), name[position...].starts(with: text) else {
-                    return nil
-                }
-                position += text.count
+                guard let number = LayerName.number(name[start..<position]) else { return nil }
                 numbers.append(number)
             }
-            return position == name.count ? numbers : nil
+            guard name[position...].starts(with: bytes[begin..<end]) else { return nil }
+            position += end - begin
+            begin = end
         }
+        return position == name.count ? numbers : nil
     }
 }
 

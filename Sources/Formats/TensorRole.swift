@@ -104,8 +104,8 @@ extension TensorPart {
 
     /// The result for a whole name: another role, this role, or this role in a layer.
     package func match(_ name: String) -> NameTemplate.Match {
-        for template in names {
-            let match = template.match(name)
+        for index in names.indices {
+            let match = names[index].match(name)
             if match != .none { return match }
         }
         return .none
