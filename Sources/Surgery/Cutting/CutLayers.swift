@@ -28,6 +28,12 @@ public struct CutLayers: Edit {
         case .importanceMatrix: return try ImportanceCut(layers: layers).apply(to: checkpoint)
         default: try checkpoint.requireModel()
         }
+        return try apply(to: WholeModel(checkpoint))
+    }
+
+    /// The model without the layers.
+    func apply(to whole: WholeModel) throws(CheckpointError) -> Checkpoint {
+        let checkpoint = whole.checkpoint
         let cut = try cut(of: checkpoint)
         var result = checkpoint
         var kinds: [[JSON]] = [], widths: [String: Int] = [:]
@@ -49,13 +55,13 @@ public struct CutLayers: Edit {
             checkpoint.form == .gguf
             && LayerSettings.known.tensorsDecide.contains(checkpoint.metadata.architecture ?? "")
         if cut.decoderCut > 0, !goesByTensors {
-            try LayerSignatures(checkpoint, cut.pattern).check(kinds: kinds)
+            try whole.signatures(cut.pattern).check(kinds: kinds)
         }
         // Check before renumbering, so that the message names a missing tensor by its name in the input.
-        if checkpoint.hasKnownNames { try checkpoint.checkCompleteness() }
+        try whole.completeness.get()
         result.tensors = try tensors(checkpoint, cut, LayerSlices(layers: cut, widths: widths))
         SizeLabel.update(&result, was: checkpoint)
-        try result.checkPlans(of: checkpoint, cut)
+        try result.checkPlans(of: whole, cut)
         return result
     }
 

@@ -5,8 +5,8 @@ extension Checkpoint {
     /// by its effect, whether or not a rule names it.
     ///
     /// - Throws: when a layer would compute something else. Models that resect does not run are not checked.
-    func checkPlans(of whole: Checkpoint, _ cut: LayerCut) throws(CheckpointError) {
-        guard whole.architecture?.layer != nil, let before = try? ModelPlan(whole) else { return }
+    func checkPlans(of whole: WholeModel, _ cut: LayerCut) throws(CheckpointError) {
+        guard let before = whole.plan else { return }
         let after = try ModelPlan(self)
         let kept = cut.kept
         guard after.layers.count == kept.count else {

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
 internal import Healing
+internal import Surgery
 
 /// The `analyze` command.
 struct Analyze: ParsableCommand {
@@ -89,10 +90,14 @@ struct Analyze: ParsableCommand {
         if let output { try AnalysisFile.write(object, to: output, force: force) }
         work.measures?.remove()
         if common.json { return Output.json(object) }
+        let cuts = try checkpoint.layerCount > Analyze.mostChecked ? nil : CutCheck(checkpoint)
         HeatMap(
             similarity: similarity, overAllTokens: samples.tokens == .all, includesLast: samples.includeLast,
-            colours: Colours(common.colour), width: Terminal.resultWidth, canBeCut: checkpoint.cutCheck
+            colours: Colours(common.colour), width: Terminal.resultWidth, canBeCut: { cuts?.allows($0) ?? true }
         ).print()
         if let loss { RunReport.print(loss) }
     }
+
+    /// Of a model with more layers every run is shown as one that can be cut: to plan all cuts would take longer than a user waits.
+    private static let mostChecked = 40
 }
