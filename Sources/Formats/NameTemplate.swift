@@ -27,8 +27,10 @@ public struct NameTemplate: Sendable, Hashable {
         matcher = Matcher(self.texts)
     }
 
+    /// Whether both name the same tensors.
     public static func == (a: NameTemplate, b: NameTemplate) -> Bool { a.texts == b.texts && a.places == b.places }
 
+    /// Hashes the texts and the placeholders, which the matcher follows from.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(texts)
         hasher.combine(places)
