@@ -39,18 +39,32 @@ public final class Measures: Sendable {
     /// How many values there are.
     public var count: Int { values.withLock { $0.count } }
 
+    /// How many parts of layers are fitted in a heal that did not come to its end.
+    public var fitCount: Int { KeptFits.paths(prefix: fitsPrefix).count }
+
     /// Removes what was kept, once the work is done.
     public func remove() {
         SmallFile.remove(path)
         SmallFile.remove(healPath)
+        removeFits()
     }
 
-    private var healPath: String { path + ".safetensors" }
+    /// Removes what was fitted of a heal that has come to its end.
+    func removeFits() { KeptFits.remove(prefix: fitsPrefix) }
 
-    /// A finished heal.
+    private var healPath: String { path + ".safetensors" }
+    private var fitsPrefix: String { path + "-" }
+
+    /// A finished heal, and one that has not come to its end.
     ///
     /// - Parameter parts: what decides it, but for the model.
-    func keptHeal(_ parts: [String]) -> KeptHeal { KeptHeal(identity: key(parts), path: healPath) }
+    func keptHeal(_ parts: [String]) -> (heal: KeptHeal, fits: KeptFits) {
+        let identity = key(parts)
+        return (
+            KeptHeal(file: KeptWeights(identity: identity, path: healPath)),
+            KeptFits(identity: identity, prefix: fitsPrefix)
+        )
+    }
 
     /// The key of a value.
     fileprivate func key(_ parts: [String]) -> String {

@@ -22,7 +22,10 @@ extension CommonOptions {
     func measures(of model: Checkpoint, beside output: String, resumes: Bool) throws(CheckpointError) -> Measures? {
         guard resumes else { return nil }
         let measures = try Measures(at: ResumedFile.measures.path(beside: output), of: model)
-        if measures.count > 0 { note("continues with \(counted(measures.count, "measurement")) of an interrupted run") }
+        let found = [(measures.count, "measurement"), (measures.fitCount, "fit")].filter { $0.0 > 0 }
+        if !found.isEmpty {
+            note("continues with \(found.map { counted($0.0, $0.1) }.joined(separator: " and ")) of an interrupted run")
+        }
         return measures
     }
 }

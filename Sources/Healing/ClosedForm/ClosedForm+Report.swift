@@ -24,21 +24,22 @@ extension ClosedForm {
         _ checkpoint: Checkpoint, dropping dropped: LayerRuns, text: HealingParts, run: RunOptions, work: Work = Work()
     ) throws(CheckpointError) -> HealReport {
         let (result, seconds) = try work.run(.heal, tokens: amount(text).tokens) { (progress) throws(CheckpointError) in
-            func heal() throws(CheckpointError) -> Result {
+            func heal(_ fits: KeptFits? = nil) throws(CheckpointError) -> Result {
                 try self.heal(
                     checkpoint, dropping: dropped, fitting: text.fitting, choosing: text.choosing, run: run,
-                    progress: progress)
+                    keeping: fits, progress: progress)
             }
             // Factors are found faster than they are kept.
             guard let measures = work.measures, method != .magnitude else { return try heal() }
-            let kept = measures.keptHeal([
+            let (kept, fits) = measures.keptHeal([
                 "\(method) \(ridges) \(jumpLayers) \(run.precision)", "\(dropped.texts)", text.fitting.identity,
                 text.choosing.identity,
             ])
             if let result = try kept.read() { return result }
-            let result = try heal()
+            let result = try heal(fits)
             guard !result.weights.tensors.isEmpty else { return result }
             try kept.write(result, threads: run.threads)
+            measures.removeFits()
             // The weights lie in a file that a later run has too, so that the output has the same sources in both.
             return try kept.read() ?? result
         }

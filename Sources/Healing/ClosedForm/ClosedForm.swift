@@ -97,6 +97,16 @@ public struct ClosedForm: Sendable {
         _ checkpoint: Checkpoint, dropping dropped: LayerRuns, fitting: Corpus, choosing: Corpus?, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Result {
+        try heal(
+            checkpoint, dropping: dropped, fitting: fitting, choosing: choosing, run: run, keeping: nil,
+            progress: progress)
+    }
+
+    /// Fits the weights of a cut, and keeps what is fitted for a later run.
+    func heal(
+        _ checkpoint: Checkpoint, dropping dropped: LayerRuns, fitting: Corpus, choosing: Corpus?, run: RunOptions,
+        keeping fits: KeptFits?, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+    ) throws(CheckpointError) -> Result {
         let model = try DecoderModel(checkpoint)
         try method.check(model)
         let start = try HealingStart(
@@ -107,7 +117,7 @@ public struct ClosedForm: Sendable {
                 weights: weights, wholeLoss: nil, cutLoss: nil, healedLoss: nil, contexts: start.fitted.count,
                 tokens: start.fitted.count * start.states.contextLength, widestInput: 0, layersOfExperts: 0)
         }
-        var result = try heal(start, dropping: dropped, progress: progress)
+        var result = try heal(start, dropping: dropped, keeping: fits, progress: progress)
         start.leaveFitted()
         try start.advance(to: model.layerCount)
         result.wholeLoss = try start.loss(of: start.states.context(start.judged.lowerBound))
@@ -118,12 +128,12 @@ public struct ClosedForm: Sendable {
 extension ClosedForm {
     /// Fits the weights of a cut, from states at or before the layer in front of the first gap; without the whole model's loss.
     func heal(
-        _ start: HealingStart, dropping dropped: LayerRuns,
+        _ start: HealingStart, dropping dropped: LayerRuns, keeping fits: KeptFits? = nil,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> Result {
         let count = start.model.layerCount
         let kept = KeptLayers(count: count, dropped: dropped.runs.joined())
-        let walk = try HealingWalk(self, start, kept, progress)
+        let walk = try HealingWalk(self, start, kept, fits, progress)
         try walk.run()
         let first = start.judged.lowerBound
         var result = Result(

@@ -38,7 +38,7 @@ public struct HealedWeights: Sendable {
     }
 
     /// Notes a weight that stays as it was.
-    mutating func reject(_ layer: Int, _ name: String, ridge: Double, gain: Double?) {
+    mutating func reject(_ layer: Int, _ name: String, ridge: Double?, gain: Double?) {
         changes.append(Change(layer: layer, name: name, ridge: ridge, gain: gain, isRejected: true))
     }
 

@@ -10,7 +10,8 @@ final class HealingWalk {
     private let form: ClosedForm
     private let start: HealingStart
     private let kept: KeptLayers
-    private let threads: Int
+    /// What an earlier run has fitted, and this one does; `nil` where nothing is kept.
+    private let keptFits: KeptFits?
     /// The stream of the cut model.
     let cut: HiddenStates
     /// The stream of the cut model without a heal.
@@ -36,14 +37,14 @@ final class HealingWalk {
     private static let leastGain = 0.002
 
     init(
-        _ form: ClosedForm, _ start: HealingStart, _ kept: KeptLayers,
+        _ form: ClosedForm, _ start: HealingStart, _ kept: KeptLayers, _ keptFits: KeptFits?,
         _ progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     ) throws(CheckpointError) {
         self.form = form
         self.start = start
         self.kept = kept
+        self.keptFits = keptFits
         self.progress = progress
-        threads = start.run.threads
         let (model, whole) = (start.model, start.states)
         func states(_ stream: HealingStart.Stream, contexts: Int? = nil) throws(CheckpointError) -> HiddenStates {
             try HiddenStates(
@@ -58,7 +59,7 @@ final class HealingWalk {
             floats: model.hasExperts ? start.steps.contextsAtOnce * whole.contextLength * whole.hidden : 0)
         healed = model
         unhealed = try UnhealedStream(start)
-        fits = WeightFits(model.checkpoint, threads: threads)
+        fits = WeightFits(model.checkpoint, threads: start.run.threads)
     }
 
     /// Whether the contexts that are fitted are of use from a kept layer on.
@@ -162,13 +163,13 @@ final class HealingWalk {
             let operand = try steps.mix(layer, own, contexts: batch.count)
             return FitRows(inputs: operand, target: behind(batch), own: own, jump: way(batch, share))
         }
-        let fit = isFitted ? try PartFit(start, .attention, of: layer, threads: threads) : nil
+        let fit = isFitted ? try PartFit(start, .attention, of: layer, keptFits) : nil
         let whole = jump?.whole ?? start.states
         for batch in start.batches(start.running) {
             try steps.run(
                 layer, whole.context(batch.lowerBound), contexts: batch.count,
                 behindAttention: fit == nil ? nil : behind(batch))
-            try fit?.add(batch, rows(batch))
+            try fit?.add(batch, rows)
         }
         try goOn()
         try fit?.finish(&fits, ridges: form.ridges.attention, into: &healed, rows)
@@ -188,7 +189,7 @@ final class HealingWalk {
         let target = jump?.whole ?? start.states
         let read = model.isParallel(layer) ? input ?? cut : cut
         if isFitted, model.product(.feedForward, of: layer) == nil { layersWithoutFit += 1 }
-        if isFitted, let fit = try PartFit(start, .feedForward, of: layer, threads: threads) {
+        if isFitted, let fit = try PartFit(start, .feedForward, of: layer, keptFits) {
             func rows(_ batch: Range<Int>) throws(CheckpointError) -> FitRows {
                 var own = cut.context(batch.lowerBound)
                 if model.hasExperts(layer) {
@@ -202,7 +203,7 @@ final class HealingWalk {
                 return FitRows(
                     inputs: operand, target: target.context(batch.lowerBound), own: own, jump: way(batch, share))
             }
-            for batch in start.batches(start.running) { try fit.add(batch, rows(batch)) }
+            for batch in start.batches(start.running) { try fit.add(batch, rows) }
             try fit.finish(&fits, ridges: ridges, into: &healed, rows)
         }
         for batch in start.batches(start.running) {

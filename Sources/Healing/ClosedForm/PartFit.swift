@@ -12,25 +12,68 @@ final class PartFit {
     private let linear: Linear
     private let norm: Norm?
     private let scale: Float
-    private let moments: FitMoments
+    private let keptFits: KeptFits?
+    /// What an earlier run has fitted; `nil` where it did not come so far.
+    private let kept: HealedWeights?
+    /// Sums over the hidden states; `nil` where they are not needed any more.
+    private let moments: FitMoments?
 
     /// A fit of nothing so far; `nil` where the part has no single product.
-    init?(_ start: HealingStart, _ part: StreamPart, of layer: Int, threads: Int) throws(CheckpointError) {
+    ///
+    /// - Parameter keptFits: what an earlier run has fitted, and where this fit is kept.
+    init?(
+        _ start: HealingStart, _ part: StreamPart, of layer: Int, _ keptFits: KeptFits?
+    ) throws(CheckpointError) {
         guard let linear = start.model.product(part, of: layer) else { return nil }
         (self.start, self.part, self.layer, self.linear) = (start, part, layer, linear)
         norm = start.model.norm(behind: part, of: layer)
         scale = start.model.residualScale(of: layer)
-        moments = try FitMoments(start, linear, behind: norm, scale: scale, threads: threads)
+        self.keptFits = keptFits
+        kept = try keptFits?.read(part, of: layer)
+        moments =
+            kept == nil
+            ? try FitMoments(start, linear, behind: norm, scale: scale, threads: start.run.threads) : nil
     }
 
     /// Adds a batch of contexts.
-    func add(_ batch: Range<Int>, _ rows: FitRows) throws(CheckpointError) { try moments.add(batch, rows) }
+    ///
+    /// - Parameter rows: gives the rows of a batch.
+    func add(
+        _ batch: Range<Int>, _ rows: (_ batch: Range<Int>) throws(CheckpointError) -> FitRows
+    ) throws(CheckpointError) {
+        if let moments { try moments.add(batch, rows(batch)) }
+    }
 
     /// Puts what is better on the contexts that judge into a model.
     ///
     /// - Parameter rows: gives the rows of a batch once more.
     func finish(
         _ fits: inout WeightFits, ridges: [Double], into model: inout DecoderModel,
+        _ rows: @escaping (_ batch: Range<Int>) throws(CheckpointError) -> FitRows
+    ) throws(CheckpointError) {
+        guard let moments else { return try takeKept(&fits, into: &model) }
+        try solve(moments, &fits, ridges: ridges, into: &model, rows)
+        try keptFits?.write(fits.takePart(), part, of: layer, threads: start.run.threads)
+    }
+
+    /// Puts what an earlier run has fitted into a model.
+    private func takeKept(_ fits: inout WeightFits, into model: inout DecoderModel) throws(CheckpointError) {
+        guard let kept else { return }
+        let normRole = norm.map { _ in model.normRole(behind: part) }
+        let tensors = try fits.take(kept, inputs: linear.inputs) { name in
+            name == linear.weight.name ? model.role(part, of: layer).rawValue : normRole
+        }
+        if let weight = tensors[linear.weight.name] {
+            model.replace(part, of: layer, by: Linear(weight, bias: linear.bias))
+        }
+        if let norm, let name = norm.weight?.name, let weight = tensors[name] {
+            model.replace(normBehind: part, of: layer, by: norm.with(weight: weight))
+        }
+    }
+
+    /// Solves for the product, and then for the norm behind it.
+    private func solve(
+        _ moments: FitMoments, _ fits: inout WeightFits, ridges: [Double], into model: inout DecoderModel,
         _ rows: @escaping (_ batch: Range<Int>) throws(CheckpointError) -> FitRows
     ) throws(CheckpointError) {
         let role = model.role(part, of: layer).rawValue

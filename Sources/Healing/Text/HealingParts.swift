@@ -6,6 +6,17 @@ public struct HealingParts: Sendable {
     /// candidates.
     public let ranking, fitting, training, choosing: Corpus
 
+    /// Parts that a program has made itself.
+    ///
+    /// - Parameters:
+    ///   - ranking: ranks the layers.
+    ///   - fitting: what weights are fitted on; it should share no text with what chooses.
+    ///   - training: what adapters are trained on.
+    ///   - choosing: what decides whether a change is better, of the same length of context.
+    public init(ranking: Corpus, fitting: Corpus, training: Corpus, choosing: Corpus) {
+        (self.ranking, self.fitting, self.training, self.choosing) = (ranking, fitting, training, choosing)
+    }
+
     /// The parts of a text that was split.
     public init(_ text: HealingText) {
         (ranking, fitting, choosing) = (text.ranking.corpus, text.fitting.corpus, text.choosing.corpus)
