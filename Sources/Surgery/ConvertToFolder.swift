@@ -29,10 +29,14 @@ struct ConvertToFolder {
         }
         var vocabulary = try Vocabulary(checkpoint: source)
         vocabulary.leaveOutUnknownMerges(of: source.path)
+        let card = ModelCard.contents(of: source.metadata).map {
+            Checkpoint.Companion(name: CardText.fileName, contents: $0)
+        }
         result.container = .folder(
             .init(
                 config: try config(vocabulary), headerMetadata: header,
-                companions: try vocabulary.folderFiles(of: source.path) + [generation(vocabulary)]))
+                companions: try vocabulary.folderFiles(of: source.path) + [generation(vocabulary)]
+                    + [card].compactMap(\.self)))
         for text in vocabulary.notes { result.note(text) }
         try checkPlan(of: result)
         return result

@@ -116,4 +116,63 @@ struct GeneralMetadataTests {
         let others = ["general.architecture", "general.type", "general.file_type", "general.quantization_version"]
         #expect(Set(general) == Set(expected.map { "general." + $0.0 } + others))
     }
+
+    /// Keys that say what the model is, and the card of a folder made from a file with them.
+    private static func returned(_ pairs: [GGUFMetadata.Pair]) throws -> (general: [GGUFMetadata.Pair], card: String) {
+        var folder = try Models.fixture()
+        folder.companions.removeAll { $0.name == "README.md" }
+        var file = try Convert(to: .gguf).apply(to: folder)
+        var metadata = file.metadata
+        for key in metadata.pairs.map(\.key) where described(key) { metadata[key] = nil }
+        for pair in pairs { metadata[pair.key] = pair.value }
+        file.container = .gguf(metadata)
+        let made = try Convert(to: .folder).apply(to: file)
+        let again = try Convert(to: .gguf).apply(to: made).metadata
+        return (
+            again.pairs.filter { described($0.key) },
+            String(decoding: made.companion("README.md")?.contents ?? [], as: UTF8.self)
+        )
+    }
+
+    private static func described(_ key: String) -> Bool {
+        key.hasPrefix("general.")
+            && !["architecture", "type", "file_type", "quantization_version", "alignment", "size_label"].contains {
+                key == "general." + $0
+            } && !key.hasPrefix("general.sampling.")
+    }
+
+    @Test("what a GGUF file says of its origin and licence outlives a folder")
+    func outlives() throws {
+        var model = try Models.fixture()
+        model.companions.removeAll { $0.name == "README.md" }
+        model.companions.append(.init(name: "README.md", contents: Array(GeneralMetadataTests.card.utf8)))
+        let pairs = try Convert(to: .gguf).apply(to: model).metadata.pairs.filter {
+            GeneralMetadataTests.described($0.key)
+        }
+        let (general, card) = try GeneralMetadataTests.returned(pairs)
+        #expect(
+            Dictionary(uniqueKeysWithValues: general.map { ($0.key, $0.value) })
+                == Dictionary(uniqueKeysWithValues: pairs.map { ($0.key, $0.value) }))
+        #expect(card.contains("\nlicense: other\nlicense_name: \"own licence\"\n"))
+    }
+
+    @Test("names on the hub, and texts that YAML would read as something else, come back")
+    func plainNames() throws {
+        let hub = "https://huggingface.co/"
+        let pairs =
+            [
+                ("name", "no"), ("author", "a: b # c"), ("version", "1.0"), ("description", "a \"b\"\nc\\"),
+                ("license", "apache-2.0"), ("base_model.0.name", "SmolLM2 135M"),
+                ("base_model.0.organization", "HuggingFaceTB"),
+                ("base_model.0.repo_url", hub + "HuggingFaceTB/SmolLM2-135M"),
+            ].map { GGUFMetadata.Pair(key: "general." + $0.0, value: .string($0.1)) }
+            + [
+                .init(key: "general.base_model.count", value: .u32(1)),
+                .init(key: "general.languages", value: .strings(["no"])),
+            ]
+        let (general, card) = try GeneralMetadataTests.returned(pairs)
+        #expect(card.contains("\nbase_model: HuggingFaceTB/SmolLM2-135M\n"))
+        #expect(card.contains("\nlicense: apache-2.0\n") && card.contains("\nlanguage:\n- \"no\"\n"))
+        for pair in pairs { #expect(general.first { $0.key == pair.key }?.value == pair.value, "\(pair.key)") }
+    }
 }

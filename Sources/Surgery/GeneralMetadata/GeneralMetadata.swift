@@ -76,10 +76,19 @@ struct GeneralMetadata {
         }
     }
 
-    private static let originKeys = [
+    static let originKeys = [
         "name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url",
     ]
     private static let hub = "https://huggingface.co/"
+
+    /// The name on the hub from which all that is known of an origin follows; `nil` where more or something else is known.
+    static func hubName(_ origin: [(key: String, value: String)]) -> String? {
+        guard origin.allSatisfy({ ["name", "version", "organization", "repo_url"].contains($0.key) }),
+            let address = origin.first(where: { $0.key == "repo_url" })?.value, address.hasPrefix(hub)
+        else { return nil }
+        let name = address.dropFirst(hub.count)
+        return name.split(separator: "/", omittingEmptySubsequences: false).count == 2 ? String(name) : nil
+    }
 
     private func origin(_ value: ModelCard.Value) -> [(String, String)] {
         let text: String

@@ -97,6 +97,7 @@ struct ConvertCommand: ParsableCommand {
         let result = try checkpoint.applying(edits)
         let exact = result.exactBlockCount
         if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
+        if type == nil, let note = result.wideningNote(since: checkpoint) { common.note(note) }
         var write = WriteRun(output: output, common: common)
         write.provenance = ProvenanceRun(command: ConvertCommand.self, model: checkpoint, isRecorded: false)
         try write.write(result)
