@@ -2,14 +2,14 @@ package import Checkpoints
 internal import Formats
 internal import Parallel
 
-/// The tokens of texts over a vocabulary, with the results of Hugging Face's tokenizers for a folder and, for SentencePiece's
-/// kinds, of llama.cpp for a GGUF file.
+/// Turns text into tokens. The results are those of Hugging Face's tokenizers for a folder and, for SentencePiece
+/// vocabularies in a GGUF file, those of llama.cpp.
 package struct Tokenizer: Sendable {
     /// The vocabulary.
     package let vocabulary: Vocabulary
-    /// The token that begins every text; `nil` when none does.
+    /// The BOS token that begins every text; `nil` when none does.
     package let beginning: Int32?
-    /// The token that ends every text; `nil` when none does.
+    /// The EOS token that ends every text; `nil` when none does.
     package let end: Int32?
     private let cutter: Cutter
     private let model: Model
@@ -30,7 +30,7 @@ package struct Tokenizer: Sendable {
 
     /// A tokenizer of a vocabulary.
     ///
-    /// - Throws: when resect does not know how the vocabulary cuts words.
+    /// - Throws: when resect does not know the pre-tokenizer, or the vocabulary is malformed.
     package init(_ vocabulary: Vocabulary) throws(CheckpointError) {
         if vocabulary.model == .byteLevelBPE {
             guard let preTokenizer = PreTokenizer.named(vocabulary.preTokenizer) else {
@@ -73,7 +73,7 @@ package struct Tokenizer: Sendable {
             swap(&output.ids, &ids)
         } else {
             nonisolated(unsafe) let bytes = text
-            // Each worker goes on with the words that it met before.
+            // Each worker keeps its cache of words from one part to the next.
             nonisolated(unsafe) let caches = (0..<threads).map { _ in WordCache() }
             let found = Parallel.map(parts.count, workers: threads) { index, worker in
                 var output = TokenOutput(limit: .max, cache: caches[worker])
@@ -163,7 +163,7 @@ extension Tokenizer {
         return parts + [start..<text.count]
     }
 
-    /// Whether no token and no normalization reaches over such a place.
+    /// Whether no token and no normalization spans the place before a space between two ASCII letters.
     private var canCut: Bool {
         let hasOther = vocabulary.normalizations.contains { step in
             switch step {
@@ -182,12 +182,14 @@ extension Tokenizer {
             let hasSpace = bytes.indices.dropLast().contains {
                 isLetter(bytes[$0]) && (bytes[$0 + 1] == 0x20 || bytes[$0 + 1] == 0xE2)
             }
-            return hasSpace || token.stripsRight && bytes.last.map(isLetter) == true
+            // A token that has to stand alone sees the letter before its space only where the text is not cut.
+            let seesLetter = token.singleWord && bytes.first == 0x20
+            return hasSpace || seesLetter || token.stripsRight && bytes.last.map(isLetter) == true
         }
     }
 }
 
-/// What has been encoded so far, and the words that were met before.
+/// The tokens so far, and the cache of words.
 struct TokenOutput {
     var ids: [Int32] = []
     let limit: Int

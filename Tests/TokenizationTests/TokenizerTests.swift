@@ -170,4 +170,24 @@ struct TokenizerThreadTests {
             #expect(tokenizer.encode(raw, threads: 3) == tokenizer.encode(raw))
         }
     }
+
+    @Test("a token that has to stand alone sees the letter before its space")
+    func standsAlone() throws {
+        var vocabulary = try KnownTokens.vocabulary("gpt-2")
+        vocabulary.tokens.append(" the")
+        vocabulary.kinds.append(.normal)
+        let id = vocabulary.tokens.count - 1
+        var token = Vocabulary.AddedToken(id: id, content: " the", special: false)
+        token.singleWord = true
+        vocabulary.addedTokens.append(token)
+        let tokenizer = try Tokenizer(vocabulary)
+        var text = String(repeating: "the the ", count: 400_000)
+        text.withUTF8 { bytes in
+            let raw = UnsafeRawBufferPointer(bytes)
+            let ids = tokenizer.encode(raw)
+            #expect(!ids.contains(Int32(id)))
+            #expect(tokenizer.encode(raw, threads: 3) == ids)
+        }
+        #expect(tokenizer.encode(". the").contains(Int32(id)))
+    }
 }

@@ -10,7 +10,7 @@ internal import Weights
     internal import Darwin
 #endif
 
-/// Losses at the end of a model, with their gradients by the states after its last layer.
+/// Losses at the end of a model, with their gradients with respect to the states after its last layer.
 ///
 /// Logits of some rows at a time are in memory, over the whole vocabulary.
 package final class OutputLoss: Sendable {
@@ -19,7 +19,7 @@ package final class OutputLoss: Sendable {
     let threads: Int
     let normed, normedGradient: Scratch
     private let logits: Scratch
-    /// A copy of them where a cap needs it, of one row for each thread.
+    /// A row of capped logits for each thread, which the backward pass of the cap needs; empty without a cap.
     private let capped: [Scratch]
     private let buffers: LinearBuffers
 
@@ -45,7 +45,7 @@ package final class OutputLoss: Sendable {
     ///
     /// - Parameters:
     ///   - states: the stream after the last layer, [tokens, hidden].
-    ///   - gradient: what `factor` times the gradient by the states is added to; `nil` when it is not wanted.
+    ///   - gradient: `factor` times the gradient with respect to the states is added here; `nil` when it is not wanted.
     package func divergence(
         from classes: TokenClasses, states: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>?,
         factor: Double = 1
@@ -77,13 +77,13 @@ package final class OutputLoss: Sendable {
         return UnsafeBufferPointer(start: parts, count: classes.rows.count).reduce(0, +)
     }
 
-    /// The loss of one row; its logits become the gradient by them.
+    /// The loss of one row. Unless `factor` is `nil`, its logits become `factor` times the gradient with respect to them.
     private func divergence(
         _ line: UnsafeMutablePointer<Float>, from classes: TokenClasses, row: Int, factor: Double?
     ) -> Double {
         let vocabulary = model.output.outputs
         let named = row * classes.count..<(row + 1) * classes.count
-        // The named classes leave the row, so that the rest is a sum of its own and no difference.
+        // The named classes leave the row, so that the rest is summed: as a difference from the total it would cancel.
         let values = named.map { Double(line[Int(classes.tokens[$0])]) }
         for index in named { line[Int(classes.tokens[index])] = -.infinity }
         let restLog = resect_log_sum_exp(line, vocabulary)
@@ -98,7 +98,8 @@ package final class OutputLoss: Sendable {
         if rest > 0 { loss += rest * (log(rest) - (restLog - total)) }
         guard let factor else { return loss }
         // q of a token, less its share of the rest's probability.
-        let share = factor * (1 - rest * exp(total - restLog))
+        // Without a rest the product would be NaN where the rest's probability is 0 in f64.
+        let share = rest > 0 ? factor * (1 - rest * exp(total - restLog)) : factor
         resect_exponentials(line, vocabulary, Float(total), Float(share))
         for (value, index) in zip(values, named) {
             line[Int(classes.tokens[index])] = Float(
@@ -135,7 +136,7 @@ package final class OutputLoss: Sendable {
             rows: some.count, of: { states + some[$0] * hidden }, into: normed.floats, threads: threads)
     }
 
-    /// Adds the gradient by the states, from that by the normed states in `normedGradient`.
+    /// Adds the gradient with respect to the states; `normedGradient` holds that with respect to the normed states.
     func addNormGradient(
         _ some: [Int], _ states: UnsafePointer<Float>, _ gradient: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
