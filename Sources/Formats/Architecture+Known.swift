@@ -8,7 +8,7 @@ extension Architecture {
                 if let name = value["name"]?.string { known[name] = value }
                 return try Architecture(value)
             } catch {
-                preconditionFailure("formats/\(file.name): \(error)")
+                fatalError("formats/\(file.name): \(error)")
             }
         }
     }()
@@ -24,8 +24,8 @@ extension Architecture {
         return merged(base, .object(own))
     }
 
-    /// Members of both, deeply: one that both have is merged when both are objects, else the second's counts. `null`
-    /// takes a member away.
+    /// Merges two objects recursively. When both have a member and one of the two is no object, the second's value
+    /// counts; `null` removes a member.
     private static func merged(_ base: JSON, _ own: JSON) -> JSON {
         guard let own = own.object else { return own }
         var result = base.object ?? JSONObject()
@@ -35,17 +35,17 @@ extension Architecture {
         return .object(result)
     }
 
-    /// The architecture of a class named in `config.json`.
+    /// The architecture of a class named in `config.json`; `nil` when resect does not know it.
     public static func named(class name: String) -> Architecture? {
         all.first { $0.classes.contains(name) }
     }
 
-    /// The architecture of a `model_type` in `config.json`.
+    /// The architecture of a `model_type` in `config.json`; `nil` when resect does not know it.
     public static func named(modelType name: String) -> Architecture? {
         all.first { $0.modelTypes.contains(name) }
     }
 
-    /// The architecture of a `general.architecture`.
+    /// The first architecture with this `general.architecture`; `nil` when resect does not know it.
     public static func named(gguf name: String) -> Architecture? {
         all.first { $0.gguf == name }
     }

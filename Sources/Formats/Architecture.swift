@@ -18,23 +18,22 @@ public struct Architecture: Sendable {
     public let gguf: String
     /// Texts of GGUF metadata that are written as given here.
     package let ggufConstants: [(key: String, value: String)]
-    /// GGUF tensors that only other families have which share the architecture.
+    /// GGUF tensors by which a file belongs to another family with the same architecture.
     package let foreignTensors: [NameTemplate]
-    /// A GGUF key that all files of this family have and those of others do not which share the architecture; `nil` when
-    /// no key tells.
+    /// A GGUF key, without prefix, that only files of this family have, when several families share the architecture;
+    /// `nil` when no key tells them apart.
     package let ggufMark: String?
-    /// The number of layers of the models in which llama.cpp computes windows; in all others it computes none. `nil` where the
-    /// metadata decide.
+    /// The only number of layers with which llama.cpp computes sliding windows; `nil` when the metadata decide.
     package let ggufWindowedLayerCount: Int?
     /// Whether llama.cpp computes no windows, although the metadata state them.
     package let ggufIgnoresWindows: Bool
-    /// The family whose class a folder gets, when it is not this one's own.
+    /// The family whose class is written to config.json, when it is not this one.
     package let writtenFamily: String?
     /// The settings, in the order in which GGUF metadata holds them.
     package let settings: [Setting]
     /// The tensors, by role.
     package private(set) var tensors: [TensorRole]
-    /// How a layer computes; `nil` when it is not run.
+    /// How a layer computes; `nil` when the family is neither run nor converted.
     package let layer: LayerDescription?
     /// How the model computes outside its layers.
     package let model: ModelDescription
@@ -101,7 +100,7 @@ public struct Architecture: Sendable {
         }
     }
 
-    /// The description with the places that the tensors of a folder have, for roles that may lie in several.
+    /// The description for a folder: for every role that folders store in different ways, the way of this folder.
     ///
     /// - Parameter hasTensor: whether the folder has a tensor of that name in any layer.
     package func placed(where hasTensor: (NameTemplate) -> Bool) -> Architecture {
@@ -154,10 +153,10 @@ package enum SettingRole: String, CaseIterable, Sendable {
     case vocabulary
     /// Whether the embedding makes the logits too.
     case tied
-    /// The share of a head that is rotated.
+    /// The share of a head that is rotated, from 0 to 1.
     case rotaryShare = "rotary_share"
     /// The context that the model was trained with before its positions were scaled.
     case originalContext = "original_context"
-    /// How far YaRN's factor of sines and cosines is taken back.
+    /// YaRN's `mscale_all_dim`, which lowers the factor of sines and cosines.
     case yarnMultiplier = "yarn_log_multiplier"
 }

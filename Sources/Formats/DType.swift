@@ -7,9 +7,9 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     private let elements: UInt16
     private let bytes: UInt16
 
-    /// A field of consecutive multi-byte numbers in a block.
+    /// A field of a block: numbers of several bytes behind each other.
     public struct Field: Sendable, Equatable {
-        /// Where the first begins, from the start of the block.
+        /// Where the first number begins, in bytes from the start of the block.
         public let byteOffset: Int
         /// Bytes in one number.
         public let width: Int
@@ -32,7 +32,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         return (file?.array ?? []).map { row in
             guard let name = row["name"]?.string, let elements = row["elements"]?.int,
                 let bytes = row["bytes"]?.int
-            else { preconditionFailure("formats/quants/types.json: a row is incomplete") }
+            else { fatalError("formats/quants/types.json: a row is incomplete") }
             return Row(
                 name: name, blockCount: elements, blockByteCount: bytes,
                 ggml: row["ggml"]?.int.map(UInt32.init), isSafetensors: row["safetensors"] == .bool(true),
@@ -47,7 +47,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         }
         return fields.map { field in
             guard let values = field.array?.compactMap(\.int), values.count == 3 else {
-                preconditionFailure("formats/quants/types.json: a field is incomplete")
+                fatalError("formats/quants/types.json: a field is incomplete")
             }
             return Field(byteOffset: values[0], width: values[1], count: values[2])
         }
@@ -68,20 +68,20 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
         bytes = UInt16(DType.rows[row].blockByteCount)
     }
 
-    /// The type of that name (`BF16`, `Q4_K`), in any case.
+    /// The type with this name (`BF16`, `Q4_K`), in upper or lower case; `nil` when there is none.
     public init?(named name: String) {
         let upper = name.uppercased()
         guard let found = DType.first(where: { $0.name == upper }) else { return nil }
         self = found
     }
 
-    /// The type with that number in ggml's enumeration.
+    /// The type with this number in ggml's enumeration; `nil` when resect does not know it.
     public init?(ggml: UInt32) {
         guard let found = DType.ggml[ggml] else { return nil }
         self = found
     }
 
-    /// The type that a safetensors header names so, in capitals.
+    /// The type that a safetensors header calls by this name, in capitals; `nil` when safetensors does not have it.
     public init?(safetensors name: String) {
         guard let found = DType.safetensors[name] else { return nil }
         self = found
@@ -89,7 +89,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
 
     private init(known name: String) {
         guard let found = DType(named: name) else {
-            preconditionFailure("formats/quants/types.json has no \(name)")
+            fatalError("formats/quants/types.json has no \(name)")
         }
         self = found
     }
@@ -115,7 +115,7 @@ public struct DType: Hashable, Sendable, CustomStringConvertible {
     public var isQuantized: Bool { elements >= 32 }
     /// The substitute with smaller blocks for row lengths that are not a multiple of the block size.
     public var fallback: DType? { row.fallback.flatMap(DType.init(named:)) }
-    /// The fields of a block whose bytes a big-endian machine stores the other way round.
+    /// The fields of a block whose bytes a big-endian file has in the opposite order.
     public var numbers: [Field] { row.numbers }
     /// Bits per element, scales included.
     public var bitsPerElement: Double { Double(blockByteCount * 8) / Double(blockCount) }

@@ -4,7 +4,7 @@ internal import CFormats
 package enum EmbeddedFiles {
     /// The parsed files below a folder (`"architectures/"`), in the order of the registry.
     ///
-    /// A file that does not parse is our bug, found by the first test that runs, and traps.
+    /// A file that does not parse is our bug, and traps: every test finds it.
     package static func parsed(under folder: String) -> [(name: String, value: JSON)] {
         (0..<resect_format_file_count()).compactMap { index -> (name: String, value: JSON)? in
             guard let file = resect_format_file_at(index)?.pointee else { return nil }
@@ -14,7 +14,7 @@ package enum EmbeddedFiles {
                 let bytes = UnsafeRawBufferPointer(start: file.bytes, count: file.length)
                 return (name, try JSON.parse(bytes))
             } catch {
-                preconditionFailure("formats/\(name): \(error.problem) at byte \(error.byteOffset)")
+                fatalError("formats/\(name): \(error.problem) at byte \(error.byteOffset)")
             }
         }
     }

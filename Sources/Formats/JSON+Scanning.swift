@@ -135,7 +135,7 @@ extension JSONScanner {
         return value
     }
 
-    /// Whether a byte after digits makes the number no whole one: '.', 'E' or 'e'.
+    /// Whether a byte after digits shows that the number is not an integer: '.', 'E' or 'e'.
     private func continuesNumber(_ byte: UInt8) -> Bool { byte == 0x2E || byte | 0x20 == 0x65 }
 
     /// Skips a value and checks its grammar.

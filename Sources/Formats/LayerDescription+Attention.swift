@@ -13,13 +13,13 @@ extension LayerDescription {
         package let pairs: Pairs
         /// The pairs in a GGUF file.
         package let ggufPairs: Pairs
-        /// The setting of the base in layers with a window; `nil` when they have that of the others.
+        /// The setting of the base in layers with a window; `nil` when it is the same as in the others.
         package let windowTheta: String?
         /// Whether the scaling of positions holds in layers with a window too.
         package let scalesWindowed: Bool
         /// The setting of the layers that are rotated; `nil` for all.
         package let layers: SettingFlag?
-        /// Whether layers without a window are not rotated where others have one.
+        /// Whether layers without a window are not rotated, in models in which other layers have one.
         package let onlyWindowed: Bool
 
         init(_ reader: inout MemberReader) throws(DataFileError) {
@@ -43,7 +43,7 @@ extension LayerDescription {
         package let norm: Norm
         /// Whether rotation comes first.
         package let followsRotation: Bool
-        /// When; `nil` for always.
+        /// The setting that switches them on; `nil` for always.
         package let condition: SettingFlag?
 
         /// What one norm spans.
@@ -91,7 +91,7 @@ extension LayerDescription {
     package struct PositionScale: Sendable, Equatable {
         /// The setting of beta.
         package let beta: String
-        /// The setting of the context that the model was trained with first.
+        /// The setting of the context that the model was trained with first, in tokens.
         package let context: String
     }
 }

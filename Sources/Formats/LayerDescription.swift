@@ -1,6 +1,6 @@
 /// How the layers of a family compute, in terms of its settings: the member `layer` of an architecture file.
 ///
-/// A family without it can be cut and converted, and is not run.
+/// A family without it can be cut, but neither run nor converted.
 package struct LayerDescription: Sendable, Equatable {
     /// The kind of the norms.
     package let norm: Norm
@@ -8,7 +8,7 @@ package struct LayerDescription: Sendable, Equatable {
     package let norms: Placement
     /// How attention and the MLP share the stream; `nil` when the MLP follows attention.
     package let parallel: Parallel?
-    /// The norms of queries and keys; `nil` without them.
+    /// The norms of queries and keys; `nil` when they have none.
     package let queryKeyNorm: QueryKeyNorm?
     /// The rotary embedding; `nil` without one.
     package let rope: Rope?
@@ -18,11 +18,11 @@ package struct LayerDescription: Sendable, Equatable {
     package let window: Window?
     /// The factor of the scores before softmax; `nil` for one divided by the root of a head's size.
     package let scale: Scale?
-    /// The setting of the soft cap of scores.
+    /// The setting of the soft cap of scores; `nil` without one.
     package let cap: String?
-    /// The setting of the bound that queries, keys and values are clamped to.
+    /// The setting of the bound that queries, keys and values are clamped to; `nil` without one.
     package let clip: String?
-    /// The setting of the factor of what attention and the MLP add to the stream.
+    /// The setting of the factor of what attention and the MLP add to the stream; `nil` for 1.
     package let residualScale: String?
     /// How queries grow with their position; `nil` when they do not.
     package let positionScale: PositionScale?
@@ -41,7 +41,7 @@ package struct LayerDescription: Sendable, Equatable {
     package enum Placement: String, CaseIterable, Sendable {
         /// Before attention and before the MLP.
         case before
-        /// Of what attention and the MLP give, before it is added to the stream.
+        /// After attention and after the MLP, before their results are added to the stream.
         case after
         /// Both.
         case both
@@ -51,7 +51,7 @@ package struct LayerDescription: Sendable, Equatable {
     package struct Parallel: Sendable, Equatable {
         /// Whether the MLP reads what attention reads; else it has a norm of its own.
         package let sharesNorm: Bool
-        /// When; `nil` for always.
+        /// The setting that switches it on; `nil` for always.
         package let condition: SettingFlag?
     }
 

@@ -40,7 +40,7 @@ public struct LayerSettings: Sendable {
     public let config: [(key: String, rule: LayerSetting)]
     /// The rules for GGUF keys, without the architecture's prefix.
     public let gguf: [(key: String, rule: LayerSetting)]
-    /// Lists that decide over a period where a file has both.
+    /// The lists that replace a period when a file has both, by the period's key.
     public let deciders: [String: [String]]
     /// Lists that transformers derives from the layer number where a file has none.
     public let derived: [DerivedList]
@@ -55,10 +55,10 @@ public struct LayerSettings: Sendable {
     public let lastDiffers: Set<String>
     /// Settings that no cut can follow, with the reason.
     public let refused: [String: String]
-    /// What a class computes by the layer's number unless each layer of the kind stores it, by model type.
+    /// The part that a class computes from the layer number unless each layer stores it, by model type.
     public let storedByLayer: [String: String]
-    /// Model types and GGUF architectures that compute by the layer's number in a way that no setting can change, with
-    /// the way.
+    /// Model types and GGUF architectures that compute by the layer number in a way that no setting can change, with
+    /// the reason in words.
     public let refusedTypes: [String: String]
     /// Weights that several layers use and one of them stores.
     public let shared: [SharedPart]
@@ -75,7 +75,7 @@ public struct LayerSettings: Sendable {
     public let windowPeriod: [String: LayerPeriod]
     /// GGUF architectures without rotary embeddings in every n-th layer, for which there is no key.
     public let ropePeriod: [String: Int]
-    /// Those of them that rotate in every layer when the file states no window.
+    /// Those of them that rotate in every layer when the file states a window of 0.
     public let ropeWithWindow: Set<String>
     /// GGUF architectures whose runtime derives from the layer number which layers are recurrent: all but every n-th.
     public let recurrentPeriod: [String: Int]
@@ -84,7 +84,7 @@ public struct LayerSettings: Sendable {
     public let sizesByLayer: Set<String>
     /// GGUF architectures in which only the first n layers have their own keys and values, for which there is no key.
     public let ownKeys: [String: Int]
-    /// GGUF architectures whose runtime decides by the tensors of a layer.
+    /// GGUF architectures in which the tensors of a layer decide what it computes.
     public let tensorsDecide: Set<String>
     /// The GGUF key without which a runtime derives a scale from the number of layers, by architecture.
     public let scaleOfCount: [String: String]
@@ -102,7 +102,7 @@ public struct LayerSettings: Sendable {
         func rules(_ key: String) -> [(key: String, rule: LayerSetting)] {
             LayerSettings.members(file?[key]).map { key, value in
                 guard let rule = value.string.flatMap(LayerSetting.init) else {
-                    preconditionFailure("formats/layer-settings.json: '\(key)' follows no known rule")
+                    fatalError("formats/layer-settings.json: '\(key)' follows no known rule")
                 }
                 return (key, rule)
             }

@@ -1,6 +1,6 @@
 /// The keys with layer counts, and the configurations to search for them.
 public struct LayerCountKeys: Sendable {
-    /// Keys of any stack; in a model with an encoder and a decoder of its encoder.
+    /// Keys that count the layers of any model, or of the encoder in a model with an encoder and a decoder.
     public let keys: [String]
     /// Keys of an encoder.
     public let encoder: [String]
@@ -41,7 +41,7 @@ public struct LayerPeriod: Sendable, Hashable {
     /// A period; a period of 0 includes no layer.
     public init(count: Int, at: Int) { (self.count, self.at) = (count, at) }
 
-    /// Whether a layer is one of them.
+    /// Whether a layer, counted from 0, is one of them.
     public func holds(_ layer: Int) -> Bool { count > 0 && layer % count == at }
 }
 
@@ -107,7 +107,7 @@ public struct DerivedList: Sendable {
 public struct SharedPart: Sendable {
     /// The beginning of a component of the names: `relative_attention_bias.`.
     public let part: String
-    /// What the layers that use it have in their names too; empty when all use it.
+    /// The beginning of names, behind the layer number, in layers that use it; empty when all layers do.
     public let companion: String
 
     init(_ row: JSON) {
@@ -136,7 +136,7 @@ public struct LayerSlice: Sendable {
 public struct ListOutside: Sendable {
     /// The end of the prefix, without the last dot.
     public let list: String
-    /// The layer that the tensor 0 is of.
+    /// The layer that tensor 0 belongs to.
     public let first: Int
 
     init(_ row: JSON) {

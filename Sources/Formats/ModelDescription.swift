@@ -4,12 +4,12 @@ package struct ModelDescription: Sendable, Equatable {
     package let embeddingScale: EmbeddingScale?
     /// The factor of the logits.
     package let logitScale: LogitScale?
-    /// The setting of the soft cap of the logits.
+    /// The setting of the soft cap of the logits; `nil` without one.
     package let cap: String?
 
     /// The factor of the embeddings.
     package enum EmbeddingScale: Sendable, Equatable {
-        /// The root of the width of the stream.
+        /// The square root of the width of the stream.
         case rootOfHidden
         /// A setting.
         case setting(String)

@@ -18,7 +18,7 @@ package struct ModuleKinds: Sendable {
         do throws(DataFileError) {
             return try ModuleKinds(EmbeddedFiles.parsed(under: "modules.json").first?.value ?? .null)
         } catch {
-            preconditionFailure("formats/modules.json: \(error)")
+            fatalError("formats/modules.json: \(error)")
         }
     }()
 

@@ -42,7 +42,7 @@ public struct NameTemplate: Sendable, Hashable {
     /// Whether every layer has a tensor of this name.
     public var isPerLayer: Bool { places.contains(.layer) }
 
-    /// Whether every expert of a layer has a tensor of this name.
+    /// Whether every expert, or every head, of a layer has a tensor of this name.
     public var isPerExpert: Bool { places.contains(.expert) }
 
     /// The name for a layer and an expert; a template without a placeholder ignores the number.
@@ -56,11 +56,11 @@ public struct NameTemplate: Sendable, Hashable {
 
     /// The result for a name: no match, a match without a layer, or the layer.
     public enum Match: Equatable, Sendable {
-        /// The name is another's.
+        /// The name does not match.
         case none
-        /// The name is this template's, which has no layer.
+        /// The name matches, and the template has no placeholder for a layer.
         case whole
-        /// The name is this template's for that layer.
+        /// The name matches and belongs to this layer.
         case layer(Int)
     }
 
@@ -70,15 +70,16 @@ public struct NameTemplate: Sendable, Hashable {
         return places.firstIndex(of: .layer).map { .layer(numbers[$0]) } ?? .whole
     }
 
-    /// The expert's number in a name; `nil` when the name is another's or the template has no expert.
+    /// The expert's number in a name; `nil` when the name does not match or the template has no placeholder for an
+    /// expert.
     public func expert(in name: String) -> Int? {
         guard let place = places.firstIndex(of: .expert) else { return nil }
         return matcher.numbers(in: name)?[place]
     }
 }
 
-/// The texts of a template as bytes. Names of all tensors are matched against all templates, so one object holds them: an array
-/// would be counted for every name.
+/// The texts of a template as bytes. All names are matched against all templates; one object holds the texts, because
+/// arrays would be retained and released for every name.
 private final class Matcher: Sendable {
     private let bytes: [UInt8]
     /// Where each text ends in the bytes.
@@ -89,7 +90,7 @@ private final class Matcher: Sendable {
         ends = texts.reduce(into: []) { $0.append(($0.last ?? 0) + $1.utf8.count) }
     }
 
-    /// The numbers in a whole name, in the order of the placeholders; `nil` when the name is another's.
+    /// The numbers in a whole name, in the order of the placeholders; `nil` when the name does not match.
     func numbers(in name: String) -> [Int]? {
         var name = name
         return name.withUTF8 { name in bytes.withUnsafeBufferPointer { numbers(in: name, $0) } }

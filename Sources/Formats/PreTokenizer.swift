@@ -26,7 +26,7 @@ public struct PreTokenizer: Sendable {
     public static let all: [PreTokenizer] = EmbeddedFiles.parsed(under: "tokenizers/").flatMap { file in
         ([file.value] + (file.value["variants"]?.array ?? [])).map { names in
             guard let found = PreTokenizer(file.value, names) else {
-                preconditionFailure("formats/\(file.name): a member is missing or of the wrong kind")
+                fatalError("formats/\(file.name): a member is missing or of the wrong kind")
             }
             return found
         }
@@ -60,8 +60,8 @@ public struct PreTokenizer: Sendable {
         return found.first { steps($0.normalizer) == steps(normalizer) } ?? found.first
     }
 
-    /// The name for a GGUF file: of those that cut in the same way the one of the architecture, else the one whose runtimes
-    /// treat merges as the tokenizer does.
+    /// The pre-tokenizer that names this one in a GGUF file. Among those that cut text in the same way it is the one
+    /// for the architecture, else the one under which runtimes treat merges as the tokenizer does.
     public func named(for architecture: String?, ignoresMerges: Bool) -> PreTokenizer {
         let own = PreTokenizer.steps(definition)
         let same = PreTokenizer.all.filter { PreTokenizer.steps($0.definition) == own }
@@ -100,7 +100,7 @@ public struct PreTokenizer: Sendable {
         case "Split":
             let regex = definition["pattern"]?["Regex"]?.string ?? definition["pattern"]?.compact ?? ""
             let behavior = definition["behavior"]?.string ?? ""
-            // The expressions match every text whole, so it makes no difference whether what lies between is removed.
+            // The expressions match all of a text, so removing what lies between the matches makes no difference.
             let isolates = behavior == "Isolated" || behavior == "Removed" && flag("invert", false)
             return ["Split \(regex) \(isolates ? "Isolated" : "\(behavior) \(flag("invert", false))")"]
         default: return [definition.compact]

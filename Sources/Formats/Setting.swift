@@ -8,15 +8,16 @@ package struct Setting: Sendable, Equatable {
     package let gguf: [GGUFKey]
     /// How a value for each layer follows a cut; `nil` for settings of the whole model.
     package let layers: LayerSetting?
-    /// What the values of a file mean; empty when they mean themselves.
+    /// The meanings of the values in `config.json`; empty when the values need no translation.
     package let values: [(from: JSON, to: JSON)]
     /// The default.
     package let absent: Absent
-    /// The default in GGUF, where runtimes compute another one than the model's class; `nil` when it is the same.
+    /// The default in GGUF, when runtimes assume another value than the model's class; `nil` when it is the same.
     package let ggufAbsent: Absent?
     /// Whether `null` in `config.json` means "no value" instead of "not stated".
     package let isNullable: Bool
-    /// The setting without which this one has no value, whatever the file states; `nil` when it always counts.
+    /// The setting that must be true for this one to have a value, whatever the file states; `nil` when it always has
+    /// one.
     package let condition: SettingFlag?
 
     /// A GGUF key with the type of its value.
@@ -25,7 +26,8 @@ package struct Setting: Sendable, Equatable {
         package let key: String
         /// The type of the value.
         package let type: ValueType
-        /// Whether it is written only where the value is not the default, as the converter of the family leaves it out.
+        /// Whether it is written only for a value other than the default, because llama.cpp's converter leaves the
+        /// default out.
         package let isImplied: Bool
     }
 
@@ -206,8 +208,11 @@ extension Setting.Absent {
             return
         }
         var inner = try MemberReader(value, reader.path(member))
-        let roles = try inner.strings("quotient"), share = try inner.strings("share")
-        let ratio = try inner.strings("ratio")
+        func pair(_ member: String) throws(DataFileError) -> (String, String) {
+            let roles = try inner.strings(member)
+            guard roles.count == 2 else { throw inner.wrong(member, "has \(roles.count) roles instead of two") }
+            return (roles[0], roles[1])
+        }
         if let role = try inner.optionalString("role") {
             self = .role(role)
         } else if let role = try inner.optionalString("tensor") {
@@ -218,19 +223,22 @@ extension Setting.Absent {
             self = .rows(role)
         } else if let length = inner.optional("length") {
             self = .length(try Extent(length, inner.path("length")))
-        } else if let layers = inner.optional("layers")?.int, roles.count == 2 {
-            self = .quotientAt(layers: layers, roles[0], roles[1], otherwise: try inner.string("else"))
+        } else if let layers = inner.optional("layers")?.int {
+            let (a, b) = try pair("quotient")
+            self = .quotientAt(layers: layers, a, b, otherwise: try inner.string("else"))
         } else if inner.optional("value") != nil {
             self = .layers(try Setting.LayerDefault(&inner))
-        } else if ratio.count == 2 {
-            self = .ratio(ratio[0], ratio[1])
-        } else if share.count == 2 {
-            self = .share(share[0], share[1])
-        } else if roles.count == 2 {
-            self = .quotient(roles[0], roles[1])
+        } else if inner.optional("ratio") != nil {
+            let (a, b) = try pair("ratio")
+            self = .ratio(a, b)
+        } else if inner.optional("share") != nil {
+            let (a, b) = try pair("share")
+            self = .share(a, b)
         } else {
-            throw inner.wrong("quotient", "has \(roles.count) roles instead of two")
+            let (a, b) = try pair("quotient")
+            self = .quotient(a, b)
         }
+        // Members of two kinds of default are refused here.
         try inner.finish()
     }
 }

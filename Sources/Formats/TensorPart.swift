@@ -2,7 +2,7 @@
 ///
 /// The rows of the stored tensor form a grid of `dims`. A part of one axis can be selected, and the remaining axes can
 /// be reordered: `[heads, 3, head_size]` with index 0 of axis 1 selects the queries of a fused weight. A stored tensor
-/// is the join of all roles that name it.
+/// that several roles name consists of the rows of all of them, each at its place in the grid.
 package struct TensorPart: Sendable, Equatable {
     /// The names that the stored tensor may have; the first is written.
     package let names: [NameTemplate]
@@ -23,19 +23,19 @@ package struct TensorPart: Sendable, Equatable {
     package enum Axis: Sendable, Equatable {
         /// A fixed number.
         case extent(Extent)
-        /// Runs behind each other.
+        /// The lengths of runs of rows that follow each other.
         case runs([Extent])
     }
 
     /// A selection on an axis.
     package enum Taken: Sendable, Equatable {
-        /// One index; the axis is gone.
+        /// One index; the result does not have the axis.
         case index(Int)
-        /// One of the runs; the axis stays.
+        /// One of the runs; the result has the axis.
         case run(Int)
     }
 
-    /// Reads a part; a text is the name of a tensor that is the role as a whole, a list has other names of it.
+    /// Reads a part. A text is the name of a stored tensor that is the whole role; a list has several names for it.
     init(_ value: JSON, _ name: String, prefixes: [String]) throws(DataFileError) {
         if value.object == nil {
             guard let texts = value.string.map({ [$0] }) ?? value.array?.compactMap(\.string), !texts.isEmpty else {
@@ -89,6 +89,9 @@ package struct TensorPart: Sendable, Equatable {
         let wanted = try Extent(value, reader.path("take"))
         guard case .runs(let runs) = dims[axis], let run = runs.firstIndex(of: wanted) else {
             throw reader.wrong("take", "is neither an index nor one of the runs of the axis")
+        }
+        guard runs.count(where: { $0 == wanted }) == 1 else {
+            throw reader.wrong("take", "is the length of several runs of the axis, which have to differ")
         }
         return (axis, .run(run))
     }

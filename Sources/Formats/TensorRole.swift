@@ -8,7 +8,7 @@ package struct TensorRole: Sendable, Equatable {
     package let need: Need
     /// Where an HF checkpoint has it; `nil` where it is a setting there.
     package private(set) var huggingFace: TensorPart?
-    /// Where some HF checkpoints have it instead, with other tensors: fused with another role, or all experts in one.
+    /// Where other HF checkpoints have it: fused with another role, or with all experts in one tensor.
     package let huggingFaceAlternatives: [TensorPart]
     /// Where a GGUF file has it; `nil` where it has none.
     package let gguf: TensorPart?
@@ -21,7 +21,7 @@ package struct TensorRole: Sendable, Equatable {
         case setting([SettingFlag])
         /// Required unless all flags hold, otherwise optional.
         case unless([SettingFlag])
-        /// It may be there.
+        /// It may be there, and nothing depends on it.
         case optional
     }
 
@@ -54,7 +54,7 @@ package struct TensorRole: Sendable, Equatable {
         }
     }
 
-    /// The places in a folder: the texts of a list are names of one, every object is another.
+    /// The places in a folder. All texts of a list are names of one place; every object is another place.
     private static func places(
         _ value: JSON, _ name: String, _ prefixes: [String]
     ) throws(DataFileError) -> [TensorPart] {

@@ -56,6 +56,15 @@ struct ArchitectureTests {
             (["settings", "heads", "layers"], #""lists""#, "'settings.heads.layers' is 'lists'"),
             (["settings", "key_size", "default"], #"{"quotient": ["hidden"]}"#, "has 1 roles instead of two"),
             (["settings", "key_size", "default"], #"{"role": "head"}"#, "'settings.head' is required"),
+            (
+                ["settings", "key_size", "default"], #"{"role": "heads", "share": ["hidden", "heads"]}"#,
+                "'settings.key_size.default.share' is not a member that resect knows"
+            ),
+            (
+                ["tensors", "attention_q", "gguf"],
+                #"{"of": "blk.{layer}.q", "dims": [["hidden", "hidden"]], "take": {"0": "hidden"}}"#,
+                "is the length of several runs"
+            ),
             (["settings", "tied"], "{}", "'settings.tied.hf' and 'gguf' are both missing"),
             (["settings", "other"], #"{"hf": "other"}"#, "'settings.other' is not used"),
             (["tensors", "ffn_up", "shape"], #"["fnn", "hidden"]"#, "'settings.fnn' is required"),

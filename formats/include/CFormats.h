@@ -10,7 +10,7 @@ typedef struct {
     size_t length;
 } resect_format_file;
 
-// The embedded files, in the order of the registry in formats.c: how many, and each by its place.
+// The embedded files, in the order of the registry in formats.c: how many there are, and each by its index.
 size_t resect_format_file_count(void);
 const resect_format_file *resect_format_file_at(size_t place);
 

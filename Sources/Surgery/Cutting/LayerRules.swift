@@ -188,12 +188,3 @@ extension LayerCut {
         return text.count > 40 ? text.prefix(40) + "…" : text
     }
 }
-
-extension Int {
-    /// `2nd`, `3rd`, `11th`.
-    var ordinal: String {
-        let last = self % 10, tens = self % 100
-        let ending = (11...13).contains(tens) ? "th" : last == 1 ? "st" : last == 2 ? "nd" : last == 3 ? "rd" : "th"
-        return "\(self)\(ending)"
-    }
-}
