@@ -3,7 +3,8 @@
 #
 #     make-packages.sh TREE OUT ARCHITECTURE
 #
-# Same tree, same bytes: files are sorted, and have no owner and the time of SOURCE_DATE_EPOCH, else of the last commit.
+# The same tree gives the same bytes: files are sorted and belong to root, and their time is SOURCE_DATE_EPOCH, else that of the
+# last commit.
 set -euo pipefail
 export LC_ALL=C TZ=UTC
 umask 022
@@ -20,7 +21,7 @@ trap 'rm -rf "$work"' EXIT
 
 settle() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
-# What is linked into the program comes with its notices.
+# Copies the notices of everything that is linked into the program.
 notices() {
     install -d "$1"
     install -m 644 Sources/CTexts/ORIGINS.md "$1/texts.md"
@@ -43,7 +44,7 @@ tarball() {
         | gzip -9n > "$out/resect-$version-linux-$architecture.tar.gz"
 }
 
-# The sources of what is linked, as Debian's policy wants them named.
+# The source packages of the linked libraries, for the field Built-Using of Debian's policy.
 built_using() {
     dpkg-query -W -f '${source:Package} (= ${source:Version})\n' libc6-dev libgcc-12-dev libxxhash-dev libzstd-dev \
         | sort -u | paste -sd, | sed 's/,/, /g'
@@ -57,7 +58,7 @@ debian() {
     if [ -d "$root/usr/share/zsh/site-functions" ]; then
         mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
     fi
-    # The completions are read by bash, not run.
+    # bash reads the completions and does not run them, so they need no interpreter line.
     sed -i '1{/^#!/d;}' "$root/usr/share/bash-completion/completions/resect"
     notices "$documents/notices"
     cp README.md "$documents"
@@ -77,7 +78,7 @@ debian() {
     dpkg-deb --root-owner-group -Zxz --build "$root" "$out/resect_$version-1_$architecture.deb" > /dev/null
 }
 
-# Fills a template with what has been made; the tarballs lie beside it, or where RELEASE_URL says.
+# Fills in a template: the version, the tarball's hash, and where it lies: beside the formula, or at RELEASE_URL.
 filled() {
     sed -e "s|@VERSION@|$version|g" -e "s|@URL@|${RELEASE_URL:-file://#{__dir__\}}|g" \
         -e "s|@SHA256@|$(sha256sum "$out/resect-$version-linux-amd64.tar.gz" | cut -d ' ' -f 1)|g" "packaging/$1"

@@ -46,8 +46,8 @@ public struct Divergence: Sendable {
 
     /// Compares several models with a reference, which is run once for all of them.
     ///
-    /// The models run over a few contexts at a time, and logits are never in memory as a whole. The results do not depend on the
-    /// number of threads.
+    /// The models run over a few contexts at a time, and logits are never in memory as a whole. The results do not depend on
+    /// the number of threads.
     public static func measure(
         _ checkpoints: [Checkpoint], reference: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -98,7 +98,7 @@ public struct Divergence: Sendable {
         return models.map { $0.sums.result(vocabulary: $0.vocabulary) }
     }
 
-    /// Refuses what is not finite.
+    /// Throws when a loss or the divergence is not finite.
     private static func check(
         _ token: TokenDivergence, of checkpoint: Checkpoint, _ reference: Checkpoint, _ place: () -> String
     ) throws(CheckpointError) {
@@ -135,7 +135,7 @@ public struct Divergence: Sendable {
     }
 }
 
-/// What is added up over tokens, in their order.
+/// Sums over tokens, in their order.
 private struct Sums {
     private var loss = LossSums(), referenceLoss = LossSums(), difference = LossSums(), divergence = LossSums()
     private var agreements = 0

@@ -9,8 +9,8 @@ internal import Decoder
 
 /// How well a model predicts a text, as llama-perplexity measures it.
 ///
-/// The text is cut into contexts that do not overlap. In each, the first token is replaced by the beginning token
-/// where the model has one, and the tokens of the second half are scored, each with all before it in its context.
+/// The text is cut into contexts that do not overlap. In each, the first token is replaced by the BOS token where the
+/// model has one, and the tokens of the second half are scored, each given all tokens before it in its context.
 public struct Evaluation: Sendable {
     /// How many tokens were scored.
     public let tokens: Int
@@ -24,7 +24,7 @@ public struct Evaluation: Sendable {
     /// The standard error of the perplexity, as llama-perplexity prints it behind ±.
     public var perplexityError: Double { perplexity * standardError }
 
-    /// Contexts that are run together: enough that reading the weights again costs nothing.
+    /// Contexts that are run together: enough that reading the weights again for the next ones costs little.
     static let contextsAtOnce = 16
 
     /// Measures a model, which may be an unwritten cut.
@@ -59,7 +59,7 @@ public struct Evaluation: Sendable {
         return sums.evaluation
     }
 
-    /// Refuses contexts whose second half predicts nothing.
+    /// Throws when contexts are too short to have a scored token.
     static func checkScored(_ corpus: Corpus) throws(CheckpointError) {
         guard corpus.contextLength > 2 else {
             throw CheckpointError(file: corpus.path, "a context of \(corpus.contextLength) tokens leaves none to score")
@@ -87,7 +87,7 @@ public struct Evaluation: Sendable {
 }
 
 extension Corpus {
-    /// The contexts as the model reads them, each with the beginning token in front where the model has one.
+    /// The contexts as the model reads them: the first token of each is replaced by the BOS token where the model has one.
     package var inputs: [[Int32]] {
         guard let beginning else { return contexts }
         return contexts.map { [beginning] + $0.dropFirst() }

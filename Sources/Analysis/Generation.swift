@@ -4,7 +4,7 @@ internal import Tokenization
 
 /// The continuation of a text by a model.
 public struct Generation: Sendable {
-    /// How many tokens the prompt has, with those that begin every text.
+    /// How many tokens the prompt has, with the BOS token where the tokenizer adds one.
     public let promptCount: Int
     /// The new tokens, without one that ends the text.
     public let tokens: [Int32]
@@ -33,14 +33,14 @@ public struct Generation: Sendable {
         public var temperature = 0.0
         /// How many of the most likely tokens may be chosen; `nil` for all.
         public var topK: Int?
-        /// The share of probability that the most likely tokens must reach to be enough; `nil` for all.
+        /// The fewest most likely tokens whose probabilities add up to this may be chosen; `nil` for all.
         public var topP: Double?
-        /// Where chance begins: the same seed gives the same tokens.
+        /// The seed of the random choice; the same seed gives the same tokens.
         public var seed: UInt64 = 0
         /// Whether control tokens appear in the text.
         public var showsSpecial = false
 
-        /// The most likely tokens.
+        /// At most 64 tokens, each the most likely one.
         public init() {}
     }
 
@@ -92,7 +92,7 @@ public struct Generation: Sendable {
             promptSeconds: (middle - start).inSeconds, seconds: (clock.now - middle).inSeconds)
     }
 
-    /// The tokens of a prompt. None at the end says that the text is over, and an empty one begins with the beginning token.
+    /// The tokens of a prompt, without the EOS token that a tokenizer may add; for an empty prompt the BOS token.
     private static func prompt(
         _ prompt: String, _ tokenizer: Tokenizer, _ checkpoint: Checkpoint
     ) throws(CheckpointError) -> [Int32] {

@@ -10,7 +10,7 @@ public struct GreedyAnswers: Sendable {
     public struct Answer: Sendable {
         /// The text of the prompt.
         public let prompt: String
-        /// The tokens of the answer, also those behind one that ends a text.
+        /// The tokens of the answer, with those after a token that ends a text.
         public let tokens: [Int32]
         /// The text of the answer, up to a token that ends it.
         public let text: String
@@ -21,7 +21,7 @@ public struct GreedyAnswers: Sendable {
 
     /// The share of tokens that are the same as in the answers of another model to the same prompts.
     ///
-    /// Both models write freely: behind the first difference tokens agree only where both texts do again.
+    /// Each model continues its own answer, so tokens after the first difference are often different too.
     public func agreement(with other: GreedyAnswers) -> Double {
         precondition(other.answers.map(\.tokens.count) == answers.map(\.tokens.count), "answers to other prompts")
         let pairs = zip(answers, other.answers).flatMap { zip($0.tokens, $1.tokens) }

@@ -1,4 +1,4 @@
-/// What is added up of losses, token by token, for their mean and its standard error.
+/// Sums over the losses of tokens, for their mean and its standard error.
 package struct LossSums: Sendable {
     private var count = 0
     private var sum = 0.0, squares = 0.0

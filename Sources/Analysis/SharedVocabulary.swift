@@ -20,7 +20,7 @@ extension Vocabulary {
         return count
     }
 
-    /// Why texts have other tokens in another vocabulary; `nil` when they have the same.
+    /// The first difference that gives texts other tokens than another vocabulary does; `nil` when there is none.
     ///
     /// A converter may pad a vocabulary with placeholders at its end; they make no difference.
     func difference(from other: Vocabulary) -> String? {
@@ -34,7 +34,7 @@ extension Vocabulary {
         guard model == other.model else {
             return "it is of the kind '\(model.rawValue)', there '\(other.model.rawValue)'"
         }
-        // Several names stand for the same way to cut.
+        // Several names of pre-tokenizers stand for the same pattern.
         let patterns = (PreTokenizer.named(preTokenizer)?.pattern, PreTokenizer.named(other.preTokenizer)?.pattern)
         guard
             ExactString(preTokenizer) == ExactString(other.preTokenizer)
@@ -67,6 +67,6 @@ extension Vocabulary {
         return model == .byteLevelBPE ? tokens[id] : Vocabulary.withSpaces(tokens[id])
     }
 
-    /// The token that is put before a text.
+    /// The BOS token, where the tokenizer puts it before a text.
     private var beginning: Int? { addsBeginning == true ? beginningID : nil }
 }

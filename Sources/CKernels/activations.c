@@ -124,7 +124,7 @@ BODY float bf16_at(const void *x, size_t i) {
     return float_of((uint32_t)half << 16);
 }
 
-// Four vectors of lanes, so that one addition need not wait for the last.
+// Four vectors of sums, so that an addition need not wait for the one before it.
 #define DOT(name, at)                                                                                                  \
     BODY float name(const void *x, const float *y, size_t count) {                                                     \
         float lanes[4 * LANES] = {};                                                                                   \

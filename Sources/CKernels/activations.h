@@ -1,4 +1,4 @@
-// What the files of activations share: sums over lanes, the exponential, one function for all instruction sets.
+// Shared by the files of activations: sums over lanes, the exponential, and functions for all instruction sets.
 #ifndef RESECT_ACTIVATIONS_H
 #define RESECT_ACTIVATIONS_H
 
@@ -7,7 +7,7 @@
 
 #pragma STDC FP_CONTRACT ON
 
-// Sums run over sixteen lanes, so that loops become vector code without leave to reorder.
+// Sums run over sixteen lanes, so that compilers can vectorize loops without reordering additions.
 #define LANES 16
 
 BODY float sum_of_lanes(float *lanes) {
@@ -22,7 +22,8 @@ BODY double sum_of_double_lanes(double *lanes) {
     return lanes[0];
 }
 
-// e^x to about one unit in the last place: x = n ln 2 + r, a polynomial of degree six in r, n into the exponent.
+// e^x to about one unit in the last place: x = n ln 2 + r, a polynomial of degree six in r, n into the exponent. Below -87
+// it is 0, and above 88 it is e^88.
 BODY float exponential(float x) {
     const float bounded = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
     const float n = (bounded * 1.44269504f + 12582912.0f) - 12582912.0f;
@@ -38,7 +39,7 @@ BODY float exponential(float x) {
     return x < -87.0f ? 0.0f : result;
 }
 
-// Each function below is compiled for every instruction set; the table is indexed by the best of them.
+// Compiles a function for every instruction set, and makes resect_NAME, which calls the one for the best of them.
 #define EACH_LEVEL(result, name, parameters, arguments)                                                                \
     typedef result(*name##_fn) parameters;                                                                             \
     EACH_LEVEL_(result, name, parameters, arguments)                                                                   \

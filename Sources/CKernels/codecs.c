@@ -1,4 +1,4 @@
-// Which kernel serves which of ggml's types.
+// The kernel of each type, by ggml's number of the type.
 #include "CKernels.h"
 
 #define DECODERS(X)                                                                                                    \
@@ -6,7 +6,7 @@
     X(8, decode_q8_0) X(10, decode_q2_k) X(11, decode_q3_k) X(12, decode_q4_k) X(13, decode_q5_k)                      \
     X(14, decode_q6_k) X(20, decode_iq4_nl) X(23, decode_iq4_xs) X(28, decode_f64) X(30, decode_bf16)                  \
     X(39, decode_mxfp4) X(40, decode_nvfp4)
-// Those that look at the importance of columns, and those that have no use for it.
+// Encoders that use the importance of columns, and those that ignore it.
 #define WEIGHTED_ENCODERS(X)                                                                                           \
     X(2, encode_q4_0) X(3, encode_q4_1) X(6, encode_q5_0) X(7, encode_q5_1) X(10, encode_q2_k) X(11, encode_q3_k)      \
     X(12, encode_q4_k) X(13, encode_q5_k) X(14, encode_q6_k) X(20, encode_iq4_nl) X(23, encode_iq4_xs)

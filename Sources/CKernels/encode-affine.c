@@ -1,5 +1,5 @@
-// Q2_K, Q4_K and Q5_K: super-blocks of 256 whose sub-blocks have a scale and a minimum, themselves quantized. Byte for
-// byte as ggml's reference search gives them.
+// Q2_K, Q4_K and Q5_K: super-blocks of 256 whose sub-blocks have a scale and a minimum, themselves quantized. The bytes are
+// those of ggml's reference search.
 #include "search-affine.h"
 #include "search-scales.h"
 #include "superblock.h"
@@ -13,7 +13,7 @@ typedef struct {
     int32_t stepped[CHUNK * 16];
 } found_affine __attribute__((aligned(64)));
 
-// Scales and minimums of a super-block as codes, and what a step of each is worth.
+// Scales and minimums of a super-block as codes, and the value of one step of each.
 typedef struct {
     uint8_t scales[16], minimums[16];
     float scale_step, minimum_step;
@@ -95,7 +95,7 @@ BODY void scales_of_chunk(const found_affine *found, size_t count, const int sub
     }
 }
 
-// The codes of a sub-block: anew from its quantized scale, or as the search left them where that is zero.
+// Rounds the codes of a sub-block with its quantized scale, or with what the search found where that scale is zero.
 BODY void affine_codes(const float *x, const found_affine *found, size_t place, float step, float least,
                        const affine_plan plan, uint8_t *codes) {
     if (step != 0) {
@@ -171,7 +171,7 @@ BODY void encode_affine(const float *x, const float *importance, uint8_t *block,
     }
 }
 
-// The trials of a type without and with importance.
+// An encoder of a type, with the parameters of its search without and with importance.
 #define AFFINE_ENCODER(name, bits, size, first, delta, steps, is_absolute)                                             \
     BODY void name(const float *restrict source, const float *restrict importance, void *restrict output, size_t rows, \
                    size_t row_length) {                                                                                \

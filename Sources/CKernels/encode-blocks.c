@@ -4,7 +4,7 @@
 #include "search-symmetric.h"
 #include <float.h>
 
-// Magnitudes compare as their bits do; what is not a number counts as nothing.
+// Magnitudes compare as their bits do; NaN counts as zero.
 BODY uint32_t largest_bits(const float *x) {
     int32_t largest = 0;
     for (int j = 0; j < 32; j++) {
@@ -27,7 +27,7 @@ BODY float extreme(const float *x) {
     return largest == 0 ? 0 : float_of(has_negative ? largest | 0x80000000 : largest);
 }
 
-// The least and the greatest value; what is not a number is neither.
+// The least and the greatest value; NaN is neither.
 BODY void range(const float *x, float *least, float *greatest) {
     f32x16 v[2], low = (f32x16){} + FLT_MAX, high = -low;
     memcpy(v, x, sizeof v);
@@ -37,7 +37,7 @@ BODY void range(const float *x, float *least, float *greatest) {
     }
     *least = LEAST_LANE(low);
     *greatest = -LEAST_LANE(-high);
-    // Of zeros of both signs the first counts, so that here the order matters.
+    // Of zeros of both signs the first is taken, so the order matters when the least value is zero.
     if (*least == 0) {
         *least = FLT_MAX, *greatest = -FLT_MAX;
         for (int j = 0; j < 32; j++) {
@@ -47,8 +47,8 @@ BODY void range(const float *x, float *least, float *greatest) {
     }
 }
 
-// Codes are cut, not rounded, after one half was added; the sum is never negative. What is not finite becomes 0, as it
-// does where ggml's own conversion is not defined but made by x86's instruction.
+// Codes are truncated after one half was added; the sum is never negative. NaN and infinity become 0: C does not define
+// ggml's conversion of them, and this is what x86's instruction makes.
 BODY uint8_t code(float value, int greatest) {
     const int cut = (int)(value > 0 && value < 128.0f ? value : 0);
     return (uint8_t)(cut < greatest ? cut : greatest);
@@ -177,7 +177,7 @@ BODY void write_q5_1(const float *restrict x, void *restrict output, size_t coun
 }
 BLOCK_ENCODER(encode_q5_1, write_q5_1, 5, 1)
 
-// Magnitudes compare as their bits do. Where there is a NaN, ggml forgets what came before it.
+// Magnitudes compare as their bits do. In a block with a NaN, ggml forgets the values before it.
 BODY float greatest_magnitude(const float *x) {
     int32_t bits = 0;
     for (int j = 0; j < 32; j++) {
@@ -197,10 +197,10 @@ BODY void write_q8_0(const float *restrict x, void *restrict output, size_t coun
         const float d = largest / 127, inverse = d != 0 ? 1.0f / d : 0.0f;
         set_half(block, d);
         for (int j = 0; j < 32; j++) {
-            // Halves round away from zero: the largest float below one half, added and cut.
+            // Ties round away from zero: the largest float below one half is added, and the sum truncated.
             const float value = x[j] * inverse;
             const float moved = value + __builtin_copysignf(0.49999997f, value);
-            // What is larger than the scale says, which a NaN before it can bring about, keeps its low byte.
+            // A value that is too large for the scale, which can lie before a NaN, keeps its low byte.
             block[2 + j] = (uint8_t)(int)(moved >= -0x1p31f && moved < 0x1p31f ? moved : 0);
         }
     }

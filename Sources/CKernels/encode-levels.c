@@ -1,8 +1,8 @@
-// IQ4_NL and IQ4_XS: blocks of 32 with a scale, whose codes are numbers of sixteen uneven levels. Byte for byte as
-// ggml's search gives them, sixteen blocks at a time.
+// IQ4_NL and IQ4_XS: blocks of 32 with a scale, whose codes are indices of sixteen unevenly spaced levels. Sixteen blocks
+// are encoded at a time. The bytes are those of ggml's search.
 #include "search-levels.h"
 
-// The scales of sixteen blocks in lanes. `sigmas` are asked for only with importance.
+// The scales of sixteen blocks in lanes. `sigmas` are used only with importance.
 BODY void scales_of_lanes(const f32x16 *lanes, const float *importance, size_t first, size_t per_row,
                           const float *sigmas, float *scales) {
     f32x16 weights[32], found;
@@ -39,7 +39,7 @@ BODY void encode_iq4_nl(const float *restrict x, const float *restrict importanc
 }
 ENCODER(encode_iq4_nl)
 
-// The scales of a super-block from those of its eight blocks, into its first eight bytes, and what undoes each.
+// Quantizes the scales of a super-block's eight blocks into its first eight bytes, and writes the inverse of each.
 BODY void store_scales(const float *scales, uint8_t *block, float *inverses) {
     const float d = -extreme_of(scales, 8) / 32, inverse = d != 0 ? 1 / d : 0;
     set_scale(block, d);

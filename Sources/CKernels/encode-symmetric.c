@@ -1,5 +1,5 @@
-// Q3_K and Q6_K: super-blocks of 256 whose sixteen sub-blocks have a scale, itself quantized. Byte for byte as ggml's
-// reference search gives them. The sub-blocks of a super-block are the lanes.
+// Q3_K and Q6_K: super-blocks of 256 whose sixteen sub-blocks have a scale, itself quantized. The bytes are those of ggml's
+// reference search. The sub-blocks of a super-block are the lanes.
 #include "search-symmetric.h"
 
 // Bounded codes of a sub-block under its quantized scale, counted from 0.
@@ -61,7 +61,7 @@ BODY void encode_q6_k(const float *restrict x, const float *restrict importance,
 }
 ENCODER(encode_q6_k)
 
-// Codes of a super-block of Q3_K under its stored scales, and the bits where they belong.
+// Writes a super-block of Q3_K: its scales, and codes rounded with the scales as they are stored.
 BODY void finish_q3_k(const float *x, const uint8_t *scales, float d_exact, uint8_t *codes, uint8_t *block) {
     uint8_t *fields = block + 96;
     memset(fields, 0, 12);

@@ -1,9 +1,9 @@
-// Looks for values that blocks cannot hold.
+// Finds values that are too large, infinite or NaN.
 #include "CKernels.h"
 
 #include <math.h>
 
-// Values that are looked at together, so that the loop over them has no exit and becomes one over vectors.
+// Values that are checked together: the loop over them has no early exit, so that it can be vectorized.
 enum { RUN = 1024 };
 
 size_t resect_first_beyond(const float *source, size_t count, float limit) {

@@ -40,8 +40,8 @@ BODY void decode_nvfp4(const void *restrict source, float *restrict output, size
 }
 DECODER(decode_nvfp4)
 
-// Of the values at the same distance from x, the first. Distances are rounded before they are compared, as ggml does,
-// so that a value far beyond the scale has them all alike.
+// Among codes at the same distance from x, the first is taken. Distances are rounded before they are compared, as in ggml,
+// so that far beyond the range of the codes all distances are equal.
 BODY void encode_codes(const float *x, float scale, const int count, uint8_t *nibbles) {
     float nearest[32];
     uint32_t codes[32] = {};
@@ -59,7 +59,7 @@ BODY void encode_codes(const float *x, float scale, const int count, uint8_t *ni
     for (int j = 0; j < count / 2; j++) nibbles[j] = (uint8_t)(codes[j] | codes[j + count / 2] << 4);
 }
 
-// What is not a number counts as nothing.
+// NaN counts as zero.
 BODY float largest_magnitude(const float *x, const int count) {
     float largest = 0;
     for (int j = 0; j < count; j++) {
@@ -69,8 +69,8 @@ BODY float largest_magnitude(const float *x, const int count) {
     return largest;
 }
 
-// The floor of log2f(value), a normal number. The logarithm of a number just below a power of two is rounded up to the
-// exponent of that power, the more of them the less room a float has for digits behind the exponent's own.
+// The floor of log2f(value), a normal number. The logarithm of the last few numbers below a power of two is rounded up to
+// the exponent of that power. The larger the exponent, the more numbers these are, because the fraction has fewer bits.
 BODY int floor_of_log2(float value) {
     const uint32_t bits = bits_of(value), below = 0x800000 - (bits & 0x7fffff);
     const int exponent = (int)(bits >> 23) - 127;
@@ -79,7 +79,7 @@ BODY int floor_of_log2(float value) {
     return exponent + (below <= rounded_up);
 }
 
-// ggml does not define what becomes of a block whose scale lies below the least one, 2^-127; here it gets that one.
+// ggml does not define the result for a block whose scale would lie below the least one, 2^-127; here it gets that one.
 BODY void write_mxfp4(const float *restrict x, void *restrict output, size_t count) {
     uint8_t *block = output;
     for (; count; count -= 32, block += 17, x += 32) {
@@ -91,7 +91,7 @@ BODY void write_mxfp4(const float *restrict x, void *restrict output, size_t cou
 }
 PLAIN_ENCODER(encode_mxfp4, write_mxfp4)
 
-// Rounded to nearest, halves up; the largest scale is 448.
+// Rounded to nearest, ties up; the largest scale is 448.
 BODY uint8_t ue4m3_of(float value) {
     if (!(value > 0)) return 0;
     if (value >= 448) return 0x7e;

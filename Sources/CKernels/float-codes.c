@@ -1,4 +1,4 @@
-// Floats of four bits whose scales are kept apart: the levels of bitsandbytes, and E2M1.
+// 4-bit floats whose scales are stored separately (the levels of bitsandbytes, and E2M1), and 8-bit floats (E4M3).
 #include "half.h"
 
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
@@ -6,7 +6,7 @@ typedef uint8_t u8x16 __attribute__((vector_size(16)));
 #define SPLAT(value) ((f32x16){} + (value))
 #define MAGNITUDE 0x7fffffff
 
-// Sixteen values from memory, or those that are left of them before zeros.
+// Sixteen values from memory; when `count` is less, that many and then zeros.
 BODY void load_some(const float *x, size_t count, f32x16 *v) {
     *v = (f32x16){};
     memcpy(v, x, count < 16 ? count * 4 : 64);
@@ -37,8 +37,8 @@ BODY void store_pairs(const i32x16 *codes, size_t count, const int order, uint8_
                                                          : bytes[2 * k] | bytes[2 * k + 1] << 4);
 }
 
-// A full block is multiplied by the inverse of its largest value, a short one at the end divided by it, as bitsandbytes
-// does; that value is 1e-38 at least. All bounds lie below what is not a number.
+// A full block is multiplied by the inverse of its largest value, and a short one at the end is divided by it, as in
+// bitsandbytes; the divisor is at least 1e-38. NaN counts as above all bounds.
 BODY void encode_levels_body(const float *x, size_t count, size_t block, const float *largest, const float *bounds,
                              const uint8_t *codes, uint8_t *output) {
     for (size_t start = 0; start < count; start += block, largest++) {
@@ -63,8 +63,8 @@ BODY void round_quotient(f32x16 *v, const int type) {
                                                    : float_of_half(half_of_float((*v)[j]));
 }
 
-// The bounds between the magnitudes 0, 0.5, 1, 1.5, 2, 3, 4 and 6; every second one belongs to the code above it when
-// halves go to the even code.
+// The bounds lie between the magnitudes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. A value on a bound is a tie: with ties to even, every
+// second bound belongs to the code above it.
 BODY void e2m1_blocks(const float *x, size_t count, size_t block, const float *scales, uint8_t *output, const int ties,
                       const int type) {
     static const float bounds[7] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};
@@ -112,7 +112,7 @@ BODY void decode_nibbles_body(const uint8_t *source, size_t count, size_t block,
     }
 }
 
-// The bits in the place that f32 has for them make a number that is 2^120 times too small, subnormal ones too.
+// Shifted to the exponent and mantissa of f32, the bits make a number 2^120 times too small, even if it is subnormal.
 BODY void decode_e4m3_body(const uint8_t *restrict source, float *restrict output, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const uint32_t magnitude = source[i] & 127, sign = (uint32_t)(source[i] & 128) << 24;
@@ -142,7 +142,7 @@ BODY void multiply_blocks_body(float *x, size_t count, size_t block, const float
     }
 }
 
-// A kernel, of whose variants the one of a level is called.
+// Makes resect_NAME, which calls the variant of NAME_body for a level.
 #define KERNEL(name, arguments, ...)                                                                                   \
     typedef void (*name##_fn)(__VA_ARGS__);                                                                            \
     VARIANTS(static name##_fn, name##_body, (__VA_ARGS__), arguments)                                                  \

@@ -26,9 +26,8 @@
         a[0] < a[1] ? a[0] : a[1];                                                                                     \
     })
 
-// ggml's nearest_int: adding 1.5 * 2^23 leaves the rounded number in the low bits. What does not fit comes out as some
-// number, always the same, and what is not a number as 0. The sum is kept, as an integer or as a float, until the code
-// has its bounds.
+// ggml's nearest_int: adding 1.5 * 2^23 leaves the rounded number in the low bits. A value that does not fit them gives a
+// wrong number, but the same on every machine, and NaN gives 0. The sum stays an integer until the code is bounded.
 #define ROUNDER 12582912.0f
 #define ROUNDER_BITS 0x4b400000
 #define NEAREST_BITS(v) ((((i32x16)((v) + ROUNDER)) & 0x7fffff) | 0x4b000000)
@@ -53,7 +52,7 @@ BODY float extreme_of(const float *values, const int count) {
     return extreme;
 }
 
-// Every NaN becomes the one that arithmetic makes, so that it does not matter which of two NaN an addition passes on.
+// Every NaN becomes the same one, so that it does not matter which of two NaNs an addition passes on.
 BODY float plain(float value) { return value == value ? value : __builtin_nanf(""); }
 
 // A scale as f16. The sign of a NaN is not defined, and here it is always the same.
@@ -93,7 +92,7 @@ BODY void transpose(f32x16 *v) {
     }
 }
 
-// Sixteen elements from each of sixteen places. Every NaN becomes the one that arithmetic makes.
+// Sixteen elements from each of sixteen addresses, transposed. Every NaN becomes the same one, as in `plain`.
 BODY void load_sixteen(const float *const *places, size_t offset, f32x16 *lanes) {
     for (int j = 0; j < 16; j++) {
         f32x16 row;
@@ -123,8 +122,8 @@ BODY void sums_of_squares(const float *x, size_t runs, size_t length, float *sum
     memcpy(sums, &sum, sizeof sum);
 }
 
-// How much each element of sixteen blocks matters: its column's importance times sqrt(sigma^2 + x^2), as ggml has it.
-// `first` is the number of the first block, of which a row has `per_row`.
+// The weight of each element's error, for sixteen blocks: the column's importance times sqrt(sigma^2 + x^2), as in ggml.
+// `first` is the index of the first block; a row has `per_row` blocks. `sigmas` holds sigma^2.
 BODY void weigh_lanes(const f32x16 *x, const float *importance, size_t first, size_t per_row, const int size,
                       const float *sigmas, f32x16 *weights) {
     const float *places[16];

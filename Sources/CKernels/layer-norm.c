@@ -1,4 +1,4 @@
-// Layer norm, forward and backward, and what scales a stream.
+// Layer norm, forward and backward, and functions that scale or clamp values.
 #include "activations.h"
 
 BODY float mean_of(const float *x, size_t count) {

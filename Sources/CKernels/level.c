@@ -23,7 +23,7 @@ static int requested_level(void) {
 }
 
 int resect_best_level(void) {
-    // Asked for in every call of a kernel, so that it is found out once. Two threads that do so find the same.
+    // Every call of a kernel asks for the level, so it is cached. Threads that find it at the same time find the same one.
     static _Atomic int found = -1;
     int level = atomic_load_explicit(&found, memory_order_relaxed);
     if (level >= 0) return level;

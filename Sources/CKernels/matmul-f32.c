@@ -66,7 +66,7 @@ static inline void transpose_square(const uint32_t *source, size_t stride, uint3
     *(words4 *)(output + 3 * output_stride) = __builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7);
 }
 
-// Squares of 16 go through the cache together, so that neither side is read a line at a time.
+// Transposes squares of 16 by 16, so that cache lines of both sides are used up before they are evicted.
 void resect_transpose(const uint32_t *source, size_t rows, size_t columns, size_t stride, uint32_t *output,
                       size_t output_stride) {
     const size_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;

@@ -10,8 +10,8 @@
 #define GLUE(a, b) GLUE_(a, b)
 #define TILE GLUE(NAME, _tile)
 #define PANEL (2 * WIDTH)
-// Lines of memory this many bytes apart share a set of the first cache, which holds as many as it has ways. The rows of a tile
-// would push each other out where they are, so a run of each is copied.
+// Addresses this many bytes apart share a set of the L1 cache, which holds WAYS of their lines. Rows of a tile at such
+// distances would evict each other, so a run of each is copied.
 #define SET_DISTANCE 4096
 #define WAYS 8
 #define RUN 32

@@ -17,7 +17,7 @@ BODY void multiply_rows(const resect_f64_product *s, const double *a, const doub
     UNROLL for (int i = 0; i < rows; i++) *(f64x8 *)(c + (size_t)i * s->c_stride) = sums[i];
 }
 
-// Rows that go through a together fill the registers of the instruction set.
+// Multiplies `rows` rows of a at once: as many as fill the registers of the instruction set.
 BODY void multiply(const resect_f64_product *s, const double *a, const double *b, double *c, const int rows) {
     for (size_t n = 0; n < s->n; n += 8, b += 8, c += 8) {
         const double *left = a;

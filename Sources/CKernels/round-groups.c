@@ -1,4 +1,5 @@
-// Groups of neighbours into codes of four bits with a scale and an offset, rounded to nearest by the rules of the peers.
+// Groups of neighbouring values into 4-bit codes with a scale and an offset, rounded to nearest as MLX, compressed-tensors,
+// and GPTQ and AWQ do.
 #include "lanes.h"
 
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
@@ -8,14 +9,14 @@ typedef uint8_t u8x16 __attribute__((vector_size(16)));
 #define ROUND(v) (((v) + 12582912.0f) - 12582912.0f)
 #define CLAMP(v, low, high) __builtin_elementwise_min(__builtin_elementwise_max(v, low), high)
 
-// A value as the type holds it.
+// A value rounded to a type.
 BODY float held(float value, const int type) {
     if (type == RESECT_AS_BF16) return float_of_bfloat(bfloat_of_float(value));
     if (type == RESECT_AS_F16) return float_of_half(half_of_float(value));
     return value;
 }
 
-// Sixteen finite values as the type holds them.
+// Sixteen finite values rounded to a type.
 BODY void hold(f32x16 *values, const int type) {
     if (type == RESECT_AS_BF16) {
         const i32x16 bits = (i32x16)*values;
@@ -43,7 +44,7 @@ BODY int extremes(const float *x, size_t size, float *least, float *greatest) {
     return !(wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5] | wrong[6] | wrong[7]);
 }
 
-// Sixteen values into codes. `shift` is what the rule adds: the offset, or what is taken away before the division.
+// Sixteen values into codes. `shift` is the zero point, or MLX's bias, which is subtracted before the division.
 BODY void sixteen_codes(const float *x, float scale, float shift, uint8_t *codes, const int kind, const int type) {
     f32x16 v;
     memcpy(&v, x, sizeof v);
@@ -56,7 +57,7 @@ BODY void sixteen_codes(const float *x, float scale, float shift, uint8_t *codes
             v = ROUND(CLAMP(v, SPLAT(-16.0f), SPLAT(16.0f))) + SPLAT(shift);
             v = CLAMP(v, SPLAT(0.0f), SPLAT(15.0f));
         } else {
-            // The peer's codes are signed.
+            // The codes of compressed-tensors are signed.
             v = v + SPLAT(shift - 8.0f);
             hold(&v, type);
             v = ROUND(CLAMP(v, SPLAT(-8.0f), SPLAT(7.0f))) + SPLAT(8.0f);
@@ -79,8 +80,8 @@ BODY void write_codes(const float *x, size_t size, float scale, float shift, uin
     }
 }
 
-// MLX: the edge of larger magnitude is met exactly, by a bias there and a scale that leads through zero. The codes are
-// of the scale before it is stored.
+// MLX: the bias is the least or the greatest value, whichever has the larger magnitude, and the scale is adjusted so that
+// zero has a code too. Codes are computed with the scale before it is rounded to its type.
 BODY void round_mlx(const float *x, size_t size, float low, float high, float *scale, float *offset, uint8_t *codes,
                     const int type) {
     const int is_low = __builtin_fabsf(low) > __builtin_fabsf(high);
@@ -97,7 +98,7 @@ BODY void round_mlx(const float *x, size_t size, float low, float high, float *s
     *offset = held(bias, type);
 }
 
-// Zero is always among the values; codes are of the scale as it is stored.
+// The range of values is extended to zero; codes are computed with the scale as it is stored.
 BODY void round_zero_point(const resect_group_rule *rule, const float *x, float low, float high, float *scale,
                            float *offset, uint8_t *codes, const int kind, const int type) {
     low = low < 0 ? low : 0;
@@ -118,7 +119,7 @@ BODY void round_zero_point(const resect_group_rule *rule, const float *x, float 
             const float whole = __builtin_rintf(-low / s);
             zero = whole > 15 ? 15 : whole;
             if (zero < rule->least_offset) {
-                // All values are positive, or nearly so: the codes above the offset have to reach the greatest.
+                // No value is clearly negative, so the codes above the offset have to reach the greatest value.
                 zero = rule->least_offset;
                 s = held(high / (15.0f - zero), rule->scale_type);
                 if (s == 0) s = rule->least_scale;

@@ -4,14 +4,14 @@
 
 #include "lanes.h"
 
-// What is tried: (first + delta * step + greatest) / range for every step from 0 on.
+// The inverse scales that are tried: (first + delta * step + greatest) / range for every step from 0 on.
 typedef struct {
     int size, greatest;
     float first, delta;
     int steps;
     // Errors are added as magnitudes instead of squares.
     int is_absolute;
-    // Codes of a step are bounded before they are rounded, and a range that is not positive is flat.
+    // Codes of a step are bounded before they are rounded, and blocks without a positive range get the scale 0.
     int is_guarded;
 } affine_plan;
 

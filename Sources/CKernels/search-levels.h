@@ -5,8 +5,8 @@
 #include "iq4-levels.h"
 #include "search-symmetric.h"
 
-// The level nearest to a value lies above so many of the midpoints between neighbours. ggml compares the distances to
-// both neighbours; each is exact near a midpoint, so that this is the same. A NaN gets the highest level.
+// The index of the nearest level is the number of midpoints between levels that do not exceed the value. ggml compares the
+// distances to both neighbours; these are exact near a midpoint, so the result is the same. NaN gets the highest level.
 static const float iq4_midpoints[15] = {-115.5f, -93.5f, -74,   -57,   -42, -28.5f, -16, -4.5f,
                                         7,       19,     31.5f, 45.5f, 61,  79,     101};
 
@@ -17,7 +17,8 @@ static const float iq4_midpoints[15] = {-115.5f, -93.5f, -74,   -57,   -42, -28.
         level -= CHOOSE((v) < iq4_midpoints[m], step, (f32x16){});                                                     \
     }
 
-// The numbers of the levels nearest to the elements of sixteen blocks times a factor of each, block after block.
+// Multiplies the elements of each of sixteen blocks by its factor, and writes the indices of the nearest levels, block after
+// block.
 BODY void level_numbers(const f32x16 *x, const float *factors, uint8_t *codes) {
     f32x16 factor, numbers[32];
     memcpy(&factor, factors, sizeof factor);

@@ -4,8 +4,8 @@
 
 #include "lanes.h"
 
-// Finds codes from 0 to `greatest` for `count` scales in every lane, and what one step of a code is worth. A code is a
-// byte, also where what it is made of was negative.
+// Finds codes from 0 to `greatest` for `count` scales in every lane, and the value of one step. Codes wrap to bytes where a
+// scale is negative, as in ggml.
 BODY void search_scales(const f32x16 *x, const f32x16 *w, const int count, const int greatest, f32x16 *step,
                         i32x16 *codes) {
     const i32x16 limit = (i32x16){} + greatest;

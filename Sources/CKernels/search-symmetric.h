@@ -59,11 +59,11 @@ BODY void search_symmetric(const f32x16 *x, const f32x16 *w, const int size, con
     result->code_scale = code_scale;
 }
 
-// Lanes whose codes are searched for together: each step waits for the last, so that others can go on meanwhile.
+// Groups of lanes that are searched in turn: a step depends on the one before it, and those of other groups fill the wait.
 enum { GROUPS = 4 };
 
-// Instead of scales, codes are tried: each is moved to where the others want it, as long as that helps. The codes come
-// out with `reach` added, and 0 in lanes that are zero.
+// Tries codes instead of scales: each code moves to what is best given the others, as long as that lowers the error. The
+// codes are written with `reach` added, and as 0 in lanes that are zero.
 BODY void search_by_codes(const f32x16 (*x)[16], const int reach, f32x16 *scale, f32x16 (*codes)[16]) {
     f32x16 sum_lx[GROUPS], sum_l2[GROUPS];
     i32x16 empty[GROUPS];

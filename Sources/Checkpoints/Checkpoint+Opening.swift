@@ -4,7 +4,7 @@ extension Checkpoint {
     /// Opens a checkpoint: an HF folder, its index, a safetensors file, a PyTorch file, a GGUF file (any shard of a
     /// split), an archive of these, `-` for standard input, or `org/model` for a model in the hub cache.
     ///
-    /// Only headers are read. Every tensor is checked to be within its file.
+    /// Only headers and small files are read. Every tensor is checked to be within its file.
     ///
     /// - Throws: `CheckpointError` when the path is not a readable checkpoint.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {

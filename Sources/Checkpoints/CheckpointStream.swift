@@ -9,10 +9,14 @@ internal import Parallel
 public struct CheckpointStream: Sendable {
     /// How many threads compute rows.
     public var threads: Int
-    /// Accepts the next bytes.
+    /// Called with the next bytes of the file, in order.
     public var emit: @Sendable (UnsafeRawBufferPointer) throws(CheckpointError) -> Void
 
     /// A stream.
+    ///
+    /// - Parameters:
+    ///   - threads: how many threads compute rows; the bytes do not depend on it.
+    ///   - emit: called with the next bytes of the file, in order.
     public init(
         threads: Int, emit: @escaping @Sendable (UnsafeRawBufferPointer) throws(CheckpointError) -> Void
     ) {
@@ -57,12 +61,12 @@ public struct CheckpointStream: Sendable {
         try outcome.get()
     }
 
-    /// The gap before an aligned tensor, or a hole.
+    /// Writes the zeros of a gap before an aligned tensor, or of a hole.
     private func emitZeros(_ count: Int) throws(CheckpointError) {
         if count > 0 { try emitAll([UInt8](repeating: 0, count: count)) }
     }
 
-    /// Reads instead of looking through the map, so that what was read does not count as used memory.
+    /// Copies a range of a file. It is read, not mapped, so that its bytes do not count as used memory.
     private func copy(_ range: MappedRange) throws(CheckpointError) {
         let size = min(range.byteCount, CheckpointStream.pieceByteCount)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)

@@ -11,7 +11,8 @@ public struct CheckpointWriter: Sendable {
     public var threads: Int
     /// Whether an interrupted run of the same work is continued, and this one can be continued when it is interrupted.
     public var resumes = false
-    /// Whether the output is on the disk when it gets its name, so that a power failure cannot leave less under it.
+    /// Whether the output is synced before it gets its name, so that a power failure cannot leave an incomplete file
+    /// there.
     public var syncs = true
     /// The number of bytes between syncs and journal entries, for --resume.
     package var journalByteCount = 512 << 20
@@ -21,6 +22,11 @@ public struct CheckpointWriter: Sendable {
     public var manifest: String?
 
     /// A writer.
+    ///
+    /// - Parameters:
+    ///   - replaces: whether an existing output is replaced.
+    ///   - threads: how many threads compute rows; the output does not depend on it.
+    ///   - progress: called with the bytes done and the bytes in all, from any thread.
     public init(
         replaces: Bool = false, threads: Int,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -35,7 +41,7 @@ public struct CheckpointWriter: Sendable {
     /// - Parameters:
     ///   - plan: the layout of the output.
     ///   - path: its name.
-    ///   - accept: looks at the checkpoint as it was read back, and throws when it should not get its name.
+    ///   - accept: checks the checkpoint as it was read back; when it throws, the output does not get its name.
     /// - Returns: the checkpoint as it was read back.
     /// - Throws: when the output exists, is an input, does not fit, or is not accepted; nothing is left on disk then.
     @discardableResult
@@ -62,7 +68,7 @@ public struct CheckpointWriter: Sendable {
         for source in plan.checkpoint.sources { try source.checkUnchanged() }
         let written = try reopened(plan, output: output.path, path: path)
         try accept?(written)
-        // Hashed as it is on the disk, before either has its name: what fails leaves neither.
+        // The output is hashed as it is on the disk, before it or the manifest has its name: a failure leaves neither.
         let manifest = try manifest.map { (manifest) throws(CheckpointError) in
             try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
         }
@@ -117,8 +123,7 @@ public struct CheckpointWriter: Sendable {
         return journal
     }
 
-    /// What can be known before the first byte: whether the configuration fits, the output's name, and the space it
-    /// needs.
+    /// Checks what can be known before the first byte: the configuration, the output's name, and the space on the disk.
     public func check(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         try plan.checkpoint.checkConsistency()
         if plan.placement == .shards {
@@ -137,7 +142,7 @@ public struct CheckpointWriter: Sendable {
         try checkSpace(plan, path: path, parent: parent)
     }
 
-    /// Whether an output may have a name.
+    /// Throws when an output cannot be written to a path.
     private func checkName(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         let kind = FileSystem.kind(of: path)
         try refuseInput(plan, path: path)

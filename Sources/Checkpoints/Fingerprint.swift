@@ -41,7 +41,7 @@ struct Fingerprint {
         if mirror.displayStyle == .class { return name }
         guard !mirror.children.isEmpty else { return "\(name) \(value)" }
         var parts = mirror.children.map { "\($0.label ?? ""):\(Fingerprint(of: $0.value).text)" }
-        // These have another order in every run.
+        // Dictionaries and sets have another order in every run.
         if mirror.displayStyle == .dictionary || mirror.displayStyle == .set { parts.sort() }
         return "\(name)(\(parts.joined(separator: ",")))"
     }

@@ -4,8 +4,8 @@ internal import Formats
 public struct OutputPlan: Sendable {
     /// One file of the output.
     public struct File: Sendable {
-        /// Its name in the output folder; what continues the output's name when it is one of several shards; empty when
-        /// the output is this one file.
+        /// Its path in the output folder; for one of several shards without a folder, the suffix of the output's name;
+        /// empty when the output is this one file.
         public let name: String
         /// The bytes at its start.
         let header: [UInt8]

@@ -1,4 +1,4 @@
-/// A file of an output where it is being written.
+/// A file of an output while it is being written.
 struct PlacedFile: Sendable {
     let plan: OutputPlan.File
     let writer: FileWriter
@@ -6,7 +6,7 @@ struct PlacedFile: Sendable {
     let units: [WriteUnit]
     private let rest: [WriteUnit]
 
-    /// Opens a file and has it share what it can with the inputs.
+    /// Opens a file and shares blocks with the inputs where the file system can.
     init(_ plan: OutputPlan.File, at path: String, named name: String, syncs: Bool) throws(CheckpointError) {
         self.plan = plan
         let writer = try FileWriter(path: path, named: name, byteCount: plan.byteCount, syncs: syncs)

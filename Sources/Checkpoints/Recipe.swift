@@ -36,9 +36,8 @@ public enum Recipe: Sendable, CustomStringConvertible {
         if case .archived(let source) = self { source.fileName } else { mappedRange?.file.name }
     }
 
-    /// Rows in another order. Contiguous rows of a file become a range of it, so that they are still copied inside the
-    /// kernel; so do those of a join that come from one source, and of
-    /// reordered rows that lie in one run.
+    /// Rows in another order. Contiguous rows of a file become a range of the file, so that the kernel still copies
+    /// them; so do contiguous rows of a join that come from one source, and of reordered rows that lie in one run.
     package func taking(_ map: RowMap, rowByteCount: Int) -> Recipe {
         guard let rows = map.contiguous, !rows.isEmpty else { return .rows(self, map) }
         switch self {

@@ -2,12 +2,12 @@ internal import CStorage
 internal import CXXHash
 internal import CZstd
 
-/// What is released.
+/// The version of the program, and how it was built.
 package enum Release {
     /// The version, as `resect --version` prints it.
     package static let version = "0.1.0"
 
-    /// The commit that the program was built from; `nil` where the build was not told.
+    /// The commit that the program was built from; `nil` when the build did not state it.
     package static var commit: String? {
         let text = String(cString: resect_commit())
         return text.isEmpty ? nil : text

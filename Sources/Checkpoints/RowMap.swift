@@ -17,7 +17,7 @@ public struct RowMap: Sendable, Equatable, CustomStringConvertible {
 
     /// The axes of the result, outermost first; neighbours that step as one are one.
     public let axes: [Axis]
-    /// The row of the source that is row 0.
+    /// The row of the source that becomes row 0 of the result.
     public let first: Int
 
     /// A map over some axes.
@@ -59,10 +59,11 @@ public struct RowMap: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// How many rows of the result at least are contiguous in the source, from every multiple of this number.
+    /// The length of runs: rows of the result from one multiple of this number to the next are contiguous in the
+    /// source.
     var run: Int { axes.last.map { $0.stride == 1 ? $0.count : 1 } ?? 1 }
 
-    /// The rows of the source that are a range of the result's, when they lie in one run.
+    /// The source rows of a range of the result's rows; `nil` when the range is not within one run.
     func contiguous(_ rows: Range<Int>) -> Range<Int>? {
         guard let last = rows.last, rows.lowerBound / run == last / run else { return nil }
         let start = source(of: rows.lowerBound)

@@ -22,7 +22,11 @@ extension Activation {
         }
     }
 
-    /// From x before the activation: `value = act(x)`, and x becomes the gradient by it.
+    /// The backward pass of `act(x)`: writes `value = act(x)` again, and replaces x by the gradient with respect to x.
+    ///
+    /// - Parameters:
+    ///   - values: x, as it was before the activation.
+    ///   - gradient: the gradient with respect to `act(x)`.
     func applyBackward(
         _ values: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, value: UnsafeMutablePointer<Float>,
         count: Int
@@ -35,7 +39,10 @@ extension Activation {
         }
     }
 
-    /// From both before `apply(_:times:)`: `product = act(gate) * up`, and both become the gradients by them.
+    /// The backward pass of `act(gate) * up`: writes `product = act(gate) * up` again, and replaces gate and up, as they
+    /// were before the activation, by the gradients with respect to them.
+    ///
+    /// - Parameter gradient: the gradient with respect to the product.
     func applyBackward(
         _ gate: UnsafeMutablePointer<Float>, times up: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
         product: UnsafeMutablePointer<Float>, count: Int

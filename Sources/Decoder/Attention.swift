@@ -15,7 +15,7 @@ struct AttentionShape: Sendable, Equatable {
     let window: Int?
     /// The factor of the scores before softmax.
     let scale: Float
-    /// The soft cap of the scores.
+    /// The soft cap of the scores, `cap * tanh(scale * score / cap)`; `nil` without one.
     let cap: Float?
 
     /// Columns of the queries.
@@ -40,7 +40,7 @@ struct AttentionShape: Sendable, Equatable {
     }
 }
 
-/// What attention needs on each thread.
+/// The work buffers of attention, one of each per thread.
 struct AttentionBuffers: Sendable {
     /// Keys of one head transposed to [head size, context], and the scores of a block of queries.
     let transposedKeys, scores: [Scratch]
@@ -66,11 +66,11 @@ struct Attention {
         (count + RowPanel.width - 1) / RowPanel.width * RowPanel.width
     }
 
-    /// Mixes the values of each context.
+    /// Computes the attention output of each context.
     ///
     /// - Parameters:
-    ///   - query: [contexts, contextLength, heads, headSize]; the output too.
-    ///   - key: [contexts, contextLength, keyHeads, headSize]; the values too.
+    ///   - query: [contexts, contextLength, heads, headSize]; `output` has the same shape.
+    ///   - key: [contexts, contextLength, keyHeads, headSize]; `value` has the same shape.
     func run(
         query: UnsafeMutablePointer<Float>, key: UnsafeMutablePointer<Float>,
         value: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>, contexts: Int

@@ -2,20 +2,20 @@ internal import Checkpoints
 internal import Formats
 package import Weights
 
-/// The product of a layer that an adapter changes.
+/// Which weight matrix an adapter changes: a layer, and the role of the matrix in it.
 package struct AdapterPosition: Hashable, Comparable, Sendable {
     /// The layer.
     package let layer: Int
-    /// The product.
+    /// The role of the matrix.
     package let role: ProductRole
 
-    /// A product of a layer.
+    /// A matrix of a layer.
     package init(layer: Int, role: ProductRole) {
         self.layer = layer
         self.role = role
     }
 
-    /// In the order in which a pass computes them.
+    /// Orders positions as a forward pass reaches them.
     package static func < (a: AdapterPosition, b: AdapterPosition) -> Bool {
         let roles = ProductRole.allCases
         return (a.layer, roles.firstIndex(of: a.role) ?? 0) < (b.layer, roles.firstIndex(of: b.role) ?? 0)
@@ -23,10 +23,11 @@ package struct AdapterPosition: Hashable, Comparable, Sendable {
 }
 
 extension DecoderModel {
-    /// The linear map of a product; `nil` for the output matrix, which belongs to no layer.
+    /// The linear map at a position; `nil` where the layer has no such matrix, and for experts, routers and the output
+    /// matrix, which take no adapters.
     package func linear(_ position: AdapterPosition) -> Linear? { layers[position.layer].linear(position.role) }
 
-    /// Whether the weight of a product is a tensor of the file as it is: not transposed, and not a part of another one.
+    /// Whether a weight is stored as a tensor of its own: not transposed, and not a part of another tensor.
     package func isStoredWhole(_ role: ProductRole) -> Bool {
         guard let known = checkpoint.architecture?.tensor(role: role.rawValue), let part = checkpoint.part(of: known)
         else {
@@ -35,7 +36,7 @@ extension DecoderModel {
         return part.dims.isEmpty && !part.isTransposed && part.adds == 0
     }
 
-    /// The same model with adapters in place of those that it has.
+    /// The model with other adapters; where `adapter` returns `nil` there is none.
     package func adapted(_ adapter: (AdapterPosition) -> Linear.Adapter?) -> DecoderModel {
         var result = self
         result.layers = layers.enumerated().map { number, layer in

@@ -4,9 +4,11 @@ internal import Kernels
 internal import Weights
 
 extension DecoderModel {
-    /// Looks up the embeddings of contexts of equal length, [tokens, hidden], with their positions where these are learned.
+    /// Writes the embeddings of contexts of equal length, and adds learned position embeddings where the model has them.
     ///
-    /// - Parameter first: the position of the first token of each context.
+    /// - Parameters:
+    ///   - first: the position of the first token of each context.
+    ///   - states: room for [tokens, hidden].
     /// - Throws: when a token or a position has no embedding.
     package func embed(
         _ contexts: [[Int32]], from first: Int = 0, into states: UnsafeMutablePointer<Float>

@@ -4,14 +4,15 @@ package import Weights
 
 /// The two parts of a layer that add to the residual stream.
 package enum StreamPart: Sendable, CaseIterable {
-    /// Attention, by its output product.
+    /// Attention, whose last matrix is the output projection.
     case attention
-    /// The MLP, by its last product; with experts by that of the shared one.
+    /// The MLP, whose last matrix is the down projection; in a layer of experts, that of the shared expert.
     case feedForward
 }
 
 extension DecoderModel {
-    /// The product by which a part adds to the stream; `nil` where no single product does, because the layer has experts.
+    /// The last linear map of a part, whose output is added to the stream. `nil` for experts without a shared one, and
+    /// where the shared expert's map has a bias or a norm after it.
     package func product(_ part: StreamPart, of layer: Int) -> Linear? {
         let layer = layers[layer]
         switch (part, layer.feedForward) {
@@ -25,7 +26,7 @@ extension DecoderModel {
         }
     }
 
-    /// The role of that product.
+    /// The role of that map's weight.
     package func role(_ part: StreamPart, of layer: Int) -> ProductRole {
         switch part {
         case .attention: .attentionOutput
@@ -33,7 +34,7 @@ extension DecoderModel {
         }
     }
 
-    /// Puts another product in the place of a part's.
+    /// Replaces the last linear map of a part.
     package mutating func replace(_ part: StreamPart, of layer: Int, by linear: Linear) {
         switch (part, layers[layer].feedForward) {
         case (.attention, _): layers[layer].attentionOutput = linear
@@ -46,7 +47,7 @@ extension DecoderModel {
         }
     }
 
-    /// The norm of what a part gives; `nil` without one.
+    /// The norm of a part's output (post-norm); `nil` without one.
     package func norm(behind part: StreamPart, of layer: Int) -> Norm? {
         part == .attention ? layers[layer].attentionPostNorm : layers[layer].feedForwardPostNorm
     }
@@ -56,7 +57,8 @@ extension DecoderModel {
         part == .attention ? "attention_post_norm" : "ffn_post_norm"
     }
 
-    /// The roles of the weights that all of what a part adds to the stream is proportional to.
+    /// The roles of the last weights of a part: multiplying all of them by a factor multiplies everything that the part adds
+    /// to the stream.
     package func addingRoles(_ part: StreamPart, of layer: Int) -> [String] {
         if norm(behind: part, of: layer) != nil {
             return [normRole(behind: part), normRole(behind: part) + "_bias"]
@@ -66,7 +68,7 @@ extension DecoderModel {
         return roles.flatMap { [$0.rawValue, $0.rawValue + "_bias"] }
     }
 
-    /// Puts another norm behind a part.
+    /// Replaces the norm of a part's output.
     package mutating func replace(normBehind part: StreamPart, of layer: Int, by norm: Norm) {
         switch part {
         case .attention: layers[layer].attentionPostNorm = norm
@@ -74,7 +76,8 @@ extension DecoderModel {
         }
     }
 
-    /// The first product of a part that is stored together with others, so that it cannot be replaced; `nil` when there is none.
+    /// The name of the first tensor that holds the last matrix of a part together with other weights, so that it cannot be
+    /// replaced; `nil` when there is none.
     package var joinedProduct: String? {
         for layer in layers.indices {
             for part in StreamPart.allCases where product(part, of: layer) != nil {
@@ -88,19 +91,19 @@ extension DecoderModel {
         return nil
     }
 
-    /// The factor of what the parts of a layer add to the stream.
+    /// The factor of the outputs of attention and the MLP when a layer adds them to the stream.
     package func residualScale(of layer: Int) -> Float { layers[layer].plan.residualScale }
-    /// Whether the MLP of a layer reads what attention reads.
+    /// Whether attention and the MLP of a layer run in parallel: both read the stream before the layer.
     package func isParallel(_ layer: Int) -> Bool { layers[layer].plan.parallel != nil }
-    /// Whether the MLP of any layer does.
+    /// Whether they run in parallel in any layer.
     package var hasParallelLayers: Bool { layers.contains { $0.plan.parallel != nil } }
     /// Whether a layer has experts.
     package func hasExperts(_ layer: Int) -> Bool { layers[layer].dense == nil }
     /// Whether any layer has experts.
     package var hasExperts: Bool { layers.contains { $0.dense == nil } }
-    /// Whether anywhere a norm is behind a part.
+    /// Whether any layer has norms after attention and the MLP.
     package var hasNormsAfter: Bool { layers.contains { $0.plan.hasNormsAfter } }
-    /// Whether attention and the MLP read the stream through norms in all layers.
+    /// Whether all layers have norms before attention and the MLP.
     package var hasNormsBefore: Bool { layers.allSatisfy { $0.plan.hasNormsBefore } }
 
     /// Columns of the residual stream.

@@ -15,7 +15,7 @@ package struct DecoderModel: Sendable {
     /// Learned positions, [positions, hidden]; `nil` without any.
     let positions: Tensor?
     let outputNorm: Norm
-    /// What makes logits: a matrix of its own, or the embedding.
+    /// The output matrix (LM head): a tensor of its own, or the tied embedding.
     let output: Linear
     var layers: [Layer]
     /// The sizes of the largest layer.

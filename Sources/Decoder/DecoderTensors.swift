@@ -3,7 +3,8 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// Finds the tensors of a model by role, in the shapes that its settings ask for and of types that can be decoded.
+/// Finds the tensors of a model by role, and checks that their shapes follow from the settings and their types can be
+/// decoded.
 struct DecoderTensors {
     private let checkpoint: Checkpoint
     private let settings: Settings

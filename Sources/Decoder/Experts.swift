@@ -4,8 +4,8 @@ internal import Kernels
 internal import Parallel
 internal import Weights
 
-/// A mixture of gated MLPs. The softmax of a router says how much each of them gives to a token; a token uses the ones that
-/// give most.
+/// A mixture of gated MLPs (MoE). The softmax of the router's logits gives each expert a weight for each token; a token uses
+/// the `plan.used` experts of largest weight.
 ///
 /// The tokens of an expert are gathered, so that its weights are read once for all of them.
 struct Experts: Sendable {
@@ -16,11 +16,12 @@ struct Experts: Sendable {
     let gate, up: Tensor
     /// [experts, hidden, width]
     let down: Tensor
-    /// The MLP that every token uses, and the map of its gate, [1, hidden].
+    /// The MLP that every token uses.
     var shared: FeedForward?
+    /// [1, hidden]; the shared expert's weight is the sigmoid of this product, and 1 where there is none.
     let sharedRouter: Linear?
 
-    /// What a token gets from an expert.
+    /// A token that uses an expert, and the expert's weight for it.
     struct Share: Sendable {
         let token: Int
         let weight: Float
@@ -33,9 +34,9 @@ struct Experts: Sendable {
             activation: plan.activation)
     }
 
-    /// Adds what the experts give to `output`, [rows, hidden].
+    /// Adds the weighted outputs of the chosen experts and of the shared one to `output`, [rows, hidden].
     ///
-    /// - Parameter normed: the normed stream, [rows, hidden], in the buffer of that name.
+    /// - Parameter normed: the normed stream, [rows, hidden]; it must lie in `buffers.normed`.
     func add(
         _ normed: MatrixOperand, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
         _ observation: LayerObservation
@@ -44,7 +45,7 @@ struct Experts: Sendable {
         try addShared(rows: normed.rows, to: output, buffers, observation)
     }
 
-    /// Adds what the experts that the router chooses give.
+    /// Adds the weighted outputs of the experts that the router chooses.
     func addChosen(
         _ normed: MatrixOperand, to output: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers,
         _ observation: LayerObservation
@@ -70,7 +71,7 @@ struct Experts: Sendable {
         }
     }
 
-    /// Copies the normed stream of an expert's tokens to rows that lie one behind the other.
+    /// Copies the normed stream of an expert's tokens to contiguous rows.
     func gather(_ shares: [Share], _ memory: ExpertBuffers, _ buffers: LayerBuffers) {
         let hidden = router.inputs
         Parallel.forEachRow(shares.count, workers: buffers.linear.threads) { row in
@@ -92,8 +93,8 @@ struct Experts: Sendable {
         }
     }
 
-    /// The operand of the last product of the shared expert, each row times what the expert counts for its token; `nil` without
-    /// a shared expert.
+    /// The operand of the shared expert's last product, each row times the expert's weight for its token; `nil` without a
+    /// shared expert.
     func weightedSharedInner(rows: Int, _ buffers: LayerBuffers) throws(CheckpointError) -> MatrixOperand? {
         guard let shared, let memory = buffers.experts else { return nil }
         let inner = try sharedInner(rows: rows, shared, memory, buffers, .none)
@@ -119,12 +120,12 @@ struct Experts: Sendable {
         return inner
     }
 
-    /// What the shared expert counts for a token, once the shared router has run.
+    /// The shared expert's weight for a token; the shared router must have run.
     private func sharedWeight(_ row: Int, _ memory: ExpertBuffers) -> Float {
         sharedRouter == nil ? 1 : Experts.sigmoid(memory.weights.floats[row])
     }
 
-    /// The tokens of each expert with what it gives to them.
+    /// Runs the router, and lists for each expert the tokens that use it.
     func shares(
         _ normed: MatrixOperand, _ memory: ExpertBuffers, _ buffers: LayerBuffers
     ) throws(CheckpointError) -> [[Share]] {
@@ -147,7 +148,7 @@ struct Experts: Sendable {
         return result
     }
 
-    /// Writes the experts of the largest weights, largest first; of equal ones the first.
+    /// Writes the indices of the experts with the largest weights, largest first; ties go to the lower index.
     static func choose(
         _ used: Int, of count: Int, _ weights: UnsafePointer<Float>, into chosen: UnsafeMutablePointer<UInt32>
     ) {
@@ -169,13 +170,13 @@ struct Experts: Sendable {
     }
 }
 
-/// What experts compute in.
+/// The work buffers of experts.
 struct ExpertBuffers: Sendable {
-    /// The logits of the router, [tokens, experts].
+    /// The router's logits, then their softmax, [tokens, experts]; later the logits of the shared router, [tokens].
     let weights: Scratch
     /// The experts of each token, [tokens, experts] at most.
     let chosen: Scratch
-    /// The normed stream of the tokens of one expert, and what it gives, [tokens, hidden].
+    /// The normed stream of the tokens of one expert, and the expert's output, [tokens, hidden].
     let gathered, result: Scratch
 
     init(tokens: Int, hidden: Int, experts: Int) {

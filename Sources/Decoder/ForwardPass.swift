@@ -11,7 +11,8 @@ package final class ForwardPass {
     package enum Precision: String, CaseIterable, Sendable {
         /// In f32 throughout.
         case f32
-        /// bf16 weights by the CPU's bf16 instructions, with activations rounded to bf16; everything else in f32.
+        /// Products with bf16 weights round activations to bf16 and use the CPU's bf16 instructions; the rest is f32. On
+        /// CPUs without these instructions everything is f32.
         case bf16
     }
 

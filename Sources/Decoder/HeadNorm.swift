@@ -4,7 +4,7 @@ internal import Parallel
 
 /// A norm of queries or keys: over each head, with one weight for all or one for each, or over all heads together.
 struct HeadNorm: Sendable {
-    /// Its weight has the elements of a head, of all heads, or of a row.
+    /// The norm; its weight has `headSize` elements for the span `head`, else `heads * headSize`.
     let norm: Norm
     let span: LayerDescription.QueryKeyNorm.Span
 

@@ -11,7 +11,7 @@ internal import Weights
 #endif
 
 extension LayerBatch {
-    /// What attention mixes, the operand of its output product: [contexts * contextLength, queryWidth].
+    /// The outputs of all attention heads, the operand of the output projection: [contexts * contextLength, queryWidth].
     func mix(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
@@ -34,7 +34,8 @@ extension LayerBatch {
         return mixed
     }
 
-    /// Queries, keys and values of the normed stream, queries and keys through their norms.
+    /// Projects the normed stream to queries, keys and values, normalizes queries and keys, and clamps all three, where the
+    /// layer does so.
     private func project(
         _ layer: DecoderModel.Layer, _ normed: MatrixOperand, _ buffers: LayerBuffers
     ) throws(CheckpointError) {
@@ -54,7 +55,8 @@ extension LayerBatch {
         }
     }
 
-    /// Gives queries and keys their positions, those of row r being `first + r % contextLength`.
+    /// Rotates queries and keys by their positions and scales queries, where the layer does so. The position of row r is
+    /// `first + r % contextLength`.
     private func place(
         _ layer: DecoderModel.Layer, _ buffers: LayerBuffers, _ tables: RotaryTables, _ tokens: Int, from first: Int
     ) {
@@ -69,7 +71,7 @@ extension LayerBatch {
         scaleByPosition(layer, buffers.query.floats, tokens, from: first)
     }
 
-    /// Multiplies queries, or the gradients by them, by what their positions say.
+    /// Multiplies queries, or the gradients with respect to them, by `1 + beta log(1 + floor(position / context))`.
     func scaleByPosition(
         _ layer: DecoderModel.Layer, _ query: UnsafeMutablePointer<Float>, _ tokens: Int, from first: Int
     ) {

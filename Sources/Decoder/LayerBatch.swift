@@ -8,7 +8,7 @@ internal import Weights
 ///
 ///     x += attention(norm(x));  x += mlp(norm(x))
 ///
-/// with norms before, after or on both sides of attention and the MLP, which may also run beside each other.
+/// with norms before, after or on both sides of attention and the MLP, which may also run in parallel.
 struct LayerBatch {
     /// How many contexts are run together.
     let contexts: Int
@@ -18,7 +18,7 @@ struct LayerBatch {
     let rotaryTables: RotaryTables
     let threads: Int
 
-    /// Activations of about this many bytes are kept for one batch.
+    /// A batch has as many contexts as fit about this many bytes of activations.
     private static let batchByteCount = 48 << 20
 
     init(_ model: DecoderModel, contextLength: Int, contextCount: Int, threads: Int) {
@@ -38,14 +38,14 @@ struct LayerBatch {
             threads: threads)
     }
 
-    /// Whether the layers of a model can be run too.
+    /// Whether the layers of another model can run with these sizes and rotary tables.
     func suits(_ model: DecoderModel) -> Bool { model.shape == shape && model.rotary == rotary }
 
     /// Runs a layer in place.
     ///
     /// - Parameters:
     ///   - states: [contexts * contextLength, hidden].
-    ///   - behindAttention: called when attention's result has been added to the states, and that of the MLP has not.
+    ///   - behindAttention: called after attention's output is added to the states, and before the MLP's is.
     func run(
         _ layer: DecoderModel.Layer, states: UnsafeMutablePointer<Float>, contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation, behindAttention: () -> Void = {}
@@ -61,7 +61,7 @@ struct LayerBatch {
         try addFeedForward(layer, states, contexts, buffers, observation)
     }
 
-    /// Attention and the MLP read the same stream.
+    /// Runs a layer whose attention and MLP both read the stream before the layer.
     private func runParallel(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation, _ behindAttention: () -> Void
@@ -83,7 +83,7 @@ struct LayerBatch {
         try add(feedForward.down, of: inner, layer.feedForwardPostNorm, layer, to: states, buffers)
     }
 
-    /// Adds what attention gives to the stream; what it computed on the way stays in the buffers.
+    /// Adds the output of attention to the stream; queries, keys, values and the outputs of heads stay in the buffers.
     func attend(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
@@ -92,7 +92,7 @@ struct LayerBatch {
         try add(layer.attentionOutput, of: mixed, layer.attentionPostNorm, layer, to: states, buffers)
     }
 
-    /// Adds what the MLP gives to the stream.
+    /// Adds the output of the MLP to the stream.
     func addFeedForward(
         _ layer: DecoderModel.Layer, _ states: UnsafeMutablePointer<Float>, _ contexts: Int, _ buffers: LayerBuffers,
         _ observation: LayerObservation
@@ -109,7 +109,8 @@ struct LayerBatch {
         }
     }
 
-    /// Adds to the stream what experts add to their output, normed and scaled as the layer wants it.
+    /// Adds to the stream what `experts` adds to its argument, [tokens, hidden], after the layer's post-norm and residual
+    /// scale.
     func add(
         _ layer: DecoderModel.Layer, to states: UnsafeMutablePointer<Float>, _ tokens: Int, _ buffers: LayerBuffers,
         _ experts: (_ output: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Void
@@ -120,7 +121,7 @@ struct LayerBatch {
         try addNormed(added.floats, tokens, layer.feedForwardPostNorm, layer, to: states)
     }
 
-    /// Adds a product to the stream, normed and scaled as the layer wants it.
+    /// Adds a product to the stream, after `postNorm` and the layer's residual scale.
     func add(
         _ linear: Linear, of operand: MatrixOperand, _ postNorm: Norm?, _ layer: DecoderModel.Layer,
         to states: UnsafeMutablePointer<Float>, _ buffers: LayerBuffers

@@ -16,11 +16,11 @@ struct LayerShape: Sendable, Equatable {
     let feedForward: Int
     /// How many experts there are; 0 without any.
     let experts: Int
-    /// Whether what attention and the MLP give is changed before it is added to the stream.
+    /// Whether outputs of attention or the MLP are normed or scaled before they are added to the stream.
     let changesSums: Bool
     /// Whether queries or keys are normed or clamped.
     let changesHeads: Bool
-    /// Whether the MLP runs beside attention.
+    /// Whether any layer runs attention and the MLP in parallel.
     let isParallel: Bool
 
     /// The largest sizes of a plan.
@@ -51,15 +51,15 @@ struct LayerShape: Sendable, Equatable {
 struct LayerBuffers: Sendable {
     /// The normed stream, [tokens, hidden].
     let normed: Scratch
-    /// Rotated queries and keys, values, and what attention mixes, each [tokens, columns].
+    /// Rotated queries and keys, values, and the outputs of the attention heads, each [tokens, columns].
     let query, key, value, mixed: Scratch
-    /// Inside the MLP, [tokens, feedForward]: the products before the activation, and `act(gate) * up` in `inner`, which
-    /// takes the memory of `gate` unless a backward pass needs that.
+    /// Inside the MLP, [tokens, feedForward]: the products before the activation, and `act(gate) * up` in `inner`, which is
+    /// the same memory as `gate` unless a backward pass needs the gate.
     let gate, up, inner: Scratch
-    /// What is added to the stream, before it is normed or scaled, [tokens, hidden].
+    /// Outputs of attention or the MLP before they are normed or scaled, [tokens, hidden]; `nil` where they never are.
     let added: Scratch?
     let experts: ExpertBuffers?
-    /// Operands in bf16, where products by the CPU's bf16 instructions are wanted.
+    /// Operands in bf16; `nil` when products do not use the CPU's bf16 instructions.
     let bf16: Scratch?
     let attention: AttentionBuffers
     let linear: LinearBuffers
@@ -92,7 +92,7 @@ struct LayerBuffers: Sendable {
         linear = LinearBuffers(threads: threads)
     }
 
-    /// Buffers whose contents stay until a backward pass; what is used up inside a layer is shared with others.
+    /// Buffers that keep what the backward pass reads; the others are shared with `other`.
     init(_ shape: LayerShape, tokens: Int, sharing other: LayerBuffers) {
         query = Scratch(floats: tokens * shape.queryWidth)
         key = Scratch(floats: tokens * shape.keyWidth)

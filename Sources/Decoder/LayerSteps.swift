@@ -2,8 +2,8 @@ package import Checkpoints
 package import Kernels
 package import Weights
 
-/// Runs layers step by step over states that the caller owns, so that what lies between the products can be looked at and
-/// weights can be replaced.
+/// Runs layers step by step over states that the caller owns, so that the caller can read the operands of products and
+/// replace weights.
 package final class LayerSteps {
     /// The model whose layers are run.
     package let model: DecoderModel
@@ -28,7 +28,7 @@ package final class LayerSteps {
 
     /// Runs a whole layer in place.
     ///
-    /// - Parameter behindAttention: receives the states with attention's result, without that of the MLP.
+    /// - Parameter behindAttention: receives the states after attention's output is added, before the MLP's is.
     package func run(
         _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int,
         behindAttention: UnsafeMutablePointer<Float>? = nil
@@ -41,7 +41,8 @@ package final class LayerSteps {
         }
     }
 
-    /// What attention mixes, [tokens, columns]: the operand of its output product. It lasts until the next step.
+    /// The outputs of the attention heads, [tokens, heads * headSize]: the operand of the output projection. Valid until the
+    /// next step.
     package func mix(
         _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int
     ) throws(CheckpointError) -> MatrixOperand {
@@ -49,14 +50,14 @@ package final class LayerSteps {
         return try batch.mix(model.layers[layer], states, contexts, buffers, LayerObservation.none(layer))
     }
 
-    /// What the MLP multiplies with its last matrix, [tokens, columns]. It lasts until the next step.
+    /// The operand of the MLP's last product, [tokens, columns]. Valid until the next step.
     ///
-    /// In a layer of experts this is the operand of the shared expert's last product, times what that expert counts for each
-    /// token; `nil` without a shared expert.
+    /// In a layer of experts this is the operand of the shared expert's last product, times that expert's weight for each
+    /// token; `nil` where `product(_:of:)` is.
     ///
     /// - Parameters:
     ///   - states: the states that the MLP reads.
-    ///   - stream: what the MLP gives besides that product is added here; it may be `states`.
+    ///   - stream: the rest of the MLP's output, which does not come from that product, is added here; may be `states`.
     package func inner(
         _ layer: Int, _ states: UnsafeMutablePointer<Float>, contexts: Int,
         addingRestTo stream: UnsafeMutablePointer<Float>
@@ -78,9 +79,9 @@ package final class LayerSteps {
         }
     }
 
-    /// Adds the product of a part to the states, normed and scaled as the layer wants it.
+    /// Adds the last product of a part to the states, after the part's post-norm and the layer's residual scale.
     ///
-    /// - Parameter model: this model with other products and norms in the part.
+    /// - Parameter model: this model, where the part may have another last matrix and post-norm.
     package func add(
         _ part: StreamPart, of model: DecoderModel, _ layer: Int, _ operand: MatrixOperand,
         to states: UnsafeMutablePointer<Float>
@@ -90,7 +91,7 @@ package final class LayerSteps {
             linear, of: operand, model.norm(behind: part, of: layer), model.layers[layer], to: states, buffers)
     }
 
-    /// Writes a product as it is.
+    /// Writes a product without norm, scale or addition.
     package func write(
         _ linear: Linear, of operand: MatrixOperand, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {
@@ -99,7 +100,7 @@ package final class LayerSteps {
 }
 
 extension LayerObservation {
-    /// Tells nobody.
+    /// No observer.
     fileprivate static func none(_ layer: Int) -> LayerObservation {
         LayerObservation(observer: nil, layer: layer, tokens: 0..<0)
     }

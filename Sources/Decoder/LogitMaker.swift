@@ -30,7 +30,7 @@ struct LogitMaker {
     ///
     /// - Parameters:
     ///   - indices: rows of `states`, at most `rowsAtOnce`.
-    ///   - observer: is told of the normed states.
+    ///   - observer: receives the normed states.
     ///   - usesDotProducts: whether a single state multiplies the matrix a row at a time.
     func product(
         _ states: UnsafeMutablePointer<Float>, of indices: [Int], observer: (any PassObserver)? = nil,
@@ -72,10 +72,10 @@ struct LogitProduct: Sendable {
 }
 
 extension DecoderModel {
-    /// Whether logits are more than a product.
+    /// Whether logits are scaled or capped after the product.
     var changesLogits: Bool { plan.logitScale != 1 || plan.logitCap != nil }
 
-    /// Turns what the output matrix gives into logits.
+    /// Scales and caps products with the output matrix, in place.
     func finishLogits(_ values: UnsafeMutablePointer<Float>, count: Int) {
         if let cap = plan.logitCap {
             resect_soft_cap(values, count, plan.logitScale, cap)
@@ -85,7 +85,7 @@ extension DecoderModel {
     }
 }
 
-/// The logarithm of a sum of exponentials, from those of its parts, in their order.
+/// The log-sum-exp of a whole, from those of its parts; exponentials are added in their order.
 func logSumExp(_ parts: some Sequence<Double>) -> Double {
     let highest = parts.reduce(-.infinity) { max($0, $1) }
     return highest + log(parts.reduce(0) { $0 + exp($1 - highest) })

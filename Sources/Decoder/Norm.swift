@@ -9,13 +9,13 @@ internal import Weights
 ///     rms:    x / sqrt(mean(x^2) + epsilon) * weight
 ///     layer:  (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias
 package struct Norm: Sendable {
-    /// Its kind.
+    /// RMS or layer norm; `plain` is a layer norm without a weight.
     package let kind: LayerDescription.Norm
-    /// [elements of a row]; `nil` for the kind `plain` alone.
+    /// [elements of a row]; `nil` only for `plain`.
     package private(set) var weight: Tensor?
     /// [elements of a row]
     package let bias: Tensor?
-    /// What is added below the root.
+    /// The constant added to the mean square or the variance.
     package let epsilon: Float
     /// Elements of a row.
     let width: Int
@@ -87,7 +87,7 @@ struct NormValues: Sendable {
 
     /// Normalizes a row.
     ///
-    /// - Parameter first: the element of the weight that belongs to the first of the row.
+    /// - Parameter first: the index in the weight of the row's first element.
     func apply(
         _ source: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, first: Int = 0, count: Int? = nil
     ) {

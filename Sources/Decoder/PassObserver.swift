@@ -1,11 +1,11 @@
 package import Checkpoints
 internal import Kernels
 
-/// Is told what a forward pass computes, from the thread that runs it: checks, and sums over activations.
+/// Receives what a forward pass computes, on the thread that runs it, for checks or for sums over activations.
 ///
 /// Contexts are run in batches, so that each method is called several times for a layer, each time with other tokens.
 package protocol PassObserver {
-    /// The residual stream before a layer; after the last layer, with the number of layers.
+    /// The residual stream before a layer; after the last layer, `layer` is the number of layers.
     func stream(_ rows: ObservedRows, before layer: Int) throws(CheckpointError)
 
     /// The operand of products with weights, once for those that share it; `layer` is `nil` for the output matrix.
@@ -55,13 +55,13 @@ package struct ObservedRows {
     package let tokens: [Int]
 }
 
-/// Passes on what happens in one layer for one batch of contexts.
+/// Passes the values of one layer, for one batch of contexts, to an observer.
 struct LayerObservation {
     let observer: (any PassObserver)?
     let layer: Int
     let tokens: Range<Int>
 
-    /// Nobody watches.
+    /// No observer.
     static var none: LayerObservation { LayerObservation(observer: nil, layer: 0, tokens: 0..<0) }
 
     func stream(_ states: UnsafePointer<Float>, columns: Int) throws(CheckpointError) {

@@ -12,7 +12,7 @@ internal import Parallel
 /// The rotary embeddings of a model.
 struct Rotary: Sendable, Equatable {
     let main: RotaryPlan?
-    /// That of layers with a window, where it is another one.
+    /// The embedding of layers with sliding-window attention, where it differs from `main`.
     let windowed: RotaryPlan?
 
     /// The embeddings of a plan.
@@ -20,7 +20,7 @@ struct Rotary: Sendable, Equatable {
 
     /// The tables for the positions of a context.
     ///
-    /// - Parameter contextLength: how long the context is, when there is room for more positions.
+    /// - Parameter contextLength: the length of the context, which some scalings depend on; `positions` by default.
     func tables(positions: Int, contextLength: Int? = nil) -> RotaryTables {
         let length = contextLength ?? positions
         return RotaryTables(
@@ -28,12 +28,12 @@ struct Rotary: Sendable, Equatable {
             windowed: windowed.map { RotaryTable($0, positions: positions, contextLength: length) })
     }
 
-    /// Numbers that contexts with the same angles have in common.
+    /// A number for each embedding: contexts with equal numbers have the same angles.
     func angleKinds(contextLength: Int) -> [Int] {
         [main, windowed].map { $0?.angleKind(contextLength: contextLength) ?? 0 }
     }
 
-    /// Whether a context has to be computed anew when it grows.
+    /// Whether a context that grows has to be computed again from its first token, because its angles change.
     func restarts(from old: Int, to new: Int) -> Bool {
         [main, windowed].contains { plan in
             guard let plan, plan.restartsContexts else { return false }
@@ -65,7 +65,7 @@ struct RotaryTable: Sendable {
     let positions: Int
     private let cosines, sines: Scratch
     private let pairs: Int
-    /// Whether neighbouring elements form a pair; else elements at a distance of half of those that are rotated.
+    /// Whether elements 2i and 2i + 1 form a pair; else i and i + `pairs` do.
     private let interleaves: Bool
 
     /// Angles are rounded to f32 as in PyTorch; their sines and cosines are exact to f32.

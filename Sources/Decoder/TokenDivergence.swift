@@ -15,9 +15,9 @@ package struct TokenDivergence: Sendable {
     /// The KL divergence of the model from the reference, in nats: the sum of `p (log p - log q)` over the vocabulary,
     /// where p are the reference's probabilities and q the model's.
     package let divergence: Double
-    /// The negative log-likelihood of the token that follows, by the model.
+    /// The negative log-likelihood of the token that follows under the model, in nats.
     package let loss: Double
-    /// The same by the reference.
+    /// The same under the reference.
     package let referenceLoss: Double
     /// Whether both find the same token most likely.
     package let agrees: Bool
@@ -30,7 +30,7 @@ extension ForwardPass {
     /// reference's logits a and this model's b. Tiles are combined in their order, whatever the number of threads.
     ///
     /// - Parameters:
-    ///   - targets: places in `states`, each with the token that follows it.
+    ///   - targets: rows of `states`, each with the token that follows.
     ///   - vocabulary: the tokens that are compared; rows of the output matrices beyond them do not count.
     /// - Precondition: all layers of both have run.
     package func divergences(
@@ -76,7 +76,7 @@ extension ForwardPass {
     }
 }
 
-/// What a tile of the vocabulary leaves of one token's logits: a of the reference and b of the model.
+/// The logits for one token in a tile of the vocabulary, reduced to sums and maxima: a of the reference and b of the model.
 private struct TilePart {
     /// The logarithms of the sums of exponentials.
     let (a, b): (Double, Double)
@@ -111,7 +111,7 @@ private struct TilePart {
         func top(_ part: (TilePart) -> Greatest) -> Int {
             tiles.dropFirst().reduce(part(tiles[0])) { part($1).logit > $0.logit ? part($1) : $0 }.token
         }
-        // Rounding alone makes it negative.
+        // Only rounding can make it negative.
         let divergence = mean - a + b
         return TokenDivergence(
             divergence: divergence < 0 ? 0 : divergence, loss: b - Double(hits.b), referenceLoss: a - Double(hits.a),

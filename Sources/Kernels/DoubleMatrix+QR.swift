@@ -4,7 +4,7 @@ extension DoubleMatrix {
     /// The matrix as `Q R`: orthonormal columns times an upper triangle, by Householder reflections.
     ///
     /// Tall matrices are split into blocks of rows of fixed size. The triangles of the blocks, stacked, are factored in the
-    /// same way. Columns that depend on others get some direction that is orthogonal to the rest.
+    /// same way. Linearly dependent columns of `q` get an arbitrary direction orthogonal to the rest.
     ///
     /// - Precondition: there are no more columns than rows.
     package func factoredQR(threads: Int) -> (q: DoubleMatrix, r: DoubleMatrix) {
@@ -51,7 +51,7 @@ private struct Reflections {
                 squares += vector[row] * vector[row]
             }
             let length = squares.squareRoot()
-            // The sign that adds up, so that nothing cancels.
+            // The sign is that of the first element, so that the sum does not cancel.
             let first = vector[column]
             vector[column] += first < 0 ? -length : length
             let norm = squares - first * first + vector[column] * vector[column]
@@ -60,7 +60,7 @@ private struct Reflections {
         }
     }
 
-    /// Applies one reflection to the rows of a matrix that it concerns.
+    /// Applies one reflection to the rows of a matrix from `column` on; it does not change those above.
     private func reflect(_ matrix: DoubleMatrix, by column: Int) {
         guard scales[column] > 0 else { return }
         let vector = vectors.row(column)

@@ -7,7 +7,7 @@ package struct SmallSVD: Sendable {
     /// The right singular vectors in the same order, a row each; zeros where the value is zero.
     package let vectors: DoubleMatrix
 
-    /// Sweeps over all pairs of rows; convergence is quadratic, and takes six to ten.
+    /// The limit of sweeps over all pairs of rows. Convergence is quadratic, and takes six to ten.
     private static let mostSweeps = 40
 
     /// Decomposes a matrix.
@@ -18,7 +18,7 @@ package struct SmallSVD: Sendable {
             if SmallSVD.sweep(turned, tolerance: tolerance) == 0 { break }
         }
         let lengths = (0..<turned.rows).map { SmallSVD.product(turned, $0, $0).squareRoot() }
-        // Of equal values the earlier row, so that the order is the same everywhere.
+        // Ties keep the order of the rows, so that the result is the same everywhere.
         let order = lengths.indices.sorted { (lengths[$1], $0) < (lengths[$0], $1) }
         values = order.map { lengths[$0] }
         vectors = DoubleMatrix(rows: turned.rows, columns: turned.columns)

@@ -5,7 +5,7 @@ public import Formats
 ///
 /// Counts are elements, and blocks cover the whole run; every instruction set computes the same bytes.
 public enum FloatCodes {
-    /// The half of a byte with the first of two codes.
+    /// Which half of a byte holds the first of its two codes.
     public enum Order: Sendable {
         case lowFirst, highFirst
 
@@ -14,9 +14,9 @@ public enum FloatCodes {
 
     /// How a quotient is rounded to E2M1.
     public enum Rounding: Sendable, Equatable {
-        /// Halves go to the even code, as compressed-tensors does.
+        /// Ties go to the even code, as in compressed-tensors.
         case even
-        /// Halves go to the smaller magnitude, of quotients that are rounded to F32, F16 or BF16 first, as MLX does.
+        /// Ties go to the smaller magnitude, as in MLX; quotients are first rounded to F32, F16 or BF16.
         case down(quotients: DType)
 
         var numbers: (ties: Int32, type: Int32) {
@@ -41,10 +41,11 @@ public enum FloatCodes {
         resect_largest_of_blocks(values, count, block, output, instructions.rawValue)
     }
 
-    /// Writes the code of each value divided by the largest of its block, the first of a byte in its high half. The
-    /// last block may be short.
+    /// Divides each value by the largest magnitude of its block and writes the code of the nearest level, the first of two
+    /// codes in the high half of the byte. The last block may be short.
     ///
     /// - Parameters:
+    ///   - largest: the largest magnitude of each block.
     ///   - bounds: fifteen ascending bounds between the levels.
     ///   - codes: the sixteen codes of the levels, in order.
     ///   - output: room for half as many bytes as there are values, rounded up.
@@ -71,7 +72,7 @@ public enum FloatCodes {
 
     /// Decodes codes of four bits: the value of a code times the scale of its block, the last of which may be short.
     ///
-    /// - Parameter values: what the sixteen codes mean.
+    /// - Parameter values: the values of the sixteen codes.
     public static func decode(
         _ codes: UnsafePointer<UInt8>, count: Int, block: Int, values: [Float], scales: UnsafePointer<Float>,
         order: Order, into output: UnsafeMutablePointer<Float>, by instructions: InstructionSet = .best

@@ -3,15 +3,15 @@ package import Formats
 
 /// How groups of neighbouring values become 4-bit codes with a scale and a zero point or a bias.
 package struct GroupRounding: Sendable, Equatable {
-    /// The peers' rules, which differ in their last bits.
+    /// The rounding rules of other quantizers, whose results differ in the last bits. The offset is the zero point.
     package enum Rule: Sendable, Equatable {
         /// `code * scale + bias`, as `mx.quantize` on a CPU.
         case mlx
         /// `(code - offset) * scale`, as compressed-tensors: the offset is added before rounding, and every step is
         /// rounded to the type of the weights.
         case compressedTensors(symmetric: Bool)
-        /// `(code - offset) * scale` in f32, the offset added after rounding: GPTQ and AWQ. No offset is below the
-        /// least.
+        /// `(code - offset) * scale` in f32, the offset added after rounding: GPTQ and AWQ. No offset is below
+        /// `leastZeroPoint`.
         case integer(symmetric: Bool, leastZeroPoint: Int)
     }
 
@@ -47,7 +47,7 @@ package struct GroupRounding: Sendable, Equatable {
             result.kind = Int32(RESECT_ADD_THEN_ROUND)
             result.type = stored
             result.symmetric = symmetric ? 1 : 0
-            // What PyTorch calls the eps of the type.
+            // `torch.finfo(type).eps`
             result.least_scale = scaleType == .f32 ? 0x1p-23 : scaleType == .f16 ? 0x1p-10 : 0x1p-7
         case .integer(let symmetric, let leastZeroPoint):
             result.kind = Int32(RESECT_ROUND_THEN_ADD)
@@ -63,8 +63,8 @@ package struct GroupRounding: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - values: `groups * size` values.
-    ///   - scales, offsets: room for one of each a group; they come out as they are stored.
-    ///   - codes: room for one byte a value, 0 to 15; `nil` when only scales and offsets are wanted.
+    ///   - scales, offsets: room for one of each per group; scales, and biases of MLX, are rounded to `scaleType`.
+    ///   - codes: room for one byte per value, 0 to 15; `nil` when only scales and offsets are wanted.
     /// - Returns: the first group that has no code, because a value or its scale is not finite; `nil` when all have.
     package func round(
         _ values: UnsafePointer<Float>, groups: Int, scales: UnsafeMutablePointer<Float>,

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// The instruction sets for which the binary has kernels.
+/// The instruction sets for which the binary has kernels: x86-64-v3 (AVX2) and x86-64-v4 (AVX-512), else the baseline.
 public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     case baseline, v3, v4
 
@@ -10,7 +10,7 @@ public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     /// The value of `RESECT_CPU` when it cannot be used: not an instruction set, or one that this machine lacks.
     public static var refusedRequest: String? { resect_refused_level().map { String(cString: $0) } }
 
-    /// Those that may be used.
+    /// The instruction sets up to `best`.
     public static var available: [InstructionSet] { allCases.filter { $0 <= best } }
 
     /// Whether one is older than the other.

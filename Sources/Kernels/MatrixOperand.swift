@@ -1,7 +1,7 @@
 internal import CKernels
 internal import Parallel
 
-/// The left side of products with weights: rows of f32 activations, and the same in bf16 once a product wants it.
+/// The left side of products with weights: rows of f32 activations, with a copy in bf16 for the CPU's bf16 instructions.
 package struct MatrixOperand: Sendable {
     /// How many rows.
     package let rows: Int
@@ -10,15 +10,15 @@ package struct MatrixOperand: Sendable {
     /// The f32 values.
     package nonisolated(unsafe) let values: UnsafePointer<Float>
     private let bf16: Scratch?
-    /// Whether products are computed a row of the weight at a time: faster for a single row, where decoding and turning a panel
-    /// of weights costs more than the product. Sums then run over lanes.
+    /// Whether products are computed a row of the weight at a time. This is faster for a single row of activations, where
+    /// decoding and transposing a panel of weights costs more than the product. Sums then run over lanes.
     let usesDotProducts: Bool
 
     /// An operand of f32 values.
     ///
     /// - Parameters:
     ///   - values: [rows, columns], contiguous; they must stay as they are as long as the operand is used.
-    ///   - bf16: room for the same in bf16, where products by the CPU's bf16 instructions are wanted.
+    ///   - bf16: room for the copy in bf16; `nil` when products are not to use the CPU's bf16 instructions.
     ///   - usesDotProducts: whether products are computed a row of the weight at a time.
     package init(
         _ values: UnsafePointer<Float>, rows: Int, columns: Int, bf16: Scratch?, threads: Int,
@@ -40,11 +40,11 @@ package struct MatrixOperand: Sendable {
         }
     }
 
-    /// Pairs of bf16, neighbours in a row; `nil` where there are none.
+    /// The bf16 copy as pairs of neighbours in a row; `nil` without one, or when `columns` is odd.
     var pairs: UnsafePointer<UInt32>? {
         columns % 2 == 0 ? bf16.map { UnsafePointer($0.words) } : nil
     }
 
-    /// Whether this machine multiplies bf16.
+    /// Whether the CPU has bf16 dot products (AVX512_BF16).
     package static var supportsBF16: Bool { resect_has_bf16() != 0 }
 }

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Codes of four bits, one a byte in memory, eight a word in files, the first in the lowest bits.
+/// 4-bit codes: one per byte in memory, eight per 32-bit word in files, the first in the lowest bits.
 package enum Nibbles {
     /// Codes in one word.
     package static let perWord = 8

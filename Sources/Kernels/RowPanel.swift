@@ -9,7 +9,8 @@ package struct RowPanel {
     package static let width = Int(RESECT_PANEL)
     /// Columns that are decoded at once; a multiple of every block size.
     static let depth = 2048
-    /// Floats between decoded rows: those that are transposed together would share one set of the cache a power of two apart.
+    /// Floats from one decoded row to the next. At a power of two, rows that are transposed together would share one set of
+    /// the cache.
     private static let rowStride = depth + 16
 
     private let decoded = Scratch(floats: RowPanel.width * RowPanel.rowStride)

@@ -5,7 +5,7 @@ package final class Scratch: Sendable {
     /// How many bytes may be used.
     package let byteCount: Int
 
-    /// Memory with some room behind it, as the products read up to a panel beyond a row.
+    /// Allocates memory with some room after its end, because products read up to a panel beyond a row. It is not zeroed.
     package init(byteCount: Int) {
         self.byteCount = byteCount
         base = .allocate(byteCount: byteCount + 64 * RowPanel.width, alignment: 64)
@@ -20,6 +20,6 @@ package final class Scratch: Sendable {
     package var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
     /// The memory as words of four bytes.
     package var words: UnsafeMutablePointer<UInt32> { base.assumingMemoryBound(to: UInt32.self) }
-    /// The memory as halves of words.
+    /// The memory as words of two bytes.
     package var halves: UnsafeMutablePointer<UInt16> { base.assumingMemoryBound(to: UInt16.self) }
 }

@@ -69,7 +69,7 @@ extension Parallel {
         use: @Sendable (_ index: Int, _ value: Value) throws(Failure) -> Void
     ) throws(Failure) {
         let workers = max(1, min(workers, count))
-        // Units end in order, so those under way are neighbours, at most one for each semaphore of the ring.
+        // Values are used in order, so the indices under way are consecutive: at most one waits on each semaphore.
         let turns = (0..<workers).map { _ in DispatchSemaphore(value: 0) }
         turns[0].signal()
         let failed = Atomic<Bool>(false)
@@ -99,10 +99,10 @@ extension Parallel {
         try map(order: Array(0..<max(count, 0)), workers: workers, body)
     }
 
-    /// The values that `body` gives for every index, by index and not in the order in which they are begun.
+    /// The results of `body` for every index, by index.
     ///
-    /// - Parameter order: the indices from 0 in the order in which they are begun: the longest work first, so that all
-    ///   threads end together.
+    /// - Parameter order: the indices from 0 in the order in which they are started. With the longest work first, all
+    ///   threads end at about the same time.
     /// - Throws: the error of the first index in `order` that failed.
     package static func map<Value: Sendable, Failure: Error>(
         order: [Int], workers: Int,

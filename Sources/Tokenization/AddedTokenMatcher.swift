@@ -11,7 +11,9 @@ struct AddedTokenMatcher: Sendable {
         case text(Range<Int>)
     }
 
-    /// A matcher of some tokens, whose contents are brought into the form that the text has.
+    /// A matcher of some tokens.
+    ///
+    /// - Parameter form: normalizes the contents of the tokens as the text is normalized.
     init(_ tokens: [Vocabulary.AddedToken], form: (String) -> String = { $0 }) {
         var trie = TokenTrie()
         for (number, token) in tokens.enumerated() { trie.insert(form(token.content).utf8, Int32(number)) }

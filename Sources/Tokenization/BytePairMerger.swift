@@ -3,14 +3,14 @@ internal import Formats
 
 /// Merges the symbols of a word into tokens, the merge of lowest rank first and among equals the leftmost.
 struct BytePairMerger: Sendable {
-    /// The tokens that a whole word may be; none where merges make them all.
+    /// The tokens that a whole word may be without any merge (`ignore_merges`); empty when merges are always applied.
     private let words: [ExactString: Int32]
     private let isByteLevel: Bool
     private let symbols: SymbolTable
-    /// The rank and the token of each pair of tokens.
+    /// The rank of each pair of tokens that can be merged, and the token that they become.
     private let merges: IntegerMap
 
-    /// A longer run without a border is not a word of a text; it is merged in pieces to bound memory.
+    /// Words of more bytes do not occur in ordinary text; they are merged in pieces to bound memory.
     private static let longestWord = 1 << 20
 
     init(_ vocabulary: Vocabulary) throws(CheckpointError) {
@@ -52,8 +52,8 @@ struct BytePairMerger: Sendable {
         return merges
     }
 
-    /// Merges that scores stand for: of any two that are together a token, the highest score first. A single character can
-    /// be merged also where it is no token.
+    /// Merges by the scores of tokens, as in SentencePiece: any two symbols that are together a token can be merged, the
+    /// highest score first. A single character can be merged even where it is not a token.
     private static func scored(
         _ vocabulary: Vocabulary, _ ids: [ExactString: Int32]
     ) -> (merges: IntegerMap, parts: [Unicode.Scalar]) {
@@ -114,7 +114,7 @@ struct BytePairMerger: Sendable {
         return symbols.finish(found)
     }
 
-    /// Looks at every pair for each merge: the fastest for words as they are.
+    /// Looks at every pair for each merge, which is fastest for words of ordinary length.
     private func mergeShort(_ symbols: inout [Int32]) {
         withUnsafeTemporaryAllocation(of: IntegerMap.Value.self, capacity: 32) { pairs in
             let none = IntegerMap.Value(first: .max, second: 0)

@@ -8,7 +8,7 @@ struct CharacterMap: Sendable {
 
     /// Reads a table.
     ///
-    /// - Throws: when it contradicts itself.
+    /// - Throws: when the table is malformed.
     init(_ bytes: [UInt8]) throws(CheckpointError) {
         func wrong(_ problem: String) -> CheckpointError {
             CheckpointError("the precompiled_charsmap of the tokenizer \(problem)")
@@ -24,7 +24,8 @@ struct CharacterMap: Sendable {
         guard texts.last == 0 else { throw wrong("has a replacement without an end") }
     }
 
-    /// The replacements of the texts that begin at a position, the shortest first; `body` gets their lengths too.
+    /// Calls `body` for each replaced text that `text` begins with, the shortest first: with the offset of its replacement
+    /// in `texts`, and with its own length.
     private func forEach(in text: ArraySlice<UInt8>, _ body: (_ text: Int, _ byteCount: Int) -> Void) {
         func offset(_ unit: UInt32) -> UInt32 { (unit >> 10) << ((unit & 1 << 9) >> 6) }
         var node = offset(units[0])
@@ -52,7 +53,7 @@ struct CharacterMap: Sendable {
         }
     }
 
-    /// As SentencePiece does: the longest replaced text at every position.
+    /// Replaces the longest text of the table at every position, as SentencePiece does.
     func applied(_ text: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
@@ -73,7 +74,8 @@ struct CharacterMap: Sendable {
         return result
     }
 
-    /// As the tokenizers library does: a short grapheme by the shortest text that begins it, else every character.
+    /// Replaces as the tokenizers library does: a grapheme of fewer than six bytes as a whole, by the replacement of the
+    /// shortest text that it begins with; every character of others in the same way.
     func appliedToGraphemes(_ text: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)

@@ -4,7 +4,7 @@ package import Checkpoints
 package struct Detokenizer: Sendable {
     private let vocabulary: Vocabulary
     private let skipsSpecial: Bool
-    /// The byte of every character of the alphabet.
+    /// The byte of every character of the byte-level alphabet.
     private let bytes: [Unicode.Scalar: UInt8]
 
     /// A detokenizer of a vocabulary.
@@ -18,7 +18,7 @@ package struct Detokenizer: Sendable {
         self.bytes = bytes
     }
 
-    /// The bytes of a token, which may be a part of a character. A number without a token has none.
+    /// The bytes of a token, which may be a part of a character. An ID outside the vocabulary has none.
     package func bytes(of token: Int32) -> [UInt8] {
         guard let id = Int(exactly: token), vocabulary.tokens.indices.contains(id) else { return [] }
         let text = vocabulary.tokens[id]
@@ -46,7 +46,7 @@ package struct Detokenizer: Sendable {
 
     /// The text of some tokens; bytes that are no UTF-8 become U+FFFD.
     ///
-    /// - Parameter begins: whether it is the beginning of a text, which has no space that the tokenizer put in front.
+    /// - Parameter begins: whether the tokens begin a text, so that the space that the tokenizer put in front is removed.
     package func text(of tokens: [Int32], begins: Bool = false) -> String {
         var bytes = tokens.flatMap { self.bytes(of: $0) }
         if begins, vocabulary.putsSpaceInFront, bytes.first == 0x20 { bytes.removeFirst() }

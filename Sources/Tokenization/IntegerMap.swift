@@ -47,7 +47,7 @@ struct IntegerMap: Sendable {
         }
     }
 
-    /// Keeps the value of a key that has none.
+    /// Sets the value of a key, unless it has one.
     mutating func insert(_ key: UInt64, _ first: Int32, _ second: Int32 = 0) {
         if 2 * count >= slots.count { grow() }
         var place = home(key)

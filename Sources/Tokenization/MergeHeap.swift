@@ -3,7 +3,7 @@ struct MergeHeap {
     struct Candidate {
         let rank: Int32
         let position: Int32
-        /// The symbols that were there when it was found; when they are others, it is out of date.
+        /// The two symbols when the candidate was found; if either has changed since, the candidate is stale.
         let left: Int32
         let right: Int32
         let result: Int32

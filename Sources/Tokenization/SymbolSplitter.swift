@@ -4,7 +4,8 @@ internal import Checkpoints
 struct SymbolSplitter: Sendable {
     private static let symbol = Array(Vocabulary.spaceSymbol.utf8)
     private let metaspace: Vocabulary.Metaspace?
-    /// Whether a token has the symbol behind a byte. Behind the others a text can be cut without any effect.
+    /// For each byte, whether any token has the symbol after it. After other bytes a text can be cut before the symbol
+    /// without changing its tokens.
     private let joins: [Bool]
 
     init(_ vocabulary: Vocabulary) {
@@ -18,7 +19,7 @@ struct SymbolSplitter: Sendable {
                 joins[Int(text[index - 1])] = true
             }
         }
-        // Neighbouring unknown characters may become one token.
+        // If the symbol is not a token, it may join unknown neighbours in one token, so no cut is safe.
         self.joins = isKnown ? joins : Array(repeating: true, count: 256)
     }
 
@@ -37,7 +38,9 @@ struct SymbolSplitter: Sendable {
 
     /// Calls `body` with each word, until it returns false.
     ///
-    /// - Parameter isFirst: whether the text is at the very beginning.
+    /// - Parameters:
+    ///   - isFirst: whether the text is at the very beginning.
+    ///   - continues: whether the text goes on from one that was split before, so that no symbol is put in front.
     func split(_ text: UnsafeRawBufferPointer, isFirst: Bool, continues: Bool, _ body: (UnsafeRawBufferPointer) -> Bool)
     {
         guard let metaspace else {
@@ -69,7 +72,7 @@ struct SymbolSplitter: Sendable {
         }
     }
 
-    /// Replaces spaces, puts the symbol in front, and cuts.
+    /// Replaces spaces by the symbol, puts it in front where the metaspace says so, and splits.
     private func prefixed(
         _ text: UnsafeRawBufferPointer, _ metaspace: Vocabulary.Metaspace, isFirst: Bool, continues: Bool,
         _ body: (UnsafeRawBufferPointer) -> Bool

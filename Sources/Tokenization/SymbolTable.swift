@@ -7,7 +7,7 @@ struct SymbolTable: Sendable {
     private let bytes: [Int32]
     /// The tokens of characters by their number; `nil` for byte-level vocabularies.
     private let characters: IntegerMap?
-    /// The token of characters that have none.
+    /// The unknown token, for characters that are not in the vocabulary.
     private let unknown: Int32?
     private let fusesUnknown: Bool
     private let fallsBackToBytes: Bool
@@ -52,7 +52,7 @@ struct SymbolTable: Sendable {
     /// The symbols of a word.
     func symbols(_ word: UnsafeRawBufferPointer) -> [Int32] {
         guard let characters else {
-            // Bytes that the vocabulary does not have vanish, as they do without an unknown token.
+            // Bytes that are not in the vocabulary are dropped, as the tokenizers library does without an unknown token.
             var symbols: [Int32] = []
             symbols.reserveCapacity(word.count)
             for byte in word where bytes[Int(byte)] >= 0 { symbols.append(bytes[Int(byte)]) }
@@ -74,9 +74,9 @@ struct SymbolTable: Sendable {
         return symbols
     }
 
-    /// Appends what stands for a character without a token.
+    /// Appends the bytes or the unknown token for a character without a token.
     ///
-    /// - Returns: whether it is unknown.
+    /// - Returns: whether the last symbol is the unknown token.
     private func append(_ character: UnsafeRawBufferPointer, _ wasUnknown: Bool, _ symbols: inout [Int32]) -> Bool {
         if fallsBackToBytes, character.allSatisfy({ bytes[Int($0)] >= 0 }) {
             for byte in character { symbols.append(bytes[Int(byte)]) }
@@ -87,7 +87,7 @@ struct SymbolTable: Sendable {
         return true
     }
 
-    /// Replaces the numbers of characters that are no tokens by what stands for them.
+    /// Replaces the numbers of characters that are not tokens by their bytes or the unknown token.
     func finish(_ symbols: [Int32]) -> [Int32] {
         guard !parts.isEmpty, symbols.contains(where: { $0 >= tokenCount }) else { return symbols }
         var result: [Int32] = []

@@ -8,7 +8,7 @@ struct TextNormalizer: Sendable {
 
     /// A normalizer.
     ///
-    /// - Throws: when a table of replacements contradicts itself.
+    /// - Throws: when a table of replacements is malformed.
     init(_ steps: [Vocabulary.Normalization]) throws(CheckpointError) {
         self.steps = steps
         var maps: [CharacterMap] = []
@@ -18,11 +18,11 @@ struct TextNormalizer: Sendable {
 
     /// Calls `body` with the changed text.
     ///
-    /// - Parameter continues: whether it is the rest of a text whose beginning was changed before.
+    /// - Parameter continues: whether the text is the rest of one whose beginning was changed before.
     func apply(
         _ text: UnsafeRawBufferPointer, continues: Bool = false, _ body: (UnsafeRawBufferPointer) -> Void
     ) {
-        // Below U+0300, whose first byte is 0xCC, every text is composed already.
+        // Characters below U+0300, whose first byte is 0xCC, are always composed (NFC).
         if steps.isEmpty || steps == [.composed] && !text.contains(where: { $0 >= 0xCC }) { return body(text) }
         apply(Array(text), continues: continues).withUnsafeBytes(body)
     }
@@ -111,7 +111,9 @@ struct TextNormalizer: Sendable {
         return result
     }
 
-    /// - Parameter keepsFirst: whether a space at the beginning is one within a text.
+    /// Reduces runs of spaces to one, and drops them at the beginning and at the end.
+    ///
+    /// - Parameter keepsFirst: whether a space at the beginning is kept, because the text continues another one.
     private static func collapsed(_ text: [UInt8], keepsFirst: Bool) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// Cuts a word into the tokens whose scores have the largest sum.
+/// Cuts a word into the tokens whose scores, logarithms of probabilities, have the largest sum (Viterbi).
 struct UnigramModel: Sendable {
     private let trie: TokenTrie
     private let scores: [Double]
@@ -11,7 +11,7 @@ struct UnigramModel: Sendable {
     /// The token of each byte, where bytes stand for unknown characters.
     private let bytes: [Int32]?
 
-    /// How much less likely an unknown character is than the rarest token.
+    /// An unknown character scores this much less than the rarest token, as in SentencePiece.
     private static let unknownPenalty = 10.0
     private static let longestWord = 1 << 16
 
@@ -57,7 +57,7 @@ struct UnigramModel: Sendable {
         }
     }
 
-    /// The best way to a position.
+    /// The best segmentation of the text before a position: its last token, -1 for an unknown character, and where that starts.
     private struct Step {
         var score = -Double.infinity
         var start = -1
@@ -90,7 +90,7 @@ struct UnigramModel: Sendable {
         var end = word.count
         while end > 0 {
             let step = steps[end]
-            // Neighbouring unknown characters are one.
+            // Neighbouring unknown characters are joined.
             if step.token < 0, let last = path.last, last.token < 0 {
                 path[path.count - 1].range = step.start..<last.range.upperBound
             } else {

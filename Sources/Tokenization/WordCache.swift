@@ -1,4 +1,4 @@
-/// The tokens of words that were met before; a text has few words. Long ones are not kept.
+/// Caches the tokens of words, because a text repeats a few words many times. Long words are not kept.
 final class WordCache {
     /// The longest word that is kept, in bytes.
     static let longestWord = 48
@@ -12,7 +12,7 @@ final class WordCache {
         let tokenCount: Int32
     }
 
-    /// Numbers of entries, -1 where there is none.
+    /// A hash table of indices in `entries`; -1 where a slot is free.
     private var slots: [Int32]
     private var entries: [Entry] = []
     private var bytes: [UInt8] = []

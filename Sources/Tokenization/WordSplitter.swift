@@ -110,7 +110,7 @@ private struct WordMatch {
         return numbers(first) ?? signs([.mark, .sign]) ?? lineBreaks() ?? spaces()
     }
 
-    /// `[C]*[S]+`. Characters of both sets go to the first as far as one is left for the second.
+    /// `[C]*[S]+`. The first set takes all it can, but leaves at least one character for the second.
     private func endingSmall(from start: Int) -> Int? {
         var position = start
         var lastOfBoth: Int?

@@ -2,14 +2,15 @@ internal import CKernels
 internal import Kernels
 internal import Parallel
 
-/// Dropout of an adapter's operand in training: elements become 0 with a chance, and the others grow so that the mean stays.
+/// Dropout of an adapter's operand in training: elements become 0 with the probability `rate`, and the others are divided by
+/// `1 - rate`, so that the mean stays.
 ///
-/// Which elements are dropped depends on the key and on their index alone, so the backward pass drops the same ones, and
-/// neither the number of threads nor a training that goes on after a stop changes them.
+/// Which elements are dropped depends only on the key and on their index. So the backward pass drops the same ones, for
+/// every number of threads, and a resumed training drops those that it would have dropped without the stop.
 package struct Dropout: Sendable {
-    /// What the choice depends on; one for each product and step.
+    /// The seed of the choice; each product of each step has its own.
     package let key: UInt64
-    /// The chance of an element to be dropped.
+    /// The probability that an element is dropped.
     package let rate: Double
 
     private static let rowsAtOnce = 16
@@ -35,7 +36,7 @@ package struct Dropout: Sendable {
         }
     }
 
-    /// Adds rows, without the same elements.
+    /// Adds rows with the same elements dropped.
     func add(
         _ rows: Int, columns: Int, of source: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>,
         threads: Int

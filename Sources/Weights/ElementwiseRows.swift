@@ -1,9 +1,9 @@
 package import Checkpoints
 internal import Kernels
 
-/// A tensor with every value changed alike, in f32.
+/// A tensor plus or times a constant, in f32.
 struct ElementwiseRows: ValueRows {
-    /// What is done to a value.
+    /// The operation on every value.
     enum Change {
         case adding(Float)
         case multiplying(Float)
@@ -39,7 +39,7 @@ struct ElementwiseRows: ValueRows {
 }
 
 extension Tensor {
-    /// The tensor with a number added to every value, in f32; with 0 its values.
+    /// The tensor with a number added to every value, in f32. Adding 0 only decodes it.
     ///
     /// - Throws: when its type cannot be decoded.
     package func adding(_ amount: Float, file: String) throws(CheckpointError) -> Tensor {

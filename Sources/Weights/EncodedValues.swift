@@ -2,12 +2,12 @@ package import Formats
 internal import Kernels
 
 extension DType {
-    /// Decodes some elements of a run of encoded ones; they need not begin or end with a block.
+    /// Decodes a range of elements, which need not begin or end at a block.
     ///
     /// - Parameters:
     ///   - bytes: whole blocks of this type.
-    ///   - elements: which elements of the run, counted from its start.
-    ///   - output: room for as many values.
+    ///   - elements: which elements, counted from the first block.
+    ///   - output: room for `elements.count` values.
     /// - Precondition: `Codec.decodes(self)`.
     package func decode(
         _ bytes: UnsafeRawBufferPointer, elements: Range<Int>, into output: UnsafeMutablePointer<Float>

@@ -25,7 +25,7 @@ package struct AdapterGradient: Sendable {
 }
 
 extension Linear {
-    /// Turns the gradient of the result into that of the operand: `dX = dY W`, with an adapter `+ scale (dY B) A`.
+    /// Turns the gradient of the result into that of the operand: `dX = dY W`, with an adapter `dX = dY W + scale (dY B) A`.
     ///
     /// The weight is decoded once, a slab of rows at a time, and every sum runs in the order of its rows: the result
     /// does not depend on the number of threads.

@@ -19,7 +19,7 @@ package struct Linear: Sendable {
         package let b: Tensor
         /// The factor of the product.
         package let scale: Float
-        /// What is dropped of the operand in training; the weight sees all of it.
+        /// Dropout of the adapter's operand in training; the weight always multiplies the whole operand.
         package let dropout: Dropout?
 
         /// An adapter whose matrices have the same rank.
@@ -87,7 +87,7 @@ package struct Linear: Sendable {
     }
 }
 
-/// What products with weights need on each thread.
+/// The work buffers of products with weights, one of each per thread.
 package struct LinearBuffers: Sendable {
     /// How many threads run.
     package let threads: Int

@@ -3,8 +3,8 @@ package import Checkpoints
 package import Kernels
 internal import Parallel
 
-/// A linear map and its operand, ready to compute any outputs: the bias is decoded, and the part of the adapter that
-/// all outputs share is computed.
+/// A linear map and its operand, ready to compute any outputs: the bias is decoded, and the adapter's product with A,
+/// which all outputs share, is computed.
 package struct LinearProduct: Sendable {
     private let linear: Linear
     private let operand: MatrixOperand
@@ -68,7 +68,7 @@ package struct LinearProduct: Sendable {
 }
 
 extension Linear.Adapter {
-    /// The operand without what dropout leaves out, and the memory that holds it.
+    /// The operand after dropout, and the memory that holds it.
     func dropped(_ operand: MatrixOperand, threads: Int) -> (memory: Scratch?, operand: MatrixOperand) {
         guard let dropout else { return (nil, operand) }
         let (rows, columns) = (operand.rows, operand.columns)

@@ -8,7 +8,7 @@ struct MemoryRows: ValueRows {
 
     var description: String { "values in memory" }
 
-    /// What the values are now: objects have no fingerprint of their own.
+    /// A hash of the current values, because the default fingerprint does not see into memory.
     var fingerprint: String {
         let bytes = UnsafeRawBufferPointer(start: memory.base, count: memory.byteCount)
         let hash = bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }

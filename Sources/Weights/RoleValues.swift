@@ -15,8 +15,8 @@ extension Settings {
         return part.adds == 0 ? tensor : try tensor.adding(Float(part.adds), file: file)
     }
 
-    /// The values that are stored for a role, or for all roles of a tensor behind each other: the inverse of `role`, but
-    /// for the order of rows.
+    /// The values that are stored for a role, or for all roles of a tensor one after the other: the inverse of `role`,
+    /// except for the order of rows.
     package func stored(_ part: TensorPart, from tensor: Tensor, file: String) throws(CheckpointError) -> Tensor {
         let values = part.adds == 0 ? tensor : try tensor.adding(-Float(part.adds), file: file)
         return part.isTransposed ? try values.turned(file: file) : values
@@ -24,7 +24,7 @@ extension Settings {
 }
 
 extension Tensor {
-    /// The matrix with its rows as columns; of values in f32 when it is quantized.
+    /// The transposed matrix, in f32 when the matrix is quantized.
     fileprivate func turned(file: String) throws(CheckpointError) -> Tensor {
         guard shape.count == 2 else {
             throw CheckpointError(file: file, tensor: name, "of shape \(shape) is not a matrix")

@@ -15,8 +15,8 @@ extension Tensor {
 
     /// Writes the values of some rows and columns, row after row.
     ///
-    /// Only the columns are read, also behind casts, unpacking and orders of rows: transposed layouts ask for a few
-    /// columns of all rows, again and again.
+    /// Reads only these columns, even through casts, unpacking and reordered rows, because transposed layouts ask for a
+    /// few columns of all rows many times.
     package func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {

@@ -8,7 +8,7 @@ struct TransposedRows: ValueRows {
 
     var description: String { "columns of \(source.recipe)" }
 
-    /// The whole source is gone through for these rows.
+    /// Rows that are computed together, because each call reads the whole source.
     var rowsTogether: Int { 64 }
 
     /// Rows of the source that are in memory at once.

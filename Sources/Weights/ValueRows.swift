@@ -4,7 +4,7 @@ package import Checkpoints
 package protocol ValueRows: RowSource {
     /// Writes the values of some rows and columns in f32, row after row.
     ///
-    /// - Returns: false when nothing was written, because only whole encoded rows can be had.
+    /// - Returns: false when nothing was written, because the source can only write whole encoded rows.
     func writeValues(
         rows: Range<Int>, columns: Range<Int>, into output: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) -> Bool

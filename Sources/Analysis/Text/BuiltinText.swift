@@ -7,7 +7,10 @@ package enum BuiltinText {
     /// How a user asks for it.
     package static let name = "builtin"
 
-    /// The kinds, with the documents that may be fitted or with those that only judge.
+    /// The kinds of text with their documents.
+    ///
+    /// - Parameter judging: whether to take the documents that are held out for evaluation; else those that weights may be
+    ///   fitted on.
     package static func kinds(judging: Bool) -> [TextKind] {
         var kinds: [TextKind] = []
         for document in documents where document.judges == judging {
@@ -22,11 +25,12 @@ package enum BuiltinText {
     struct Document: Sendable {
         let kind: String
         let name: String
+        /// Whether the document is held out for evaluation.
         let judges: Bool
         let bytes: [UInt8]
     }
 
-    /// All documents. What does not unpack is our bug, found by the first test that runs, and traps.
+    /// All documents. Traps when the embedded text does not unpack: that would be a bug, and the first test to run finds it.
     static var documents: [Document] {
         let text = unpacked()
         guard let end = text.firstIndex(of: 0x0A),

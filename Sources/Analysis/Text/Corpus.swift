@@ -12,7 +12,7 @@ public struct Corpus: Sendable {
     public let contexts: [[Int32]]
     /// How many tokens all contexts have.
     public var tokenCount: Int { contexts.reduce(0) { $0 + $1.count } }
-    /// The token that begins every text, where the model has one.
+    /// The BOS token, where the model has one.
     let beginning: Int32?
 
     /// Reads and tokenizes a file, or the files of a folder.
@@ -29,7 +29,7 @@ public struct Corpus: Sendable {
         try self.init([.path(path)], for: checkpoint, contextLength: contextLength, limit: limit)
     }
 
-    /// Reads and tokenizes texts. Contexts of several kinds of text come in turn, so that the first ones are of all kinds.
+    /// Reads and tokenizes texts. Contexts of several kinds of text alternate, so that the first ones are of all kinds.
     ///
     ///     let corpus = try Corpus([.path("book.txt"), .text(prompt), .builtin], for: model, contextLength: 512, limit: 32)
     ///
@@ -38,7 +38,7 @@ public struct Corpus: Sendable {
     ///   - checkpoint: the model whose tokenizer is used.
     ///   - contextLength: tokens in a context, at least 2.
     ///   - limit: the maximum number of contexts; `nil` uses all text.
-    ///   - judges: whether resect's own text is that which is kept for judging, so that no heal was fitted on it.
+    ///   - judges: whether `builtin` gives the documents that are held out for evaluation, on which no weights are fitted.
     /// - Throws: when the model cannot be run, or a text is empty, not UTF-8, or fills no context.
     public init(
         _ sources: [TextSource], for checkpoint: Checkpoint, contextLength: Int, limit: Int? = nil, judges: Bool = false
@@ -69,9 +69,9 @@ public struct Corpus: Sendable {
     ///   - tokens: the tokens of the text.
     ///   - contextLength: tokens in a context, at least 2; a remainder shorter than a context is dropped.
     ///   - limit: the maximum number of contexts; `nil` uses all tokens.
-    ///   - beginning: the token that begins every text, where the model has one.
+    ///   - beginning: the BOS token, where the model has one.
     ///   - name: what messages call the text.
-    /// - Throws: when they fill no context.
+    /// - Throws: when the tokens fill no context.
     public init(
         tokens: [Int32], contextLength: Int, limit: Int? = nil, beginning: Int32? = nil, name: String = "tokens"
     ) throws(CheckpointError) {
@@ -110,7 +110,7 @@ public struct Corpus: Sendable {
     ///
     /// - Parameters:
     ///   - path: what messages call the text.
-    ///   - beginning: the token that begins every text, where the model has one.
+    ///   - beginning: the BOS token, where the model has one.
     package init(path: String, contextLength: Int, contexts: [[Int32]], beginning: Int32?) {
         self.path = path
         self.contextLength = contextLength

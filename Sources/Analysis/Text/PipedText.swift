@@ -6,7 +6,7 @@ package import Checkpoints
     internal import Darwin
 #endif
 
-/// Text on standard input. It can be read once, so a corpus is kept for those who ask again.
+/// Text on standard input, which can be read only once, so that a corpus is kept in memory.
 package enum PipedText {
     /// The bytes of a corpus.
     static let bytes: Result<[UInt8], CheckpointError> = Result { () throws(CheckpointError) in
@@ -20,7 +20,7 @@ package enum PipedText {
 
     /// A prompt: the whole text, without a line break at its end. It may be typed on a terminal.
     ///
-    /// - Throws: when it has more than 64 MiB or is not UTF-8.
+    /// - Throws: when the text has more than 64 MiB or is not UTF-8.
     package static func prompt() throws(CheckpointError) -> String {
         var bytes = try read(limit: 64 << 20)
         if let offset = bytes.withUnsafeBytes({ UTF8Check.firstInvalidByte($0) }) {

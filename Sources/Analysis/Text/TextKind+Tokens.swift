@@ -4,7 +4,7 @@ internal import Tokenization
 extension TextKind {
     /// The tokens of all documents, one after the other.
     ///
-    /// - Parameter limit: how many tokens are enough.
+    /// - Parameter limit: the maximum number of tokens; documents after it are not read.
     /// - Throws: when a file cannot be read or is not text, or a folder holds no text.
     func tokens(_ tokenizer: Tokenizer, limit: Int, threads: Int = 1) throws(CheckpointError) -> [Int32] {
         var tokens: [Int32] = []

@@ -13,8 +13,8 @@ package struct TextKind: Sendable {
 
     /// The kinds of a source.
     ///
-    /// - Parameter judging: whether resect's own text is that which is kept for judging.
-    /// - Throws: when it is missing, is empty, or is not a regular file or a folder.
+    /// - Parameter judging: whether `builtin` gives the documents that are held out for evaluation.
+    /// - Throws: when the source is missing, is empty, or is not a regular file or a folder.
     package static func kinds(of source: TextSource, judging: Bool = false) throws(CheckpointError) -> [TextKind] {
         let name = source.name
         switch source.origin {

@@ -30,13 +30,13 @@ public struct TextSource: Sendable, Equatable {
         TextSource(.tokens(tokens), name: name)
     }
 
-    /// Text of several kinds that comes with resect. Some of its documents are kept for judging.
+    /// Text of several kinds that comes with resect. Some of its documents are held out for evaluation.
     public static let builtin = TextSource(.builtin, name: BuiltinText.name)
 
     /// The text that is piped into the program, which is read once.
     public static let standardInput = TextSource(.standardInput, name: "standard input")
 
-    /// The file or folder that is read; `nil` for what is not in a file.
+    /// The file or folder that is read; `nil` for other sources.
     package var path: String? {
         if case .path(let path) = origin { path } else { nil }
     }

@@ -8,13 +8,13 @@
 // documents with their sizes, and their text one after the other.
 const void *resect_texts(void);
 
-// The bytes of the frame.
+// The length of the frame in bytes.
 size_t resect_texts_length(void);
 
 // A file of a training recipe; NULL after the last one.
 const char *resect_recipe_name(size_t index);
 
-// Its bytes.
+// The contents of that file, and their length in bytes. The index must be that of a file.
 const void *resect_recipe_file(size_t index, size_t *length);
 
 #endif

@@ -34,7 +34,7 @@ final class Archive: Sendable {
         return try ArchiveIndex(archive: file.bytes, path: file.path)
     }
 
-    /// Unpacks one piece of a span; `output` has the size of the piece.
+    /// Unpacks one piece of a span. `output` has exactly the size of the piece.
     ///
     /// - Throws: when the archive is damaged there, or the base is not the one of the patch.
     func unpack(

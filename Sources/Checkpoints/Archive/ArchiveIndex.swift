@@ -11,9 +11,9 @@ package struct ArchiveIndex: Sendable {
     enum BaseUse: Sendable, Equatable {
         /// Not at all.
         case none
-        /// It is that tensor.
+        /// The span equals this tensor of the base, by its index.
         case same(Int)
-        /// Stored as the exclusive or with that tensor.
+        /// The exclusive or with this tensor of the base is stored.
         case difference(Int)
     }
 
@@ -58,7 +58,7 @@ package struct ArchiveIndex: Sendable {
 
         /// Bytes in the archive.
         var byteCount: Int { Int(bits >> 1) }
-        /// Whether they are a zstd frame.
+        /// Whether the bytes are a zstd frame.
         var isCompressed: Bool { bits & 1 != 0 }
         /// The number in the index.
         var code: UInt32 { bits }

@@ -9,7 +9,7 @@ final class ArchiveMember: FileImage {
         self.path = path
         self.archive = archive
         self.file = file
-        // Up to the first tensor.
+        // The header of the file: everything up to its first tensor.
         let first = archive.index.spans[file.spans].first { $0.layout > 0 || $0.base != .none }
         let count = first?.byteOffset ?? file.byteCount
         try archive.reserve(count, for: file.name)

@@ -11,7 +11,7 @@ public struct ArchivePacker: Sendable {
         public var originalByteCount: Int
         /// The number of files.
         public var files: Int
-        /// How many tensors are those of the base.
+        /// The number of tensors that are equal to one of the base and stored as a reference.
         public var same: Int
         /// The number of tensors stored as a difference from one of the base.
         public var differences: Int
@@ -27,6 +27,11 @@ public struct ArchivePacker: Sendable {
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
     /// A packer.
+    ///
+    /// - Parameters:
+    ///   - replaces: whether an existing output is replaced.
+    ///   - threads: how many threads pack; the archive does not depend on it.
+    ///   - progress: called with the bytes done and the bytes in all, from any thread.
     public init(
         replaces: Bool = false, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) {
@@ -48,7 +53,7 @@ public struct ArchivePacker: Sendable {
         let planes: [ArchiveIndex.Plane]
     }
 
-    /// Throws when an archive cannot get this name: it is taken, or it is an input.
+    /// Throws when an archive cannot be written to a path, because a file exists there or because it is an input.
     public func check(_ path: String, against base: Checkpoint?) throws(CheckpointError) {
         try check(path, inputs: base?.sources ?? [])
     }

@@ -31,7 +31,7 @@ struct ArchivePlan: Sendable {
         }
     }
 
-    /// Every regular file of a folder and what travels of its sub-folders, or the files of the checkpoint; each with
+    /// Every regular file of a folder and the companions in its sub-folders, or the files of the checkpoint; each with
     /// its name.
     private mutating func files(
         of checkpoint: Checkpoint
@@ -148,7 +148,7 @@ struct ArchivePlan: Sendable {
         return pieces
     }
 
-    /// The span that a piece is of.
+    /// The span that a piece belongs to.
     func span(ofPiece piece: Int) -> Int {
         // The last one that begins at or before it: spans without pieces begin where the next one does.
         var range = index.spans.indices

@@ -19,6 +19,11 @@ public struct ArchiveUnpacker: Sendable {
     public var progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
     /// An unpacker.
+    ///
+    /// - Parameters:
+    ///   - replaces: whether an existing output is replaced.
+    ///   - threads: how many threads unpack.
+    ///   - progress: called with the bytes done and the bytes in all, from any thread.
     public init(
         replaces: Bool = false, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) {
@@ -27,8 +32,13 @@ public struct ArchiveUnpacker: Sendable {
         self.progress = progress
     }
 
-    /// Unpacks the archive at a path; a patch needs its base checkpoint.
+    /// Unpacks an archive.
     ///
+    /// - Parameters:
+    ///   - archivePath: the archive.
+    ///   - base: the checkpoint that a patch refers to; `nil` for an archive that is no patch.
+    ///   - path: the output: a file, or a folder when the archive holds one.
+    /// - Returns: how much was restored.
     /// - Throws: when the archive is damaged, the base is another one, or the output exists; nothing is left on disk
     ///   then.
     @discardableResult
@@ -57,7 +67,7 @@ public struct ArchiveUnpacker: Sendable {
         return Summary(byteCount: archive.index.byteCount, files: archive.index.files.count)
     }
 
-    /// What can be known before the first byte.
+    /// Checks what can be known before the first byte is written.
     private func check(_ path: String, _ archive: Archive, _ base: Checkpoint?) throws(CheckpointError) {
         let isFolder = archive.index.kind != .file
         let kind = FileSystem.kind(of: path)
@@ -140,7 +150,7 @@ public struct ArchiveUnpacker: Sendable {
     }
 }
 
-/// The work of restoring a file: its pieces, and spans that the base has.
+/// The parts of the work of restoring a file: pieces of the archive, and spans to copy from the base.
 private struct Parts: Sendable {
     private let index: ArchiveIndex
     private let spans: Range<Int>

@@ -1,4 +1,4 @@
-/// What the index of an archive is made of.
+/// Reading of the values in the index of an archive.
 extension ByteCursor {
     /// A cursor at the start of the index of the archive `path`, which begins at `start`.
     init(index bytes: UnsafeRawBufferPointer, path: String, start: Int) {
@@ -8,7 +8,7 @@ extension ByteCursor {
     /// One byte.
     mutating func byte(_ what: String) throws(CheckpointError) -> UInt8 { try integer(what) }
 
-    /// A number, written in as few bytes as it takes.
+    /// A varint in as few bytes as possible.
     mutating func number(_ what: String) throws(CheckpointError) -> Int {
         var value = 0
         for shift in stride(from: 0, to: 63, by: 7) {
@@ -22,7 +22,7 @@ extension ByteCursor {
         throw error("\(what) is not a number")
     }
 
-    /// How many things follow that take at least `unit` bytes each, written as a number is.
+    /// A varint that counts things of at least `unit` bytes each.
     mutating func number(of unit: Int, limit: Int, _ what: String) throws(CheckpointError) -> Int {
         let count = try number(what)
         return try checked(count, of: unit, limit: limit, what)
@@ -43,7 +43,7 @@ extension ByteCursor {
         return text
     }
 
-    /// A name that leads to nothing outside a folder.
+    /// The name of a file, which must not lead out of its folder.
     mutating func fileName(_ what: String) throws(CheckpointError) -> String {
         let name = try string(what)
         guard ArchiveFormat.isFileName(name) else {
@@ -52,7 +52,7 @@ extension ByteCursor {
         return name
     }
 
-    /// The path of a file in a folder.
+    /// The path of a file in a folder or its sub-folders.
     mutating func relativePath(_ what: String) throws(CheckpointError) -> String {
         let name = try string(what)
         guard ArchiveFormat.isRelativePath(name) else {
@@ -61,7 +61,7 @@ extension ByteCursor {
         return name
     }
 
-    /// What the blocks of a tensor are made of.
+    /// The layout of the blocks of a tensor.
     mutating func layout() throws(CheckpointError) -> PlaneLayout {
         let what = "the fields of a layout"
         let count = try number(of: 3, limit: PlaneLayout.maximumFields, what)
@@ -81,7 +81,7 @@ extension ByteCursor {
         return PlaneLayout(fields)
     }
 
-    /// What a patch refers to.
+    /// The base of a patch and the tensors that the patch refers to.
     mutating func base() throws(CheckpointError) -> ArchiveIndex.Base {
         let digest = try digest("the base")
         var tensors: [ArchiveIndex.BaseTensor] = []

@@ -21,8 +21,8 @@ extension Checkpoint {
         try checkTokens(settings)
     }
 
-    /// Whether any layer has a tensor where the description of the architecture looks for one. A folder of another
-    /// naming can be cut and copied; nothing is known to be missing from it.
+    /// Whether any layer has a tensor under a name of its architecture. A folder with other names can be cut and
+    /// copied, and is not checked for missing tensors.
     package var hasKnownNames: Bool {
         guard form == .folder, let settings else { return true }
         let names = Set(tensors.map { ExactString($0.name) })
@@ -32,7 +32,7 @@ extension Checkpoint {
         }
     }
 
-    /// A token needs a row of the embedding; rows without a token are room to spare.
+    /// Checks that every token has a row of the embedding; there may be more rows than tokens.
     private func checkTokens(_ settings: Settings) throws(CheckpointError) {
         guard form == .gguf, let tokens = metadata["tokenizer.ggml.tokens"]?.array?.count else { return }
         let rows = try settings.int(.vocabulary)
@@ -59,7 +59,7 @@ package struct RoleFinder {
         var modules: Set<ExactString> = []
         for (index, tensor) in checkpoint.tensors.enumerated() {
             tensors[ExactString(tensor.name)] = index
-            // A bias lies beside a weight, and is no part of one.
+            // A bias is not a part of a quantized weight.
             guard let dot = tensor.name.utf8.lastIndex(of: UInt8(ascii: ".")), !tensor.name.hasSuffix(".bias") else {
                 continue
             }
@@ -88,7 +88,7 @@ package struct RoleFinder {
         // A stored tensor with several roles has the rows of all.
         if !part.dims.isEmpty {
             let rows = try settings.grid(of: part).sizes.checkedProduct ?? -1
-            // The grid of a stack is over all of its matrices.
+            // The grid of a stack has the rows of all its matrices.
             let (matrices, axis) = shape.count > 2 ? (shape[0], 1) : (1, 0)
             shape[axis] = rows % matrices == 0 ? rows / matrices : -1
         }
@@ -116,7 +116,7 @@ package struct RoleFinder {
         return tensor.dtype.isQuantized || (isFloat && !modules.contains(ExactString(tensor.name)))
     }
 
-    /// Whether some other part of the module is there: `X.qweight` for `X.weight`.
+    /// Whether another part of the module exists: `X.qweight` for `X.weight`.
     private func isQuantized(_ name: String) -> Bool {
         checkpoint.form == .folder && name.hasSuffix(".weight")
             && modules.contains(ExactString(String(name.dropLast(".weight".count))))

@@ -1,8 +1,8 @@
 package import Formats
 
 extension Settings {
-    /// The stored tensor of a role. Where every expert has one of its own, all of them behind each other; their rows
-    /// still come from their files.
+    /// The stored tensor of a role. When every expert has a tensor of its own, the result is the stack of all of them,
+    /// [experts, …], whose rows still come from their files.
     ///
     /// - Parameter find: the tensor of a name.
     /// - Returns: `nil` when there is none.

@@ -23,7 +23,7 @@ extension RopeScaling.LongRoPE {
             statesMagnitude: Float(standard) != Float(magnitude))
     }
 
-    /// The GGUF key that the tensors and the settings leave to say.
+    /// The GGUF key of the factor of sines and cosines; tensors and settings state the rest.
     func ggufPairs(prefix: String) -> [GGUFMetadata.Pair] {
         [GGUFMetadata.Pair(key: "\(prefix).rope.scaling.attn_factor", value: .f32(Float(magnitude)))]
     }

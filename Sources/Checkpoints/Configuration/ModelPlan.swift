@@ -22,7 +22,7 @@ package struct ModelPlan: Sendable, Equatable {
     package let logitCap: Float?
     /// The rotary embedding; `nil` without one.
     package let rotary: RotaryPlan?
-    /// The rotary embedding of layers with a window, where it is another one.
+    /// The rotary embedding of layers with a window; `nil` when it is the same as in the others.
     package let windowedRotary: RotaryPlan?
     /// A plan for each layer.
     package let layers: [LayerPlan]
@@ -68,7 +68,7 @@ package struct ModelPlan: Sendable, Equatable {
 }
 
 extension Settings {
-    /// Refuses members of config.json that ask for something else than what is computed.
+    /// Refuses members of config.json that ask for something that resect does not compute.
     fileprivate func checkFixed(_ checkpoint: Checkpoint) throws(CheckpointError) {
         let path = Settings.configPath(of: checkpoint, architecture)
         let config = checkpoint.config?.value(at: path)?.object
@@ -98,7 +98,7 @@ extension Settings {
         return Float(number)
     }
 
-    /// A number above 0; `nil` without a role or a value, and for 0, which says the same.
+    /// A number above 0; `nil` without a role or a value, and for 0, which means none.
     func positive(_ role: String?) throws(CheckpointError) -> Float? {
         guard let role, let number = try number(role), number != 0 else { return nil }
         guard number > 0 else { throw CheckpointError(file: file, "'\(key(role))' is \(number), below 0") }

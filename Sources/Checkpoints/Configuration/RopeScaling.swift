@@ -23,7 +23,7 @@ package enum RopeScaling: Sendable, Equatable {
         package let originalContext: Int
         /// The factor of sines and cosines.
         package let magnitude: Double
-        /// Whether the factor does not follow from the contexts.
+        /// Whether the file states the factor, so that it does not follow from the contexts.
         let statesMagnitude: Bool
     }
 
@@ -43,7 +43,8 @@ package enum RopeScaling: Sendable, Equatable {
         ("beta_fast", "rope.scaling.yarn_beta_fast"), ("beta_slow", "rope.scaling.yarn_beta_slow"),
     ]
 
-    /// Members that may be absent and are finite numbers otherwise; those that are needed are checked where they are read.
+    /// Members that may be absent and otherwise must be finite numbers. Required members are checked where they are
+    /// read.
     private static let optionalNumbers = yarnKeys.map(\.0) + ["mscale", "mscale_all_dim", "partial_rotary_factor"]
     private static let longRoPENumbers = optionalNumbers + ["factor", "original_max_position_embeddings"]
 

@@ -6,16 +6,16 @@ internal import Formats
     internal import Darwin
 #endif
 
-/// How fast the pairs of a head turn.
+/// How fast the pairs of a head rotate.
 package struct RotaryAngles: Sendable, Equatable {
-    /// In radians for each position; half as many as elements are rotated.
+    /// The angle of each pair in radians per position; half as many as elements are rotated.
     package let frequencies: [Double]
     /// The factor of sines and cosines.
     package let magnitude: Float
 }
 
 extension RotaryPlan {
-    /// The angles for a context of so many tokens.
+    /// The frequencies and the factor for a context of `contextLength` tokens.
     package func angles(contextLength: Int) -> RotaryAngles {
         let plain = RotaryPlan.frequencies(size: size, theta: theta)
         func divided(_ factors: [Float]) -> [Double] { zip(plain, factors).map { $0 / Double($1) } }
@@ -39,7 +39,7 @@ extension RotaryPlan {
         }
     }
 
-    /// A number that contexts with the same angles have in common.
+    /// A number that is the same for two context lengths when their angles are the same.
     package func angleKind(contextLength: Int) -> Int {
         switch scaling {
         case .dynamic(_, let context) where Double(contextLength) > context: contextLength
@@ -134,7 +134,7 @@ extension RopeScaling.LongRoPE {
             statesMagnitude: object["attention_factor"]?.double != nil || object["factor"]?.double != nil)
     }
 
-    /// The factor of sines and cosines for a context that is so many times the original one.
+    /// The factor of sines and cosines for a context that is `factor` times as long as the original one.
     package static func magnitude(factor: Double, _ originalContext: Int) -> Double {
         factor <= 1 ? 1 : (1 + log(factor) / log(Double(originalContext))).squareRoot()
     }

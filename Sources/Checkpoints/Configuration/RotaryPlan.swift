@@ -15,7 +15,7 @@ package struct RotaryPlan: Sendable, Equatable {
 
     /// Reads the rotary embedding of a model.
     ///
-    /// - Parameter isWindowed: whether that of layers with a window.
+    /// - Parameter isWindowed: whether to read the embedding of layers with a window.
     package init(
         _ checkpoint: Checkpoint, _ settings: Settings, _ rope: LayerDescription.Rope, isWindowed: Bool
     ) throws(CheckpointError) {

@@ -11,8 +11,8 @@ package struct FolderTensor {
 }
 
 extension Settings {
-    /// The tensors of a folder with these settings, in the order of the architecture: whole models are made of them, for tests
-    /// and to find out what can be done with a family.
+    /// The tensors of a folder with these settings, in the order of the architecture. Tests, and the overview of what
+    /// can be done with a family, make whole models of them.
     ///
     /// - Parameters:
     ///   - layers: the number of layers.

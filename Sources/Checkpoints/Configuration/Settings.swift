@@ -9,7 +9,7 @@ package struct Settings: Sendable {
     private let form: Checkpoint.Form
     /// The stated values by role; `null` when config.json has null.
     private let stated: [String: (key: String, value: JSON)]
-    /// What follows from the tensors for settings that the file cannot or does not state.
+    /// Values that follow from the tensors, for settings that the file does not state.
     private let derived: [String: JSON]
 
     /// Reads what a checkpoint states.
@@ -64,7 +64,7 @@ package struct Settings: Sendable {
     /// Whether the file has the key, even with null.
     package func isStated(_ role: String) -> Bool { stated[role] != nil }
 
-    /// Whether the value is concluded from the tensors that the model has.
+    /// Whether the value follows from the tensors that the model has.
     package func followsFromTensors(_ role: String) -> Bool { stated[role] == nil && derived[role] != nil }
 
     /// The value of a role: stated in the file, or its default; `nil` without one.
@@ -173,7 +173,8 @@ package struct Settings: Sendable {
         case .optional: false
         case .setting(let flags): try decide(flags, layer)
         case .unless(let flags):
-            // Of several tensors without which the same holds the first decides, and the others come with it.
+            // Of several tensors outside the layers with the same condition the first one decides the setting; the
+            // others are needed when it exists.
             if !role.isPerLayer, architecture.tensors.first(where: { $0.need == role.need })?.role != role.role {
                 try !hold(flags, layer: 0)
             } else {
@@ -276,8 +277,8 @@ extension Checkpoint {
         return tensors.indices.first { part.match(tensors[$0].name) != .none }.map { tensors[$0] }
     }
 
-    /// Settings that follow from the tensors: which there are, and how many rows they have. What GGUF has no key for
-    /// and decides whether there is a tensor, follows from that tensor.
+    /// Settings that follow from which tensors exist and how many rows they have. In GGUF, a setting without a key that
+    /// decides whether a tensor exists follows from that tensor.
     fileprivate func derivedSettings(_ architecture: Architecture) -> [String: JSON] {
         var result: [String: JSON] = [:]
         for setting in architecture.settings {

@@ -1,9 +1,9 @@
 internal import Formats
 
-/// The files that travel with the tensors of a folder: tokenizers, templates, licences, also in sub-folders; and what
-/// does not.
+/// The files that are copied with the tensors of a folder (tokenizers, templates, licences, also in sub-folders), and
+/// those that are not.
 struct CompanionFiles {
-    /// The files that travel, those of sub-folders with the sub-folder's name before their own.
+    /// The files that are copied; those in sub-folders by their path in the folder.
     private(set) var names: [String] = []
     /// Names in the folder that are not copied, without hidden files.
     private(set) var leftOut: [String] = []
@@ -23,11 +23,11 @@ struct CompanionFiles {
         ]
 
     private let folder: any FileFolder
-    /// Sub-folders that sentence-transformers reads as parts of the model, so that even their weights travel.
+    /// Sub-folders that sentence-transformers reads as parts of the model, so that even their weights are copied.
     private var modules: Set<String> = []
     private var left: Int
 
-    /// Finds what travels.
+    /// Finds the files that are copied.
     ///
     /// - Parameters:
     ///   - names: the names in the folder itself.
@@ -80,7 +80,8 @@ struct CompanionFiles {
         endings.contains(where: name.hasSuffix) || knownNames.contains(name)
     }
 
-    /// Decides about the files of a sub-folder, and of those in it. One that cannot be listed is named among those left out.
+    /// Decides about the files of a sub-folder and of the folders in it. A folder that cannot be listed is left out by
+    /// name.
     private mutating func walk(_ subfolder: String, depth: Int) {
         let found = (try? folder.names(in: subfolder)) ?? []
         let isModule = modules.contains(subfolder)
@@ -103,8 +104,8 @@ struct CompanionFiles {
         leftOut.append(subfolder + "/")
     }
 
-    /// Adds a file of a sub-folder when it is to be copied, and returns whether it is. A file that cannot be read is left out,
-    /// and its folder is named.
+    /// Adds a file of a sub-folder if it is to be copied, and returns whether it is. A file that cannot be read is left
+    /// out by the name of its folder.
     private mutating func takeInner(_ path: String, _ name: String, isModule: Bool) -> Bool {
         guard isModule || CompanionFiles.travels(name), folder.isFile(path),
             let byteCount = try? folder.byteCount(of: path),

@@ -49,7 +49,8 @@ enum HuggingFaceFolder {
 }
 
 extension Architecture {
-    /// The description with the places that the tensors of a folder have, for roles that may lie in several.
+    /// The description for a folder with these tensors: for every role that folders store in different ways, the way of
+    /// this folder.
     package func placed(in tensors: [Tensor]) -> Architecture {
         placed { name in tensors.indices.contains { name.match(tensors[$0].name) != .none } }
     }

@@ -4,7 +4,7 @@
     internal import Darwin
 #endif
 
-/// The cache of models from the Hugging Face hub on this disk. It is only looked up; nothing is fetched.
+/// The cache of models from the Hugging Face hub on this disk. It is only read; nothing is downloaded.
 ///
 ///     models--ORG--MODEL/refs/main            the commit of the newest version
 ///     models--ORG--MODEL/snapshots/COMMIT/    the files of that version
@@ -14,8 +14,8 @@ package enum HubCache {
     /// Endings of paths that name a file and no model of the hub.
     private static let fileEndings = [".gguf", ".safetensors", ".json", ".resect", ".npz"] + PyTorch.endings
 
-    /// The folder of a model that a path which does not exist names: `org/model` or `models--org--model`; `nil` when the
-    /// path names no model of the hub.
+    /// The folder in the cache for a path that does not exist but names a model of the hub, as `org/model` or
+    /// `models--org--model`; `nil` for any other path.
     ///
     /// - Throws: when the cache does not have it.
     static func folder(named path: String) throws(CheckpointError) -> String? {

@@ -4,7 +4,7 @@ internal import Formats
 struct WeightFiles {
     /// The files, in the order of their names.
     let names: [String]
-    /// Whether they are an adapter, and no model.
+    /// Whether they hold an adapter and not a model.
     let isAdapter: Bool
     private let index: String?
     /// The index's map from tensors to files; empty without an index.
@@ -18,7 +18,7 @@ struct WeightFiles {
     static let modelName = "model"
     /// The names of the files of adapters, without their endings: PEFT's and mlx-lm's.
     private static let adapterNames = ["adapter_model", "adapters"]
-    /// How the names of files begin that are weights of something else, or the state of a training run.
+    /// Beginnings of the names of files that hold weights of something else, or the state of a training run.
     private static let otherPrefixes = [
         "adapter_model.", "adapters.", "optimizer", "scheduler", "training_args", "trainer_state", "scaler",
         "rng_state",

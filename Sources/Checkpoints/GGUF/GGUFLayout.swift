@@ -6,7 +6,7 @@ extension GGUF {
     /// - Parameters:
     ///   - tensors: those of this file.
     ///   - metadata: the pairs of this file.
-    ///   - name: what the output's name is continued with; empty when the output is this one file.
+    ///   - name: the suffix of the output's name for a shard; empty when the output is this one file.
     static func layout(
         _ checkpoint: Checkpoint, tensors: [Tensor], metadata: GGUFMetadata, name: String
     ) throws(CheckpointError) -> OutputPlan.File {

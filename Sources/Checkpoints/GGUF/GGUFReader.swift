@@ -10,7 +10,7 @@ internal import Formats
 //
 //     string:   u64 bytes, UTF-8;   array: u32 element type, u64 count, elements
 //
-// Refused is what llama.cpp refuses, and what gguf-py does; text that is not UTF-8 is refused too.
+// The reader refuses what llama.cpp or gguf-py refuses, and text that is not UTF-8.
 
 /// The constants of the format.
 enum GGUF {

@@ -17,7 +17,7 @@ extension Manifest {
     private static let version = 1
     /// Texts longer than this must begin like a manifest, so that other files are not parsed for long.
     private static let maximumForeignByteCount = 16 << 20
-    /// Six million tensors.
+    /// Enough for six million tensors.
     private static let maximumByteCount = 1 << 30
     private static let opening = "{\n\"format\": \"\(format)\", \"version\": \(version),\n"
 
@@ -42,8 +42,8 @@ extension Manifest {
         return try FileSystem.contents(of: path, limit: isOurs ? maximumByteCount : maximumForeignByteCount)
     }
 
-    /// Whether a path leads to a text that may be a manifest, and not to a checkpoint. A file that cannot be read is opened as a
-    /// checkpoint next, which reports why.
+    /// Whether a path leads to a text that may be a manifest, and not to a checkpoint. False for a file that cannot be
+    /// read: opening it as a checkpoint reports why.
     ///
     /// A safetensors file can begin with a brace too, but the eighth byte of its header's length is 0.
     package static func isText(at path: String) -> Bool {

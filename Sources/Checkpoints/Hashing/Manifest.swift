@@ -33,8 +33,13 @@ public struct Manifest: Sendable, Equatable {
     /// The tensors, in the order of the file.
     public let entries: [Entry]
 
-    /// Hashes all tensors of a checkpoint, one that is written or one that is not yet.
+    /// Hashes all tensors of a checkpoint, whether it is a file or only planned.
     ///
+    /// - Parameters:
+    ///   - checkpoint: the tensors, in the order of the entries.
+    ///   - algorithm: the hash of each tensor, and of the total.
+    ///   - threads: how many threads read and hash; the result does not depend on it.
+    ///   - progress: called with the bytes done and the bytes in all, from any thread.
     /// - Throws: when an input cannot be read, or changes meanwhile.
     public init(
         _ checkpoint: Checkpoint, algorithm: HashAlgorithm = .xxh3_128, threads: Int,

@@ -1,6 +1,6 @@
 /// Writing of manifests.
 package enum ManifestFile {
-    /// Whether a manifest may be written there: like any output, and never over an input.
+    /// Throws when a manifest cannot be written to a path: like any output, and never over an input.
     package static func check(
         _ path: String, replaces: Bool, for checkpoint: Checkpoint
     ) throws(CheckpointError) {
@@ -10,8 +10,8 @@ package enum ManifestFile {
         try SmallFile.check(path, replaces: replaces)
     }
 
-    /// Whether a manifest may go there beside an output: not over it, nor into it, as it gets its name when it is
-    /// whole.
+    /// Refuses a path for a manifest that is the output or inside it, because the output gets its name only when it is
+    /// complete.
     static func check(_ path: String, beside output: String) throws(CheckpointError) {
         let folder = FileIdentity(path: path.deletingLastPathComponent)
         let isOutput =

@@ -69,7 +69,7 @@ public struct ImportanceMatrix: Sendable {
         }
     }
 
-    /// Bytes in a sum.
+    /// The size of a sum in bytes.
     static let width = MemoryLayout<Float>.size
 
     /// The divisors of the sums, as rows of one f32.

@@ -1,6 +1,7 @@
 package import Formats
 
-/// Which of the numbered tensors are the layers: decided by what the configuration states, never by how many there are.
+/// Decides which of the numbered tensors are the layers, by what the configuration states and never by how many there
+/// are.
 package struct LayerChoice: Sendable {
     /// All stacks of numbered tensors.
     package let stacks: [LayerStack]
@@ -62,7 +63,7 @@ package struct LayerChoice: Sendable {
             file: file, "layer \(missing) of \(stack.count) is missing: no tensor is named \(stack.prefix)\(missing).…")
     }
 
-    /// Decides.
+    /// Decides what the numbered tensors are.
     ///
     /// - Throws: when the prefix that was chosen is that of no stack.
     package func outcome() throws(CheckpointError) -> Outcome {

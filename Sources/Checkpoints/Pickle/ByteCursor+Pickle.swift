@@ -1,4 +1,4 @@
-/// What a pickle holds besides numbers: texts that stay where they are.
+/// Reading of texts and bytes in a pickle, which are not copied.
 extension ByteCursor {
     /// A name in a pickle is a module or a class; none comes near this.
     private static let longestLine = 256

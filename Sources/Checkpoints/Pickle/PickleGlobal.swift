@@ -1,7 +1,6 @@
 internal import Formats
 
-/// The names that a pickle may mention: all others are refused. None of them is looked up anywhere; each is a case
-/// below.
+/// The names that a pickle may mention; all others are refused. No name is ever looked up: each is a case below.
 enum PickleGlobal: UInt8 {
     case orderedDict
     case size, parameter

@@ -21,7 +21,7 @@ struct PickleValues {
         /// The indices of its values are a range of `tupleItems`.
         case tuple(start: UInt32, count: UInt32)
         case list([ID])
-        /// Keys and values by turns, in order.
+        /// Keys and values alternate, in order.
         case dictionary([ID])
         case global(PickleGlobal)
         /// The index in the pickle's storages.
@@ -48,9 +48,9 @@ struct PickleValues {
         }
     }
 
-    /// Values in all: some 25 for a tensor.
+    /// The most values in a pickle; a tensor takes about 25.
     private static let maximumCount = 1 << 20
-    /// Members of containers in all.
+    /// The most members of all containers together.
     private static let maximumItems = 1 << 22
     private static let maximumDepth: UInt8 = 128
 
@@ -125,9 +125,9 @@ struct PickleValues {
     }
 }
 
-/// What a pickle held: its values, and the storages and tensors among them.
+/// The contents of a pickle: its values, and the storages and tensors among them.
 struct Pickle {
-    /// A storage as the pickle names it: not yet held against the file.
+    /// A storage as the pickle names it, not yet checked against the file.
     struct Storage {
         let key: String
         /// The type of the elements; `nil` when the storage is counted in bytes.
@@ -135,7 +135,7 @@ struct Pickle {
         let count: Int
     }
 
-    /// A tensor as the pickle describes it: not yet held against its storage.
+    /// A tensor as the pickle describes it, not yet checked against its storage.
     struct TensorView {
         let storage: Int
         let dtype: DType

@@ -82,7 +82,7 @@ struct StateDictionary {
         }
     }
 
-    /// The tensors, held against the storages that they look at.
+    /// The tensors, each checked against the storage that it views.
     func tensors(places: [StoragePlace], file: any FileImage) throws(CheckpointError) -> [Tensor] {
         var tensors: [Tensor] = []
         for (name, number) in members {

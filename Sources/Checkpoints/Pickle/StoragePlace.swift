@@ -58,7 +58,7 @@ struct StoragePlace {
             let recipe = try file.recipe(start, size, tensor: name)
             return Tensor(name: name, dtype: dtype, shape: shape, recipe: recipe)
         }
-        // A view of stride 0 can be of any size: what it becomes is held to the size of the file.
+        // A view of stride 0 can have any size, so the tensor may not be larger than the file.
         guard size <= file.byteCount else {
             throw wrong(
                 "repeats elements to \(size.grouped) bytes, more than the whole file of \(file.byteCount.grouped)")

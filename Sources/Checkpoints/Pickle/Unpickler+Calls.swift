@@ -4,7 +4,7 @@ extension Unpickler {
     /// The most dimensions that a tensor has here.
     static let maximumRank = 16
 
-    /// Does what a call of a known function would do, and puts its result on the stack.
+    /// Puts on the stack what a call of a known function would return. Nothing is run.
     mutating func call(_ function: PickleValues.ID, _ arguments: PickleValues.ID) throws(CheckpointError) {
         guard case .global(let global) = pickle.values[function] else {
             throw error("calls \(pickle.values[function].kind), which is refused")
@@ -71,7 +71,7 @@ extension Unpickler {
         }
     }
 
-    /// Views of a tensor as another type.
+    /// Refuses a tensor with metadata: conjugate and negative views.
     private func refuseMetadata(_ id: PickleValues.ID?) throws(CheckpointError) {
         guard let id else { return }
         switch pickle.values[id] {

@@ -5,7 +5,7 @@ internal import Formats
 /// It cannot run, load or open anything: names outside `PickleGlobal` are refused where they occur, and the few that
 /// can be called are cases in `Unpickler+Calls`.
 struct Unpickler {
-    /// Whether the pickle may name storages.
+    /// Whether the pickle may refer to storages.
     enum Storages {
         case allowed, forbidden
     }
@@ -26,7 +26,7 @@ struct Unpickler {
 
     /// Follows a pickle to its end.
     ///
-    /// - Returns: what it held, and the cursor behind it.
+    /// - Returns: the contents of the pickle, and the cursor behind it.
     static func run(
         _ cursor: ByteCursor, storages: Storages
     ) throws(CheckpointError) -> (pickle: Pickle, cursor: ByteCursor) {
@@ -70,7 +70,7 @@ struct Unpickler {
         stack.append(id)
     }
 
-    /// Puts a value on the stack that there is already.
+    /// Puts a value of the table on the stack again.
     mutating func push(id: PickleValues.ID) { stack.append(id) }
 
     /// The value on top.
@@ -91,7 +91,7 @@ struct Unpickler {
     /// Pops `count` values.
     mutating func pop(_ count: Int) throws(CheckpointError) -> ArraySlice<PickleValues.ID> {
         guard stack.count - (marks.last ?? 0) >= count else { throw error("pops an empty stack") }
-        // A slice of the stack would have it copied when it changes next.
+        // With a slice, the next change of the stack would copy all of it.
         let items = Array(stack.suffix(count))
         stack.removeLast(count)
         return items[...]

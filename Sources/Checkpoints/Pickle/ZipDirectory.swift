@@ -18,10 +18,10 @@ struct ZipDirectory {
     }
 
     static let localMagic: [UInt8] = [0x50, 0x4B, 0x03, 0x04]
-    /// Sizes are checked, not kept: bit 3 puts them behind the data. Bit 11: the name is UTF-8.
+    /// Bit 3 of the flags: the sizes stand behind the data. Bit 11: the name is UTF-8.
     private static let descriptorFlag: UInt16 = 1 << 3
     private static let knownFlags: UInt16 = descriptorFlag | 1 << 11
-    /// More than any checkpoint has storages.
+    /// More records than any checkpoint has storages.
     private static let maximumRecords = 1 << 18
 
     /// The records, in the order of the directory.

@@ -4,8 +4,8 @@ internal import Formats
 enum ZippedPyTorch {
     private static let maximumSmallRecord = 64
 
-    /// The tensors of a file. Checksums are held against what is read, the pickle and the small records; reading every
-    /// weight to open a model is not worth it.
+    /// The tensors of a file. Only the records that are read, the pickle and the small ones, are checked against their
+    /// checksums: to check the weights, opening a model would have to read all of them.
     static func read(_ file: any FileImage) throws(CheckpointError) -> [Tensor] {
         let directory = try ZipDirectory(bytes: file.bytes, path: file.path)
         let folder = try folder(of: directory, file)
@@ -41,7 +41,7 @@ enum ZippedPyTorch {
         return try StateDictionary(pickle, rest).tensors(places: places, file: file)
     }
 
-    /// The refusal of an archive with code.
+    /// The error for an archive that contains code.
     static func isProgram(_ path: String) -> CheckpointError {
         CheckpointError(
             file: path, "is a TorchScript archive, which contains a program and not only weights",
@@ -64,7 +64,7 @@ enum ZippedPyTorch {
         return folder
     }
 
-    /// The bytes of a record, held against its checksum.
+    /// The bytes of a record, checked against its checksum.
     private static func contents(
         _ record: ZipDirectory.Record, of directory: ZipDirectory, _ file: any FileImage
     ) throws(CheckpointError) -> UnsafeRawBufferPointer {

@@ -23,10 +23,10 @@ struct SafetensorsHeader {
     private var hasMetadata = false
     /// A reusable buffer for the numbers of an array.
     private var numbers: [Int] = []
-    /// The shapes that were met first.
+    /// The first few shapes that occurred, for reuse.
     private var shapes: [[Int]] = []
     private static let maximumShapes = 16
-    /// The type that was met last.
+    /// The last type that occurred, for reuse.
     private var lastType: (text: String, dtype: DType)?
 
     /// One tensor as the header describes it.
@@ -92,7 +92,7 @@ struct SafetensorsHeader {
     /// Reads a tensor in the spelling of the official library, which nearly every file has: no white space, and the
     /// members in this order.
     ///
-    /// - Returns: whether it was that.
+    /// - Returns: whether the tensor had this spelling and was read.
     private mutating func readUsual(_ entry: inout Entry, _ scanner: inout JSONScanner) throws(JSONError) -> Bool {
         guard scanner.take(#"{"dtype":""#), let type = scanner.restOfString() else { return false }
         if type != lastType?.text {

@@ -10,7 +10,7 @@ struct ByteCursor {
     let start: Int
     /// The next byte.
     private(set) var position = 0
-    /// What the values that are read may still take in memory.
+    /// How many bytes of memory the values that are read may still take.
     private var allowance: Int
     /// Whether numbers have their most significant byte first.
     var isBigEndian = false

@@ -12,7 +12,7 @@ final class FileWriter: Sendable {
     private let name: String
     private let descriptor: PooledDescriptor
     private let syncs: Bool
-    /// Held by the thread that copies: the kernel lets one at a time write a file, and the others would spin.
+    /// A lock for the thread that copies: the kernel lets one thread at a time write to a file, and others would spin.
     private let copying = Mutex(())
 
     /// Opens a file of a known size, which is a hole at first.
@@ -20,7 +20,7 @@ final class FileWriter: Sendable {
     /// - Parameters:
     ///   - path: where it is written.
     ///   - name: its final path, for messages.
-    ///   - byteCount: its final size; what it had before stays.
+    ///   - byteCount: its final size in bytes; existing contents stay.
     ///   - syncs: whether the file will be synced, so that writing to disk should begin early.
     init(path: String, named name: String, byteCount: Int, syncs: Bool = true) throws(CheckpointError) {
         self.name = name
@@ -100,7 +100,7 @@ final class FileWriter: Sendable {
         try outcome.get()
     }
 
-    /// Has a part of a range share its blocks with this file instead of copying it, where the file system can.
+    /// Shares the blocks of a part of a range with this file instead of copying them, where the file system can.
     ///
     /// - Returns: the part of the range, counted from its start, that is done.
     func share(_ range: MappedRange, at offset: Int) -> Range<Int> {
@@ -120,7 +120,7 @@ final class FileWriter: Sendable {
 
     /// The alignment of shared blocks on XFS and btrfs with default settings.
     static let blockByteCount = 4096
-    /// Sharing less than this is not worth its extent.
+    /// Smaller ranges are copied: sharing them would cost more in extents than it saves.
     static let leastSharedByteCount = 64 << 10
 
     /// Copies a range of a mapped file to an offset, inside the kernel if possible. Holes stay holes.
@@ -139,7 +139,7 @@ final class FileWriter: Sendable {
                 }
             }
         }
-        // Another file system, or one that cannot copy.
+        // The kernel did not copy everything: it is another file system, or one that cannot.
         try copyThroughMemory(range, (done ?? part.lowerBound)..<part.upperBound, at: offset)
     }
 

@@ -1,4 +1,4 @@
-/// A hidden folder beside an output for what is needed until the output is written.
+/// A hidden folder beside an output for files that are needed until the output is written.
 ///
 /// It is removed with everything in it when the value is released, and when a signal ends the program.
 package final class IntermediateFolder: Sendable {

@@ -32,7 +32,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
 
     /// Maps an open file, which is closed with the map or before, also when this fails.
     ///
-    /// - Parameter isUnnamed: whether the path does not lead to it.
+    /// - Parameter isUnnamed: whether the file has no name, so that the path does not lead to it.
     init(descriptor: Int32, path: String, isUnnamed: Bool) throws(CheckpointError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
@@ -82,7 +82,7 @@ public final class MappedFile: Sendable, CustomStringConvertible {
     /// The file and its state when it was opened, in words.
     var state: String { source.state }
 
-    /// What a read beyond the end of the file means.
+    /// The error for a read beyond the end of the file, which has become shorter.
     var shortened: CheckpointError { source.shortened }
 
     /// Compares the file with its state when it was opened.

@@ -81,12 +81,13 @@ struct MappedFileState: Sendable {
         } catch {
             return error
         }
-        // It looks as it was: it was cut and grew again within a tick of the clock, or the disk failed.
+        // The state is the same, but a read failed: the file was cut and grew again within a tick of the clock, or the
+        // disk failed.
         if resect_guard_is_faulted(guarded) { return CheckpointError(file: path, "could not be read to its end") }
         return nil
     }
 
-    /// What tells that a file was written to: its size and the time of its last change.
+    /// The state by which a later change of a file shows: its size and the time of its last change.
     private struct Snapshot: Equatable {
         let byteCount: Int
         let seconds: Int

@@ -5,7 +5,7 @@ internal import CXXHash
     internal import Darwin
 #endif
 
-/// A set of names that tells whether one was there before, byte for byte: faster than a `Set` where files have 100,000
+/// A set of names, compared byte for byte, to find repeated ones. It is faster than a `Set` for files with 100,000
 /// names.
 struct NameSet {
     private var names: [String] = []

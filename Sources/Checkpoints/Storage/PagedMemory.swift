@@ -6,15 +6,15 @@ internal import CStorage
     internal import Darwin
 #endif
 
-/// A large block of memory that the system can put aside: it is backed by a file without a name, so that pages that are not in
-/// use do not have to stay in memory. Zeros at first.
+/// A large block of memory, zeros at first, which an unnamed file backs, so that the system can move pages that are not
+/// in use to the disk.
 package final class PagedMemory: Sendable {
     /// The start, aligned to a page.
     package nonisolated(unsafe) let base: UnsafeMutableRawPointer
     /// How many bytes may be used.
     package let byteCount: Int
 
-    /// Memory of so many bytes.
+    /// Allocates memory.
     ///
     /// - Parameters:
     ///   - name: what messages call it.

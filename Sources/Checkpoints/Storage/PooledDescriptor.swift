@@ -26,9 +26,9 @@ final class PooledDescriptor: Sendable {
     /// Takes over an open file; closes it now or when the value is released.
     ///
     /// - Parameters:
-    ///   - path: where it is opened again.
-    ///   - flags: how.
-    ///   - isUnnamed: whether it has no path, so that it must stay open.
+    ///   - path: the path under which it is opened again.
+    ///   - flags: the flags of `open` for that.
+    ///   - isUnnamed: whether the file has no name, so that it must stay open.
     init(_ descriptor: Int32, path: String, flags: Int32, identity: FileIdentity, isUnnamed: Bool = false) {
         self.path = path
         self.flags = flags | O_CLOEXEC

@@ -6,7 +6,7 @@
 
 /// A small file from memory: written to a temporary sibling, synced, and renamed.
 package enum SmallFile {
-    /// Whether a file may be written there.
+    /// Throws when a file cannot be written to a path: it exists and is not replaced, or its folder does not exist.
     package static func check(_ path: String, replaces: Bool) throws(CheckpointError) {
         switch FileSystem.kind(of: path) {
         case .missing:
@@ -28,7 +28,8 @@ package enum SmallFile {
         try unfinished(contents, path: path).finish()
     }
 
-    /// Writes a folder with files, also in folders within it, whose names have slashes. Nothing may have its name.
+    /// Writes a folder with files; a name with slashes is the path of a file in a sub-folder. The path must not exist
+    /// yet.
     package static func writeFolder(
         _ files: [(name: String, contents: [UInt8])], to path: String
     ) throws(CheckpointError) {
@@ -49,7 +50,7 @@ package enum SmallFile {
     /// Removes a file, if it is there.
     package static func remove(_ path: String) { unlink(path) }
 
-    /// A file that is whole on the disk and has yet to get its name.
+    /// A file that is complete on the disk and does not have its name yet.
     static func unfinished(_ contents: [UInt8], path: String) throws(CheckpointError) -> TemporaryOutput {
         let output = try TemporaryOutput(for: path, folder: false)
         let writer = try FileWriter(path: output.path, named: path, byteCount: contents.count)

@@ -4,7 +4,7 @@
     internal import Darwin
 #endif
 
-/// A checkpoint from a pipe. Mapping needs a file, so the bytes are stored in an unnamed one.
+/// A checkpoint from standard input. Mapping needs a file, so the bytes of a pipe are stored in an unnamed one.
 enum StandardInput {
     /// The argument that means standard input.
     static let argument = "-"

@@ -40,8 +40,8 @@ final class TemporaryOutput: Sendable {
     /// Makes an empty temporary file or folder beside `target`.
     ///
     /// - Parameters:
-    ///   - resumes: continues the output of an earlier run instead of an empty one.
-    ///   - isKept: leaves it when this run does not finish.
+    ///   - resumes: whether to continue the output of an earlier run instead of beginning with an empty one.
+    ///   - isKept: whether it stays when this run does not finish.
     /// - Throws: when another run is writing the same output.
     init(for target: String, folder: Bool, resumes: Bool = false, isKept: Bool = false) throws(CheckpointError) {
         self.target = target
@@ -195,10 +195,10 @@ final class TemporaryOutput: Sendable {
         }
     }
 
-    /// No longer has a file be removed.
+    /// Stops tracking a file for removal.
     static func forget(_ path: String) { unfinished.withLock { $0.removeAll { $0 == path } } }
 
-    /// Removes a file, or a folder with all that is in it, also what another thread still makes there.
+    /// Removes a file, or a folder with everything in it, including files that another thread is still creating there.
     private static func remove(_ path: String) {
         if unlink(path) == 0 { return }
         for _ in 0..<100 {

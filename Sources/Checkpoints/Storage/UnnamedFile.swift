@@ -6,8 +6,8 @@ internal import CStorage
     internal import Darwin
 #endif
 
-/// An unnamed file for data that need not stay in memory; it disappears with its last user. It is in `TMPDIR` or
-/// `/var/tmp`, because `/tmp` is often in memory.
+/// An unnamed file for data that need not stay in memory. It disappears when nothing uses it any more. It is in
+/// `TMPDIR` or `/var/tmp`, because `/tmp` is often in memory.
 package struct UnnamedFile: ~Copyable {
     /// How many bytes were written.
     package private(set) var byteCount = 0

@@ -30,7 +30,7 @@ struct ProtobufMessage {
 
     /// The next field; `nil` at the end.
     ///
-    /// - Throws: `Broken` when the bytes are no message.
+    /// - Throws: `Broken` when the bytes are not a valid message.
     mutating func next() throws(Broken) -> Field? {
         if rest.isEmpty { return nil }
         let tag = try varint()
@@ -50,7 +50,7 @@ struct ProtobufMessage {
         }
     }
 
-    /// The bytes are no message.
+    /// The bytes are not a valid message.
     struct Broken: Error {}
 
     private mutating func take(_ count: Int) throws(Broken) -> ArraySlice<UInt8> {

@@ -1,4 +1,4 @@
-/// A `tokenizer.model` of SentencePiece, as far as tokens depend on it.
+/// The parts of a SentencePiece `tokenizer.model` that tokens depend on.
 struct SentencePieceModel {
     /// A token.
     struct Piece {
@@ -20,7 +20,7 @@ struct SentencePieceModel {
 
     /// Reads a file.
     ///
-    /// - Throws: when it is no such file, or does something that is not computed here.
+    /// - Throws: when it is not such a file, or does something that resect does not compute.
     init(_ bytes: [UInt8], file: String) throws(CheckpointError) {
         do {
             try read(bytes[...], file: file)

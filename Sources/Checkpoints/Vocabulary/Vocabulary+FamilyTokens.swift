@@ -1,8 +1,8 @@
 internal import Formats
 
 extension Vocabulary {
-    /// This vocabulary with the special tokens that llama.cpp's converter gives to a family whatever the tokenizer says, or where
-    /// it says nothing.
+    /// This vocabulary with the special tokens that llama.cpp's converter sets for a family, either always or when the
+    /// tokenizer does not state them.
     ///
     /// - Parameter vocabularySize: the number of embedding rows, by which Code Llama is known.
     func withFamilyTokens(_ architecture: String?, vocabularySize: Int) -> Vocabulary {

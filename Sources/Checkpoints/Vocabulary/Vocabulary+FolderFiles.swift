@@ -41,8 +41,8 @@ extension Vocabulary {
         return result
     }
 
-    /// Leaves out merges of tokens that the vocabulary does not have: no tokenizer.json may hold them, and the text
-    /// becomes the tokens that they would have merged.
+    /// Leaves out merges of tokens that the vocabulary does not have: tokenizer.json cannot hold them, and a text is
+    /// cut into the tokens that they would have merged.
     package mutating func leaveOutUnknownMerges(of source: String) {
         var known: Set<ExactString> = []
         for (id, token) in tokens.enumerated() where !isPlaceholder(id) { known.insert(ExactString(token)) }
@@ -165,7 +165,7 @@ extension Vocabulary {
         return step("Sequence", [("decoders", .array(steps))])
     }
 
-    /// The template that puts the beginning and end tokens around a text; `nil` when neither is put there.
+    /// The template that puts the beginning and end tokens around a text; `nil` when there is neither.
     private var postProcessor: JSON? {
         let first = addsBeginning == true ? beginningID : nil
         let last = addsEnd == true ? endID : nil

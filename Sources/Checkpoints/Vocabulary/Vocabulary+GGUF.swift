@@ -3,7 +3,7 @@ internal import Formats
 extension Vocabulary {
     /// Reads the vocabulary from the metadata of a GGUF file.
     ///
-    /// - Throws: when it is missing, of a kind that is not computed here, or contradicts itself.
+    /// - Throws: when it is missing, of a kind that resect does not compute, or contradicts itself.
     init(metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         func wrong(_ problem: String, hint: String? = nil) -> CheckpointError {
             CheckpointError(file: file, problem, hint: hint)
@@ -85,7 +85,7 @@ extension Vocabulary {
         readChatTemplates(metadata: metadata)
     }
 
-    /// Merges as llama.cpp reads them: the first space that does not begin the text parts the two tokens.
+    /// Merges as llama.cpp reads them: the first space after the first character separates the two tokens.
     private static func merges(_ list: [GGUFValue], file: String) throws(CheckpointError) -> [Merge] {
         var result: [Merge] = []
         result.reserveCapacity(list.count)
@@ -100,7 +100,7 @@ extension Vocabulary {
         return result
     }
 
-    /// What llama.cpp does with the text of SentencePiece's kinds, and what holds where a key is missing.
+    /// Reads what llama.cpp does with a text under SentencePiece's models, with its defaults for missing keys.
     private mutating func readSentencePiece(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         func flag(_ name: String) -> Bool? { metadata["tokenizer.ggml.\(name)"]?.bool }
         /// A standard number, where the key is missing or beyond the vocabulary.
@@ -141,8 +141,8 @@ extension Vocabulary {
         "remove_extra_whitespaces", "precompiled_charsmap", "normalizer.lowercase", "normalizer.strip_accents",
     ]
 
-    /// Refuses keys that change tokens in a way that is not computed here, and notes those that a folder has no member
-    /// for.
+    /// Refuses keys that change tokens in a way that resect does not compute, and notes keys without a counterpart in a
+    /// folder.
     private mutating func readOtherKeys(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) {
         let prefix = "tokenizer.ggml."
         for pair in metadata.pairs where pair.key.hasPrefix(prefix) {

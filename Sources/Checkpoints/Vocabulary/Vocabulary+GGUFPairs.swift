@@ -67,7 +67,7 @@ extension Vocabulary {
         )
     }
 
-    /// The merges as text, in which a space parts the two tokens.
+    /// The merges as text, in which a space separates the two tokens.
     private func mergeTexts(file: String?) throws(CheckpointError) -> [String] {
         var result: [String] = []
         result.reserveCapacity(merges.count)
@@ -91,7 +91,7 @@ extension Vocabulary {
     /// 49,152 tokens. Without the key, runtimes assume true when the pre-tokenizer is Llama 3's.
     private func addsBeginning(_ architecture: String?, _ vocabularySize: Int) -> Bool? {
         if let addsBeginning { return addsBeginning }
-        // Without the key, runtimes begin every text of SentencePiece's kind.
+        // Without the key, runtimes put the beginning token before every text under SentencePiece's byte-pair encoding.
         if model == .sentencePieceBPE { return false }
         let isLlama = architecture == "llama" || architecture?.hasPrefix("granite") == true
         if isLlama, vocabularySize == 49152 { return false }

@@ -17,7 +17,7 @@ extension Vocabulary {
         public var prepending: Prepending
         /// Whether every symbol begins another word.
         public var splits: Bool
-        /// Whether white space parts words, and is lost, before the symbol is put in front of them.
+        /// Whether white space separates words, and is dropped, before the symbol is put in front of each.
         public var dropsWhitespace: Bool
 
         /// A pre-tokenizer.
@@ -30,7 +30,7 @@ extension Vocabulary {
 
     /// Reads the pre-tokenizer of a tokenizer.json whose model is not byte-level.
     ///
-    /// - Throws: when it cuts in another way than is computed here.
+    /// - Throws: when it cuts text in a way that resect does not compute.
     static func metaspace(
         _ value: JSON?, after normalizations: [Normalization], file: String
     ) throws(CheckpointError) -> Metaspace? {
@@ -60,7 +60,7 @@ extension Vocabulary {
             inner.dropsWhitespace = true
             return inner
         case "Split":
-            // Gemma cuts at spaces, of which its normalizer leaves none.
+            // Gemma's pre-tokenizer cuts at spaces, but its normalizer has replaced them all.
             guard value["pattern"]?["String"]?.string == " ",
                 normalizations.contains(.replace(" ", with: spaceSymbol))
             else { throw refused() }

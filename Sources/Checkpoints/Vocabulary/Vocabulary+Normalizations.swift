@@ -11,17 +11,17 @@ extension Vocabulary {
         case compatibilityComposed
         /// Unicode's decomposed form, with characters of the same meaning made equal (NFKD).
         case compatibilityDecomposed
-        /// Small letters.
+        /// Letters become lower case.
         case lowercase
-        /// Something is put before a text that is not empty.
+        /// This text is put before every text that is not empty.
         case prepend(String)
-        /// Every occurrence is replaced.
+        /// Every occurrence of a text is replaced.
         case replace(String, with: String)
         /// Runs of two spaces or more are replaced.
         case replaceRuns(with: String)
-        /// Spaces at the ends are taken away, and runs of them become one.
+        /// Spaces at both ends are removed, and runs of spaces become one.
         case collapseSpaces
-        /// White space at the ends is taken away.
+        /// White space at the given ends is removed.
         case strip(left: Bool, right: Bool)
         /// SentencePiece's table of replacements, as the tokenizers library applies it (`graphemes`) or SentencePiece itself.
         case charsmap([UInt8], graphemes: Bool)
@@ -39,7 +39,7 @@ extension Vocabulary {
 
     /// The normalizations that `normalizer` of tokenizer.json names.
     ///
-    /// - Throws: when one is not computed here.
+    /// - Throws: when one is not known.
     static func normalizations(_ value: JSON?, file: String) throws(CheckpointError) -> [Normalization] {
         guard let value, value != .null else { return [] }
         let type = value["type"]?.string ?? "?"
@@ -114,7 +114,7 @@ extension Vocabulary {
     }
 }
 
-/// Bytes as text of 64 characters.
+/// Base64: bytes as text of 64 characters.
 enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 

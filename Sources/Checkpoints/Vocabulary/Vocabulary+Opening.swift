@@ -44,7 +44,7 @@ extension Vocabulary {
         try readPostProcessor(tokenizer["post_processor"], file: path)
         addsSpacePrefix = settings["add_prefix_space"]?.bool
         let isWithoutJSON = checkpoint.companion("tokenizer.json") == nil
-        /// What tokenizer.json does counts, as for the tokenizers library and llama.cpp's converter.
+        /// tokenizer.json takes precedence, as for the tokenizers library and llama.cpp's converter.
         func flag(_ name: String, _ found: Bool?) -> Bool? {
             let stated = settings[name]?.bool
             if isWithoutJSON { return stated ?? found }
@@ -58,7 +58,7 @@ extension Vocabulary {
         addsBeginning = flag("add_bos_token", addsBeginning)
         addsEnd = flag("add_eos_token", addsEnd)
         addsSeparator = flag("add_sep_token", addsSeparator)
-        // Without the token nothing is added, regardless of the flags.
+        // Without a beginning token none is added, whatever the flags say.
         if beginningID == nil, addsBeginning == true { addsBeginning = false }
         if endID == nil, addsEnd == true { addsEnd = false }
         try readChatTemplates(of: checkpoint, settings: settings)

@@ -5,7 +5,7 @@ extension Vocabulary {
     private struct Frame {
         var first: [Int] = []
         var last: [Int] = []
-        /// What a template for two texts puts between them; `nil` when it has none.
+        /// The tokens that the template for two texts puts between them; `nil` without such a template.
         var between: [Int]?
         /// Whether a step adds nothing.
         var isByteLevel = false
@@ -44,7 +44,7 @@ extension Vocabulary {
         }
         let last = try one(frame.last, "after")
         if let last {
-            // As llama.cpp's converter does: what ends a text is the end token, and the other one ends a turn.
+            // As in llama.cpp's converter, the token that ends a text is the end token, and the other one ends a turn.
             if let endID, endID != last { otherEndIDs.insert(endID, at: 0) }
             otherEndIDs.removeAll { $0 == last }
             endID = last

@@ -1,14 +1,14 @@
 internal import Formats
 
 extension Vocabulary {
-    /// The file of Qwen's first models, which have no tokenizer.json.
+    /// The tokenizer file of Qwen's first models, which have no tokenizer.json.
     static let rankFile = "qwen.tiktoken"
     /// How many tokens without a meaning follow the three special ones in those models.
     private static let extraCount = 205
 
     /// Reads a list of tokens with their ranks, a line each: the bytes in base64, and the number.
     ///
-    /// - Throws: when it is no such list.
+    /// - Throws: when it is not such a list.
     init(ranks contents: [UInt8], file: String) throws(CheckpointError) {
         var texts: [[UInt8]] = []
         for line in contents.split(separator: 0x0A) {
@@ -37,7 +37,8 @@ extension Vocabulary {
         unknownID = words.count
     }
 
-    /// The two tokens that each longer one is merged from: what is left when its bytes are merged by lower ranks alone.
+    /// The two tokens that each longer token is merged from: the two parts that are left when its bytes are merged with
+    /// lower ranks only.
     private static func merges(
         _ texts: [[UInt8]], _ words: [String], file: String
     ) throws(CheckpointError) -> [Merge] {

@@ -1,8 +1,8 @@
 internal import Formats
 
-/// How SentencePiece's kinds are written into a GGUF file, and how scores become merges.
+/// SentencePiece's models in a GGUF file, and the conversion between scores and merges.
 extension Vocabulary {
-    /// The token of characters that have none.
+    /// The token for characters that have no token.
     package var unknownSymbolID: Int? { kinds.firstIndex(of: .unknown) ?? unknownID }
 
     /// The texts of the tokens: runtimes look for added tokens before they replace spaces.
@@ -30,7 +30,7 @@ extension Vocabulary {
         }
     }
 
-    /// The keys of what a unigram model does to a text.
+    /// The GGUF keys for the changes that a unigram model makes to a text.
     var textKeys: [(String, GGUFValue)] {
         let collapses = normalizations.contains { step in
             switch step {
@@ -47,7 +47,7 @@ extension Vocabulary {
         return result
     }
 
-    /// The score of every token; where there are none, those that put merges in their order.
+    /// The score of every token; in a vocabulary without scores, scores that give the same order of merges.
     ///
     /// - Throws: when no scores give the same merges.
     func ggufScores(file: String?) throws(CheckpointError) -> [Float] {
@@ -64,7 +64,7 @@ extension Vocabulary {
             if ranks[id] == nil { ranks[id] = rank }
             if ids[ExactString(merge.left)] != nil, ids[ExactString(merge.right)] != nil { count += 1 }
         }
-        // Runtimes merge any two tokens that together are one, so all such pairs have to be merges.
+        // Runtimes merge any two tokens whose texts together are a token, so all such pairs have to be merges.
         var possible = 0
         for (id, token) in tokens.enumerated() where kinds[id] == .normal {
             possible += Vocabulary.splits(token) { ids[$0] != nil && ids[$1] != nil }
@@ -79,10 +79,11 @@ extension Vocabulary {
         return tokens.indices.map { id in ranks[id].map { -Float($0) } ?? Vocabulary.scoreOfAdded }
     }
 
-    /// No merge makes a longer token: all ways to cut one in two take the square of its length.
+    /// The longest token, in bytes, that a merge may make: trying all ways to cut a token in two takes time in the
+    /// square of its length.
     package static let longestMerged = 1024
 
-    /// How many ways to cut a token in two have both parts in a set.
+    /// The number of ways to cut a token into two parts that `holds` accepts.
     private static func splits(_ token: String, _ holds: (ExactString, ExactString) -> Bool) -> Int {
         guard token.utf8.count <= longestMerged else { return 0 }
         let scalars = token.unicodeScalars
@@ -92,7 +93,8 @@ extension Vocabulary {
         }
     }
 
-    /// The merges that scores stand for: all pairs of tokens that are together a token, the highest score first.
+    /// The merges that scores stand for: all pairs of tokens whose texts together are a token, in descending order of
+    /// that token's score.
     package var mergesOfScores: [Merge] {
         var ids: [ExactString: Int] = [:]
         for (id, token) in tokens.enumerated() where !isPlaceholder(id) { ids[ExactString(token)] = id }

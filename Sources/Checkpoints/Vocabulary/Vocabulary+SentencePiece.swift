@@ -31,11 +31,12 @@ extension Vocabulary {
         beginningID = source.beginningID
         endID = source.endID
         paddingID = source.paddingID
-        // The classes of transformers for this kind of model begin every text, where no setting says otherwise.
+        // The classes of transformers for this kind of model put the beginning token before every text unless a setting
+        // says otherwise.
         if model == .sentencePieceBPE { addsBeginning = beginningID == nil ? nil : true }
     }
 
-    /// Adds a token, or replaces the one that has its number.
+    /// Adds a token, or replaces the one with its id.
     private mutating func add(_ token: AddedToken, file: String) throws(CheckpointError) {
         guard token.id < 2 * tokens.count + 65536 else {
             throw CheckpointError(
@@ -54,7 +55,7 @@ extension Vocabulary {
         addedTokens.append(token)
     }
 
-    /// The scores that llama.cpp's converter writes for added tokens, and for numbers without a token.
+    /// The score that llama.cpp's converter writes for added tokens and for ids without a token.
     static let scoreOfAdded: Float = -1000
     static let scoreOfNone: Float = -10000
 

@@ -4,7 +4,7 @@ extension Vocabulary {
     /// Reads the parsed tokenizer.json of an HF folder. `truncation` and `padding` are left alone: transformers
     /// switches both off for a text that it tokenizes whole.
     ///
-    /// - Throws: when it does something that is not computed here, or contradicts itself.
+    /// - Throws: when it does something that resect does not compute, or contradicts itself.
     init(tokenizer: JSONObject, file: String) throws(CheckpointError) {
         let model = tokenizer["model"]
         let kind = model?["type"]?.string ?? (model?["merges"] == nil ? "?" : "BPE")
@@ -83,11 +83,12 @@ extension Vocabulary {
             throw CheckpointError(file: file, "the unknown token \(unknown.grouped) is not among \(list.count.grouped)")
         }
         readTexts(texts.texts, unknown: unknown.flatMap { list[$0].array?.first?.string })
-        // Added tokens beyond the list have none.
+        // Added tokens beyond the list have no score.
         self.scores = scores
     }
 
-    /// Whether tokens are written in the alphabet of bytes. Others say so by byte tokens or by SentencePiece's symbol.
+    /// Whether tokens are written in the byte-level alphabet. Other vocabularies have byte tokens or SentencePiece's
+    /// symbol.
     private static func isByteLevel(
         _ definition: JSON?, _ normalizations: [Normalization], _ model: JSON?
     ) -> Bool {
@@ -172,7 +173,7 @@ extension Vocabulary {
         }
     }
 
-    /// Refuses members of the model that change tokens in a way that is not computed here.
+    /// Refuses members of the model that change tokens in a way that resect does not compute.
     private func checkModel(_ model: JSON?, _ vocabulary: JSONObject, file: String) throws(CheckpointError) {
         func refused(_ what: String) -> CheckpointError {
             CheckpointError(file: file, "the tokenizer \(what), which resect does not compute")

@@ -4,9 +4,10 @@ public struct Vocabulary: Sendable, Equatable {
     public enum Model: String, Sendable, CaseIterable {
         /// Byte-level byte-pair encoding.
         case byteLevelBPE = "gpt2"
-        /// SentencePiece's byte-pair encoding of characters; bytes stand for characters that are no token.
+        /// SentencePiece's byte-pair encoding of characters. A character without a token becomes the tokens of its
+        /// bytes.
         case sentencePieceBPE = "llama"
-        /// SentencePiece's unigram model: the tokens whose scores have the largest sum.
+        /// SentencePiece's unigram model: the division into tokens whose scores have the largest sum.
         case unigram = "t5"
     }
 
@@ -20,7 +21,7 @@ public struct Vocabulary: Sendable, Equatable {
         case control = 3
         /// Added by the model's makers, and matched in text.
         case userDefined = 4
-        /// A number without a token.
+        /// An id without a token.
         case unused = 5
         /// One byte.
         case byte = 6
@@ -36,7 +37,7 @@ public struct Vocabulary: Sendable, Equatable {
         public var special: Bool
         /// Whether it consumes white space on its left.
         public var stripsLeft: Bool
-        /// Whether it swallows white space on its right.
+        /// Whether it consumes white space on its right.
         public var stripsRight: Bool
         /// Whether it matches only between word boundaries.
         public var singleWord: Bool
@@ -104,7 +105,7 @@ public struct Vocabulary: Sendable, Equatable {
     public var tokens: [String]
     /// The kind of every token.
     public var kinds: [TokenKind]
-    /// SentencePiece's scores of the tokens, without those that were added to a list; empty where merges alone decide.
+    /// SentencePiece's scores of the tokens; tokens that were added later have none. Empty when merges alone decide.
     public var scores: [Float] = []
     /// The merges in order of rank, as pairs, because a token may contain a space.
     public var merges: [Merge]
@@ -122,7 +123,7 @@ public struct Vocabulary: Sendable, Equatable {
     public var paddingID: Int?
     /// The token between two texts.
     public var separatorID: Int?
-    /// The token that hides another one.
+    /// The token that stands for a hidden token.
     public var maskID: Int?
     /// More tokens that end a generation, after `endID`: a config.json may list several.
     public var otherEndIDs: [Int] = []
@@ -136,9 +137,9 @@ public struct Vocabulary: Sendable, Equatable {
     public var addsSpacePrefix: Bool?
     /// The templates of a conversation, the default one first.
     public var chatTemplates: [ChatTemplate] = []
-    /// Whether llama.cpp's converter keeps the kind of an unknown token that is a special one too.
+    /// Whether llama.cpp's converter keeps the kind `unknown` for a token that is also a special one.
     var keepsUnknownKind = false
-    /// What a user should know: files that disagree, settings that are read in another way.
+    /// Notes for the user: files that disagree, settings that runtimes read differently.
     public var notes: [String] = []
 
     /// A vocabulary, with the normalizations that belong to the pre-tokenizer.
@@ -156,8 +157,8 @@ public struct Vocabulary: Sendable, Equatable {
         self.ignoresMerges = ignoresMerges
     }
 
-    /// Whether a number has no token: converters write `[PAD<number>]` where the embedding has a row and the tokenizer
-    /// nothing.
+    /// Whether an id has no token: converters write `[PAD<id>]` for rows of the embedding that the tokenizer does not
+    /// use.
     package func isPlaceholder(_ id: Int) -> Bool { kinds[id] == .unused && tokens[id] == Vocabulary.placeholder(id) }
 
     /// The placeholder text of an id without a token.

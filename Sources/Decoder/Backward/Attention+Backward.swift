@@ -2,7 +2,7 @@ internal import CKernels
 internal import Kernels
 internal import Parallel
 
-/// What the backward pass of attention needs on each thread.
+/// The work buffers of attention's backward pass, one of each per thread.
 struct AttentionBackwardBuffers: Sendable {
     /// Keys and values of one head transposed to [head size, context].
     let transposedKeys, transposedValues: [Scratch]
@@ -27,16 +27,16 @@ struct AttentionBackward {
     let buffers: AttentionBackwardBuffers
     let threads: Int
 
-    /// Queries, keys and values, or the gradients by them: [contexts, contextLength, heads, headSize].
+    /// Queries, keys and values, or the gradients with respect to them: [contexts, contextLength, heads, headSize].
     struct Rows: @unchecked Sendable {
         let query, key, value: UnsafeMutablePointer<Float>
     }
 
-    /// Writes the gradients by queries, keys and values.
+    /// Writes the gradients with respect to queries, keys and values.
     ///
-    /// A thread takes all that belongs to a key head of a context, so that every sum has one order.
+    /// One thread computes a key head of a context with all its query heads, so that every sum has a fixed order.
     ///
-    /// - Parameter gradient: the gradient by the result, [contexts, contextLength, heads, headSize].
+    /// - Parameter gradient: the gradient with respect to the output, [contexts, contextLength, heads, headSize].
     func run(_ input: Rows, gradient: UnsafePointer<Float>, into output: Rows, contexts: Int) {
         nonisolated(unsafe) let gradient = gradient
         let (wide, narrow, headSize) = (shape.queryWidth, shape.keyWidth, shape.headSize)
@@ -72,7 +72,8 @@ struct AttentionBackward {
         let keyGradient, valueGradient: UnsafeMutablePointer<Float>
     }
 
-    /// `P = softmax(scale q k')`; `dv += P' do`; `dS = P (do v' - sum) scale`; `dq = dS k`; `dk += dS' q`.
+    /// `P = softmax(scale q k')`; `dP = do v'`; `dS = scale P (dP - sum of P dP over the row)`, element by element;
+    /// `dq = dS k`; `dk += dS' q`; `dv += P' do`.
     private func run(_ block: Block, _ worker: Int) {
         let (wide, narrow, padded) = (shape.queryWidth, shape.keyWidth, Attention.padded(contextLength))
         let (start, count, end) = (block.queries.lowerBound, block.queries.count, block.queries.upperBound)
@@ -111,7 +112,7 @@ struct AttentionBackward {
         }
     }
 
-    /// Turns scores into probabilities, and the gradient by these into that by the scores.
+    /// Turns scores into probabilities, and the gradient with respect to these into that with respect to the scores.
     private func softmaxBackward(
         _ scores: UnsafeMutablePointer<Float>, _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ worker: Int
     ) {
@@ -120,7 +121,7 @@ struct AttentionBackward {
             resect_softmax_backward(scores, gradient, count, shape.scale)
             return
         }
-        // The transposed block is written later.
+        // The buffer of the transposed block is free: it is written later.
         let capped = buffers.transposed[worker].floats
         resect_soft_cap(scores, count, shape.scale, cap)
         capped.update(from: scores, count: count)

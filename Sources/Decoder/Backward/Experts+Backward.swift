@@ -4,13 +4,13 @@ internal import Kernels
 internal import Weights
 
 extension Experts {
-    /// Writes the gradient by the normed stream to `backward.normed`, through the experts and through the router.
+    /// Writes the gradient with respect to the normed stream to `backward.normed`, through the experts and the router.
     ///
-    /// The choice of experts is taken as it is; its derivative is 0 almost everywhere.
+    /// The choice of experts is constant: its derivative is 0 almost everywhere.
     ///
     /// - Parameters:
-    ///   - gradient: by what the experts give, [rows, hidden].
-    ///   - buffers: with the normed stream; all else in them is computed again.
+    ///   - gradient: the gradient with respect to the experts' output, [rows, hidden].
+    ///   - buffers: hold the normed stream; everything else in them is computed again.
     func applyBackward(
         rows: Int, gradient: UnsafePointer<Float>, _ buffers: LayerBuffers, _ backward: BackwardBuffers
     ) throws(CheckpointError) {
@@ -21,7 +21,7 @@ extension Experts {
         let output = backward.normed.floats
         let normed = buffers.operand(buffers.normed, rows: rows, columns: hidden)
         let shares = try shares(normed, memory, buffers)
-        // The softmax stays in memory.weights; the gradients by the weights of the chosen ones go beside it.
+        // memory.weights keeps the softmax; own.weights gets the gradients with respect to the chosen experts' weights.
         own.weights.floats.update(repeating: 0, count: rows * count)
         output.update(repeating: 0, count: rows * hidden)
         for (index, shares) in shares.enumerated() where !shares.isEmpty {
@@ -50,7 +50,8 @@ extension Experts {
         try sharedBackward(rows: rows, gradient: gradient, buffers, backward, memory, own)
     }
 
-    /// Turns the gradients by the weights of the chosen experts into those by the router's logits, in place.
+    /// Turns the gradients with respect to the weights of the chosen experts into those with respect to the router's
+    /// logits, in place.
     private func routerGradients(_ shares: [[Share]], rows: Int, _ memory: ExpertBuffers, _ own: ExpertGradients) {
         let count = plan.count
         var chosen = Array(repeating: [(expert: Int, weight: Float)](), count: rows)
@@ -60,7 +61,7 @@ extension Experts {
         for token in 0..<rows {
             let softmax = memory.weights.floats + token * count, gradients = own.weights.floats + token * count
             if plan.normalizes {
-                // A weight is p / sum of the chosen p: its derivative by a chosen p is (gradient - mean) / sum.
+                // A weight is p / sum of the chosen p, so the gradient with respect to a chosen p is (gradient - mean) / sum.
                 let sum = chosen[token].reduce(Float(0)) { $0 + softmax[$1.expert] }
                 let mean = chosen[token].reduce(Float(0)) { $0 + $1.weight * gradients[$1.expert] }
                 for (expert, _) in chosen[token] { gradients[expert] = (gradients[expert] - mean) / sum }
@@ -98,11 +99,11 @@ extension Experts {
     }
 }
 
-/// What the backward pass of experts computes in.
+/// The work buffers of the experts' backward pass.
 struct ExpertGradients: Sendable {
-    /// By the weights of the chosen experts, then by the router's logits, [tokens, experts].
+    /// Gradients with respect to the weights of the chosen experts, then to the router's logits, [tokens, experts].
     let weights: Scratch
-    /// By what one expert gives to its tokens, [tokens, hidden].
+    /// Gradients with respect to the output of one expert for its tokens, [tokens, hidden].
     let gradient: Scratch
 
     init(tokens: Int, hidden: Int, experts: Int) {

@@ -5,13 +5,13 @@ internal import Parallel
 internal import Weights
 
 extension FeedForward {
-    /// Writes the gradient by the normed stream.
+    /// Writes the gradient with respect to the normed stream.
     ///
     /// - Parameters:
     ///   - operand: the normed stream.
-    ///   - gradient: the gradient by the result, [rows, hidden].
+    ///   - gradient: the gradient with respect to the output, [rows, hidden].
     ///   - output: [rows, hidden]; `nil` when only the adapters' gradients are wanted.
-    ///   - buffers: with `gate` and `up` as they were before the activation; both are used up.
+    ///   - buffers: hold `gate` and `up` as they were before the activation; both are overwritten.
     func applyBackward(
         _ operand: MatrixOperand, gradient: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>?,
         _ buffers: LayerBuffers, _ backward: BackwardBuffers, _ sums: LayerGradients

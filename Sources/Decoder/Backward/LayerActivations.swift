@@ -6,17 +6,18 @@ struct LayerActivations: Sendable {
     let input: Scratch
     /// The stream between attention and MLP, [tokens, hidden].
     let middle: Scratch
-    /// Queries, keys, values, what attention mixes, and the MLP before its activation.
+    /// Queries, keys, values, the outputs of the attention heads, and the MLP's products before its activation.
     let buffers: LayerBuffers
     /// Whether all but the input is shared with other layers, so that it has to be computed again.
     let isShared: Bool
 
-    /// Bytes of a layer's own memory but for the input, for one token.
+    /// Bytes per token that a layer keeps for itself, without the input.
     static func tokenByteCount(_ shape: LayerShape) -> Int {
         4 * (shape.hidden + 2 * shape.queryWidth + 2 * shape.keyWidth + 2 * shape.feedForward)
     }
 
-    /// Activations for all layers of a model. As many layers as fit into some bytes of memory keep them.
+    /// Activations for all layers of a model. The last layers keep their own, as many as fit `memory` bytes; the layers
+    /// before them share one set.
     static func make(_ batch: LayerBatch, layers: Int, memory: Int) -> [LayerActivations] {
         let shape = batch.shape, tokens = batch.contexts * batch.contextLength
         let kept = min(layers, memory / max(1, tokens * tokenByteCount(shape)))

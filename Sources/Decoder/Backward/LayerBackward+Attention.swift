@@ -5,11 +5,11 @@ internal import Parallel
 internal import Weights
 
 extension LayerBackward {
-    /// Attention: the gradient by what it reads goes to `backward.normed`.
+    /// The backward pass of attention: writes the gradient with respect to its input to `backward.normed`.
     ///
     /// - Parameters:
-    ///   - gradient: by the stream after it.
-    ///   - accumulates: whether it is added to what is there.
+    ///   - gradient: the gradient with respect to the stream after attention.
+    ///   - accumulates: whether the result is added to the contents of `backward.normed`.
     func attention(_ gradient: UnsafeMutablePointer<Float>, accumulates: Bool) throws(CheckpointError) {
         let (sizes, threads) = (layer.attention, batch.threads)
         let mixed = buffers.operand(buffers.mixed, rows: tokens, columns: sizes.queryWidth)
@@ -42,7 +42,8 @@ extension LayerBackward {
         }
     }
 
-    /// Takes back the norms of queries and keys, and lets nothing through what was clamped. The products are computed again.
+    /// The backward pass of the clamp and of the norms of queries and keys; clamped elements get the gradient 0. The products
+    /// are computed again.
     private func normsAndBounds(_ normed: MatrixOperand) throws(CheckpointError) {
         let bound = layer.plan.attention.clip
         guard layer.queryNorm != nil || layer.keyNorm != nil || bound != nil else { return }
@@ -67,7 +68,7 @@ extension LayerBackward {
 }
 
 extension HeadNorm {
-    /// Turns the gradient by the result into that by the input, in place.
+    /// Turns the gradient with respect to the output into that with respect to the input, in place.
     ///
     /// - Parameter source: the input, [rows, heads, headSize].
     func applyBackward(

@@ -39,13 +39,13 @@ extension LayerBatch {
         try dense.gateAndUp(normed, kept.buffers)
     }
 
-    /// Turns the gradient by the stream after a layer into that by the stream before it.
+    /// Turns the gradient with respect to the stream after a layer into that with respect to the stream before it.
     ///
     /// - Parameters:
     ///   - gradient: the gradient, in place.
-    ///   - kept: what the forward pass left; used up.
+    ///   - kept: what the forward pass left; overwritten.
     ///   - sums: what the gradients of adapters are added to.
-    ///   - isLowest: whether no layer below wants the gradient, so that it need not be computed.
+    ///   - isLowest: whether no layer before this one has adapters, so that the result is not needed.
     func applyBackward(
         _ layer: DecoderModel.Layer, gradient: UnsafeMutablePointer<Float>, contexts: Int, _ kept: LayerActivations,
         _ backward: BackwardBuffers, _ sums: LayerGradients, isLowest: Bool
@@ -77,7 +77,7 @@ extension LayerBatch {
 }
 
 extension DecoderModel.Layer {
-    /// The norm of what the MLP reads; `nil` where it reads the stream.
+    /// The norm before the MLP; `nil` where the MLP reads the stream as it is.
     var normOfMLP: Norm? { plan.parallel == .shared ? attentionNorm : feedForwardNorm }
 }
 
@@ -103,17 +103,18 @@ struct LayerBackward {
     var count: Int { tokens * batch.shape.hidden }
     var buffers: LayerBuffers { kept.buffers }
 
-    /// The MLP: the gradient by what it reads goes to `backward.normed`.
+    /// The backward pass of the MLP: writes the gradient with respect to its input to `backward.normed`.
     ///
     /// - Parameters:
-    ///   - states: the stream that it reads.
-    ///   - gradient: by the stream after it.
+    ///   - states: the stream that the MLP reads.
+    ///   - gradient: the gradient with respect to the stream after the MLP.
+    ///   - wantsInput: whether the gradient with respect to the input is needed, and not only those of adapters.
     func feedForward(
         _ states: UnsafeMutablePointer<Float>, _ gradient: UnsafeMutablePointer<Float>, wantsInput: Bool
     ) throws(CheckpointError) {
         switch layer.feedForward {
         case .dense(let feedForward):
-            // The norm of the result is taken back first: it takes the operand of the last product again.
+            // The post-norm comes first: it needs the operand of the last product again, and the rest overwrites that.
             let own = try outputGradient(layer.feedForwardPostNorm, gradient) { (added) throws(CheckpointError) in
                 let inner = feedForward.activated(tokens, buffers)
                 try Linear.apply([Linear.Target(feedForward.down, added)], to: inner, buffers: buffers.linear)
@@ -131,9 +132,9 @@ struct LayerBackward {
         }
     }
 
-    /// The gradient by what attention or the MLP gives, before its norm and its factor.
+    /// The gradient with respect to the output of attention or the MLP, before the post-norm and the residual scale.
     ///
-    /// - Parameter recompute: writes what it gives, [tokens, hidden].
+    /// - Parameter recompute: writes that output, [tokens, hidden].
     func outputGradient(
         _ postNorm: Norm?, _ gradient: UnsafeMutablePointer<Float>,
         _ recompute: (_ added: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Void
@@ -157,7 +158,7 @@ struct LayerBackward {
         return result
     }
 
-    /// Adds the gradient by the input of a norm, from that by its result in `backward.normed`.
+    /// Adds the gradient with respect to the input of a norm; `backward.normed` holds that with respect to its output.
     func norm(
         _ norm: Norm?, _ states: UnsafePointer<Float>, addingTo gradient: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) {

@@ -26,22 +26,22 @@ struct LayerGradients: Sendable {
     }
 }
 
-/// The memory that the backward pass of a layer computes in.
+/// The work buffers of a layer's backward pass. Gradients are those of the loss with respect to what is named.
 struct BackwardBuffers: Sendable {
-    /// The gradient by the normed stream, [tokens, hidden].
+    /// The gradient of the normed stream, [tokens, hidden].
     let normed: Scratch
-    /// `silu(gate) * up` and the gradient by it, [tokens, feedForward].
+    /// `act(gate) * up`, and its gradient in `inner`, [tokens, feedForward].
     let product, inner: Scratch
-    /// Gradients by what attention mixes, and by queries, keys and values, each [tokens, columns].
+    /// Gradients of the outputs of the attention heads, and of queries, keys and values, each [tokens, columns].
     let mixed, query, key, value: Scratch
-    /// Queries or keys before their norms, [tokens, columns]; of no size where the model has none.
+    /// Queries, keys or values before norms and clamps, [tokens, columns]; empty where the model has neither.
     let raw: Scratch
-    /// Gradients by what attention or the MLP gives, and by the stream that an MLP beside attention reads, [tokens, hidden];
-    /// of no size where the model needs none.
+    /// Gradients of the output of attention or the MLP, and of the stream that an MLP in parallel with attention reads,
+    /// [tokens, hidden]; empty where the model does not need them.
     let added, side: Scratch
     let experts: ExpertGradients?
     let attention: AttentionBackwardBuffers
-    /// Takes rotations back.
+    /// Tables of the opposite angles: the backward pass of rotations.
     let rotaryTables: RotaryTables
 
     init(_ batch: LayerBatch) {

@@ -3,12 +3,12 @@ internal import Checkpoints
 internal import Parallel
 
 extension Norm {
-    /// Adds the gradient by the input.
+    /// Adds the gradient with respect to the input.
     ///
     /// - Parameters:
     ///   - source: the start of a row of the input.
-    ///   - gradient: the gradient by the result, [rows, width].
-    ///   - output: the start of the row that the gradient by a row of the input is added to.
+    ///   - gradient: the gradient with respect to the output, [rows, width].
+    ///   - output: the start of the row that the gradient with respect to a row of the input is added to.
     func applyBackward(
         rows: Int, of source: @Sendable (Int) -> UnsafePointer<Float>, gradient: UnsafePointer<Float>,
         addingTo output: @Sendable (Int) -> UnsafeMutablePointer<Float>, threads: Int
@@ -23,9 +23,9 @@ extension Norm {
 }
 
 extension NormValues {
-    /// Adds the gradient by the input of a row.
+    /// Adds the gradient with respect to one row of the input.
     ///
-    /// - Parameter first: the element of the weight that belongs to the first of the row.
+    /// - Parameter first: the index in the weight of the row's first element.
     func applyBackward(
         _ source: UnsafePointer<Float>, gradient: UnsafePointer<Float>, addingTo output: UnsafeMutablePointer<Float>,
         first: Int = 0, count: Int

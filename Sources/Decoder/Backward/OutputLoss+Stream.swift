@@ -22,7 +22,7 @@ extension OutputLoss {
     /// - Parameters:
     ///   - teacher: t, [tokens, hidden], the normed states of another model.
     ///   - states: the stream after the last layer, [tokens, hidden].
-    ///   - gradient: what `factor` times the gradient by the states is added to; `nil` when it is not wanted.
+    ///   - gradient: `factor` times the gradient with respect to the states is added here; `nil` when it is not wanted.
     package func distance(
         from teacher: UnsafePointer<Float>, rows: Int, states: UnsafePointer<Float>,
         gradient: UnsafeMutablePointer<Float>?, factor: Double = 1

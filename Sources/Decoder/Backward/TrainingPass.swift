@@ -4,8 +4,8 @@ package import Weights
 
 /// A forward and a backward pass over a few contexts: the loss, and the gradients of the adapters.
 ///
-/// The input of every layer is kept. What layers compute inside is kept as far as the memory goes, and computed again by the
-/// backward pass in the other layers; the results are the same bits.
+/// The input of every layer is kept. Activations inside a layer are kept in as many layers as fit the memory; in the others
+/// the backward pass computes them again (gradient checkpointing), with the same bits.
 package final class TrainingPass {
     /// The most contexts that run together.
     package let contextsAtOnce: Int
@@ -21,8 +21,8 @@ package final class TrainingPass {
     /// Memory for passes of models of one shape.
     ///
     /// - Parameters:
-    ///   - contextCount: how many contexts would best run together.
-    ///   - memory: bytes for what layers compute inside.
+    ///   - contextCount: how many contexts should run together; `contextsAtOnce` may be less.
+    ///   - memory: bytes for the activations inside layers.
     package init(_ model: DecoderModel, contextLength: Int, contextCount: Int, memory: Int, threads: Int) {
         self.contextLength = contextLength
         hidden = model.plan.hidden
@@ -42,7 +42,7 @@ package final class TrainingPass {
     ///   - model: with its adapters.
     ///   - contexts: at most `contextsAtOnce`, of `contextLength` tokens.
     ///   - sums: what the gradients are added to, one for each adapter.
-    ///   - loss: is given the states after the last layer, and memory of zeros for the gradient by them.
+    ///   - loss: receives the states after the last layer, and zeros to which it adds the gradient with respect to them.
     /// - Returns: what `loss` returns.
     package func run(
         _ model: DecoderModel, _ contexts: [[Int32]], addingTo sums: [AdapterPosition: AdapterGradient],

@@ -39,7 +39,7 @@ package final class IncrementalPass {
         logitMemory = Scratch(floats: sequences * model.vocabularyCount)
     }
 
-    /// Runs more tokens of each sequence, as many of each.
+    /// Appends tokens to the sequences, the same number to each.
     ///
     /// - Parameter room: how many tokens a sequence will have in the end, so that memory need not grow.
     /// - Throws: when a token has no embedding, or the model computes NaN or infinity.
@@ -61,7 +61,7 @@ package final class IncrementalPass {
         }
     }
 
-    /// The logits behind the last token of a sequence.
+    /// The logits after the last token of a sequence, [vocabulary]. Valid until the next `append`.
     ///
     /// - Precondition: there are tokens.
     package func logits(of sequence: Int = 0) -> UnsafeBufferPointer<Float> {
@@ -99,7 +99,7 @@ package final class IncrementalPass {
             hint: "a weight is NaN or infinite, or the values leave the range of f32")
     }
 
-    /// What so many tokens of each sequence are run in; kept for the next ones.
+    /// The buffers for `rows` tokens of each sequence, kept for the next call with as many.
     private func memory(rows: Int) -> Memory {
         if let memory = lastMemory, memory.rows == rows { return memory }
         let batch = LayerBatch(

@@ -26,7 +26,7 @@ final class KeyValueCache {
         angleKinds = model.rotary.angleKinds(contextLength: 0)
     }
 
-    /// Makes room for so many tokens of each sequence.
+    /// Makes room for `needed` tokens of each sequence.
     ///
     /// - Parameter contextLength: how many tokens each sequence is about to have, which may decide the rotary angles.
     func reserve(_ needed: Int, contextLength: Int) {
@@ -92,7 +92,7 @@ struct PastTokens: Sendable {
     let scores: [Scratch]
     let threads: Int
 
-    /// Adds the keys and values in the buffers, and mixes values for the queries there.
+    /// Appends the keys and values in the buffers, and writes the attention output for the queries to `buffers.mixed`.
     ///
     /// - Parameter rows: new tokens of each sequence; buffers hold [sequences, rows, columns].
     func attend(_ shape: AttentionShape, _ buffers: LayerBuffers, sequences: Int, rows: Int) {
@@ -109,7 +109,7 @@ struct PastTokens: Sendable {
         }
     }
 
-    /// Adds the new keys and values of a head, and gives all of it.
+    /// Appends the new keys and values of a head, and returns all of its keys and values.
     private func add(
         _ buffers: LayerBuffers, _ shape: AttentionShape, sequence: Int, head: Int, rows: Int
     ) -> Attention.HeadMemory {

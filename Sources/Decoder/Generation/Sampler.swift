@@ -42,7 +42,7 @@ package struct Sampler: Sendable {
             sum += candidate.weight
             if chosen < sum { return candidate.token }
         }
-        // Rounding alone leads here.
+        // Only rounding leads here.
         return candidates.last { $0.weight > 0 }?.token ?? Int32(highest)
     }
 

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Formats
 
 extension Adapter {
-    /// Holds what the file has against what its configuration says.
+    /// Checks the tensors of the file against its configuration.
     func checkConfiguration() throws(CheckpointError) {
         for pair in pairs where !isOfParameter(pair) {
             let stated = config.rank(of: pair.module)
@@ -37,18 +37,18 @@ extension Adapter {
         try checkWholes()
     }
 
-    /// Whether a pair is that of a parameter of its module: a stack of experts.
+    /// Whether a pair changes a stack of experts: a parameter of its module that `target_parameters` names.
     func isOfParameter(_ pair: Pair) -> Bool { config.targetParameters.contains { isOfParameter(pair, $0) } }
 
-    /// Whether a parameter is one of a pair's module, by the names alone.
+    /// Whether a parameter belongs to the module of a pair, by the names alone.
     func isOfParameter(_ pair: Pair, _ parameter: String) -> Bool {
         let dot = parameter.lastIndex(of: ".") ?? parameter.startIndex
         let module = String(parameter[..<dot])
-        // A parameter without a module before it is one of experts, whatever these lie in.
+        // A name without a module is a parameter of any module of experts.
         return ModuleSelection.isNamed(pair.module, in: [module.isEmpty ? ExpertNames.known.module : module])
     }
 
-    /// Refuses whole tensors that the configuration does not announce, and announced ones that are not there.
+    /// Refuses whole tensors that the configuration does not name, and names without a tensor.
     private func checkWholes() throws(CheckpointError) {
         let outer = EmbeddingNames.embeddings + ModuleKinds.known.outputs
         let adapted = Set(pairs.map { ExactString($0.module) })

@@ -2,12 +2,12 @@ internal import Checkpoints
 internal import Formats
 
 extension Adapter {
-    /// An adapter of mlx-lm under the names of the files of its base.
+    /// An adapter of mlx-lm with the names that the files of its base have.
     ///
     /// - Parameters:
     ///   - base: the base, with the names that folders have.
     ///   - layerCount: how many layers it has.
-    /// - Throws: when it is for another model, or has other tensors than its configuration says.
+    /// - Throws: when it is for another model, or when its tensors are not those that its configuration names.
     func fitting(_ base: Checkpoint, layerCount: Int, _ config: MLXAdapterConfig) throws(CheckpointError) -> Adapter {
         try MLXNames.checkWeights(of: base, for: self)
         var modules = BaseModules(base)
@@ -46,10 +46,10 @@ extension Adapter.Whole {
 }
 
 extension Adapter.Pair {
-    /// The same under another name.
+    /// The same pair for another module.
     func renamed(_ module: String) -> Adapter.Pair { with(module: module, a: a, b: b) }
 
-    /// The same with other matrices.
+    /// The same pair with another module and other matrices.
     func with(module: String, a: Tensor, b: Tensor) -> Adapter.Pair {
         Adapter.Pair(
             module: module, depth: depth, isEmbedding: isEmbedding, a: a, b: b, scale: scale, scalesB: scalesB,

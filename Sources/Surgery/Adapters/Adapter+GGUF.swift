@@ -5,8 +5,8 @@ internal import Weights
 extension Adapter {
     /// Reads an adapter of llama.cpp: `NAME.lora_a` and `NAME.lora_b` for the tensor `NAME` of the base.
     ///
-    /// - Throws: for what is no adapter, one of another method, half a pair, shapes that do not go together, and values that
-    ///   are NaN or infinite.
+    /// - Throws: when the file is not an adapter or has another method than LoRA, when one matrix of a pair is missing
+    ///   or their shapes do not fit, and for values that are NaN or infinite.
     init(gguf checkpoint: Checkpoint) throws(CheckpointError) {
         let file = checkpoint.path
         let alpha = try Adapter.alpha(checkpoint.metadata, file: file)
@@ -47,7 +47,7 @@ extension Adapter {
         (self.wholes, sources) = (wholes, checkpoint.sources)
     }
 
-    /// The alpha of all pairs; 0 where their scale is 1.
+    /// The alpha of all pairs; 0 means that their scale is 1.
     private static func alpha(_ metadata: GGUFMetadata, file: String) throws(CheckpointError) -> Float {
         for (key, wanted) in [("general.type", "adapter"), ("adapter.type", "lora")] {
             guard let value = metadata[key]?.string else { throw CheckpointError(file: file, "has no '\(key)'") }
@@ -75,7 +75,7 @@ extension Adapter {
         throw CheckpointError(file: file, "'adapter.lora.alpha' is \(text), not a finite number of type f32")
     }
 
-    /// The matrices of a weight, or of each expert of a stack.
+    /// The matrices for a weight, or for each expert of a stack.
     private static func pair(
         _ module: String, _ a: Tensor, _ b: Tensor, alpha: Float, file: String
     ) throws(CheckpointError) -> Pair {
@@ -103,7 +103,7 @@ extension Adapter {
 }
 
 extension AdapterConfig {
-    /// The settings of an adapter that has none in a file of its own: its tensors say all.
+    /// The settings of an adapter without a file of settings, whose tensors say everything.
     init(withoutSettings path: String, baseName: String?) throws(CheckpointError) {
         var object = JSONObject([("peft_type", .string("LORA")), ("r", .int(1)), ("lora_alpha", .int(1))])
         object["base_model_name_or_path"] = baseName.map(JSON.string)

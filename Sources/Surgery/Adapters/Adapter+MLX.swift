@@ -13,7 +13,7 @@ extension Adapter {
         var all: [Tensor] { [a, b, magnitude].compactMap { $0 } }
     }
 
-    /// Sorts the tensors of a file of mlx-lm by what they are, and holds them against the configuration.
+    /// Sorts the tensors of a file of mlx-lm by module and part, and checks them against the configuration.
     init(_ checkpoint: Checkpoint, _ config: MLXAdapterConfig, path: String) throws(CheckpointError) {
         var order: [ExactString] = [], found: [ExactString: Parts] = [:], wholes: [Whole] = []
         for tensor in checkpoint.tensors {
@@ -50,14 +50,15 @@ extension Adapter {
             }
         }
         var settings = try AdapterConfig(withoutSettings: config.path, baseName: config.baseName)
-        // The layer of a tied embedding computes logits too.
+        // In mlx-lm, a tied embedding computes logits too, so its changes apply to both.
         settings.tying.weights = true
         self.init(
             path: path, naming: .mlx(config), config: settings, pairs: pairs, wholes: wholes, tokens: [],
             sources: checkpoint.sources)
     }
 
-    /// The matrices of a module, in the order of PEFT: A [rank, inputs], B [outputs, rank]. Those of experts stay as they are.
+    /// The matrices of a module in PEFT's shapes: A [rank, inputs], B [outputs, rank]. Those of experts keep their
+    /// shapes.
     private static func pair(
         _ module: String, _ parts: Parts, _ config: MLXAdapterConfig, _ lowRank: MLXAdapterConfig.LowRank, file: String
     ) throws(CheckpointError) -> Pair {
@@ -77,7 +78,7 @@ extension Adapter {
         for tensor in [a, b] where tensor.count == 0 || !(2...3).contains(tensor.shape.count) {
             throw wrongShape(tensor, file)
         }
-        // Old versions have A of all experts as one matrix.
+        // Old versions store A of all experts as one matrix.
         guard a.shape.count == b.shape.count || isOfExperts else { throw wrongShape(a, file) }
         if isOfExperts {
             if let magnitude = parts.magnitude {
@@ -102,7 +103,7 @@ extension Adapter {
             throw CheckpointError(
                 file: config.path, "says rank \(lowRank.rank), and \(b.name) of \(module) has \(rank)")
         }
-        // The delta of an embedding is A B, and the scale belongs to A: it is B A with the names exchanged.
+        // The change of an embedding is A B with the scale on A, which is B A with the names exchanged.
         let isEmbedding = !isOfExperts && MLXNames.isEmbedding(module)
         return Pair(
             module: module, depth: 0, isEmbedding: false,

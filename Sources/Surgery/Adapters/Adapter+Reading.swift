@@ -16,7 +16,7 @@ extension Adapter {
         let depth: Int
     }
 
-    /// Sorts the tensors of a file by what they are, and holds them against the configuration.
+    /// Sorts the tensors of a file by module and part, and checks them against the configuration.
     init(_ checkpoint: Checkpoint, _ config: AdapterConfig, path: String) throws(CheckpointError) {
         var order: [Key] = [], found: [Key: Found] = [:], adapters: Set<String> = []
         var wholes: [Whole] = [], indices: [ExactString: Int] = [:], tokens: [(module: String, values: Tensor)] = []
@@ -69,8 +69,8 @@ extension Adapter {
         try checkConfiguration()
     }
 
-    /// Refuses a second tensor of a name with other values. Where the vocabulary was resized PEFT stores its embeddings also under
-    /// the names that they have in a training.
+    /// Refuses a second tensor for the same name with other values. When the vocabulary was resized, PEFT stores
+    /// embeddings a second time, under their names during the training.
     private static func checkCopy(_ tensor: Tensor, of other: Whole, file: String) throws(CheckpointError) {
         guard tensor.shape == other.values.shape, try other.values.holds(tensor) else {
             throw CheckpointError(
@@ -79,7 +79,7 @@ extension Adapter {
         }
     }
 
-    /// The matrices of a module, whose shapes go together.
+    /// The matrices of a module, whose shapes are checked.
     private static func pair(
         _ module: String, _ depth: Int, _ found: Found, _ config: AdapterConfig, file: String
     ) throws(CheckpointError) -> Pair {
@@ -112,7 +112,7 @@ extension Adapter {
             bias: found.tensor(.bias))
     }
 
-    /// Refuses values that are NaN or infinite, and types without floats.
+    /// Refuses values that are NaN or infinite, and types that do not hold floats.
     static func checkValues(
         of tensor: Tensor, file: String, allowsQuantized: Bool = false
     ) throws(CheckpointError) {

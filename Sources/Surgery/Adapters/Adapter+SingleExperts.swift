@@ -2,10 +2,10 @@ internal import Checkpoints
 internal import Formats
 
 extension Adapter {
-    /// The adapter with the changes of single experts put together where the base holds all experts of a layer in one tensor:
-    /// transformers 4 had a module for each expert, transformers 5 has none.
+    /// The adapter with the changes of single experts joined into stacks, if the base stores all experts of a layer in
+    /// one tensor. Adapters made with transformers 4 have a module for each expert; transformers 5 has one for all.
     ///
-    /// - Throws: for what is no plain product, and for experts that the base does not have.
+    /// - Throws: for a change that is not a plain product (DoRA, a bias), and for experts that the base does not have.
     func withExpertsTogether(_ base: Checkpoint) throws(CheckpointError) -> Adapter {
         let names: [String] = pairs.map(\.module)
         guard names.contains(where: { SingleExpert.number(in: $0) != nil }) else { return self }
@@ -28,7 +28,7 @@ extension Adapter {
             path: path, naming: naming, config: config, pairs: others, wholes: wholes, tokens: tokens, sources: sources)
     }
 
-    /// Where the matrix of an expert lies in a tensor of all experts; `nil` when the base has no such tensor.
+    /// The position of an expert's matrix in a tensor of all experts; `nil` when the base has no such tensor.
     private func stackMember(
         of expert: SingleExpert, _ pair: Pair, _ modules: BaseModules
     ) throws(CheckpointError) -> TensorTranslation.StackMember? {
@@ -93,7 +93,8 @@ private struct SingleExpert {
 }
 
 extension BaseModules {
-    /// Refuses a stack in which the outputs of gate and up alternate: GPT-OSS has such ones, and alone has biases for them.
+    /// Refuses a stack in which rows of gate and up alternate. GPT-OSS has such stacks, and it is the only family with
+    /// biases for them, by which it is recognized.
     func requireOrder(ofPartsIn stack: String, for tensor: Tensor, path: String) throws(CheckpointError) {
         guard index(of: stack + "_bias") != nil else { return }
         throw CheckpointError(

@@ -3,7 +3,7 @@ internal import Formats
 internal import Weights
 
 extension Adapter {
-    /// The adapter under the names and in the row orders that its base has, whichever container the two lie in.
+    /// The adapter with the names and the row orders of its base, whichever containers the two have.
     ///
     /// - Throws: when the base is of another architecture, or the architecture is not known.
     func fitting(_ base: Checkpoint) throws(CheckpointError) -> Adapter {
@@ -11,7 +11,7 @@ extension Adapter {
         switch naming {
         case .folder:
             guard isGGUF else { return try withExpertsTogether(base) }
-            // The configuration names modules as folders do.
+            // The configuration of mlx-lm names modules as folders do.
             var named = base
             named.tensors = try TensorTranslation(base).result()
             var changes = WeightChanges(named, adapters: [.init(self)])
@@ -35,9 +35,9 @@ extension Adapter {
         return try translated(toGGUF: isGGUF, base)
     }
 
-    /// The adapter under the names and in the row orders of the other container.
+    /// The adapter with the names and the row orders of the other container.
     ///
-    /// - Parameter base: whose architecture and sizes say what they are, in either container.
+    /// - Parameter base: the model whose architecture and sizes determine them, in either container.
     func translated(toGGUF: Bool, _ base: Checkpoint) throws(CheckpointError) -> Adapter {
         var model = base
         model.path = path
@@ -105,7 +105,7 @@ extension Adapter {
             wholes: wholes, tokens: tokens, sources: sources)
     }
 
-    /// The adapter under the names of its base's files, with the matrices of experts as these store them.
+    /// The adapter with the names in its base's files, and with the matrices of experts as these files store them.
     private func named(as base: Checkpoint) throws(CheckpointError) -> Adapter {
         var named = base
         if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }

@@ -5,9 +5,9 @@ internal import Formats
 public struct Adapter: Sendable {
     /// A low-rank change of one weight.
     struct Pair: Sendable {
-        /// The module in the base, or the module of the parameter.
+        /// The module whose weight, or one of whose parameters, is changed.
         let module: String
-        /// How many adapters of other parameters of the module are wrapped around this one.
+        /// How many adapters for other parameters of the same module PEFT has wrapped around this one.
         let depth: Int
         /// Whether the module is an embedding, whose rows are looked up.
         let isEmbedding: Bool
@@ -17,19 +17,19 @@ public struct Adapter: Sendable {
         let b: Tensor
         /// The factor of their product.
         let scale: Float
-        /// Whether B is multiplied with it before the product, which rounds it, as mlx-lm does.
+        /// Whether B is multiplied by the scale, and rounded, before the product, as in mlx-lm.
         var scalesB = false
-        /// The trained norms (DoRA).
+        /// The trained norms (DoRA), [outputs]; `nil` without them.
         let magnitude: Tensor?
-        /// What is added to the bias of the module.
+        /// What is added to the bias of the module, [outputs]; `nil` when nothing is.
         let bias: Tensor?
     }
 
-    /// A tensor that takes the place of one of the base.
+    /// A tensor that replaces one of the base.
     struct Whole: Sendable {
         /// Its name in the base.
         let name: String
-        /// Whether its module has an adapter too, so that it may be a copy of the base's.
+        /// Whether its module has a low-rank change too, so that the tensor may be a mere copy of the base's.
         let isWrapped: Bool
         let values: Tensor
         /// Whether it was trained; PEFT also stores the embeddings of a base whose vocabulary was resized.
@@ -42,7 +42,7 @@ public struct Adapter: Sendable {
         case folder
         /// As GGUF does, for an architecture.
         case gguf(architecture: String)
-        /// As mlx-lm does, which holds the experts of a layer in one module.
+        /// As mlx-lm does, with one module for all experts of a layer.
         case mlx(MLXAdapterConfig)
     }
 
@@ -54,11 +54,11 @@ public struct Adapter: Sendable {
     let config: AdapterConfig
     /// The changes, in the order of the file.
     let pairs: [Pair]
-    /// Tensors that take the place of those of the base.
+    /// Tensors that replace those of the base.
     let wholes: [Whole]
     /// New rows of embeddings, [rows, columns], by the name of the embedding.
     let tokens: [(module: String, values: Tensor)]
-    /// The files that it reads.
+    /// The files from which its tensors are read.
     let sources: [MappedFile]
     /// The tokenizer beside it.
     private(set) var tokenizer: TokenizerFiles?
@@ -78,9 +78,10 @@ public struct Adapter: Sendable {
     ///
     /// - Parameters:
     ///   - path: a folder or a file.
-    ///   - numbering: the layers that the base has lost. An adapter that was trained before loses them too.
-    /// - Throws: for what is no adapter, one of another method, half a pair, tensors that do not fit their configuration, and
-    ///   values that are NaN or infinite.
+    ///   - numbering: the layers that were cut from the base. An adapter that was trained before the cut loses them
+    ///     too.
+    /// - Throws: when the path is not an adapter or has another method than LoRA, when one matrix of a pair is missing,
+    ///   when tensors do not fit their configuration, and for values that are NaN or infinite.
     public init(path: String, numbering: AdapterNumbering? = nil) throws(CheckpointError) {
         switch FileSystem.kind(of: path) {
         case .missing: throw CheckpointError(file: path, "does not exist")
@@ -97,7 +98,7 @@ public struct Adapter: Sendable {
         }
         let names = try FileSystem.names(in: path)
         guard names.contains("adapter_config.json") else {
-            // A training leaves its steps in folders of their own, and PEFT adapters that have a name.
+            // A training saves its steps, and PEFT saves adapters with a name, in sub-folders.
             let inner = names.filter { FileSystem.kind(of: "\(path)/\($0)/adapter_config.json") == .file }
             throw CheckpointError(
                 file: path, "has no adapter_config.json, which says what the adapter changes and by how much",

@@ -9,7 +9,7 @@ struct AdapterConfig: Sendable {
         case adapted = "lora_only"
     }
 
-    /// Which changes of an embedding hold for the output matrix that is tied to it.
+    /// Which changes of an embedding also apply to the output matrix that is tied to it.
     struct Tying: Sendable {
         /// Low-rank changes and weights that were trained as a whole.
         var weights = false
@@ -17,9 +17,9 @@ struct AdapterConfig: Sendable {
         var rows = false
     }
 
-    /// The rank, where no pattern says another one.
+    /// The rank of modules that no pattern matches.
     let rank: Int
-    /// The numerator of the scale, where no pattern says another one.
+    /// The numerator of the scale for modules that no pattern matches.
     let alpha: Double
     /// Whether the scale is alpha / sqrt(rank), and not alpha / rank.
     let usesRSLoRA: Bool
@@ -31,26 +31,26 @@ struct AdapterConfig: Sendable {
     let fanInFanOut: Bool
     /// Which biases are in the files.
     let biases: Biases
-    /// Ranks and alphas of modules, by a pattern of their names; the first that is found counts.
+    /// Ranks and alphas of modules, by a pattern for their names; the first that matches counts.
     let rankPatterns: [(pattern: ModulePattern, rank: Int)]
     let alphaPatterns: [(pattern: ModulePattern, alpha: Double)]
     /// Which modules have an adapter.
     let selection: ModuleSelection
-    /// Parameters that have an adapter without being the weight of a module: stacks of experts.
+    /// Parameters with an adapter that are not the weight of a module: stacks of experts.
     let targetParameters: [String]
     /// Rows of embeddings that were trained, by the name of the embedding.
     var trainableTokens: [(module: String, rows: [Int])]
     /// What the training kept tied.
     var tying: Tying
-    /// What was trained, as the training named it.
+    /// The base model, as the training named it.
     let baseName: String?
     /// The path of the file, for messages.
     let path: String
 
     /// Reads the file.
     ///
-    /// - Throws: for another method than LoRA, for values of the wrong type or size, and for settings that change what is
-    ///   computed in a way that a merge cannot hold.
+    /// - Throws: for a method other than LoRA, for values of the wrong type or size, and for settings that change what
+    ///   is computed in a way that merged weights cannot express.
     init(_ object: JSONObject, path: String) throws(CheckpointError) {
         self.path = path
         let reader = AdapterConfigReader(object, path: path)

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// Typed values of adapter_config.json, and what of it cannot be merged.
+/// Reads typed values of adapter_config.json, and refuses settings that cannot be merged.
 struct AdapterConfigReader {
     let object: JSONObject
     let path: String
@@ -11,7 +11,7 @@ struct AdapterConfigReader {
         self.path = path
     }
 
-    /// A value that is there and not null.
+    /// The value of a key; `nil` when it is missing or null.
     func value(_ key: String) -> JSON? {
         guard let value = object[key], value != .null else { return nil }
         return value
@@ -22,7 +22,7 @@ struct AdapterConfigReader {
         return CheckpointError(file: path, "'\(key)' is \(text), not \(wanted)")
     }
 
-    /// A positive integer; ranks of more than a million are no ranks.
+    /// A positive integer of at most 2^20; no rank is larger.
     func positive(_ value: JSON, _ key: String) throws(CheckpointError) -> Int {
         guard let number = value.int, (1...1 << 20).contains(number) else {
             throw wrong(key, value, "a positive integer")
@@ -42,12 +42,12 @@ struct AdapterConfigReader {
         return value
     }
 
-    /// An expression for names of modules.
+    /// A regular expression for names of modules.
     func pattern(_ text: String, _ key: String) throws(CheckpointError) -> ModulePattern {
         try understood(text, key) { (text) throws(NamePatternError) in try ModulePattern(text) }
     }
 
-    /// What a text with an expression becomes.
+    /// The value that `body` makes of a text with a regular expression; its errors name the key.
     func understood<Value>(
         _ text: String, _ key: String, _ body: (String) throws(NamePatternError) -> Value
     ) throws(CheckpointError) -> Value {
@@ -118,8 +118,9 @@ struct AdapterConfigReader {
 
     /// Whether the training was asked to keep the output matrix tied to the embedding.
     ///
-    /// `modules_to_tie` and `target_modules_to_tie` are what PEFT makes of that while it runs. It does not read them from a file, so
-    /// that without the request an adapter that has them is merged into an output matrix of its own.
+    /// PEFT derives `modules_to_tie` and `target_modules_to_tie` from that while it runs, but does not read them from a
+    /// file. Without the request, an adapter is therefore merged into an output matrix of its own, even if the file has
+    /// them.
     func asksForTying() throws(CheckpointError) -> Bool {
         let isAsked = try bool("ensure_weight_tying")
         let known = EmbeddingNames.embeddings + ModuleKinds.known.outputs
@@ -166,7 +167,7 @@ struct AdapterConfigReader {
         "modules_to_save", "target_parameters", "trainable_token_indices", "init_lora_weights",
         "modules_to_tie", "target_modules_to_tie",
     ]
-    /// Why settings cannot be merged; where they say nothing, they do not matter.
+    /// Settings that cannot be merged, with the reason. A value that means "not used" is accepted.
     private static let refused: [String: String] = [
         "layer_replication": "the adapter is for a model whose layers were repeated, which the base is not",
         "alora_invocation_tokens": "the adapter begins to work after certain tokens, which no weight can do",
@@ -197,7 +198,7 @@ struct AdapterConfigReader {
 }
 
 extension JSON {
-    /// Whether it is what stands for a setting that is not used: null, false, an empty text, list or object.
+    /// Whether the value means that a setting is not used: null, false, an empty text, list or object.
     var saysNothing: Bool {
         self == .null || self == .bool(false) || string?.isEmpty == true || array?.isEmpty == true
             || object?.count == 0

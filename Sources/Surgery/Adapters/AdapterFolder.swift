@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// A LoRA adapter as a folder that PEFT loads: what is stored, and the settings that say it.
+/// A LoRA adapter as a folder that PEFT loads: its tensors and adapter_config.json.
 struct AdapterFolder: Sendable {
     /// The low-rank change `B A` of the weight of a module.
     struct Pair: Sendable {
@@ -36,19 +36,20 @@ struct AdapterFolder: Sendable {
 
     /// The changes, in the order of the file.
     var pairs: [Pair] = []
-    /// The changes of experts, in the order in which each module has its parameters.
+    /// The changes of experts, for each module in the order of its parameters.
     var stacks: [Stack] = []
     /// All parameters of experts that the base has, as runtimes name them.
     var expertParameters: [String] = []
-    /// Modules that are stored whole, with their tensors as the base names them.
+    /// Modules that are stored whole, with their tensors under the names in the base.
     var wholes: [(module: String, tensors: [Tensor])] = []
-    /// Biases of modules with a change; all of them where one is stored.
+    /// Biases of modules with a low-rank change: those of all such modules, or none.
     var biases: [(module: String, tensor: Tensor)] = []
     /// Whether the weights are stored [inputs, outputs], as in Conv1D.
     var fanInFanOut = false
-    /// The numerator of all scales and the dropout of a training; without one every pair has a scale of its own.
+    /// The numerator of all scales and the dropout, when the adapter comes from a training; otherwise every pair has
+    /// its own scale.
     var training: (alpha: Double, dropout: Double)?
-    /// What the base is called in the settings.
+    /// The name of the base in the settings.
     var baseName: String?
     /// The files that its tensors read.
     var sources: [MappedFile] = []
@@ -60,14 +61,14 @@ struct AdapterFolder: Sendable {
     /// - Parameters:
     ///   - path: what messages call it.
     ///   - modules: all modules of the base.
-    /// - Throws: when a list of PEFT cannot name the modules and no others.
+    /// - Throws: when no list of name endings selects exactly these modules.
     func checkpoint(path: String, modules: ModuleTree) throws(CheckpointError) -> Checkpoint {
         var config = JSONObject([
             ("alpha_pattern", .object(JSONObject())), ("base_model_name_or_path", baseName.map(JSON.string) ?? .null),
             ("bias", .string(biases.isEmpty ? "none" : "lora_only")), ("fan_in_fan_out", .bool(fanInFanOut)),
             ("inference_mode", .bool(true)), ("init_lora_weights", .bool(true)),
         ])
-        // Where most modules have one rank the patterns name the others.
+        // The settings have the most common rank; patterns name the modules with another one.
         let parameters = ModuleTree(names: expertParameters.map { $0 + ".weight" })
         let sizes = try sizes(modules, parameters)
         let rank = AdapterFolder.mostCommon(sizes.map(\.rank)) ?? 1
@@ -90,7 +91,7 @@ struct AdapterFolder: Sendable {
         if !stacks.isEmpty {
             config["target_parameters"] = .array(
                 try parameters.endings(naming: stacks.map(\.name), anywhere: false, path: path).map { ending in
-                    // PEFT takes any ending, but one component says too little to a reader.
+                    // PEFT accepts any ending, but a single component would tell a reader too little.
                     .string(ending.contains(".") ? ending : "\(ExpertNames.known.module).\(ending)")
                 })
         }
@@ -120,7 +121,7 @@ struct AdapterFolder: Sendable {
             + stacks.map { size($0.matrices.rank, $0.scale, parameters.patternKey($0.name)) }
     }
 
-    /// The value of most changes, of several the highest.
+    /// The most common value; of several equally common ones the highest.
     private static func mostCommon<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
         var counts: [Value: Int] = [:]
         for value in values { counts[value, default: 0] += 1 }
@@ -130,7 +131,8 @@ struct AdapterFolder: Sendable {
     /// A number, without a fraction where it is whole.
     private static func number(_ value: Double) -> JSON { Int(exactly: value).map(JSON.int) ?? .double(value) }
 
-    /// The matrices of experts. PEFT wraps the change of each parameter of a module around those before it.
+    /// The matrices of experts. PEFT wraps the change of each parameter around those of the module's earlier
+    /// parameters.
     private var stackTensors: [Tensor] {
         get throws(CheckpointError) {
             var result: [Tensor] = []

@@ -1,7 +1,7 @@
 public import Checkpoints
 internal import Formats
 
-/// How an adapter numbers the layers of a base that has lost some.
+/// How an adapter numbers the layers of a base from which some were cut.
 public struct AdapterNumbering: Sendable {
     /// The model that the layer numbers are from.
     public enum Kind: String, Sendable, CaseIterable {
@@ -11,11 +11,11 @@ public struct AdapterNumbering: Sendable {
         case cut
     }
 
-    /// The layers that the base has lost.
+    /// The layers that were cut from the base, by their original numbers.
     public let dropped: LayerRuns
     /// How many layers are left.
     public let left: Int
-    /// The model that the numbers are from; `nil` when the layers that an adapter names decide.
+    /// The model that the numbers are from; `nil` to decide by the layers that an adapter names.
     public let kind: Kind?
 
     /// A numbering for a base that has `left` layers.
@@ -54,7 +54,7 @@ public struct AdapterNumbering: Sendable {
 }
 
 extension Checkpoint {
-    /// What may be wrong where an adapter names a tensor that its base does not have.
+    /// A hint for an adapter that names a tensor that its base does not have.
     func hint(forLayerOf name: String) -> String {
         guard let layer = LayerName(name)?.layer, case let count = layerCount, count > 0, layer >= count else {
             return "the adapter is for another model"

@@ -2,11 +2,12 @@ internal import Checkpoints
 internal import Formats
 
 extension Adapter {
-    /// Refuses tensors of modules that the configuration does not name, and settings that no tensor has a use for.
+    /// Refuses tensors of modules that the configuration does not name, and patterns and layers to which no tensor
+    /// belongs.
     func checkSelection() throws(CheckpointError) {
         let modules = pairs.filter { !isOfParameter($0) }.map(\.module)
         for module in modules where try config.selection.selects(module) == false {
-            // A copy of the embedding's adapter, for an output matrix that is tied to it.
+            // This is a copy of the embedding's adapter for the output matrix that is tied to it.
             if config.tying.weights, ModuleSelection.isNamed(module, in: ModuleKinds.known.outputs) { continue }
             throw CheckpointError(
                 file: path, "has an adapter of \(module), which adapter_config.json does not name in 'target_modules'")
@@ -44,7 +45,8 @@ extension WeightChanges {
         let there = Set(adapter.pairs.map { ExactString($0.module) })
         let stacks = Set(adapter.pairs.compactMap { BaseModules.stack(of: $0.module) })
         for module in modules.matrixModules where !there.contains(ExactString(module)) {
-            // A model may have other stacks, which the training did not load; and stacks of experts are parameters there.
+            // The base may have other stacks of layers that the training did not load, and experts that are parameters
+            // there.
             guard let stack = BaseModules.stack(of: module), stacks.contains(stack),
                 !module.containsBytes(of: ".experts."), try adapter.config.selection.selects(module) == true
             else { continue }

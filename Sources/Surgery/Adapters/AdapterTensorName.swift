@@ -1,10 +1,10 @@
-/// What a tensor in an adapter's file is, by its name.
+/// The meaning of a tensor's name in an adapter's file.
 struct AdapterTensorName: Equatable {
-    /// The part that a tensor plays.
+    /// What a tensor is for its module.
     enum Part: Equatable {
         /// The matrices of a module, [rank, inputs] and [outputs, rank].
         case a, b
-        /// Those of an embedding, [rank, rows] and [columns, rank].
+        /// The matrices of an embedding, [rank, rows] and [columns, rank].
         case embeddingA, embeddingB
         /// The norms of DoRA.
         case magnitude
@@ -14,18 +14,19 @@ struct AdapterTensorName: Equatable {
         case tokens
         /// A whole tensor of the base.
         case whole
-        /// A whole tensor of a module that has an adapter too: PEFT saves embeddings so, whether they changed or not.
+        /// A whole tensor of a module that has an adapter too. PEFT saves embeddings in this way, whether they changed
+        /// or not.
         case wrapped
-        /// A copy of the base's own values, which a dump of a whole training holds.
+        /// A copy of the base's values, which a dump of all tensors of a training contains.
         case original
     }
 
-    /// The module in the base; of a whole tensor its name.
+    /// The module in the base; for a whole tensor, the tensor's name there.
     let module: String
     let part: Part
-    /// How many adapters of other parameters of the module are wrapped around this one.
+    /// How many adapters for other parameters of the same module PEFT has wrapped around this one.
     let depth: Int
-    /// The name of the adapter, where the file has it.
+    /// The name of the adapter, when the file states it.
     let adapter: String?
 
     private static let parts: [String: Part] = [
@@ -35,7 +36,7 @@ struct AdapterTensorName: Equatable {
     /// Modules that training frameworks wrap around a model.
     private static let wrappers: Set<String> = ["_orig_mod", "_fsdp_wrapped_module"]
 
-    /// Reads a name; `nil` for one that begins with `lora_` where no part is known.
+    /// Reads a name; `nil` when a component begins with `lora_` and is not a known part, or the name is malformed.
     init?(_ name: String) {
         var parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         parts.removeAll(where: Self.wrappers.contains)
@@ -53,7 +54,7 @@ struct AdapterTensorName: Equatable {
         }
         switch part {
         case .tokens where after == ["base_layer", "weight"]:
-            // The embedding whose rows were trained, which PEFT saves where the vocabulary was resized.
+            // The embedding whose rows were trained. PEFT saves it when the vocabulary was resized.
             self.init(module: (before + ["weight"]).joined(separator: "."), part: .wrapped)
             return
         case .tokens:
@@ -88,7 +89,7 @@ struct AdapterTensorName: Equatable {
         var name: String?
         if let index = parts.firstIndex(of: "modules_to_save") {
             parts.remove(at: index)
-            // A saved adapter has no name here, a dump has one before the tensor's own.
+            // A saved adapter has no name here; a dump has one before the tensor's own name.
             if parts.count - index > 1 { name = parts.remove(at: index) }
         }
         let count = parts.count

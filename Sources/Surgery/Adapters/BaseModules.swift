@@ -1,22 +1,23 @@
 internal import Checkpoints
 internal import Formats
 
-/// The tensors of a base by the names that adapters have for them.
+/// The tensors of a base, and the translation between their names and the names in an adapter.
 struct BaseModules {
     let file: String
     /// Its tensors.
     let tensors: [Tensor]
     private let indices: [ExactString: Int]
-    /// What stands at the start of an adapter's names and not of the base's, and what the base has in its place.
+    /// The beginning of an adapter's names that the base's names do not have, and what the base has instead.
     private var dropped = ""
     private var added = ""
-    /// How the block that holds the experts is named in runtimes and in files of some families, where the base has one of the two.
+    /// The two names of the block of experts, in runtimes and in files of some families; `nil` unless the base has
+    /// exactly one of them.
     private let block: (runtime: String, file: String)?
-    /// Whether the base has the name of runtimes.
+    /// Whether the base has the name that runtimes use.
     private let hasRuntimeBlock: Bool
-    /// Whether PEFT takes stacks of experts the other way round than they are stored.
+    /// Whether PEFT exchanges inputs and outputs of stacks of experts, compared with the files.
     private let areExpertsReversed: Bool
-    /// Whether weights of layers are stored [inputs, outputs], as in Conv1D: biases tell it.
+    /// Whether weights of layers are stored [inputs, outputs], as in Conv1D. The lengths of biases show it.
     let areInputsFirst: Bool
 
     init(_ checkpoint: Checkpoint) {
@@ -47,7 +48,7 @@ struct BaseModules {
         return false
     }
 
-    /// The name in the base of what an adapter calls so.
+    /// The name in the base for a name in an adapter.
     func name(of text: String) -> String {
         var name = text
         if !dropped.isEmpty || !added.isEmpty {
@@ -58,7 +59,7 @@ struct BaseModules {
         return name.replacingComponent(block.runtime, with: block.file)
     }
 
-    /// The name that an adapter has for a module of the base.
+    /// The name in an adapter for a module of the base.
     func adapterName(of name: String) -> String {
         var text = added.isEmpty || !name.hasPrefix(added) ? name : String(name.dropFirst(added.count))
         text = dropped + text
@@ -66,20 +67,20 @@ struct BaseModules {
         return text.replacingComponent(block.file, with: block.runtime)
     }
 
-    /// Where a tensor is in the base, by the name that the base has.
+    /// The index of a tensor of the base, by its name there.
     func index(of name: String) -> Int? { indices[ExactString(name)] }
 
-    /// The names of all tensors whose names begin so.
+    /// The names of all tensors that begin with a prefix.
     func names(under prefix: String) -> [String] { tensors.map(\.name).filter { $0.hasPrefix(prefix) } }
 
-    /// Finds out how the names of an adapter and those of the base differ at their start: a model that was trained without
-    /// its head, or as a part of another one, has its tensors under other names.
+    /// Finds out how the beginnings of names differ between an adapter and the base: a model that was trained without
+    /// its head, or as a part of another model, has other prefixes.
     ///
     /// - Parameter modules: the modules that the adapter names.
     mutating func align(with modules: [String]) {
         guard let first = modules.first, !modules.contains(where: { has($0) }) else { return }
         let parts = first.split(separator: ".", omittingEmptySubsequences: false)
-        // The number of the layer and the name before it are never what differs.
+        // The names differ at most before the layer number and the component in front of it.
         let number = parts.firstIndex { Int($0) != nil } ?? parts.count
         for count in 0..<max(0, min(4, number)) {
             let rest = parts.dropFirst(count).joined(separator: ".") + ".weight"
@@ -96,7 +97,7 @@ struct BaseModules {
         }
     }
 
-    /// What stands before the number of a module's layer; `nil` outside layers.
+    /// The prefix of a module's name before its layer number; `nil` outside layers.
     static func stack(of module: String) -> String? {
         let parts = module.split(separator: ".")
         return parts.firstIndex { Int($0) != nil }.map { parts[..<$0].joined(separator: ".") }
@@ -109,7 +110,7 @@ struct BaseModules {
         return result
     }
 
-    /// The names of all modules with a matrix, as an adapter has them.
+    /// All modules with a matrix, by their names in an adapter.
     var matrixModules: [String] {
         tensors.compactMap { tensor in
             guard tensor.shape.count == 2, tensor.name.hasSuffix(".weight") else { return nil }
@@ -117,7 +118,8 @@ struct BaseModules {
         }
     }
 
-    /// Whether stacks of experts are stored [inputs, outputs]: the two stacks of a layer tell it by their shapes.
+    /// Whether stacks of experts are stored [experts, inputs, outputs]. The shapes of the two stacks of a layer show
+    /// it.
     var areExpertsInputsFirst: Bool {
         for tensor in tensors where tensor.shape.count == 3 && tensor.name.hasSuffix(".gate_up_proj") {
             let other = String(tensor.name.dropLast("gate_up_proj".count)) + "down_proj"
@@ -128,7 +130,8 @@ struct BaseModules {
         return false
     }
 
-    /// The tensor [experts, outputs, inputs] in which mlx-lm stacks one matrix of all experts; `nil` where there is none.
+    /// The tensor [experts, outputs, inputs] in which mlx-lm stacks one matrix of all experts; `nil` when there is
+    /// none.
     ///
     /// - Parameters:
     ///   - experts: the module of the experts, as the base would name it.
@@ -139,7 +142,7 @@ struct BaseModules {
         return tensors[index]
     }
 
-    /// Whether they are for PEFT, which gives A the inputs.
+    /// Whether PEFT takes stacks of experts as [experts, inputs, outputs]; A is the matrix over the inputs.
     var areExpertsInputsFirstForPEFT: Bool { areExpertsInputsFirst && !areExpertsReversed }
 
     private func has(_ module: String) -> Bool {
@@ -149,7 +152,7 @@ struct BaseModules {
 }
 
 extension String {
-    /// The name with the first of its inner components that is equal to another one replaced.
+    /// The name with one component replaced: the first inner one that equals `component`.
     fileprivate func replacingComponent(_ component: String, with other: String) -> String {
         guard containsBytes(of: "." + component + ".") else { return self }
         var parts = split(separator: ".", omittingEmptySubsequences: false)

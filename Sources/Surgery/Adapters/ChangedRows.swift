@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Weights
 
-/// A vector with others added, each with a factor: a bias.
+/// A bias with other vectors added, each multiplied by a factor.
 struct AddedRows: F32Rows {
     let base: Tensor
     let added: [(values: Tensor, factor: Float)]
@@ -22,11 +22,11 @@ struct AddedRows: F32Rows {
     }
 }
 
-/// A matrix some of whose rows are those of another one: trained tokens of an embedding.
+/// An embedding with some rows replaced by trained ones.
 struct ReplacedRows: F32Rows {
     let base: Tensor
     let values: Tensor
-    /// Which row of `values` stands in a row of the matrix.
+    /// The row of `values` that replaces a row of the matrix, by the row of the matrix.
     let rows: [Int: Int]
 
     var description: String { "\(base.recipe) with \(rows.count) rows of \(values.recipe)" }

@@ -14,6 +14,12 @@ public struct ConvertAdapter: Edit {
     public let allowsNonfinite: Bool
 
     /// A conversion.
+    ///
+    /// - Parameters:
+    ///   - form: the form of the result, a folder or GGUF.
+    ///   - base: the model that the adapter is for, in either container.
+    ///   - dtype: the type of the matrices; `nil` keeps theirs.
+    ///   - allowsNonfinite: whether finite values may become infinite in the type.
     public init(to form: Checkpoint.Form, base: Checkpoint, dtype: DType? = nil, allowsNonfinite: Bool = false) {
         self.form = form
         self.base = base
@@ -23,7 +29,7 @@ public struct ConvertAdapter: Edit {
 
     /// An adapter in the other form.
     ///
-    /// - Throws: for what the form cannot hold, and when the adapter does not fit its base.
+    /// - Throws: for changes that the form cannot store, and when the adapter does not fit its base.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         let adapter = checkpoint.form == .gguf ? try Adapter(gguf: checkpoint) : try Adapter(path: checkpoint.path)
         if case .mlx = adapter.naming {
@@ -50,7 +56,7 @@ public struct ConvertAdapter: Edit {
         let alpha = SharedAlpha(translated.pairs.map { ($0.scale, $0.b.rowLength) })
         var tensors: [Tensor] = []
         for (pair, factor) in zip(translated.pairs, alpha.factors) {
-            // Runtimes look rows of an embedding up in A.
+            // For an embedding, runtimes look up rows in A.
             tensors.append(
                 try stored(pair.isEmbedding ? pair.a.transposed() : pair.a, pair.module + ".weight.lora_a", adapter))
             let b = factor.map(pair.b.multiplied) ?? pair.b
@@ -86,7 +92,7 @@ public struct ConvertAdapter: Edit {
         if base.form == .gguf { named.tensors = try TensorTranslation(base).result() }
         let modules = BaseModules(named), experts = ExpertLayout(modules)
         let sorted = try experts.stacks(of: translated.pairs, modules, path: adapter.path)
-        // PEFT has no name for what mlx-lm stacks.
+        // PEFT has no name for stacks of mlx-lm.
         if let pair = sorted.others.first(where: { $0.a.shape.count > 2 }) {
             throw CheckpointError(
                 file: adapter.path, tensor: pair.a.name,
@@ -111,7 +117,7 @@ public struct ConvertAdapter: Edit {
         return result
     }
 
-    /// A matrix under its name, in its type.
+    /// A matrix with its name in the result, and in the requested type.
     private func stored(_ tensor: Tensor, _ name: String, _ adapter: Adapter) throws(CheckpointError) -> Tensor {
         var result = tensor
         result.name = name
@@ -119,7 +125,7 @@ public struct ConvertAdapter: Edit {
         return try result.recoded(as: dtype ?? own, file: adapter.path, refusesNonfinite: !allowsNonfinite)
     }
 
-    /// Holds an adapter against its base as a merge does, and refuses changes that are not plain products.
+    /// Checks an adapter against its base as a merge does, and refuses changes that are not plain products.
     private func checkFit(_ adapter: Adapter, form: String, allowsTied: Bool) throws(CheckpointError) {
         try base.requireModel()
         let plain = try DequantizeFolder(to: .f32).apply(to: base)

@@ -3,14 +3,14 @@ internal import Kernels
 internal import Parallel
 internal import Weights
 
-/// The rows of a weight whose directions and norms were trained apart (DoRA): each row, or each column, of the merged weight
-/// gets the norm that was trained for it.
+/// The rows of a weight whose directions and norms were trained separately (DoRA): each row, or each column, of the
+/// merged weight is scaled to the norm that was trained for it.
 struct DoRARows: F32Rows {
     /// The base with the low-rank change added, in f32: [rows, columns].
     let merged: Tensor
-    /// The trained norms; of each row, or of each column where `factors` is there.
+    /// The trained norms: of each row, or of each column when `factors` is not `nil`.
     let magnitude: Tensor
-    /// What each column is multiplied with; `nil` when rows have norms.
+    /// The factor of each column; `nil` when rows have norms.
     let factors: [Float]?
 
     var description: String { "\(merged.recipe) with norms of \(magnitude.recipe)" }
@@ -55,7 +55,7 @@ struct DoRARows: F32Rows {
     /// Rows whose sums are added up together, so that the result does not depend on threads.
     private static let rowsAtOnce = 256
 
-    /// What each column of a merged weight is multiplied with.
+    /// The factor of each column of a merged weight.
     ///
     /// - Parameter threads: how many threads read the weight; the result does not depend on it.
     static func columnFactors(

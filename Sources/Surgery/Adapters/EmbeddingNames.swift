@@ -5,7 +5,7 @@ internal import Formats
 struct EmbeddingNames {
     /// The name of the embedding.
     let embedding: String
-    /// The name that the output matrix has where it is stored.
+    /// The name of the output matrix, whether it is stored or not.
     let output: String
     /// Whether the embedding is the output matrix too, so that none is stored.
     let isTied: Bool

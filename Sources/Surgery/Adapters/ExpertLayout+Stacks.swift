@@ -2,15 +2,15 @@ internal import Checkpoints
 internal import Formats
 
 extension ExpertLayout {
-    /// The names of all parameters, as runtimes have them.
+    /// The names of all parameters in runtimes.
     func names(_ modules: BaseModules) -> [String] {
         parameters.map { modules.adapterName(of: $0.module) + "." + $0.name }
     }
 
-    /// Sorts out the changes of experts, as stacks for a folder.
+    /// Separates the changes of experts from others, and joins them into stacks for a folder.
     ///
     /// - Parameter pairs: changes of the stored tensors of a base.
-    /// - Returns: the stacks, and what is no expert's.
+    /// - Returns: the stacks, and the changes that belong to no expert.
     func stacks(
         of pairs: [Adapter.Pair], _ modules: BaseModules, path: String
     ) throws(CheckpointError) -> (stacks: [AdapterFolder.Stack], others: [Adapter.Pair]) {

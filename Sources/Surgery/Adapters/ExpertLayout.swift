@@ -3,13 +3,13 @@ internal import Formats
 
 /// How a base stores the parameters that hold the weights of all experts of a layer.
 struct ExpertLayout {
-    /// A parameter, as runtimes have it.
+    /// A parameter that runtimes have for all experts of a layer.
     struct Parameter {
         /// The module of the experts, as the files name it.
         let module: String
         /// Its name in the module.
         let name: String
-        /// The stored tensors of each expert, in the order of their rows; one stack for all of them where the base has it.
+        /// By expert, the stored tensors whose rows together are the parameter, in order; or one stack of all experts.
         let tensors: [[Tensor]]
         /// Whether one tensor holds all experts.
         let isStack: Bool
@@ -18,7 +18,7 @@ struct ExpertLayout {
 
         /// How many experts it has.
         var experts: Int { isStack ? tensors[0][0].shape[0] : tensors.count }
-        /// Outputs and inputs of an expert.
+        /// The number of outputs and inputs of an expert.
         var sizes: (outputs: Int, inputs: Int) {
             let shape = tensors[0][0].shape
             // fits: rows of tensors
@@ -40,7 +40,7 @@ struct ExpertLayout {
             var own: Set<ExactString> = []
             for parameter in ExpertNames.known.parameters {
                 guard let stored = ExpertLayout.stored(parameter, module, modules) else { continue }
-                // A part of a parameter is none by itself.
+                // A tensor that is a part of an earlier parameter is not a parameter by itself.
                 let names = stored.tensors[0].map { ExactString($0.name) }
                 guard own.isDisjoint(with: names) else { continue }
                 own.formUnion(names)
@@ -55,7 +55,7 @@ struct ExpertLayout {
         }
     }
 
-    /// Where a tensor is in the parameters; `nil` for what is none of theirs. Of a stack the expert is 0.
+    /// The position of a tensor in the parameters; `nil` when it belongs to none. For a stack the expert is 0.
     func place(of name: String) -> (parameter: Int, expert: Int, part: Int)? { places[ExactString(name)] }
 
     /// The module of experts that a tensor lies in.

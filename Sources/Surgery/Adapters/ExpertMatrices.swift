@@ -7,7 +7,7 @@ internal import Weights
 ///
 /// An expert without a change has zeros, and so do ranks that only other experts have.
 struct ExpertMatrices: Sendable {
-    /// The change of some outputs of an expert.
+    /// The low-rank change of some outputs of an expert.
     struct Block: Sendable {
         /// A, [ranks, inputs].
         let a: Tensor
@@ -17,7 +17,7 @@ struct ExpertMatrices: Sendable {
         var firstRank = 0
         /// The first of its outputs in the stack.
         var firstOutput = 0
-        /// What B is multiplied with.
+        /// The factor of B.
         var factor: Float = 1
 
         /// Its ranks in the stack.

@@ -1,22 +1,24 @@
-/// How stacks of experts are named in runtimes, and their parts in files.
+/// Names of experts: in runtimes, which have one parameter for a matrix of all experts of a layer, and in files.
 struct ExpertNames {
     /// A parameter that holds a weight of all experts.
     struct Parameter {
         /// Its name.
         let parameter: String
-        /// The names of its parts in files, whose rows follow each other in it; families differ, and mlx-lm has the first.
+        /// The names of the matrices in files whose rows follow each other in the parameter, one list for each naming
+        /// of families. mlx-lm uses the first.
         let parts: [[String]]
     }
 
     /// The name of the module that holds the experts.
     let module: String
-    /// The parameters, in the order in which modules have them.
+    /// The parameters, in their order in a module.
     let parameters: [Parameter]
-    /// Names of the block that holds the experts: in runtimes, and in files.
+    /// The two names of the block that holds the experts, in runtimes and in files.
     let blocks: [(runtime: String, file: String)]
-    /// What mlx-lm calls the module that holds the experts, and has their matrices in, a stack for each kind.
+    /// The name of the module in which mlx-lm has the experts, with a stack for each of their matrices.
     let stackedModule: String
-    /// Models whose stacks are [experts, inputs, outputs], and for PEFT [experts, outputs, inputs]: their class does not say it.
+    /// Model types whose stacks are [experts, inputs, outputs] in files, although PEFT takes them as [experts, outputs,
+    /// inputs].
     let reversedModels: Set<String>
 
     static let known = ExpertNames(

@@ -6,15 +6,15 @@ internal import Formats
 ///
 /// Runtimes hold such stacks; files of many families hold a matrix for each expert, gate and up apart.
 struct ExpertStack {
-    /// A stored tensor that the parameter's rows or matrices lie in.
+    /// A stored tensor, or one matrix of a stored stack, that holds a part of the parameter.
     private struct Target {
         let name: String
         /// Whether it holds a matrix of every expert.
         let isOfStack: Bool
-        /// The expert; the matrix of the stored stack where there is one.
+        /// The expert, and the index of its matrix in a stored stack.
         let expert: Int
         let matrix: Int
-        /// Where its outputs begin in the parameter.
+        /// The index of its first output in the parameter.
         let firstOutput: Int
         /// How many outputs it has.
         let outputs: Int
@@ -28,14 +28,14 @@ struct ExpertStack {
     private let experts: Int
     private let targets: [Target]
 
-    /// The stack that a pair is for; `nil` for a pair of a plain module.
+    /// The stack that a pair changes; `nil` for a pair of a plain module.
     ///
     /// - Throws: when the base has no such stack.
     init?(_ pair: Adapter.Pair, _ adapter: Adapter, _ modules: BaseModules, _ base: Checkpoint) throws(CheckpointError)
     {
         guard adapter.isOfParameter(pair), !pair.isEmbedding else { return nil }
         let module = modules.name(of: pair.module)
-        // A parameter of two dimensions is a plain weight under another name.
+        // In a module with a weight the parameter is this weight, so the pair is a plain one.
         if modules.index(of: module + ".weight") != nil, pair.depth == 0 { return nil }
         self.pair = pair
         self.adapter = adapter
@@ -54,7 +54,7 @@ struct ExpertStack {
             hint: "the adapter is for another model")
     }
 
-    /// The rank of an expert and the scale, held against the configuration.
+    /// The rank of an expert and the scale, checked against the configuration.
     private func measures() throws(CheckpointError) -> (rank: Int, scale: Float) {
         let ranks = pair.a.shape[0]
         guard ranks % experts == 0 else {
@@ -95,7 +95,7 @@ struct ExpertStack {
         )
     }
 
-    /// The matrices of every stored tensor by themselves: of each expert, or of a stored stack.
+    /// A pair of matrices for every stored tensor: the matrix of an expert, or a stack.
     func pairs() throws(CheckpointError) -> [Adapter.Pair] {
         let (rank, scale) = try measures(), inputs = pair.a.rowLength
         let plain: DType = pair.b.dtype.name == "F64" ? .f32 : pair.b.dtype
@@ -124,7 +124,7 @@ struct ExpertStack {
         return result
     }
 
-    /// Where a parameter is stored in the base; `nil` when it is not, or the pair is not of its size.
+    /// The stored tensors of a parameter in the base; `nil` when there are none, or the pair does not have their size.
     private static func targets(
         of name: ExpertNames.Parameter, _ module: String, _ pair: Adapter.Pair, _ adapter: Adapter,
         _ modules: BaseModules, _ base: Checkpoint
@@ -162,7 +162,7 @@ struct ExpertStack {
         return nil
     }
 
-    /// The same where mlx-lm has stacked the parts of the parameter, each by itself.
+    /// The same for a base in which mlx-lm has stacked each part of the parameter separately.
     private static func stackedTargets(
         of name: ExpertNames.Parameter, _ module: String, outputs: Int, inputs: Int, _ modules: BaseModules
     ) -> (experts: Int, targets: [Target])? {
@@ -181,8 +181,8 @@ struct ExpertStack {
         return end == outputs ? (experts, targets) : nil
     }
 
-    /// Whether A belongs to the rows of square matrices. PEFT has one order for all parameters of a module, which its versions
-    /// chose in different ways, so that another parameter tells it best.
+    /// Whether square matrices are stored [inputs, outputs]. PEFT has one order for all parameters of a module, and its
+    /// versions chose it differently, so another parameter with matrices that are not square decides.
     private static func isSquareTurned(_ pair: Adapter.Pair, _ adapter: Adapter, _ modules: BaseModules) -> Bool {
         let module = modules.name(of: pair.module)
         for other in adapter.pairs where other.module == pair.module && other.depth != pair.depth {
@@ -198,7 +198,7 @@ struct ExpertStack {
         return modules.areExpertsInputsFirstForPEFT
     }
 
-    /// The stored parts of one expert with their outputs; `nil` when one is not there.
+    /// The stored parts of one expert with the range of their outputs; `nil` when a part is missing.
     private static func stored(
         _ parts: [String], _ prefix: String, inputs: Int, _ modules: BaseModules, _ base: Checkpoint
     ) -> [(name: String, start: Int, end: Int)]? {

@@ -1,14 +1,15 @@
 internal import Checkpoints
 internal import Formats
 
-/// Collects the changes of experts' matrices for the stacks that the result stores them in.
+/// Collects changes of single experts, and joins them into changes of the stacks in which the result stores the
+/// experts.
 struct ExpertStacks {
     private struct Stack {
         let name: String
         /// By expert and part.
         var pairs: [[Adapter.Pair?]]
 
-        /// Any of the changes.
+        /// The first change that there is.
         var first: Adapter.Pair? { pairs.joined().lazy.compactMap(\.self).first }
     }
 
@@ -18,9 +19,9 @@ struct ExpertStacks {
 
     init(path: String) { self.path = path }
 
-    /// Takes up the change of one expert, or those of all experts for a part of the outputs.
+    /// Adds the change of one expert, or the changes of all experts for one part of the outputs.
     ///
-    /// - Throws: for what is no plain product.
+    /// - Throws: for a change that is not a plain product.
     mutating func add(_ pair: Adapter.Pair, _ member: TensorTranslation.StackMember) throws(CheckpointError) {
         if let tensor = pair.magnitude ?? pair.bias {
             throw CheckpointError(
@@ -75,18 +76,18 @@ struct ExpertStacks {
 }
 
 extension ExpertMatrices {
-    /// The changes of the parts of each expert in one stack: where all parts of every expert have the same A they share its
-    /// ranks, else each part has ranks of its own.
+    /// Joins the changes of the parts of each expert into one stack. If all parts of every expert have the same A, they
+    /// share its ranks; otherwise each part has ranks of its own.
     ///
     /// - Parameters:
     ///   - pairs: by expert and part.
-    ///   - first: the change whose scale the stack has.
-    ///   - outputs: of each part.
+    ///   - first: the change from which the stack takes its scale.
+    ///   - outputs: the number of outputs of each part.
     init(
         _ pairs: [[Adapter.Pair?]], like first: Adapter.Pair, outputs: [Int], inputs: Int, file: String
     ) throws(CheckpointError) {
         let areShared = try ExpertMatrices.shareInputs(pairs)
-        // Where the ranks and the outputs of each part begin.
+        // The first rank and the first output of each part.
         var starts: [(rank: Int, output: Int)] = [], rank = 0, output = 0
         for (part, count) in outputs.enumerated() {
             starts.append((areShared ? 0 : rank, output))
@@ -122,12 +123,12 @@ extension ExpertMatrices {
 }
 
 extension Adapter.Pair {
-    /// What B is multiplied with so that another pair's scale is right for it.
+    /// The factor for B that makes the scale of another pair right for this one.
     func factor(like other: Adapter.Pair) -> Float {
         scale == other.scale ? 1 : Float(Double(scale) / Double(other.scale))
     }
 
-    /// The changes of the matrices of a stack, by their modules.
+    /// The changes of the single matrices of a stack, one for each module.
     func matrices(_ modules: [String], path: String) throws(CheckpointError) -> [Adapter.Pair] {
         guard a.shape.count == 3, a.shape[0] == modules.count else {
             throw CheckpointError(

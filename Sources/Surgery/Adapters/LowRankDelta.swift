@@ -1,8 +1,8 @@
 internal import Checkpoints
 internal import Kernels
 
-/// What an adapter adds to a weight: `scale * (left_1 right_1 + left_2 right_2 + …)`, with left sides [rows, rank] and right
-/// sides [rank, columns]. Several parts are summed as one product whose ranks follow each other.
+/// What adapters add to a weight: `scale * (left_1 right_1 + left_2 right_2 + …)`, with left sides [rows, rank] and
+/// right sides [rank, columns]. Several parts are computed as one product whose ranks follow each other.
 struct LowRankDelta: Sendable {
     /// Two matrices of the same rank.
     struct Part: Sendable {
@@ -16,7 +16,7 @@ struct LowRankDelta: Sendable {
     /// The factor of the whole product.
     var scale: Float
 
-    /// All ranks together.
+    /// The sum of all ranks.
     var rank: Int { parts.reduce(0) { $0 + $1.left.rank } }
 
     /// Adds the product to values.

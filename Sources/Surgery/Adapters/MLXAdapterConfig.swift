@@ -12,16 +12,16 @@ struct MLXAdapterConfig: Sendable {
     /// The low-rank changes.
     struct LowRank: Sendable {
         let rank: Int
-        /// The factor of the product; no rank divides it.
+        /// The factor of the product; it is not divided by the rank.
         let scale: Float
-        /// The modules that are changed, by their names in a layer or in the model; `nil` for all Linears of a layer.
+        /// The changed modules, by their names in a layer or in the model; `nil` for all Linears of a layer.
         let keys: [String]?
     }
 
     let tuning: Tuning
-    /// How many layers were trained, counted from the last one; `nil` where nothing says it.
+    /// How many layers were trained, counted from the last one; `nil` when the file does not state it.
     let layerCount: Int?
-    /// `nil` where whole weights were trained.
+    /// The low-rank changes; `nil` when whole weights were trained.
     let lowRank: LowRank?
     /// The base, as the training named it.
     let baseName: String?
@@ -57,7 +57,7 @@ struct MLXAdapterConfig: Sendable {
 
 extension MLXAdapterConfig.LowRank {
     private static let name = "lora_parameters"
-    /// What it may hold; alpha of old versions stands beside the scale and is not used.
+    /// The known members. Old versions write `alpha` beside the scale, but do not use it.
     private static let known: Set<String> = ["rank", "scale", "keys", "dropout", "alpha"]
 
     fileprivate init(_ config: AdapterConfigReader) throws(CheckpointError) {

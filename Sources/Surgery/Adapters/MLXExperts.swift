@@ -1,32 +1,33 @@
 internal import Checkpoints
 internal import Formats
 
-/// Adapters of experts, which mlx-lm holds in one module a layer, and files as matrices or in stacks.
+/// Translates adapters of experts from mlx-lm, which has one module for all experts of a layer, to the matrices or
+/// stacks in the files of the base.
 struct MLXExperts {
     /// How the base stores a module with all experts of a layer.
     private enum Stored {
-        /// As one tensor, under the name that mlx-lm has.
+        /// As one tensor, under the same name as in mlx-lm.
         case same
-        /// As modules by themselves.
+        /// As a module for each expert.
         case apart([String])
-        /// As a part of a stack, whose outputs are those of several modules.
+        /// As a part of a stack that holds the outputs of several modules.
         case part(stack: String, index: Int, count: Int)
     }
 
     private let adapter: Adapter
     private let modules: BaseModules
     private let base: Checkpoint
-    /// Parts of stacks, by the name of the stack.
+    /// The parts of stacks that were found so far, by the name of the stack.
     private var stacks: [(name: String, count: Int, parts: [Int: Adapter.Pair])] = []
 
     init(_ adapter: Adapter, _ modules: BaseModules, _ base: Checkpoint) {
         (self.adapter, self.modules, self.base) = (adapter, modules, base)
     }
 
-    /// Whether the base has experts for a module.
+    /// Whether the base has the experts of a module of mlx-lm.
     func exist(_ module: String) -> Bool { stored(module) != nil }
 
-    /// The pairs of the base's modules; parts of a stack wait for the others.
+    /// The pairs for the base's modules. A part of a stack is kept until `stackedPairs` joins it with the others.
     mutating func pairs(of pair: Adapter.Pair) throws(CheckpointError) -> [Adapter.Pair] {
         let (count, outputs, rank) = (pair.b.shape[0], pair.b.shape[1], pair.b.shape[2])
         let inputs = pair.a.rowLength
@@ -48,7 +49,7 @@ struct MLXExperts {
         }
     }
 
-    /// The pairs of stacks, whose outputs are those of their parts behind each other.
+    /// The pairs for stacks, each with the outputs of its parts behind each other.
     func stackedPairs() throws(CheckpointError) -> [Adapter.Pair] {
         try stacks.map { (stack) throws(CheckpointError) in
             let parts = stack.parts.sorted { $0.key < $1.key }
@@ -75,7 +76,7 @@ struct MLXExperts {
         }
     }
 
-    /// The tensors of the base that a whole weight of all experts replaces.
+    /// The replacements for tensors of the base, from one whole weight of all experts.
     func wholes(of whole: Adapter.Whole) throws(CheckpointError) -> [Adapter.Whole] {
         let shape = whole.values.shape
         guard whole.name.hasSuffix(".weight"), let stored = stored(whole.module) else {
@@ -119,8 +120,8 @@ struct MLXExperts {
         return stored
     }
 
-    /// Where a module of mlx-lm is in the base: `mlp.switch_mlp.gate_proj` is `mlp.experts.0.gate_proj` and so on, or the first
-    /// half of `mlp.experts.gate_up_proj`.
+    /// How the base stores a module of mlx-lm: `mlp.switch_mlp.gate_proj` may be `mlp.experts.0.gate_proj` and so on,
+    /// or the first half of `mlp.experts.gate_up_proj`.
     private func stored(_ module: String) -> Stored? {
         if modules.index(of: modules.name(of: module) + ".weight") != nil { return .same }
         var parts = module.split(separator: ".").map(String.init)
@@ -146,7 +147,7 @@ struct MLXExperts {
 }
 
 extension Tensor {
-    /// A matrix of some of its rows.
+    /// A matrix that consists of some rows of this tensor.
     func rows(_ first: Int, shape: [Int]) -> Tensor {
         let map = RowMap(axes: [.init(count: shape[0], stride: 1)], first: first)
         return Tensor(name: name, dtype: dtype, shape: shape, recipe: recipe.taking(map, rowByteCount: rowByteCount))

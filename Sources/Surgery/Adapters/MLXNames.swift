@@ -1,14 +1,14 @@
 internal import Checkpoints
 internal import Formats
 
-/// What the names of modules in mlx-lm say, and where weights differ from those in files.
+/// What the names of modules in mlx-lm mean, and for which models its weights differ from those in files.
 enum MLXNames {
-    /// Modules that look up rows, by the last part of their names.
+    /// Modules that look up rows (embeddings), by the last component of their names.
     private static let embeddings: Set<String> = [
         "embed_tokens", "embed_tokens_per_layer", "embed_in", "word_embeddings", "tok_embeddings", "embedding",
         "embeddings", "embed", "wte", "wpe",
     ]
-    /// Blocks that hold all experts of a layer.
+    /// Names of blocks that hold all experts of a layer.
     static let expertBlocks: Set<String> = ["switch_mlp", "switch_glu", "experts"]
 
     /// Whether a module is an embedding.
@@ -16,18 +16,19 @@ enum MLXNames {
         embeddings.contains(String(module.split(separator: ".").last ?? ""))
     }
 
-    /// Families whose weights mlx-lm multiplies when it loads them, so that changes are for other weights than the file's.
+    /// Families whose weights mlx-lm multiplies by a factor when it loads them, so that an adapter fits other weights
+    /// than those in the file.
     private static let multiplied: Set<String> = ["falcon_h1"]
-    /// Families whose output matrix it normalizes.
+    /// Families whose output matrix mlx-lm normalizes.
     private static let normalizedOutputs: Set<String> = ["baichuan_m1", "bailing_moe", "bailing_moe_linear"]
-    /// Families whose norms it adds 1 to.
+    /// Families to whose norms mlx-lm adds 1.
     private static let shiftedNorms: Set<String> = [
         "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "step3p5",
     ]
 
-    /// Refuses tensors that are for other weights than the base's, because mlx-lm changes those when it loads them.
+    /// Refuses an adapter for weights that mlx-lm changes when it loads them, so that they differ from the base's.
     static func checkWeights(of base: Checkpoint, for adapter: Adapter) throws(CheckpointError) {
-        // A model that mlx-lm saved has the weights as it loads them.
+        // A model that mlx-lm saved has weights that it does not change any more.
         guard base.headerMetadata?["format"] != .string("mlx") else { return }
         let types = [base.config?["model_type"]?.string, base.config?["text_config"]?["model_type"]?.string]
         func isOne(of families: Set<String>) -> Bool { types.contains { $0.map(families.contains) ?? false } }

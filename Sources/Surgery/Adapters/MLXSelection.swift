@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// Which modules the configuration of mlx-lm chooses in a base, held against the tensors.
+/// The modules of a base that the configuration of mlx-lm selects, to be compared with the tensors.
 struct MLXSelection {
     private let config: MLXAdapterConfig
     private let adapter: Adapter
@@ -15,7 +15,7 @@ struct MLXSelection {
         _ config: MLXAdapterConfig, _ adapter: Adapter, _ modules: BaseModules, _ base: Checkpoint,
         layerCount: Int
     ) throws(CheckpointError) {
-        // The tensors of a GGUF model have the names of folders here.
+        // The tensors of a GGUF model have been renamed as in folders here.
         let found =
             base.form == .gguf
             ? base.tensors.lazy.compactMap { LayerName($0.name) }.first.map {
@@ -35,7 +35,7 @@ struct MLXSelection {
         layers = trained > 0 ? count - trained..<count : 0..<count
     }
 
-    /// The layer of a name and what follows its number; `nil` outside the layers.
+    /// The layer of a name, and the rest of the name behind its number; `nil` outside the layers.
     private func part(_ name: String) -> (layer: Int, rest: String)? {
         guard let layer = pattern.layer(of: modules.name(of: name)), let own = LayerName(name), own.layer == layer
         else {
@@ -82,7 +82,7 @@ struct MLXSelection {
         }
     }
 
-    /// Refuses an adapter that lacks modules of the base that its keys name, or that it has in other layers.
+    /// Refuses an adapter without some modules of the base that its keys name, or that it has for other layers.
     private func checkCompleteness(_ keys: [String]?) throws(CheckpointError) {
         let there = Set(adapter.pairs.map { ExactString($0.module) })
         let parts = adapter.pairs.compactMap { pair in part(pair.module).map { (pair, $0.rest) } }
@@ -109,7 +109,7 @@ struct MLXSelection {
         return (2...3).contains(base.tensors[index].shape.count)
     }
 
-    /// Refuses whole weights that are not all of their layers.
+    /// Refuses an adapter of whole weights that lacks some weights of the layers that it has.
     ///
     /// - Parameter replaced: the names of the base's tensors that are replaced.
     func checkWholes(_ replaced: Set<ExactString>) throws(CheckpointError) {

@@ -8,7 +8,8 @@ public struct MergeAdapters: Edit {
     public enum Combination: String, Sendable, CaseIterable {
         /// The changes are added up, each with its weight.
         case cat
-        /// The matrices are added up, each with the root of its weight: the ranks have to be the same.
+        /// The matrices A and B are each added up, multiplied by the root of the adapter's weight; all ranks must be
+        /// the same.
         case linear
     }
 
@@ -16,10 +17,10 @@ public struct MergeAdapters: Edit {
     public struct Weighted: Sendable {
         /// The adapter.
         public let adapter: Adapter
-        /// What its change is multiplied with.
+        /// The factor of its change.
         public let weight: Double
 
-        /// An adapter; a negative weight takes it out of a model that has it.
+        /// An adapter with a weight. A negative weight removes it from a model into which it was merged.
         public init(_ adapter: Adapter, weight: Double = 1) {
             self.adapter = adapter
             self.weight = weight
@@ -30,7 +31,7 @@ public struct MergeAdapters: Edit {
     public let adapters: [Weighted]
     /// How they are added up.
     public let combination: Combination
-    /// How many threads read weights whose columns have trained norms; what is computed does not depend on it.
+    /// How many threads read weights whose columns have trained norms; the result does not depend on it.
     public let threads: Int
 
     /// A merge.
@@ -42,14 +43,14 @@ public struct MergeAdapters: Edit {
         self.threads = threads
     }
 
-    /// The base with the adapters added. Sums are in f32. A changed weight has the type that it had, or what the configuration
-    /// names where it was quantized, and is rounded once: later edits that round to other types get the f32 values.
+    /// The base with the adapters added. Sums are in f32. A changed weight keeps its type, or gets the type that the
+    /// configuration names if it was quantized. It is rounded once: later edits to other types get the f32 values.
     ///
     /// - Throws: when an adapter does not fit the base.
     public func apply(to base: Checkpoint) throws(CheckpointError) -> Checkpoint { try outcome(of: base).merged }
 
-    /// What `apply` gives, and the base as it was before the changes but with the same tensors: an adapter may resize the vocabulary,
-    /// and have the output matrix stored apart from the embedding.
+    /// The result of `apply`, and the base without the changes but with the same tensors. These may differ from the
+    /// tensors of `base`, because an adapter may resize the vocabulary or untie the output matrix from the embedding.
     public func outcome(of base: Checkpoint) throws(CheckpointError) -> (merged: Checkpoint, base: Checkpoint) {
         try base.requireModel()
         let plain = try DequantizeFolder(to: .f32).apply(to: base)
@@ -68,7 +69,8 @@ public struct MergeAdapters: Edit {
 }
 
 extension Checkpoint {
-    /// Gives changed weights the types that they had in the base, or what its configuration names where they were coded.
+    /// Gives changed weights the types that they had in the base, or the type that its configuration names if they were
+    /// quantized.
     mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
         let stated = DequantizeFolder.statedType(base) ?? .bf16
         let types = Dictionary(
@@ -79,12 +81,12 @@ extension Checkpoint {
         for index in tensors.indices {
             guard tensors[index].dtype == .f32 else { continue }
             let own = types[ExactString(tensors[index].name)]
-            // A weight that was trained as a whole lies in the adapter's file.
+            // A weight that was trained as a whole is read from the adapter's file.
             if case .computed = tensors[index].recipe {} else if own == nil || own == .f32 { continue }
-            // An output matrix that is stored apart now has the type of the embedding.
+            // An output matrix that was untied has the type of the embedding.
             let name = tensors[index].name == tied?.output ? tied?.embedding ?? "" : tensors[index].name
             var type = types[ExactString(name)] ?? stated
-            // Packed codes of a folder under the name of the weight.
+            // The tensor with the name of the weight holds packed codes.
             if !type.isQuantized, !Codec.encodes(type) { type = stated }
             let quantized = type.isQuantized ? type : nil
             if quantized != nil { type = .bf16 }

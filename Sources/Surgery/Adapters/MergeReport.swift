@@ -6,7 +6,7 @@ internal import Weights
 
 /// What a merge changes of each weight, and how much of it is left when the weight is rounded to its type.
 public struct MergeReport: Sendable {
-    /// What happens to one weight.
+    /// The change of one weight.
     public struct Module: Sendable {
         /// The tensor of the output.
         public let tensor: String
@@ -18,12 +18,13 @@ public struct MergeReport: Sendable {
         public let scales: [Float]
         /// The Frobenius norm of the low-rank change.
         public let norm: Double
-        /// The share of the change that is left after rounding: the difference that the output makes, projected on the change
-        /// and divided by its squared norm. 1 when nothing is lost, 0 when all of it is.
+        /// The share of the change that is left after rounding: the inner product of the change with the difference
+        /// that the rounded output makes, divided by the squared norm of the change. 1 when nothing is lost, 0 when
+        /// everything is.
         public let surviving: Double
     }
 
-    /// The weights that are changed by products, in the order of the output.
+    /// The weights with low-rank changes, in the order of the output.
     public let modules: [Module]
 
     /// Rows of a weight that are measured: groups of neighbors, spread over all rows.
@@ -84,7 +85,7 @@ public struct MergeReport: Sendable {
                 try tensor.writeValues(rows: start..<start + size, into: target)
             }
             for (tensor, target) in zip([output, baseOutput], values[2...]) {
-                // As a reader of the output decodes it.
+                // The values that a reader of the output decodes.
                 try tensor.withBytes(rows: start..<start + size) { bytes in
                     tensor.dtype.decode(bytes, elements: 0..<count, into: target)
                 }
@@ -101,7 +102,7 @@ public struct MergeReport: Sendable {
 }
 
 extension Recipe {
-    /// The rows of a weight with an adapter added, behind what is done with them later.
+    /// The rows with an adapter added from which these rows are computed; `nil` when there are none.
     fileprivate var merged: MergedRows? {
         switch self {
         case .mapped, .archived: nil

@@ -1,17 +1,17 @@
-/// Finds the layer of a module in its name, as PEFT does for `layers_to_transform`: the number behind what `layers_pattern` matches,
-/// or, without a pattern, the first number that two or more parts of the name precede.
+/// Finds the layer of a module in its name, as PEFT does for `layers_to_transform`: the number behind the match of
+/// `layers_pattern`, or, without a pattern, the first number with at least two components before it.
 package struct ModuleLayerPattern: Sendable {
     private let patterns: [NamePatternProgram]
     /// Whether a match may begin where the name begins, and not only behind a dot.
     private let mayBeginName: Bool
 
-    /// - Throws: `NamePatternError` when a text is no pattern, or one of a kind that is not understood.
+    /// - Throws: `NamePatternError` when a text is not a regular expression, or uses syntax that resect does not know.
     package init(_ texts: [String]) throws(NamePatternError) {
         mayBeginName = !texts.isEmpty
         var patterns: [NamePatternProgram] = []
         for text in texts.isEmpty ? ["[^.]*"] : texts {
             let pattern = try NamePatternProgram(text, dialect: .python)
-            // The text is put between others without parentheses, and so `a|b` is not what it looks like.
+            // PEFT puts the text into a larger expression without parentheses, so `a|b` does not mean what it seems to.
             guard !pattern.hasOuterAlternatives else {
                 throw NamePatternError("has alternatives outside a group")
             }
@@ -20,9 +20,10 @@ package struct ModuleLayerPattern: Sendable {
         self.patterns = patterns
     }
 
-    /// The number of the layer that a module is in, `nil` when its name has none.
+    /// The number of a module's layer; `nil` when its name has none.
     ///
-    /// - Throws: `NamePatternError` when the pattern can end before several numbers, of which Python's order of trials takes one.
+    /// - Throws: `NamePatternError` when the pattern can end before several numbers, so that the order in which Python
+    ///   tries them would decide.
     package func layer(of module: String) throws(NamePatternError) -> Int? {
         let name = Name(module)
         for pattern in patterns {

@@ -1,22 +1,25 @@
-/// A regular expression of Python's re, as PEFT matches the names of modules with it. What this type does not understand, for
-/// example a back-reference, is an error. The time of a match is proportional to the length of the name times the length of the
-/// pattern.
+/// A regular expression of Python's `re`, with which PEFT matches the names of modules. Syntax that this type does not
+/// know, for example a back-reference, is an error. A match takes time in proportion to the length of the name times
+/// the length of the pattern.
 package struct ModulePattern: Sendable {
     /// The pattern as it is written.
     package let text: String
     private let program: NamePatternProgram
 
-    /// - Throws: `NamePatternError` when the text is no expression, or one of a kind that is not understood.
+    /// - Throws: `NamePatternError` when the text is not a regular expression, or uses syntax that resect does not
+    ///   know.
     package init(_ text: String) throws(NamePatternError) {
         self.text = text
         program = try NamePatternProgram(text, dialect: .python)
     }
 
-    /// The modules that `modules_to_save` names and all that they hold: what `re.match(r"(^|.*\.)name($|\..*)", module)` matches.
+    /// Matches the modules that `modules_to_save` names and all modules in them, as `re.match(r"(^|.*\.)name($|\..*)",
+    /// module)` does.
     ///
-    /// - Throws: `NamePatternError` when the name, which peft takes for an expression, is none that is understood.
+    /// - Throws: `NamePatternError` when the name, which PEFT reads as a regular expression, is not one or uses syntax
+    ///   that resect does not know.
     package init(savedModule name: String) throws(NamePatternError) {
-        // On its own first, so that messages count the characters of the name.
+        // The name is parsed by itself first, so that messages count its own characters.
         _ = try ModulePattern(name)
         try self.init(#"(?:(^|.*\.)\#(name)($|\..*))[\d\D]*"#)
     }

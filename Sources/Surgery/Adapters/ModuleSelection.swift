@@ -11,27 +11,27 @@ package struct ModuleSelection: Sendable {
         case allLinear
         /// A Python expression for whole names.
         case pattern(ModulePattern)
-        /// The modules that peft takes for the family.
+        /// The default modules of PEFT for the family.
         case byFamily
     }
 
     let targets: Targets
-    /// Names or a pattern of modules that have no adapter.
+    /// The names of modules without an adapter.
     let excluded: [String]
     let excludedPattern: ModulePattern?
     /// Layers that have an adapter; all when it is empty.
     let layers: [Int]
-    /// Where the number of a layer stands in the names of modules.
+    /// Finds the layer number in the name of a module.
     private let layerPattern: ModuleLayerPattern
-    /// The names in `modules_to_save`, of modules that were trained as a whole.
+    /// The names in `modules_to_save`: modules that were trained as a whole.
     let savedNames: [String]
-    /// The same as expressions for modules that have no adapter: those modules, and what lies in them.
+    /// The same as patterns: these modules and all modules in them have no adapter.
     private let saved: [ModulePattern]
     private let path: String
 
     /// Reads the keys of adapter_config.json.
     ///
-    /// - Throws: for values of the wrong type, patterns that are not understood, and layers that PEFT refuses.
+    /// - Throws: for values of the wrong type, patterns with unknown syntax, and layers that PEFT refuses.
     package init(_ object: JSONObject, path: String) throws(CheckpointError) {
         let reader = AdapterConfigReader(object, path: path)
         if let text = reader.value("target_modules")?.string {
@@ -42,7 +42,7 @@ package struct ModuleSelection: Sendable {
         }
         try ModuleSelection.checkLayers(reader)
         if let text = reader.value("exclude_modules")?.string {
-            // PEFT does not read an empty text.
+            // PEFT ignores an empty text.
             excludedPattern = text.isEmpty ? nil : try reader.pattern(text, "exclude_modules")
             excluded = []
         } else {
@@ -90,7 +90,8 @@ package struct ModuleSelection: Sendable {
         }
     }
 
-    /// Whether one of the modules that PEFT can keep tied is named. Asked to keep others tied, `wte` for example, it only warns.
+    /// Whether the configuration names one of the modules that PEFT can keep tied. For others, `wte` for example, it
+    /// only warns.
     var namesTiedModule: Bool {
         let known = ["embed_tokens", "lm_head"]
         if savedNames.contains(where: { ModuleSelection.isNamed($0, in: known) }) { return true }
@@ -104,9 +105,9 @@ package struct ModuleSelection: Sendable {
     /// Whether a module has no adapter because `modules_to_save` names it, or one that it lies in.
     private func isSaved(_ module: String) -> Bool { saved.contains { $0.matchesAll(of: module) } }
 
-    /// Whether a module is stored whole, because of one of the names in `modules_to_save` or because of any.
+    /// Whether a module is stored whole because of a name in `modules_to_save`; by default because of any of them.
     ///
-    /// PEFT wraps every module whose name ends with one of them, within a component too.
+    /// PEFT wraps every module whose name ends with one of them, even in the middle of a component.
     func storesWhole(_ module: String, as name: String? = nil) -> Bool {
         savedNames.indices.contains { index in
             guard name == nil || name == savedNames[index] else { return false }

@@ -1,13 +1,13 @@
 internal import Checkpoints
 internal import Formats
 
-/// The modules of a model, as the names of its tensors tell them.
+/// The modules of a model, from the names of its tensors.
 struct ModuleTree {
-    /// The places of the tensors that lie in a module itself, by the module.
+    /// The indices of the tensors directly in a module, by the module.
     private(set) var tensors: [String: [Int]] = [:]
-    /// All modules, those that only hold others too.
+    /// All modules, including those that only contain other modules.
     private var all: Set<String> = []
-    /// How many modules end with some components.
+    /// How many modules end with given components.
     private var counts: [Substring: Int] = [:]
 
     init(_ tensors: [Tensor]) { self.init(names: tensors.map(\.name)) }
@@ -42,16 +42,17 @@ struct ModuleTree {
         return result + [module[...]]
     }
 
-    /// The key of a module in rank_pattern and alpha_pattern. Earlier versions of PEFT want a dot before what they find, so the
-    /// first component is left out where the rest names one module alone.
+    /// The key of a module in rank_pattern and alpha_pattern. Earlier versions of PEFT need a dot before the match, so
+    /// the first component is left out when the rest names only this module.
     func patternKey(_ module: String) -> String {
         let short = ModuleTree.endings(of: module).dropLast().last
         return short.flatMap { counts[$0] == 1 ? String($0) : nil } ?? module
     }
 
-    /// The shortest endings of names that PEFT takes for some modules and for no others, sorted.
+    /// The shortest endings of names by which PEFT selects the given modules and no others, sorted.
     ///
-    /// - Parameter anywhere: whether an ending may begin within a component, as in `modules_to_save`.
+    /// - Parameter anywhere: whether PEFT matches an ending even if it begins in the middle of a component, as in
+    ///   `modules_to_save`.
     func endings(naming modules: [String], anywhere: Bool, path: String) throws(CheckpointError) -> [String] {
         let wanted = Set(modules)
         var wantedCounts: [Substring: Int] = [:]

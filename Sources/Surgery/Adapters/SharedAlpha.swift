@@ -1,8 +1,8 @@
-/// The one alpha of an adapter in GGUF, where the scale of every weight is alpha / rank.
+/// The single alpha that an adapter in GGUF has; the scale of every weight is alpha / rank.
 struct SharedAlpha {
     /// The alpha that is right for most weights.
     let value: Float
-    /// What B of each weight is multiplied with, because alpha / rank is not its scale; `nil` where it is.
+    /// The factor for B of each weight whose scale is not alpha / rank; `nil` for the others.
     let factors: [Float?]
 
     /// - Parameter weights: the scale and the rank of every weight.
@@ -21,7 +21,7 @@ struct SharedAlpha {
         }
     }
 
-    /// The number that gives a scale when it is divided by the rank in f32; the nearest one where none does.
+    /// The number that gives a scale when it is divided by the rank in f32; the nearest number if none does exactly.
     static func alpha(scale: Float, rank: Int) -> Float {
         let nearest = Float(Double(scale) * Double(rank))
         return [nearest, nearest.nextUp, nearest.nextDown].first { $0 / Float(rank) == scale } ?? nearest

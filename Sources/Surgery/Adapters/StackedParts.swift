@@ -7,7 +7,7 @@ internal import Weights
 struct StackedParts: ValueRows {
     /// B of the parts, [experts, outputs, rank], with their numbers.
     let parts: [(index: Int, b: Tensor)]
-    /// How many parts the outputs are of.
+    /// The number of parts that have outputs in the stack.
     let count: Int
     /// The outputs of one part.
     let outputs: Int

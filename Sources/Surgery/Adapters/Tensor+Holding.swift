@@ -4,7 +4,7 @@ internal import Kernels
 internal import Weights
 
 extension Tensor {
-    /// Whether its values are those of another tensor of the shape, rounded to its own type.
+    /// Whether its values equal those of another tensor of the same shape, rounded to its own type.
     func holds(_ other: Tensor) throws(CheckpointError) -> Bool {
         guard !dtype.isQuantized else { return false }
         let step = Tensor.valuesAtOnce

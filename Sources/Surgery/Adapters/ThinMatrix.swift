@@ -10,11 +10,11 @@ struct ThinMatrix: Sendable {
         let tensor: Tensor
         /// Whether its rows are ranks; else its columns are.
         let ranksAreRows: Bool
-        /// What its values are multiplied with, one after the other.
+        /// Factors of its values, applied one after the other.
         var factors: [Float] = []
     }
 
-    /// What is added up, in this order.
+    /// The terms of the sum, in the order in which they are added.
     let terms: [Term]
     /// How many ranks it has.
     let rank: Int
@@ -29,7 +29,7 @@ struct ThinMatrix: Sendable {
     ///
     /// - Parameters:
     ///   - asRows: whether the long side runs over the rows of the output, [range, rank]; else over its columns.
-    ///   - stride: how far rows of the output lie apart.
+    ///   - stride: the distance between rows of the output, in elements.
     func write(
         _ range: Range<Int>, asRows: Bool, into output: UnsafeMutablePointer<Float>, stride: Int
     ) throws(CheckpointError) {
@@ -44,7 +44,7 @@ struct ThinMatrix: Sendable {
             for factor in term.factors {
                 for element in 0..<count * rank { source[element] *= factor }
             }
-            // Lines of the output: items where the long side runs over rows, else ranks.
+            // A line of the output is one item of the long side when `asRows`, else one rank.
             let (lines, length) = asRows ? (count, rank) : (rank, count)
             let (lineStep, step) = term.ranksAreRows == asRows ? (1, lines) : (length, 1)
             for line in 0..<lines {

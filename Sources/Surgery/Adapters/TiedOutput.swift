@@ -1,20 +1,20 @@
 internal import Checkpoints
 internal import Formats
 
-/// A model whose output matrix is its embedding, and what is done when an adapter changes only one of the two.
+/// A model whose output matrix is its embedding; they are untied when an adapter changes only one of the two.
 struct TiedOutput {
     /// The name of the embedding.
     let embedding: String
-    /// The name that the output matrix has where it is stored.
+    /// The name that the output matrix would have as a tensor of its own.
     let output: String
 
-    /// The embedding that is the output matrix too; `nil` where the output matrix is stored, or no embedding is known.
+    /// The names of the two; `nil` when the output matrix is stored, or no embedding is known.
     init?(_ checkpoint: Checkpoint) {
         guard let names = EmbeddingNames(checkpoint), names.isTied else { return nil }
         (embedding, output) = (names.embedding, names.output)
     }
 
-    /// Stores the output matrix apart from the embedding, as it is in the base.
+    /// Stores the output matrix as a tensor of its own, with the values of the embedding.
     func untie(_ checkpoint: inout Checkpoint) {
         guard var tensor = checkpoint.tensor(named: embedding) else { return }
         tensor.name = output

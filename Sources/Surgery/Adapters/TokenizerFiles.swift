@@ -14,11 +14,11 @@ struct TokenizerFiles: Sendable {
         "spiece.", "sentencepiece.",
     ]
     private static let endings = [".json", ".txt", ".model", ".jinja", ".tiktoken", ".v3", ".v7", ".v11"]
-    /// A sub-folder of templates with names.
+    /// The sub-folder of named chat templates.
     private static let templates = "additional_chat_templates"
     private static let maximumByteCount = 64 << 20
 
-    /// Whether a file of a folder belongs to its tokenizer.
+    /// Whether a file of a folder belongs to the tokenizer.
     static func isOne(_ name: String) -> Bool {
         if name.hasPrefix(templates + "/") { return name.hasSuffix(".jinja") }
         return prefixes.contains(where: name.hasPrefix) && endings.contains(where: name.hasSuffix)
@@ -50,18 +50,18 @@ struct TokenizerFiles: Sendable {
     /// The files that list tokens.
     private var tokens: [Checkpoint.Companion] { files.filter { Self.holdsTokens($0.name) } }
 
-    /// Whether another tokenizer lists its tokens in the same files.
+    /// Whether another tokenizer has the same files of tokens.
     func hasTokens(of other: TokenizerFiles) -> Bool {
         tokens.map(\.name) == other.tokens.map(\.name)
             && zip(tokens, other.tokens).allSatisfy { $0.contents == $1.contents }
     }
 
-    /// Whether all files are those of a folder.
+    /// Whether a checkpoint has the same files.
     func areThose(of checkpoint: Checkpoint) -> Bool {
         files.allSatisfy { checkpoint.companion($0.name)?.contents == $0.contents }
     }
 
-    /// How many tokens tokenizer.json lists: the number after the highest one. `nil` without that file.
+    /// One more than the highest id in tokenizer.json; `nil` without that file.
     func count() throws(CheckpointError) -> Int? {
         guard let file = files.first(where: { $0.name == "tokenizer.json" }) else { return nil }
         let tokenizer = try FileSystem.json(file.contents, path: path + "/" + file.name)
@@ -74,7 +74,7 @@ struct TokenizerFiles: Sendable {
 }
 
 extension Checkpoint {
-    /// Takes the tokenizer of an adapter in place of its own where the two differ: the adapter was trained with it.
+    /// Replaces the tokenizer by that of an adapter if the two differ, because the adapter was trained with it.
     ///
     /// - Throws: when adapters have different tokens, or more tokens than the embedding has rows.
     mutating func takeTokenizer(of adapters: [Adapter]) throws(CheckpointError) {

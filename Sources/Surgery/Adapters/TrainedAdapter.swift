@@ -1,7 +1,7 @@
 public import Checkpoints
 internal import Formats
 
-/// Low-rank matrices of a training, as an adapter.
+/// An adapter made of the low-rank matrices of a training.
 package struct TrainedAdapter {
     private var folder = AdapterFolder()
 
@@ -9,8 +9,8 @@ package struct TrainedAdapter {
     ///
     /// - Parameters:
     ///   - alpha: the numerator of the scale, alpha / rank.
-    ///   - dropout: what the training dropped, for the settings.
-    ///   - baseName: what the adapter calls its base.
+    ///   - dropout: the share of inputs that the training dropped, for the settings.
+    ///   - baseName: the name of the base in the settings.
     package init(alpha: Double, dropout: Double, baseName: String?) {
         folder.training = (alpha, dropout)
         folder.baseName = baseName
@@ -33,7 +33,7 @@ package struct TrainedAdapter {
 }
 
 extension Adapter {
-    /// An adapter that lies in no folder yet: what a training or an extraction gave.
+    /// An adapter that is not written yet: the result of a training or of an extraction.
     public init(_ folder: Checkpoint) throws(CheckpointError) {
         guard let config = folder.companion("adapter_config.json") else {
             throw CheckpointError(file: folder.path, "has no adapter_config.json")

@@ -4,7 +4,7 @@ internal import Kernels
 internal import Weights
 
 extension WeightChanges {
-    /// Takes up the matrices of a module.
+    /// Adds the change that the matrices of a module make.
     mutating func add(_ pair: Adapter.Pair, _ number: Int) throws(CheckpointError) {
         let adapter = adapters[number].adapter
         if let parameter = try ExpertStack(pair, adapter, modules, base) {
@@ -14,7 +14,7 @@ extension WeightChanges {
             return
         }
         var name = modules.name(of: pair.module)
-        // Folders name a stack of experts as a parameter of its own.
+        // In folders, a stack of experts is a parameter without `.weight`.
         if pair.a.shape.count < 3 || modules.index(of: name) == nil { name += ".weight" }
         let weight = try weight(name, of: pair.a, pair.module, in: adapter)
         if pair.a.shape.count == 3 { return try addExperts(pair, weight, number) }
@@ -27,7 +27,7 @@ extension WeightChanges {
                 "is for a weight of \(pair.isEmbedding ? [inputs, outputs] : [outputs, inputs]), and \(name) of "
                     + "\(base.path) is \(weight.shape)", hint: "the adapter is for another model")
         }
-        // A square weight is stored [inputs, outputs] where its neighbours are.
+        // The shape of a square weight does not show its order, so that of the other weights decides.
         let leftIsA = isPlain && isTurned ? modules.areInputsFirst : !isPlain
         let a = ThinMatrix.Term(tensor: pair.a, ranksAreRows: true)
         let b = ThinMatrix.Term(tensor: pair.b, ranksAreRows: false)
@@ -45,7 +45,7 @@ extension WeightChanges {
         if let bias = pair.bias { try add(bias, of: pair, number, scale) }
     }
 
-    /// Takes up the matrices of all experts of a stack.
+    /// Adds the changes of all experts of a stack.
     private mutating func addExperts(
         _ pair: Adapter.Pair, _ weight: Tensor, _ number: Int
     ) throws(CheckpointError) {
@@ -71,7 +71,7 @@ extension WeightChanges {
         }
     }
 
-    /// Takes up the bias of a module's second matrix.
+    /// Adds the bias of a module's second matrix to the module's bias.
     private mutating func add(
         _ bias: Tensor, of pair: Adapter.Pair, _ number: Int, _ scale: Float
     ) throws(CheckpointError) {
@@ -85,7 +85,7 @@ extension WeightChanges {
         changes[ExactString(name), default: Change()].added.append((bias, factor))
     }
 
-    /// Takes up a tensor that was trained as a whole.
+    /// Replaces a tensor by one that was trained as a whole.
     mutating func replace(_ whole: Adapter.Whole, _ number: Int) throws(CheckpointError) {
         let adapter = adapters[number].adapter, name = modules.name(of: whole.name)
         let own = try weight(name, of: whole.values, whole.name, in: adapter)
@@ -107,7 +107,7 @@ extension WeightChanges {
         changes[ExactString(name), default: Change()].replacement = whole.values
     }
 
-    /// Takes up trained rows of an embedding.
+    /// Replaces rows of an embedding by trained ones.
     mutating func replaceRows(of module: String, _ values: Tensor, _ adapter: Adapter) throws(CheckpointError) {
         let name = modules.name(of: module) + ".weight"
         let own = try weight(name, of: values, module, in: adapter)

@@ -2,10 +2,11 @@ internal import Checkpoints
 internal import Formats
 
 extension WeightChanges {
-    /// Gives the base the vocabulary that an adapter was trained with, where its size is another one: PEFT stores the resized
-    /// embeddings with the adapter.
+    /// Gives the base the size of vocabulary that an adapter was trained with. PEFT stores resized embeddings with the
+    /// adapter.
     ///
-    /// - Throws: when a tensor of the vocabulary is missing, or something else decides its size too.
+    /// - Throws: when the adapter lacks a resized tensor, when another adapter has another size, when config.json does
+    ///   not state the old size, and for GGUF, whose vocabulary is in the file.
     mutating func resize(for number: Int) throws(CheckpointError) {
         let adapter = adapters[number].adapter
         guard let names = EmbeddingNames(base), let embedding = base.tensor(named: names.embedding),
@@ -65,7 +66,7 @@ extension WeightChanges {
         resizing = number
     }
 
-    /// Puts a tensor of an adapter in the place of one of the base.
+    /// Replaces a tensor of the base by one of an adapter, in f32.
     mutating func replaceInBase(_ name: String, by values: Tensor?) throws(CheckpointError) {
         guard let values, let index = modules.index(of: name) else { return }
         var tensor = values
@@ -74,7 +75,7 @@ extension WeightChanges {
         replacesInBase = true
     }
 
-    /// The tensors of the base whose rows are tokens.
+    /// The names of the tensors of the base with a row for each token.
     private func vocabularyTensors(_ names: EmbeddingNames, rows: Int) -> [String] {
         let bias = names.output.hasSuffix(".weight") ? names.output.dropLast(".weight".count) + ".bias" : ""
         let kinds = ModuleKinds.known.embeddings + ModuleKinds.known.outputs
@@ -85,12 +86,12 @@ extension WeightChanges {
         }.map(\.name)
     }
 
-    /// The shape of a tensor of the base; of an output matrix that is not stored that of the embedding.
+    /// The shape of a tensor of the base; for an output matrix that is not stored, that of the embedding.
     private func shape(of name: String, _ names: EmbeddingNames) -> [Int] {
         base.tensor(named: name)?.shape ?? base.tensor(named: names.embedding)?.shape ?? []
     }
 
-    /// config.json with another number of tokens.
+    /// config.json with another vocabulary size.
     private static func config(
         _ config: JSONObject, vocabulary old: Int, becomes new: Int, path: String
     ) throws(CheckpointError) -> JSONObject {

@@ -2,7 +2,7 @@ internal import Checkpoints
 internal import Formats
 
 extension WeightChanges {
-    /// The base with all changes, in f32 where something was changed.
+    /// The base with all changes; changed tensors are in f32.
     ///
     /// - Parameter threads: how many threads read weights whose columns have trained norms.
     func result(
@@ -51,7 +51,7 @@ extension WeightChanges {
         return tensor
     }
 
-    /// A weight with products added; those of a stack each to its matrix.
+    /// A weight with products added; each product for a stack is added to its matrix.
     private func merged(
         _ base: Tensor, _ products: [Product], _ combination: MergeAdapters.Combination
     ) throws(CheckpointError) -> MergedRows {
@@ -88,7 +88,7 @@ extension WeightChanges {
         return LowRankDelta(parts: parts, scale: 1)
     }
 
-    /// The product of sums: each matrix with the root of its weight, the sign with A.
+    /// The product of the sums of A and of B, each matrix multiplied by the root of its weight; A has the sign.
     private func sum(of products: [Product]) throws(CheckpointError) -> LowRankDelta {
         let rank = products[0].rank
         for product in products where product.rank != rank {
@@ -110,7 +110,7 @@ extension WeightChanges {
 }
 
 extension ThinMatrix.Term {
-    /// The matrix with its values multiplied, one factor after the other.
+    /// The matrix with additional factors for its values.
     func times(_ factors: [Float]) -> ThinMatrix.Term {
         var result = self
         result.factors += factors

@@ -11,7 +11,7 @@ extension WeightChanges {
         return name == tied.output || name + ".weight" == tied.output
     }
 
-    /// Stores the output matrix apart when an adapter changes it and the embedding in different ways.
+    /// Unties the output matrix from the embedding when an adapter changes the two in different ways.
     mutating func untie(for adapter: Adapter) throws(CheckpointError) {
         guard let tied else { return }
         let tying = adapter.config.tying
@@ -42,8 +42,8 @@ extension WeightChanges {
         adapter.wholes.first { ExactString(modules.name(of: $0.name)) == ExactString(name) }
     }
 
-    /// Whether an adapter stores what the embedding and the output matrix are together: PEFT stores both where the vocabulary of
-    /// a tied model was resized.
+    /// Whether an adapter stores the same new values for both, so that they can stay tied: PEFT does so when the
+    /// vocabulary of a tied model was resized.
     private func holdsBoth(_ tied: TiedOutput, _ adapter: Adapter) throws(CheckpointError) -> Bool {
         let isAdapted = adapter.pairs.contains {
             [tied.embedding, tied.output].contains(modules.name(of: $0.module) + ".weight")
@@ -54,7 +54,7 @@ extension WeightChanges {
         return try embedding.values.holds(output.values)
     }
 
-    /// Whether a pair is the embedding's once more, for an output matrix that stays tied to it.
+    /// Whether a pair repeats the embedding's for the output matrix, which stays tied to the embedding.
     func isCopyOfTied(_ pair: Adapter.Pair, _ adapter: Adapter) throws(CheckpointError) -> Bool {
         guard isTiedOutput(pair.module) else { return false }
         let embedding = adapter.pairs.first {
@@ -66,7 +66,7 @@ extension WeightChanges {
         return true
     }
 
-    /// Whether a tensor is the embedding once more, for an output matrix that stays tied to it.
+    /// Whether a tensor repeats the embedding for the output matrix, which stays tied to the embedding.
     func isCopyOfTied(_ whole: Adapter.Whole, _ adapter: Adapter) throws(CheckpointError) -> Bool {
         guard let tied, isTiedOutput(whole.name) else { return false }
         guard let embedding = self.whole(tied.embedding, of: adapter)?.values ?? base.tensor(named: tied.embedding),
@@ -75,7 +75,7 @@ extension WeightChanges {
         return true
     }
 
-    /// Whether rows are those of the embedding once more, for an output matrix that stays tied to it.
+    /// Whether rows repeat those of the embedding for the output matrix, which stays tied to the embedding.
     func isCopyOfTied(_ module: String, _ values: Tensor, _ adapter: Adapter) throws(CheckpointError) -> Bool {
         guard let tied, isTiedOutput(module) else { return false }
         let embedding = adapter.tokens.first { modules.name(of: $0.module) + ".weight" == tied.embedding }?.values
@@ -93,7 +93,7 @@ extension WeightChanges {
 }
 
 extension Tensor {
-    /// Whether it holds the values of another matrix, rows as columns.
+    /// Whether it is the transpose of another matrix.
     fileprivate func isTransposed(of other: Tensor) throws(CheckpointError) -> Bool {
         guard shape.count == 2, other.shape == shape.reversed() else { return false }
         let (own, others) = (try floats(), try other.floats())

@@ -1,24 +1,24 @@
 internal import Checkpoints
 internal import Formats
 
-/// What adapters change of a base, tensor by tensor.
+/// The changes that adapters make to a base, by tensor.
 struct WeightChanges {
-    /// What one pair of matrices adds to a weight.
+    /// The product that one pair of matrices adds to a weight.
     struct Product: Sendable {
         /// The number of the adapter.
         let adapter: Int
         /// The module, as the adapter names it.
         let module: String
-        /// [rows, rank] and [rank, columns] of the weight.
+        /// The two sides of the product, [rows, rank] and [rank, columns] of the weight.
         let left: ThinMatrix.Term
         let right: ThinMatrix.Term
-        /// Whether the left side is A, to which factors are applied.
+        /// Whether the left side is A. The weight of the adapter and the scale are factors of A.
         let leftIsA: Bool
         let rank: Int
         let scale: Float
-        /// Whether B is multiplied with the scale before the product.
+        /// Whether B is multiplied by the scale, and rounded, before the product.
         var scalesB = false
-        /// The matrix of a stack that it is added to.
+        /// The index of the matrix in a stack to which it is added.
         var matrix = 0
         /// The trained norms (DoRA).
         var magnitude: Tensor?
@@ -28,10 +28,10 @@ struct WeightChanges {
 
     /// All changes of one tensor, in the order in which they are made.
     struct Change: Sendable {
-        /// What takes its place.
+        /// The tensor that replaces it.
         var replacement: Tensor?
         var products: [Product] = []
-        /// What is added to a bias.
+        /// Vectors that are added to a bias, each with its factor.
         var added: [(values: Tensor, factor: Float)] = []
         /// Trained rows.
         var rows: (values: Tensor, rows: [Int: Int])?
@@ -41,21 +41,21 @@ struct WeightChanges {
     let adapters: [MergeAdapters.Weighted]
     var modules: BaseModules
     var changes: [ExactString: Change] = [:]
-    /// The adapter that gave the base another vocabulary.
+    /// The index of the adapter that resized the vocabulary of the base.
     var resizing: Int?
-    /// Whether a tensor of an adapter stands in the place of one of the base, before any change.
+    /// Whether a tensor of an adapter has replaced one of the base before any change was computed.
     var replacesInBase = false
-    /// The embedding, where it is the output matrix too.
+    /// The names of an embedding that is the output matrix too; `nil` when they are not tied.
     var tied: TiedOutput?
 
-    /// A base that nothing changes yet.
+    /// A base without changes.
     init(_ base: Checkpoint, adapters: [MergeAdapters.Weighted]) {
         (self.base, self.adapters) = (base, adapters)
         modules = BaseModules(base)
         tied = TiedOutput(base)
     }
 
-    /// Takes up what an adapter changes.
+    /// Adds all changes that an adapter makes.
     mutating func add(_ number: Int) throws(CheckpointError) {
         let adapter = adapters[number].adapter
         modules.align(with: adapter.pairs.map(\.module))
@@ -70,7 +70,7 @@ struct WeightChanges {
         try checkCompleteness(adapter)
     }
 
-    /// Refuses a weight for what was trained as a whole: only low-rank changes have an amount.
+    /// Refuses a weight other than 1 for a tensor that was trained as a whole: only low-rank changes can be scaled.
     func requireWeightOne(_ number: Int, _ tensor: Tensor) throws(CheckpointError) {
         guard adapters[number].weight != 1 else { return }
         throw CheckpointError(

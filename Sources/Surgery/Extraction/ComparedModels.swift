@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Formats
 
-/// A model before and after a training, with plain weights under the names of Hugging Face, tensor by tensor.
+/// A model before and after a training, as pairs of tensors: weights are dequantized and have Hugging Face's names.
 struct ComparedModels: Sendable {
     /// The model before.
     let base: Checkpoint
@@ -9,10 +9,10 @@ struct ComparedModels: Sendable {
     let tuned: Checkpoint
     /// The tensors of both, in the order of the base.
     let pairs: [TensorPair]
-    /// What an adapter cannot say of the difference, one line each.
+    /// Differences that an adapter cannot express, one line each.
     let notes: [String]
 
-    /// Members of config.json that change nothing of what is computed.
+    /// Members of config.json that do not change what is computed.
     private static let freeMembers: Set<String> = [
         "_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "architectures",
         "quantization_config", "eos_token_id", "bos_token_id", "pad_token_id",
@@ -47,14 +47,15 @@ struct ComparedModels: Sendable {
         notes = ComparedModels.notes(self.base, self.tuned)
     }
 
-    /// The model with plain weights, as a folder or a file of Hugging Face's names.
+    /// The model with dequantized weights under Hugging Face's names.
     private static func plain(_ checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try checkpoint.requireModel()
         if checkpoint.form == .gguf { return try Convert(to: .folder, dtype: .f32).apply(to: checkpoint) }
         return try DequantizeFolder(to: .f32).apply(to: checkpoint)
     }
 
-    /// The tensors of a model; where the embedding is the output matrix too, and the other stores both, as both.
+    /// The tensors of a model. If the other model stores the output matrix and this one ties it to the embedding, the
+    /// result has it as a tensor too.
     private static func withOutput(
         _ checkpoint: Checkpoint, like other: Checkpoint
     ) throws(CheckpointError) -> [Tensor] {
@@ -70,7 +71,7 @@ struct ComparedModels: Sendable {
         var notes: [String] = []
         if let before = base.config, let after = tuned.config {
             let keys = before.keys + after.keys.filter { before[$0] == nil }
-            // Settings that resect knows may be spelled in two ways, and what they make of the layers is compared.
+            // A known setting may be spelled in two ways, so the plans of the layers are compared instead.
             let isSame = (try? ModelPlan(base)).map { plan in (try? ModelPlan(tuned)) == plan } ?? false
             let known = isSame ? Set(base.architecture?.settings.flatMap { $0.huggingFace.map { $0[0] } } ?? []) : []
             let different = keys.filter { key in
@@ -96,12 +97,12 @@ struct ComparedModels: Sendable {
 }
 
 extension Checkpoint {
-    /// Whether the embedding is the output matrix too, as the configuration says.
+    /// Whether the configuration says that the embedding is also the output matrix.
     fileprivate var isTied: Bool {
         (config?["tie_word_embeddings"] ?? config?["text_config"]?["tie_word_embeddings"])?.bool ?? true
     }
 
-    /// The embedding of tokens: a matrix with a row for each.
+    /// The embedding: a matrix with a row for each token.
     func embedding(_ modules: LinearModules) -> Tensor? {
         if let found = tensors.first(where: { modules.kind(of: $0) == .embedding }) { return found }
         let rows = (config?["vocab_size"] ?? config?["text_config"]?["vocab_size"])?.int

@@ -21,19 +21,20 @@ struct DominantDirections {
     private var basis: [DoubleMatrix] = []
     /// `Q_i' D' D Q_j` for all pairs of blocks with i at most j, under j.
     private var projected: [[DoubleMatrix]] = []
-    /// The size of the basis at which the small matrix is decomposed again; each time that takes longer.
+    /// The size of the basis at which the small matrix is decomposed again; every decomposition takes longer than the
+    /// one before.
     private var nextLook = 0
 
-    /// What another block has to add, as a share of the squared norm.
+    /// The least share of the squared norm that another block has to add.
     private static let tolerance = 1e-6
-    /// A share of the squared norm that is rounding and nothing else.
+    /// The share of the squared norm below which everything is rounding error.
     private static let roundingShare = 1e-13
     private static let mostBlocks = 16
     private static let seed: UInt64 = 0x7265_7365_6374
 
     init(_ difference: WeightDifference, ranks: RankChoice, threads: Int) {
         (self.difference, self.ranks, self.threads) = (difference, ranks, threads)
-        // Eight directions more than the rank make up for bad luck; wide blocks make for a large basis.
+        // Eight more directions than the rank make up for unlucky random ones; wider blocks would make the basis large.
         width = min(difference.columns, (min(ranks.highest, ranks.energy == nil ? 64 : 32) + 8 + 7) / 8 * 8)
         let enough = max(DominantDirections.mostBlocks * width, ranks.highest + 8 * width)
         // The first block need not lie in the row space of the difference; the rest does.
@@ -81,7 +82,8 @@ struct DominantDirections {
         return squares - held
     }
 
-    /// Whether the rank can be known yet: the basis holds as much as is asked for, or more directions than the highest rank.
+    /// Whether the rank can be determined: the basis holds the requested share, or more directions than the highest
+    /// rank.
     private func isWorthLooking(size: Int) -> Bool {
         guard size >= nextLook else { return false }
         if size >= ranks.highest + 8 { return true }
@@ -134,7 +136,7 @@ struct DominantDirections {
 
     /// The eigenvectors of the small matrix with the largest eigenvalues, as directions of the difference's columns.
     ///
-    /// - Throws: when they do not hold what was asked for.
+    /// - Throws: when they do not hold the requested share.
     private func directions(_ small: SmallSVD, count: Int, sum: Double) throws(CheckpointError) -> DoubleMatrix {
         if let energy = ranks.energy, !ranks.allowsLess, sum < energy * squares {
             throw CheckpointError(
@@ -143,7 +145,7 @@ struct DominantDirections {
                     + "\((sum / squares * 1000).rounded(.down) / 1000)",
                 hint: "--rank \(RankChoice.highestByEnergy) caps the rank, and holds less")
         }
-        // Below this an eigenvalue is rounding, and its vector any direction.
+        // An eigenvalue below this is rounding error, and its vector may be any direction.
         let least = (small.values.first ?? 0) * 1e-14
         let most = min(count, difference.rows, difference.columns)
         let rank = max(1, small.values.prefix(most).count { $0 > least })

@@ -3,12 +3,12 @@ public import Formats
 internal import Kernels
 internal import Parallel
 
-/// Gets a LoRA adapter out of a model before and after a training: what the base needs to become the trained model, as far
-/// as the ranks go.
+/// Extracts a LoRA adapter from a model before and after a training: the best low-rank approximation of what the
+/// training changed.
 ///
-/// Weights of Linears in the layers of the language model that differ get a low-rank change, and so do the experts of a layer,
-/// in PEFT's form for a parameter that holds all of them (`target_parameters`). Modules that have none, such as
-/// norms and embeddings, are stored whole where they differ.
+/// The weights of Linears in the layers of the language model that differ get a low-rank change. So do the experts of a
+/// layer, in PEFT's form for one parameter of all experts (`target_parameters`). Other modules that differ, such as
+/// norms and embeddings, are stored whole.
 public struct ExtractAdapter: Sendable {
     /// The ranks.
     public let ranks: RankChoice
@@ -17,13 +17,13 @@ public struct ExtractAdapter: Sendable {
 
     /// A weight with a low-rank change.
     public struct Module: Sendable {
-        /// The module, as the base names it; of experts the parameter, as runtimes name it.
+        /// The name of the module in the base; for experts, the name of their parameter in runtimes.
         public let name: String
-        /// The rank of the change; of experts the highest one.
+        /// The rank of the change; for experts, the highest one.
         public let rank: Int
-        /// The squared norm of the difference.
+        /// The squared Frobenius norm of the difference.
         public let squares: Double
-        /// How much of it the change holds.
+        /// The squared Frobenius norm of the change.
         public let heldSquares: Double
 
         /// The share of the squared norm that the change holds.
@@ -38,9 +38,9 @@ public struct ExtractAdapter: Sendable {
         }
     }
 
-    /// An adapter with what is known of it.
+    /// An adapter, with a report about it.
     public struct Result: Sendable {
-        /// The adapter, as a folder of PEFT's.
+        /// The adapter, as a folder that PEFT loads.
         public let adapter: Checkpoint
         /// The weights with a low-rank change, in the order of the base.
         public let modules: [Module]
@@ -53,26 +53,30 @@ public struct ExtractAdapter: Sendable {
         }
     }
 
-    /// An extraction. The low-rank matrices are F32, F16 or BF16.
+    /// An extraction.
+    ///
+    /// - Parameters:
+    ///   - ranks: the rank of each matrix, or how it is chosen.
+    ///   - dtype: the type of the low-rank matrices: F32, F16 or BF16.
     public init(ranks: RankChoice, dtype: DType = .f32) {
         self.ranks = ranks
         self.dtype = dtype
     }
 
-    /// An adapter without tensors, to find out whether it can be written before anything is computed.
+    /// An adapter without tensors, to find out before the computation whether it can be written.
     public static func outline(from base: Checkpoint, to tuned: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try AdapterFolder(sources: base.sources + tuned.sources).checkpoint(path: tuned.path, modules: ModuleTree([]))
     }
 
-    /// Computes the adapter, one weight after the other; the matrices are kept in a file without a name.
+    /// Computes the adapter, one weight after the other; the matrices are kept in an unnamed file.
     ///
     /// - Parameters:
     ///   - base: the model before the training.
     ///   - tuned: the model after it.
-    ///   - baseName: what the adapter calls its base.
+    ///   - baseName: the name of the base in the adapter's settings.
     ///   - threads: how many threads compute; the result does not depend on it.
-    ///   - progress: called with the bytes of weights that are done, and of all that differ.
-    /// - Throws: when the models do not fit together, or nothing differs that an adapter can hold.
+    ///   - progress: called with the bytes of the weights that are done, and of all weights that differ.
+    /// - Throws: when the two are not the same model, or when no weight differs that can get a low-rank change.
     public func adapter(
         from base: Checkpoint, to tuned: Checkpoint, baseName: String, threads: Int,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil

@@ -2,22 +2,23 @@ internal import Checkpoints
 internal import Formats
 internal import Kernels
 
-/// What an adapter holds of the difference of two models: which weights get a low-rank change, and what is stored whole.
+/// What an adapter stores of the difference between two models: the weights with a low-rank change, and the modules
+/// that are stored whole.
 struct ExtractionPlan: Sendable {
     /// A weight with a low-rank change.
     struct Change: Sendable {
         let module: String
         let difference: WeightDifference
-        /// Whether its rows are inputs, as in Conv1D.
+        /// Whether the weight is stored [inputs, outputs], as in Conv1D.
         let isTransposed: Bool
     }
 
     /// A parameter of experts with a low-rank change of each expert.
     struct StackChange: Sendable {
-        /// The module of the experts, as runtimes name it.
+        /// The name of the module of experts in runtimes.
         let module: String
         let parameter: ExpertLayout.Parameter
-        /// The weights of each expert before and after; `nil` for one that is the same.
+        /// The difference for each expert; `nil` for one that did not change.
         let differences: [WeightDifference?]
     }
 
@@ -25,15 +26,15 @@ struct ExtractionPlan: Sendable {
     private(set) var changes: [Change] = []
     /// The parameters of experts that differ.
     private(set) var stacks: [StackChange] = []
-    /// All parameters of experts of the base, as runtimes name them.
+    /// All parameters of experts of the base, by their names in runtimes.
     let expertParameters: [String]
     /// The names of the base's modules in runtimes.
     let modules: BaseModules
     /// The modules that are stored whole, with their tensors after the training.
     private(set) var wholes: [(module: String, tensors: [Tensor])] = []
-    /// The biases of all modules with a change, where one of them differs.
+    /// The biases of all modules with a low-rank change, if one of them differs; else none.
     private(set) var biases: [(module: String, tensor: Tensor)] = []
-    /// Whether weights are stored [inputs, outputs].
+    /// Whether the changed weights are stored [inputs, outputs].
     private(set) var fanInFanOut = false
     /// The modules of the base.
     let tree: ModuleTree
@@ -42,7 +43,7 @@ struct ExtractionPlan: Sendable {
 
     /// Sorts the tensors that differ.
     ///
-    /// - Throws: for a tensor that differs and that an adapter cannot hold.
+    /// - Throws: for a tensor that differs and that an adapter cannot store.
     init(_ models: ComparedModels, threads: Int) throws(CheckpointError) {
         self.models = models
         tree = ModuleTree(models.pairs.map(\.a))
@@ -113,7 +114,7 @@ struct ExtractionPlan: Sendable {
             module: modules.adapterName(of: parameter.module), parameter: parameter, differences: differences)
     }
 
-    /// The parts of an expert's matrix behind each other.
+    /// The matrix of an expert, joined from its parts.
     private func joined(_ parts: [Tensor], _ file: String) throws(CheckpointError) -> Tensor {
         if parts.count == 1 { return parts[0] }
         let same = parts.allSatisfy { $0.dtype == parts[0].dtype }
@@ -132,7 +133,7 @@ struct ExtractionPlan: Sendable {
         }
     }
 
-    /// Has a tensor stored that differs and gets no low-rank change.
+    /// Stores a tensor that differs and gets no low-rank change, with its module.
     private mutating func store(_ pair: TensorPair, _ linears: LinearModules) throws(CheckpointError) {
         let name = pair.b.name, module = ModuleTree.module(of: name)
         if changes.contains(where: { $0.module == module }), name == module + ".bias" {
@@ -158,7 +159,7 @@ struct ExtractionPlan: Sendable {
         }
     }
 
-    /// Stores an embedding that is the output matrix too as both: PEFT replaces modules one by one.
+    /// Stores an embedding that is also the output matrix under both names, because PEFT replaces single modules.
     private mutating func storeTiedOutput(_ linears: LinearModules) {
         let output = models.base.outputModule
         guard let embedding = models.base.embedding(linears), tree.tensors[output] == nil,
@@ -169,10 +170,10 @@ struct ExtractionPlan: Sendable {
         wholes.append((output, [tensor]))
     }
 
-    /// The modules of the base, as runtimes name them.
+    /// The modules of the base, by their names in runtimes.
     var runtimeTree: ModuleTree { ModuleTree(names: models.pairs.map { modules.adapterName(of: $0.a.name) }) }
 
-    /// What is stored whole, as runtimes name it.
+    /// What is stored whole, by the names in runtimes.
     var namedWholes: [(module: String, tensors: [Tensor])] {
         wholes.map { whole in
             let tensors = whole.tensors.map { tensor in
@@ -184,12 +185,12 @@ struct ExtractionPlan: Sendable {
         }
     }
 
-    /// The biases, as runtimes name their modules.
+    /// The biases, by the names of their modules in runtimes.
     var namedBiases: [(module: String, tensor: Tensor)] {
         biases.map { (modules.adapterName(of: $0.module), $0.tensor) }
     }
 
-    /// The error for two models between which there is nothing for an adapter to hold.
+    /// The error for two models whose difference gives no low-rank change.
     var nothingToHold: CheckpointError {
         let found =
             wholes.isEmpty
@@ -202,7 +203,7 @@ struct ExtractionPlan: Sendable {
         wholes.prefix(4).map(\.module).joined(separator: ", ") + (wholes.count > 4 ? ", …" : "")
     }
 
-    /// What the user has to see.
+    /// Notes for the user.
     var notes: [String] {
         guard !wholes.isEmpty else { return [] }
         let byteCount = wholes.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }
@@ -213,9 +214,10 @@ struct ExtractionPlan: Sendable {
     }
 }
 
-/// Which way round the weights of a model's Linears are stored.
+/// The order in which the weights of a model's Linears are stored.
 private struct ConvolutionRows {
-    /// Whether rows are inputs, as in GPT-2's Conv1D: the biases show it where a weight is no square.
+    /// Whether weights are stored [inputs, outputs], as in GPT-2's Conv1D. The lengths of biases of weights that are
+    /// not square show it.
     private(set) var isTransposed = false
 
     init(_ checkpoint: Checkpoint, _ linears: LinearModules) throws(CheckpointError) {

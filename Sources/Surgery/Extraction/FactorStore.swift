@@ -3,14 +3,14 @@ internal import Formats
 internal import Kernels
 internal import Weights
 
-/// Low-rank matrices in f32, in a file until they are written.
+/// Low-rank matrices in f32, kept in an unnamed file until they are written.
 struct FactorStore: ~Copyable {
     private var file: UnnamedFile
     private var shapes: [[Int]]
     private var ranges: [Range<Int>]
 
     init() throws(CheckpointError) {
-        // Swift 6.2 destroys members twice that have values when an initializer of a type like this one throws.
+        // When an initializer of a noncopyable type throws, Swift 6.2 destroys members that have a value twice.
         file = try UnnamedFile(name: "the adapter")
         (shapes, ranges) = ([], [])
     }
@@ -28,7 +28,7 @@ struct FactorStore: ~Copyable {
         }
     }
 
-    /// For every difference [rows, rank] and [columns, rank], and the file that they lie in.
+    /// For every difference its factors [rows, rank] and [columns, rank], and the file in which they are.
     consuming func pairs(
         as dtype: DType, name: String
     ) throws(CheckpointError) -> (pairs: ArraySlice<(left: Tensor, right: Tensor)>, file: MappedFile) {
@@ -43,7 +43,7 @@ struct FactorStore: ~Copyable {
 }
 
 extension ExtractionPlan.Change {
-    /// The change of a module in an adapter, of factors for the rows and for the columns of the weight.
+    /// The change of a module, from the factors for the rows and for the columns of its weight.
     func pair(_ left: Tensor, _ right: Tensor, _ module: String) -> AdapterFolder.Pair {
         var (a, b) = isTransposed ? (left, right) : (right, left)
         (a.name, b.name) = (module, module)
@@ -52,7 +52,7 @@ extension ExtractionPlan.Change {
 }
 
 extension ExtractionPlan.StackChange {
-    /// The change of one expert, of factors for the rows and for the columns of its matrix.
+    /// The change of one expert, from the factors for the rows and for the columns of its matrix.
     func block(_ left: Tensor, _ right: Tensor) -> ExpertMatrices.Block {
         parameter.isTurned ? .init(a: left.transposed(), b: right) : .init(a: right.transposed(), b: left)
     }

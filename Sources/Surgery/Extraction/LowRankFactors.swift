@@ -1,10 +1,11 @@
 internal import Checkpoints
 internal import Kernels
 
-/// The best two thin matrices whose product stands for a difference of weights: `B A`, with the singular values shared
-/// evenly, `B = U sqrt(S)` and `A = sqrt(S) V'`.
+/// The best low-rank approximation `B A` of a difference of weights, with the singular values shared evenly between the
+/// two factors: `B = U sqrt(S)` and `A = sqrt(S) V'`.
 ///
-/// Both factors then have the same scale, which loses least when they are rounded to 16 bits, and trains on evenly.
+/// With the same scale, the factors lose least when they are rounded to 16 bits, and both learn equally fast in a
+/// further training.
 struct LowRankFactors: Sendable {
     /// B, [rows, rank].
     let b: DoubleMatrix
@@ -21,19 +22,19 @@ struct LowRankFactors: Sendable {
     /// The squared norm that is held.
     var heldSquares: Double { values.reduce(0) { $0 + $1 * $1 } }
 
-    /// What reports say of the factors.
+    /// The figures about the factors for reports.
     struct Measures: Sendable {
         let rank: Int
         let squares: Double
         let heldSquares: Double
     }
 
-    /// What reports say.
+    /// The figures for reports.
     var measures: Measures { Measures(rank: rank, squares: squares, heldSquares: heldSquares) }
 
     /// Finds the factors of a difference; `nil` when it is zero.
     ///
-    /// - Throws: when a weight is not finite, or the rank that is needed is too high.
+    /// - Throws: when a weight is not finite, or when the requested share needs a rank above the highest.
     init?(
         _ difference: WeightDifference, ranks: RankChoice, threads: Int
     ) throws(CheckpointError) {

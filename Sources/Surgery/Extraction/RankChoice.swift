@@ -2,15 +2,16 @@
 public struct RankChoice: Sendable, Equatable {
     /// The highest rank.
     public let highest: Int
-    /// The share of the squared norm of a difference that has to be held, where fewer ranks than the highest hold it.
+    /// The share of the squared norm of a difference that the change has to hold; fewer ranks than the highest are used
+    /// if they hold it. `nil` for the same rank everywhere.
     public let energy: Double?
-    /// Whether a matrix may hold less than the share, with the highest rank.
+    /// Whether a change may hold less than the share if it has the highest rank.
     public let allowsLess: Bool
 
-    /// The highest rank where none is given; serving programs take no higher ones.
+    /// The highest rank when only an energy is given; serving programs accept no higher ones.
     public static let highestByEnergy = 512
 
-    /// The same rank for every matrix, or with an energy at most this rank.
+    /// The same rank for every matrix; with an energy, at most this rank.
     public init(rank: Int, energy: Double? = nil) {
         precondition(rank > 0)
         highest = rank
@@ -25,7 +26,7 @@ public struct RankChoice: Sendable, Equatable {
         allowsLess = false
     }
 
-    /// How many of some squared singular values, largest first, are taken.
+    /// How many singular values are taken, given all squared ones with the largest first.
     func count(of values: [Double], total: Double) -> Int {
         let most = min(highest, values.count)
         guard let energy else { return most }

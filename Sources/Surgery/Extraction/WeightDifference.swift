@@ -23,7 +23,7 @@ struct WeightDifference: Sendable {
     /// How many columns.
     var columns: Int { base.tensor.rowLength }
 
-    /// What one pass over the rows of the difference `D` gives.
+    /// The results of one pass over the rows of the difference `D`.
     struct Pass {
         /// `D V`.
         let product: DoubleMatrix
@@ -33,14 +33,14 @@ struct WeightDifference: Sendable {
         let squares: Double
     }
 
-    /// Multiplies the difference with a matrix `V`, and the product with the difference again.
+    /// Multiplies the difference `D` by a matrix `V` [columns, width], and the transposed difference by the product.
     ///
     /// - Parameter returns: whether `D' D V` is computed.
     /// - Throws: when a weight is NaN or infinite.
     func pass(_ right: DoubleMatrix, returns: Bool, threads: Int) throws(CheckpointError) -> Pass {
         let columns = columns
         let height = max(WeightDifference.rowsAtOnce, WeightDifference.slabCount / max(1, columns))
-        // Rows that lie a power of two apart would share the same lines of the cache.
+        // Eight more columns: rows at distances of a power of two would compete for the same lines of the cache.
         let slab = DoubleMatrix(rows: min(height, rows), columns: columns + 8)
         let product = DoubleMatrix(rows: rows, columns: right.columns)
         let returned = DoubleMatrix(rows: returns ? columns : 0, columns: right.columns)
@@ -65,7 +65,7 @@ struct WeightDifference: Sendable {
         return Pass(product: product, returned: returned, squares: squares)
     }
 
-    /// Writes some rows of the difference, and gives the sum of their squares.
+    /// Writes some rows of the difference, and returns the sum of their squares.
     private func subtract(
         _ rows: Range<Int>, into slab: DoubleMatrix, at start: Int, values: UnsafeMutablePointer<Float>
     ) throws(CheckpointError) -> Double {

@@ -21,9 +21,9 @@ struct CodedModule: Sendable {
         self.parts = parts
     }
 
-    /// The weights of experts whose parts are stacked in this module's.
+    /// The modules of single experts whose parts are stacked in the parts of this module.
     ///
-    /// - Parameter members: the experts; `nil` when resect knows none of the module.
+    /// - Parameter members: the experts; `nil` when resect does not know the module as a stack of experts.
     func experts(_ members: StackedExperts.Members?) throws(CheckpointError) -> [CodedModule] {
         for (ending, part) in parts.sorted(by: { $0.key < $1.key }) {
             guard let members else {

@@ -4,8 +4,8 @@ internal import Formats
 extension Checkpoint {
     /// Adds the members of config.json that transformers 4 wrote, where only those of transformers 5 are there.
     ///
-    /// mlx-lm reads the older ones, for most models alone, and takes a default of its own for one that is missing: a
-    /// `rope_parameters.rope_theta` of 100,000 would be 10,000 there.
+    /// mlx-lm reads the older ones, and for most models only these, and replaces a missing one by a default of its own:
+    /// it would compute with 10,000 instead of a `rope_parameters.rope_theta` of 100,000.
     mutating func addOlderMembers() throws(CheckpointError) {
         guard form == .folder, let architecture, var config else { return }
         let settings = Settings(self, architecture), path = Settings.configPath(of: self, architecture)

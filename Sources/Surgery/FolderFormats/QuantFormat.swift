@@ -27,7 +27,7 @@ protocol QuantFormat: Sendable {
     var endings: [String] { get }
     /// The suffix that every quantized module has and no other tensor.
     var mark: String { get }
-    /// Whether the weights of a layer's experts may be stacked, their parts with one dimension more.
+    /// Whether the weights of a layer's experts may be stacked: their parts then have one more dimension.
     var stacksExperts: Bool { get }
     /// The weight of a module.
     ///

@@ -3,11 +3,12 @@ internal import Formats
 
 /// Options of a format; `nil` is the default.
 public struct FolderQuantizationSettings: Sendable {
-    /// Number of elements that share a scale.
+    /// The number of elements that share a scale; `nil` for that of a quantized source, else for one that fits the
+    /// rows.
     public var groupSize: Int?
-    /// Whether groups have no zero point.
+    /// Whether groups have no zero point (W4A16, GPTQ); `nil` for what a quantized source has, else for true.
     public var isSymmetric: Bool?
-    /// Number of weights in a block of bitsandbytes.
+    /// The number of weights in a block of bitsandbytes; `nil` for 64.
     public var blockSize: Int?
     /// Whether bitsandbytes also quantizes the scales.
     public var isDouble = false
@@ -25,13 +26,15 @@ public struct QuantizeFolder: Edit {
     /// Its options.
     public let settings: FolderQuantizationSettings
 
-    /// An edit to this format.
+    /// An edit that quantizes to a format.
     public init(_ type: FolderType, settings: FolderQuantizationSettings = FolderQuantizationSettings()) {
         self.type = type
         self.settings = settings
     }
 
     /// The checkpoint with quantized weights.
+    ///
+    /// - Throws: when the options are not possible, or no weight can be quantized.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
         try plan(checkpoint).checkpoint
     }
@@ -49,7 +52,7 @@ public struct QuantizeFolder: Edit {
         }
         let coded = try CodedSource(checkpoint, threads: threads)
         var source = try DequantizeFolder().apply(to: checkpoint)
-        // Each expert is rounded by itself, and mlx-lm wants all of them in one tensor.
+        // Each expert is rounded by itself; mlx-lm needs all of them in one tensor.
         let stacked = try type.isMLX ? StackedExperts(source) : nil
         if let stacked { source = try stacked.takingApart(source) }
         let modules = try LinearModules(source)

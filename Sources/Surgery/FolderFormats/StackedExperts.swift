@@ -2,8 +2,8 @@ internal import Checkpoints
 internal import Formats
 internal import Weights
 
-/// The weights of experts in a folder under their two names: a matrix for each expert, as transformers and other runtimes
-/// have them, and a stack of all, under `switch_mlp`, as mlx-lm has them.
+/// The names of experts' weights in a folder, in both forms: a matrix for each expert, as transformers and other
+/// runtimes have them, and a stack of all experts under `switch_mlp`, as mlx-lm has them.
 struct StackedExperts {
     /// One role of a mixture of experts, without the `.weight` of its names.
     private struct Kind {
@@ -14,12 +14,12 @@ struct StackedExperts {
     private static let mark = ".switch_mlp."
     private static let weight = ".weight"
     private let kinds: [Kind]
-    /// How many prefixes names can have.
+    /// The number of prefixes that names can have.
     private let prefixCount: Int
     private let architecture: Architecture?
     private let settings: Settings?
 
-    /// The names of a checkpoint's architecture; none where resect does not know the architecture or it has no experts.
+    /// The names for a checkpoint; none when resect does not know its architecture, or it has no experts.
     init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         let found = checkpoint.architecture.flatMap { own in Architecture.all.first { $0.name == own.name } }
         architecture = found
@@ -47,7 +47,7 @@ struct StackedExperts {
 
     /// The experts whose weights a module stacks.
     struct Members {
-        /// How many the configuration states.
+        /// The number of experts that the configuration states.
         let count: Int
         fileprivate let matrix: NameTemplate
         fileprivate let layer: Int
@@ -56,7 +56,7 @@ struct StackedExperts {
         func module(_ expert: Int) -> String { matrix.name(layer: layer, expert: expert) }
     }
 
-    /// The experts in a stack; `nil` for every other module.
+    /// The experts in a stack; `nil` for a module that is not a stack.
     func members(ofStack module: String) -> Members? {
         for kind in kinds {
             guard case .layer(let layer) = kind.stack.match(module) else { continue }
@@ -95,7 +95,8 @@ struct StackedExperts {
         return result
     }
 
-    /// A router under the name that it has beside a matrix for each expert: Mixtral's has another one beside fused experts.
+    /// A router with the name that it has beside a matrix for each expert. Mixtral's router has another name beside
+    /// fused experts.
     private func renamed(_ tensor: Tensor) -> Tensor {
         guard let part = architecture?.tensor(role: "router")?.huggingFace,
             let (name, layer) = part.layer(of: tensor.name)
@@ -105,7 +106,8 @@ struct StackedExperts {
         return result
     }
 
-    /// A checkpoint with one tensor for the same part of all experts, where they are all there and alike.
+    /// A checkpoint in which equal parts of all experts are joined into stacks, if all are there and have the same type
+    /// and shape.
     func joining(_ checkpoint: Checkpoint) -> Checkpoint {
         var parts: [ExactString: [Int: Tensor]] = [:]
         var places: [(key: ExactString, count: Int)?] = []
@@ -157,7 +159,7 @@ struct StackedExperts {
 }
 
 extension Checkpoint {
-    /// Finds the roles again that may lie in several tensors, when the tensors have changed.
+    /// Determines again in which tensors the roles are, after the tensors have changed.
     mutating func placeRoles() {
         guard let own = architecture, let found = Architecture.all.first(where: { $0.name == own.name }) else { return }
         architecture = found.placed(in: tensors)

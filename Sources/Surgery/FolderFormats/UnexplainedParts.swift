@@ -25,10 +25,10 @@ struct UnexplainedParts {
     /// Name suffixes of tensors that hold indices or masks.
     private static let indices = ["ids", "index", "2eid", "mask"]
 
-    /// Whether the checkpoint has none.
+    /// Whether there are no unexplained tensors.
     var isEmpty: Bool { checkpoint.form == .gguf || checkpoint.tensors.allSatisfy { problem(of: $0) == nil } }
 
-    /// Throws for the first one.
+    /// Throws an error for the first unexplained tensor, if there is one.
     ///
     /// - Parameter format: the name of the format whose settings were read; `nil` without settings.
     func refuse(format: String?) throws(CheckpointError) {

@@ -50,7 +50,7 @@ enum WholeScale: Sendable, Equatable {
         }
     }
 
-    /// Applies it to group scales.
+    /// Applies it to group scales, in place.
     func apply(to scales: UnsafeMutablePointer<Float>, count: Int) {
         switch self {
         case .none: break
