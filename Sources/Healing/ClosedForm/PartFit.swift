@@ -29,7 +29,11 @@ final class PartFit {
         norm = start.model.norm(behind: part, of: layer)
         scale = start.model.residualScale(of: layer)
         self.keptFits = keptFits
-        kept = try keptFits?.read(part, of: layer)
+        let names = [linear.weight.name, norm?.weight?.name]
+        // Weights of other layers would be taken for these.
+        kept = try keptFits?.read(part, of: layer).flatMap { kept in
+            kept.changes.allSatisfy { names.contains($0.name) && $0.layer == layer } ? kept : nil
+        }
         moments =
             kept == nil
             ? try FitMoments(start, linear, behind: norm, scale: scale, threads: start.run.threads) : nil
@@ -69,6 +73,8 @@ final class PartFit {
         if let norm, let name = norm.weight?.name, let weight = tensors[name] {
             model.replace(normBehind: part, of: layer, by: norm.with(weight: weight))
         }
+        // They are kept already, and do not belong to the next part.
+        _ = fits.takePart()
     }
 
     /// Solves for the product, and then for the norm behind it.
