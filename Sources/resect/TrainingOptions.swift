@@ -25,6 +25,13 @@ struct TrainingOptions: ParsableArguments {
         help: ArgumentHelp("Steps over which the learning rate rises; then it falls along a cosine.", valueName: "n"))
     var warmup: Int?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Number of measurements on held-out text, one every 10 steps, without a new best after which the training stops. "
+                + "Default: those of a quarter of the steps, at least 5.", valueName: "n"))
+    var patience: Int?
+
     @Option(name: .long, help: ArgumentHelp("Rank of the trained adapters.", valueName: "n"))
     var loraRank: Int?
 
@@ -59,9 +66,11 @@ struct TrainingOptions: ParsableArguments {
         func check(_ value: Int?, _ name: String, atLeast least: Int) throws {
             if let value, value < least { throw ValidationError("--\(name) must be at least \(least)") }
         }
+        if let curve, curve.isEmpty || curve == "-" { throw ValidationError("--curve needs the name of a file") }
         try check(steps, "steps", atLeast: 1)
         try check(batch, "batch", atLeast: 1)
         try check(warmup, "warmup", atLeast: 0)
+        try check(patience, "patience", atLeast: 1)
         try check(loraRank, "lora-rank", atLeast: 1)
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate must be above 0")
@@ -74,7 +83,9 @@ struct TrainingOptions: ParsableArguments {
 
     /// Refuses options of a training where none is wanted.
     func check(_ method: HealMethod) throws {
-        let numbers: [Any?] = [steps, batch, learningRate, warmup, loraRank, loraAlpha, dropout, trainingBase, curve]
+        let numbers: [Any?] = [
+            steps, batch, learningRate, warmup, patience, loraRank, loraAlpha, dropout, trainingBase, curve,
+        ]
         if !method.trains, teacher != .logits || !target.isEmpty || numbers.contains(where: { $0 != nil }) {
             throw ValidationError(
                 "an option is for training, but nothing is trained: add lora to the method, such as refit,lora")
@@ -101,6 +112,7 @@ struct TrainingOptions: ParsableArguments {
         if let batch { settings.batch = batch }
         if let learningRate { settings.rate = learningRate }
         if let warmup { settings.warmup = warmup }
+        settings.patience = patience
         if let loraRank { (settings.rank, settings.alpha) = (loraRank, Double(2 * loraRank)) }
         if let loraAlpha { settings.alpha = loraAlpha }
         if let dropout { settings.dropout = dropout }

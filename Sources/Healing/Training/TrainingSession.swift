@@ -87,7 +87,7 @@ final class TrainingSession {
         }
         try save()
         let waited = curve.heldOut.reversed().prefix { $0.step > bestStep }.count
-        return waited >= settings.patience ? .stoppedEarly(step: step) : nil
+        return waited >= settings.measurementsWithoutGain ? .stoppedEarly(step: step) : nil
     }
 
     /// One step over the contexts whose turn it is.

@@ -69,8 +69,8 @@ public struct TrainingSettings: Sendable, Equatable {
     public var classes = 64
     /// Steps between two measurements on held-out text.
     public var evaluation = 10
-    /// Measurements without a new best after which the training stops.
-    public var patience = 5
+    /// Measurements without a new best after which the training stops; `nil` for those of a quarter of the steps, and at least 5.
+    public var patience: Int?
     /// How often a loss may be as large as the first one before the training counts as diverged.
     public var divergence = 4.0
 
@@ -80,6 +80,10 @@ public struct TrainingSettings: Sendable, Equatable {
         (rank, alpha, rate, dropout) = (values.rank, Double(values.alpha), values.rate, values.dropout)
         (batch, steps, warmup) = (values.batch, values.steps, values.warmup)
     }
+
+    /// How many measurements without a new best end the training. A long one gets more of them: the loss moves up and down
+    /// while the learning rate is high, and falls again when the rate does.
+    var measurementsWithoutGain: Int { patience ?? max(5, steps / (4 * max(1, evaluation))) }
 
     /// How many contexts the steps take, so that each is trained on once where there are so many.
     public var contextCount: Int {
