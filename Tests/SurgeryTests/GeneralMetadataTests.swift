@@ -161,7 +161,9 @@ struct GeneralMetadataTests {
         let hub = "https://huggingface.co/"
         let pairs =
             [
-                ("name", "no"), ("author", "a: b # c"), ("version", "1.0"), ("description", "a \"b\"\nc\\"),
+                ("name", "no"), ("author", "a: b # c"), ("organization", "a\u{2028}b\u{85}c\u{7F}d\u{FFFE}"),
+                ("basename", "\u{301}x\u{600}"), ("finetune", "- \u{1F600}"), ("version", "1.0"),
+                ("description", "a \"b\"\nc\\"),
                 ("license", "apache-2.0"), ("base_model.0.name", "SmolLM2 135M"),
                 ("base_model.0.organization", "HuggingFaceTB"),
                 ("base_model.0.repo_url", hub + "HuggingFaceTB/SmolLM2-135M"),
@@ -173,6 +175,21 @@ struct GeneralMetadataTests {
         let (general, card) = try GeneralMetadataTests.returned(pairs)
         #expect(card.contains("\nbase_model: HuggingFaceTB/SmolLM2-135M\n"))
         #expect(card.contains("\nlicense: apache-2.0\n") && card.contains("\nlanguage:\n- \"no\"\n"))
+        for pair in pairs { #expect(general.first { $0.key == pair.key }?.value == pair.value, "\(pair.key)") }
+        // What PyYAML refuses, or takes for the end of a line, is escaped.
+        #expect(card.unicodeScalars.allSatisfy { ![0x2028, 0x85, 0x7F, 0xFFFE, 0x301].contains($0.value) })
+    }
+
+    @Test(
+        "an origin whose facts do not follow from its address keeps them",
+        arguments: ["meta-llama/Llama-3.2-1B", "/b", "a/", "a b/c", "./x"])
+    func ownFacts(name: String) throws {
+        let pairs = [
+            ("name", "My Own Name"), ("organization", "ACME"), ("version", "v9"),
+            ("repo_url", "https://huggingface.co/" + name),
+        ].map { GGUFMetadata.Pair(key: "general.base_model.0." + $0.0, value: .string($0.1)) }
+        let (general, _) = try GeneralMetadataTests.returned(
+            pairs + [.init(key: "general.base_model.count", value: .u32(1))])
         for pair in pairs { #expect(general.first { $0.key == pair.key }?.value == pair.value, "\(pair.key)") }
     }
 }

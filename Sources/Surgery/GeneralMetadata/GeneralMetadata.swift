@@ -83,11 +83,19 @@ struct GeneralMetadata {
 
     /// The name on the hub from which all that is known of an origin follows; `nil` where more or something else is known.
     static func hubName(_ origin: [(key: String, value: String)]) -> String? {
-        guard origin.allSatisfy({ ["name", "version", "organization", "repo_url"].contains($0.key) }),
-            let address = origin.first(where: { $0.key == "repo_url" })?.value, address.hasPrefix(hub)
-        else { return nil }
-        let name = address.dropFirst(hub.count)
-        return name.split(separator: "/", omittingEmptySubsequences: false).count == 2 ? String(name) : nil
+        guard let address = origin.first(where: { $0.key == "repo_url" })?.value, address.hasPrefix(hub) else {
+            return nil
+        }
+        let name = String(address.dropFirst(hub.count)),
+            halves = name.split(separator: "/", omittingEmptySubsequences: false)
+        let isName =
+            halves.count == 2
+            && halves.allSatisfy { half in
+                half.contains { $0 != "." }
+                    && half.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+            }
+        let follows = parts(of: name, address: nil, parameterCount: 0)
+        return isName && follows.elementsEqual(origin, by: { $0.0 == $1.key && $0.1 == $1.value }) ? name : nil
     }
 
     private func origin(_ value: ModelCard.Value) -> [(String, String)] {
@@ -112,6 +120,10 @@ struct GeneralMetadata {
     }
 
     private func parts(of text: String, address: String?) -> [(String, String)] {
+        GeneralMetadata.parts(of: text, address: address, parameterCount: parameterCount)
+    }
+
+    private static func parts(of text: String, address: String?, parameterCount: Int) -> [(String, String)] {
         let name = ModelName(text, parameterCount: parameterCount)
         let place = address ?? name.organization.map { "\(GeneralMetadata.hub)\($0)/\(name.name)" }
         return [

@@ -66,6 +66,29 @@ extension ModelCard {
         }
         let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
         let isPlain = isWord && text.first?.isLetter == true && !words.contains(text.lowercased())
-        return isPlain ? text : JSON.string(text).compact
+        if isPlain { return text }
+        var escaped = String.UnicodeScalarView()
+        for scalar in JSON.string(text).compact.unicodeScalars {
+            if isPrinted(scalar) { escaped.append(scalar) } else { escaped += escape(scalar).unicodeScalars }
+        }
+        return String(escaped)
+    }
+
+    /// Whether a character may stand as it is: YAML forbids some, readers take others for the end of a line, and a mark that
+    /// combines with a quotation mark hides it.
+    private static func isPrinted(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.value > 0xFFFF { return true }
+        switch scalar.properties.generalCategory {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
+            .nonspacingMark, .spacingMark, .enclosingMark:
+            return false
+        default: return true
+        }
+    }
+
+    /// `\u200d`, which YAML and JSON read alike.
+    private static func escape(_ scalar: Unicode.Scalar) -> String {
+        let digits = String(scalar.value, radix: 16)
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 }
