@@ -11,7 +11,8 @@ struct ProvenanceRun {
     let command: any ParsableCommand.Type
     /// The model as it was opened.
     let model: Checkpoint
-    /// Whether the output says so without --provenance: where weights are cut, healed or merged.
+    /// Whether the output says so without --provenance: where weights are cut, healed or merged. Where the model has a history
+    /// already, every command adds its step.
     let isRecorded: Bool
     /// Adapters and other checkpoints that were read, by the option that named them.
     var others: [(option: String, path: String)] = []
@@ -28,11 +29,8 @@ struct ProvenanceRun {
     func recorded(in checkpoint: Checkpoint, asked: Bool?, dropped: LayerRuns?) throws -> Checkpoint {
         guard asked != false else { return RecordProvenance.removed(from: checkpoint) }
         let before = try ProvenanceRun.history(of: model)
-        guard asked ?? isRecorded else {
-            // What is known of the model stays known in another container.
-            guard let before, try Provenance(of: checkpoint) == nil else { return checkpoint }
-            return try RecordProvenance(before).apply(to: checkpoint)
-        }
+        // A history that left out a step would be false.
+        guard asked ?? (isRecorded || before != nil) else { return checkpoint }
         let provenance = Provenance(steps: (before?.steps ?? []) + [try step(dropped: dropped)])
         return try RecordProvenance(provenance, baseModel: HubCache.id(ofSnapshot: model.path)).apply(to: checkpoint)
     }

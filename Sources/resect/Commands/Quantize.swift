@@ -59,7 +59,9 @@ struct QuantizeCommand: ParsableCommand {
         if let note = matrix?.note(unmeasured: unmeasured) { common.note(note) }
         var write = WriteRun(output: output, common: common)
         write.keepsShards = mixture.keepSplit
-        write.provenance = ProvenanceRun(command: QuantizeCommand.self, model: opened, isRecorded: false)
+        write.provenance = ProvenanceRun(
+            command: QuantizeCommand.self, model: opened, isRecorded: false,
+            others: inputs.imatrix.map { [("imatrix", $0)] } ?? [])
         write.extra = [
             ("type", .string(settings.mixture.name)),
             ("bitsPerWeight", .double((result.bitsPerWeight * 1000).rounded() / 1000)),
