@@ -28,7 +28,7 @@ public struct MetadataDifference: Sendable {
 
     /// Compares two checkpoints; `nil` when their containers store metadata differently.
     init?(from a: Checkpoint, to b: Checkpoint) {
-        guard a.form == b.form else { return nil }
+        guard MetadataDifference.areAlike(a, b) else { return nil }
         let before = MetadataDifference.values(a), after = MetadataDifference.values(b)
         let old = Dictionary(before.map { (ExactString($0.key), $0) }, uniquingKeysWith: { first, _ in first })
         let new = Set(after.map { ExactString($0.key) })
@@ -43,6 +43,10 @@ public struct MetadataDifference: Sendable {
         }
         removed = before.filter { !new.contains(ExactString($0.key)) }.map { ($0.key, $0.shown) }
     }
+
+    /// Whether both have the same form. A function of its own, as Debian's Swift 6.2.3 cannot compile it within `init`.
+    @inline(never)
+    private static func areAlike(_ a: Checkpoint, _ b: Checkpoint) -> Bool { a.form == b.form }
 
     /// A value from either container.
     private struct Value {
