@@ -40,20 +40,25 @@ public final class Measures: Sendable {
     public var count: Int { values.withLock { $0.count } }
 
     /// How many parts of layers are fitted in a heal that did not come to its end.
-    public var fitCount: Int { KeptFits.paths(prefix: fitsPrefix).count }
+    public var fitCount: Int { KeptFits.paths(prefix: Measures.fitsPrefix(path)).count }
 
     /// Removes what was kept, once the work is done.
-    public func remove() {
+    public func remove() { Measures.remove(at: path) }
+
+    /// Removes what a run has kept in a file, and in others beside it.
+    ///
+    /// - Parameter path: the file that `init(at:of:)` got.
+    public static func remove(at path: String) {
         SmallFile.remove(path)
-        SmallFile.remove(healPath)
-        removeFits()
+        SmallFile.remove(healPath(path))
+        KeptFits.remove(prefix: fitsPrefix(path))
     }
 
     /// Removes what was fitted of a heal that has come to its end.
-    func removeFits() { KeptFits.remove(prefix: fitsPrefix) }
+    func removeFits() { KeptFits.remove(prefix: Measures.fitsPrefix(path)) }
 
-    private var healPath: String { path + ".safetensors" }
-    private var fitsPrefix: String { path + "-" }
+    private static func healPath(_ path: String) -> String { path + ".safetensors" }
+    private static func fitsPrefix(_ path: String) -> String { path + "-" }
 
     /// A finished heal, and one that has not come to its end.
     ///
@@ -61,8 +66,8 @@ public final class Measures: Sendable {
     func keptHeal(_ parts: [String]) -> (heal: KeptHeal, fits: KeptFits) {
         let identity = key(parts)
         return (
-            KeptHeal(file: KeptWeights(identity: identity, path: healPath)),
-            KeptFits(identity: identity, prefix: fitsPrefix)
+            KeptHeal(file: KeptWeights(identity: identity, path: Measures.healPath(path))),
+            KeptFits(identity: identity, prefix: Measures.fitsPrefix(path))
         )
     }
 

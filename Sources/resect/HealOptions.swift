@@ -1,6 +1,7 @@
 internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
+internal import Formats
 internal import Healing
 internal import Surgery
 
@@ -35,6 +36,27 @@ struct HealOptions: ParsableArguments {
 
     func validate() throws {
         if healSamples < 1 { throw ValidationError("--heal-samples must be at least 1") }
+    }
+
+    /// Refuses options that would change nothing.
+    ///
+    /// - Parameters:
+    ///   - given: the options of the command line.
+    ///   - rule: how the layers are chosen; `nil` where they are named.
+    func check(_ given: JSONObject, _ rule: CutChooser.Rule?, _ method: ClosedForm.Method?) throws {
+        func refuse(_ names: [String], _ reason: String) throws {
+            if let name = names.first(where: { given[$0] != nil }) { throw ValidationError("--\(name) \(reason)") }
+        }
+        if rule == nil {
+            try refuse(
+                ["candidates", "loss-samples", "include-last", "tokens", "samples"],
+                "is for choosing layers; --layers names them")
+        } else if rule != .loss {
+            try refuse(["candidates", "loss-samples"], "is for --choose loss")
+        }
+        if ridge == .auto, method == nil || method == .magnitude {
+            throw ValidationError("--ridge auto is for refit and bridge")
+        }
     }
 
     /// The heal of a method.

@@ -144,7 +144,7 @@ struct OutputOptions: ParsableArguments {
         name: .long, inversion: .prefixedNo,
         help: ArgumentHelp(
             "Write into the output how it was made: resect.json and README.md of a folder, resect.* in GGUF. Default: "
-                + "where weights are cut, healed or merged."))
+                + "where weights are cut, healed or merged, and where the model has such a history already."))
     var provenance: Bool?
 
     /// Stands for the default path of a manifest.
@@ -170,6 +170,7 @@ struct OutputOptions: ParsableArguments {
     }
 
     func validate() throws {
+        if output.isEmpty { throw ValidationError("-o needs the name of the output") }
         if isStream, shardSize != nil { throw ValidationError("--shard-size writes several files; -o - writes one") }
         if isStream, resume { throw ValidationError("--resume continues a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }

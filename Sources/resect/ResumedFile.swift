@@ -13,6 +13,12 @@ enum ResumedFile: String {
         let path = FileSystem.absolute(output)
         return path.deletingLastPathComponent + "/." + path.lastPathComponent + ".resect-" + rawValue
     }
+
+    /// Removes what an earlier run has left for an output that is complete now.
+    static func removeAll(beside output: String) {
+        Measures.remove(at: measures.path(beside: output))
+        SmallFile.remove(training.path(beside: output))
+    }
 }
 
 extension CommonOptions {

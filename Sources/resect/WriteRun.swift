@@ -13,6 +13,10 @@ struct WriteRun {
     var extra: [(String, JSON)] = []
     /// Whether the output keeps the shards of the input.
     var keepsShards = false
+    /// Models and texts that are read: no output may replace them.
+    var models: [Checkpoint] = [], texts: [String] = []
+    /// Other files that the command writes beside the output.
+    var others: [String?] = []
     /// The patch that is written of the output; `nil` without one.
     var patch: PatchRun?
     /// Looks at the output before it gets its name; it gets none when this throws.
@@ -36,11 +40,20 @@ struct WriteRun {
 
     /// Checks names, types and space before anything is computed.
     func check(_ checkpoint: Checkpoint) throws {
+        try checkNames()
         let plan = try plan(checkpoint)
         try checkProvenance(checkpoint)
         try patch?.check()
         if output.dryRun { return }
         if output.isStream { try checkStream() } else { try writer.check(plan, path: output.output) }
+    }
+
+    /// Checks that no output replaces an input or another output.
+    private func checkNames() throws(CheckpointError) {
+        let main = output.dryRun ? nil : output.output
+        try OutputNames([main] + others + [patch?.path, output.manifestPath]).check(models: [], texts: texts)
+        try OutputNames(others + [patch?.path, output.manifestPath]).check(
+            models: models + (provenance.map { [$0.model] } ?? []))
     }
 
     /// Checks that the output can say how its model was made, before slow work.
@@ -53,6 +66,7 @@ struct WriteRun {
     /// - Returns: the checkpoint, read back; `nil` for `--dry-run`.
     @discardableResult
     func write(_ checkpoint: Checkpoint) throws -> Checkpoint? {
+        try checkNames()
         let plan = try plan(recorded(checkpoint))
         for text in notes(of: plan) { common.note(text) }
         if output.dryRun {
@@ -72,6 +86,7 @@ struct WriteRun {
             seconds = progress.seconds
             try accept?(written)
         }
+        if !output.resume { ResumedFile.removeAll(beside: output.output) }
         let packed = try patch?.write(name(of: plan))
         if common.json {
             var answer = summary(plan, seconds: seconds)

@@ -8,14 +8,14 @@ import time
 from machine import MODEL, RESECT, ROOT, run, same, tree
 
 TEXT = ROOT / "fixtures/calibration.txt"
-SMALL = ["--corpus", TEXT, "--drop", "2", "--context", "64", "--samples", "2", "--loss-samples", "4"]
+SMALL = ["--corpus", TEXT, "--drop", "2", "--context", "64", "--samples", "2"]
 HEAL = ["--heal-samples", "24"]
 
 
 def measuring(checks, folder, count):
     """The last run of several has the bytes of one that was not interrupted, and leaves only the output."""
     for name, output, options in [
-        ("analyze", "a.json", SMALL),
+        ("analyze", "a.json", SMALL + ["--loss-samples", "4"]),
         ("heal", "healed.gguf", SMALL + HEAL),
         ("shrink", "small.gguf", SMALL + HEAL + ["--type", "Q8_0", "--evaluation-samples", "4"]),
     ]:

@@ -56,12 +56,13 @@ public struct ArchivePacker: Sendable {
     /// Throws when an archive cannot be written to a path, because a file exists there or because it is an input.
     public func check(_ path: String, against base: Checkpoint?) throws(CheckpointError) {
         try check(path, inputs: base?.sources ?? [])
+        try base?.refuseAsOutput(path)
     }
 
     private func check(_ path: String, inputs: [MappedFile]) throws(CheckpointError) {
         try SmallFile.check(path, replaces: replaces)
         if let identity = FileIdentity(path: path), inputs.contains(where: { $0.identity == identity }) {
-            throw CheckpointError(file: path, "is the input", hint: "write to another name")
+            throw .isInput(path)
         }
     }
 
@@ -79,6 +80,8 @@ public struct ArchivePacker: Sendable {
         var plan = try ArchivePlan(checkpoint)
         let sources = plan.places.map(\.range.file) + (base?.sources ?? [])
         try check(path, inputs: sources)
+        try checkpoint.refuseAsOutput(path)
+        try base?.refuseAsOutput(path)
         if let base { try plan.refer(to: base, from: checkpoint, threads: threads) }
         let pieces = plan.numberPieces()
         let output = try TemporaryOutput(for: path, folder: false)

@@ -75,9 +75,14 @@ extension GGUFValue {
             guard case .number(let text) = json, !text.hasPrefix("+") else { return nil }
             return Value(text).map(make)
         }
-        func float<Value: LosslessStringConvertible>(_ make: (Value) -> GGUFValue) -> GGUFValue? {
-            guard case .number(let text) = json else { return nil }
-            return Value(text).map(make)
+        func float<Value: LosslessStringConvertible & BinaryFloatingPoint>(
+            _ make: (Value) -> GGUFValue
+        ) -> GGUFValue? {
+            // A number that is too large is no infinity; `inf` is one.
+            guard case .number(let text) = json, let value = Value(text),
+                value.isFinite || !text.contains(where: \.isNumber)
+            else { return nil }
+            return make(value)
         }
         let value: GGUFValue? =
             switch type {

@@ -4,9 +4,7 @@ package enum ManifestFile {
     package static func check(
         _ path: String, replaces: Bool, for checkpoint: Checkpoint
     ) throws(CheckpointError) {
-        if let identity = FileIdentity(path: path), checkpoint.sources.contains(where: { $0.identity == identity }) {
-            throw CheckpointError(file: path, "is the input", hint: "write the manifest to another name")
-        }
+        try checkpoint.refuseAsOutput(path)
         try SmallFile.check(path, replaces: replaces)
     }
 

@@ -66,7 +66,7 @@ struct FiniteCheck: Sendable {
             file: file, tensor: source.name,
             "has \(number) for \(dtype): \(largest.value) in \(location(largest.index)); \(dtype) ends at "
                 + (dtype == .bf16 ? "3.39e38" : "65,504"),
-            hint: "bf16 and f32 have a larger range; --allow-nonfinite writes infinity")
+            hint: "bf16 and f32 have a larger range; quantize --allow-nonfinite writes infinity")
     }
 
     /// Counts all values of the tensor that are not finite.

@@ -54,6 +54,7 @@ struct Analyze: ParsableCommand {
 
     func run() throws {
         let checkpoint = try stack.choosing(in: model.openPlain())
+        try OutputNames([output]).check(models: [checkpoint], texts: texts.corpus)
         if let output { try SmallFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(

@@ -91,7 +91,11 @@ struct Heal: ParsableCommand {
         let checkpoint = try DequantizeFolder(to: .f32).apply(to: model)
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: model, output, common)
+        (write.models, write.texts, write.others) = ([model], corpus, [training.curve, recipe])
         try write.checkHistory(of: model)
+        let chooser = heal.chooser(method.closedForm, samples)
+        try heal.check(
+            Invocation.options(of: Heal.self), layers.isEmpty ? chooser.rule : nil, method.closedForm)
         let trainer = training.trainer(heal, output)
         try trainer.check(replaces: output.force)
         if adapterOnly, try output.form(for: model) != .folder {
@@ -126,7 +130,6 @@ struct Heal: ParsableCommand {
         var work = common.work
         work.measures = try common.measures(of: model, beside: output.output, resumes: output.resume)
         let (parts, run) = (HealingParts(text), samples.precision.run(threads: common.threadCount))
-        let chooser = heal.chooser(method.closedForm, samples)
         PhaseCount.expect(amounts(chooser, trainer, size ?? dropped.count, size != nil, of: model.layerCount, parts))
         if let size {
             let choice = try chooser.choose(

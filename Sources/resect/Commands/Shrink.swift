@@ -100,6 +100,7 @@ struct Shrink: ParsableCommand {
         _ = try model.layers()
         let size = try drop.count(of: model.layerCount, file: model.path)
         var settings = try settings(size, target, form: try output.form(for: model))
+        try heal.check(Invocation.options(of: Shrink.self), settings.chooser.rule, method.closedForm)
         settings.chooser.similarity = try analysis.map { try samples.similarity(of: $0, model) }
         var work = common.work
         work.measures = try common.measures(of: model, beside: output.output, resumes: output.resume)
@@ -107,6 +108,7 @@ struct Shrink: ParsableCommand {
         let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
+        (write.models, write.texts, write.others) = ([opened], corpus + evaluation, [training.curve])
         try write.checkHistory(of: opened)
         try shrinking.settings.trainer?.check(replaces: output.force)
         if let outline = try shrinking.outline() { try write.check(outline) }

@@ -8,7 +8,7 @@ internal import Checkpoints
 
 /// Signal handling: an interrupted program removes its unfinished output.
 enum Signals {
-    private static let ending: [Int32] = [SIGINT, SIGTERM, SIGHUP]
+    private static let ending: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
 
     /// Starts a thread that waits for terminating signals; call it before any other thread starts.
     static func install() {
