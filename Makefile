@@ -22,6 +22,7 @@ TERMINAL_PACKAGES := bsdutils tmux
 MAN_PACKAGES := mandoc python3
 DIST_PACKAGES := dpkg gzip tar xz-utils
 DIST_TEST_PACKAGES := debootstrap lintian
+ARM64_PACKAGES := binutils-aarch64-linux-gnu debootstrap qemu-user-static
 FIXTURE_PACKAGES := bible-kjv bible-kjv-text python3 python3-venv
 
 # Installs the Debian packages of a list that are missing, by name; elsewhere they are the user's to install.
@@ -38,7 +39,7 @@ fi
 endef
 
 .PHONY: deps build demo test consumer docs check lint format man completions completions-test fixtures bench conformance torture fuzz \
-    install dist dist-test clean
+    install dist dist-test dist-arm64 clean
 
 deps:
 	$(call install_packages,$(BUILD_PACKAGES))
@@ -146,6 +147,17 @@ dist:
 dist-test: dist
 	$(call install_packages,$(DIST_TEST_PACKAGES))
 	Tests/Packages/packages.sh .build-dist .build-dist/tree $(DIST_ARCHITECTURE)
+
+# The same tarball and package for Linux on arm64, built with the Swift of Debian sid in a folder of its own and tried under QEMU;
+# needs root, and 8 GB there.
+ARM64_WORK ?= $(if $(RESECT_CACHE),$(RESECT_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/resect)/arm64
+dist-arm64: dist
+	$(call install_packages,$(ARM64_PACKAGES))
+	RESECT_COMMIT=$$(git rev-parse --short HEAD) packaging/arm64.sh $(ARM64_WORK) .build-dist/resect-arm64
+	cp -a .build-dist/tree .build-dist/tree-arm64
+	install -s --strip-program=aarch64-linux-gnu-strip .build-dist/resect-arm64 .build-dist/tree-arm64/usr/bin/resect
+	packaging/make-packages.sh .build-dist/tree-arm64 .build-dist arm64
+	Tests/Packages/arm64.sh .build-dist/tree/usr/bin/resect .build-dist/tree-arm64/usr/bin/resect
 
 clean:
 	rm -rf .build .build-consumer .build-dist .build-fuzz .build-install

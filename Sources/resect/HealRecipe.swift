@@ -12,20 +12,16 @@ extension Heal {
 
     /// What trains the healed model further, with a command that makes it again.
     private func training(_ model: Checkpoint, _ dropped: LayerRuns) -> TrainingRecipe {
-        let texts = corpus.flatMap { ["--corpus", $0 == "builtin" ? $0 : FileSystem.absolute($0)] }
-        let layers = dropped.texts.joined(separator: ",")
+        var options = ["--layers", dropped.texts.joined(separator: ","), "--method", method.text]
+        for text in corpus { options += ["--corpus", text == "builtin" ? text : FileSystem.absolute(text)] }
+        options += ["--heal-samples", "\(heal.healSamples)", "--context", "\(samples.context)"]
+        options += ["--seed", "\(heal.seed)", "--ridge", heal.ridge.rawValue]
+        options += ["--precision", samples.precision.precision.rawValue, "--mtp", predictors.mtp.rawValue]
+        options += ["-o", "pruned"]
+        if let prefix = stack.layerPrefix { options += ["--layer-prefix", prefix] }
         var recipe = TrainingRecipe(
             model, dropped: dropped, layerCount: model.layerCount,
-            command: { whole in
-                ["heal", whole, "--layers", layers, "--method", method.text] + texts
-                    + [
-                        "--heal-samples", "\(heal.healSamples)", "--context", "\(samples.context)", "--seed",
-                        "\(heal.seed)",
-                    ]
-                    + ["--ridge", heal.ridge.rawValue, "--precision", samples.precision.precision.rawValue]
-                    + ["--mtp", predictors.mtp.rawValue, "-o", "pruned"]
-                    + (stack.layerPrefix.map { ["--layer-prefix", $0] } ?? [])
-            }, corpus: corpus)
+            command: { [options] whole in ["heal", whole] + options }, corpus: corpus)
         if FileSystem.kind(of: output.output) == .folder { recipe.pruned = FileSystem.absolute(output.output) }
         recipe.values.context = samples.context
         return recipe
