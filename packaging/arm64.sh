@@ -6,8 +6,9 @@ mkdir -p "$1"
 work=$(realpath "$1")
 out=$(realpath -m "$2")
 cd "$(dirname "$0")/.."
-mirror=http://deb.debian.org/debian
 sid=$work/sid
+# Options for apt, such as those that a frozen mirror needs.
+read -ra apt <<< "${APT_OPTIONS:-}"
 libraries="libc6 libc6-dev libgcc-15-dev libgcc-s1 libstdc++-15-dev libstdc++6 libswiftlang libxxhash-dev libzstd-dev swiftlang"
 swift=/arm/usr/libexec/swift/lib/swift_static
 
@@ -20,12 +21,12 @@ mount_proc() {
 }
 
 if [ ! -e "$sid/arm/complete" ]; then
-    [ -d "$sid/root" ] || debootstrap --variant=minbase sid "$sid" "$mirror"
+    [ -d "$sid/root" ] || debootstrap --variant=minbase sid "$sid"
     mount_proc
-    inside apt-get -q -o Acquire::Check-Valid-Until=false update
+    inside apt-get -q "${apt[@]}" update
     inside apt-get -q install -y --no-install-recommends ca-certificates git libc6-dev pkg-config swiftlang
     inside dpkg --add-architecture arm64
-    inside apt-get -q -o Acquire::Check-Valid-Until=false update
+    inside apt-get -q "${apt[@]}" update
     mkdir -p "$sid/arm/packages"
     # shellcheck disable=SC2086
     inside sh -c "cd /arm/packages && apt-get -q download $(printf '%s:arm64 ' $libraries)"
