@@ -96,6 +96,18 @@ def facts(argument):
     return " ".join(parts)
 
 
+def merged(arguments):
+    """Flags that share a description, such as --symmetric and --asymmetric, become one item."""
+    result = []
+    for argument in arguments:
+        last = result[-1] if result else {}
+        if argument["kind"] == last.get("kind") == "flag" and argument.get("abstract", "") == last.get("abstract"):
+            result[-1] = last | {"names": last["names"] + argument["names"]}
+        else:
+            result.append(argument)
+    return result
+
+
 def item(argument):
     """An argument or an option of the list."""
     if is_option(argument):
@@ -127,7 +139,7 @@ def lists(command):
     lines = []
     for title in sorted(groups, key=lambda title: title != "Arguments"):
         lines += [f".Ss {title}", ".Bl -tag -width 6n"]
-        for argument in groups[title]:
+        for argument in merged(groups[title]):
             lines += item(argument)
         lines += [".El"]
     return lines

@@ -60,7 +60,7 @@ public struct Evaluation: Sendable {
     }
 
     /// Throws when contexts are too short to have a scored token.
-    static func checkScored(_ corpus: Corpus) throws(CheckpointError) {
+    package static func checkScored(_ corpus: Corpus) throws(CheckpointError) {
         guard corpus.contextLength > 2 else {
             throw CheckpointError(file: corpus.path, "a context of \(corpus.contextLength) tokens leaves none to score")
         }

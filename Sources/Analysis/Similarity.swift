@@ -34,7 +34,7 @@ public struct Similarity: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - checkpoint: the model, with weights that can be run; it may be an edit that has not been written.
-    ///   - corpus: the text that it is run over.
+    ///   - corpus: the text that it is run over; every context begins with BOS where the model has one.
     ///   - overAllTokens: whether the mean over all tokens is measured too.
     ///   - run: how the model is run.
     ///   - progress: called with the layers done and the layers in all.
@@ -45,7 +45,7 @@ public struct Similarity: Sendable, Equatable {
     ) throws(CheckpointError) -> Similarity {
         let model = try DecoderModel(checkpoint)
         let (layers, hidden) = (model.plan.layers.count, model.plan.hidden)
-        let contexts = corpus.contexts
+        let contexts = corpus.inputs
         var lastSums = PairSums(layers: layers)
         var allSums = PairSums(layers: layers)
         // Contexts are run in groups, so that memory does not grow with their number.

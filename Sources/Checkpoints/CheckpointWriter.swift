@@ -145,6 +145,7 @@ public struct CheckpointWriter: Sendable {
     /// Throws when an output cannot be written to a path.
     private func checkName(_ plan: OutputPlan, path: String) throws(CheckpointError) {
         let kind = FileSystem.kind(of: path)
+        if kind == .missing { try FileSystem.refuseDanglingLink(path) }
         try refuseInput(plan, path: path)
         if kind == .other { throw CheckpointError(file: path, "is a device or a pipe, not a file") }
         if kind != .missing, !replaces {

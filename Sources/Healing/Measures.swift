@@ -40,7 +40,7 @@ public final class Measures: Sendable {
     public var count: Int { values.withLock { $0.count } }
 
     /// How many parts of layers are fitted in a heal that did not come to its end.
-    public var fitCount: Int { KeptFits.paths(prefix: Measures.fitsPrefix(path)).count }
+    public var fitCount: Int { KeptTensors.paths(Measures.fitsPrefix(path)).count }
 
     /// Removes what was kept, once the work is done.
     public func remove() { Measures.remove(at: path) }
@@ -51,11 +51,11 @@ public final class Measures: Sendable {
     public static func remove(at path: String) {
         SmallFile.remove(path)
         SmallFile.remove(healPath(path))
-        KeptFits.remove(prefix: fitsPrefix(path))
+        KeptTensors.removeAll(fitsPrefix(path))
     }
 
     /// Removes what was fitted of a heal that has come to its end.
-    func removeFits() { KeptFits.remove(prefix: Measures.fitsPrefix(path)) }
+    func removeFits() { KeptTensors.removeAll(Measures.fitsPrefix(path)) }
 
     private static func healPath(_ path: String) -> String { path + ".safetensors" }
     private static func fitsPrefix(_ path: String) -> String { path + "-" }

@@ -76,7 +76,7 @@ extension AdapterTrainer {
     ///   - text: the texts that it reads.
     public func amounts(removed share: Double, text: HealingParts) -> [WorkAmount] {
         let settings = settings(share)
-        let tokens = Double(settings.steps * settings.batch * text.training.contextLength)
+        let tokens = Double(settings.steps) * Double(settings.batch) * Double(text.training.contextLength)
         return [
             WorkAmount(.teach, tokens: text.training.tokenCount + text.choosing.tokenCount),
             WorkAmount(.train, tokens: tokens, factor: 3),

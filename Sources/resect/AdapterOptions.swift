@@ -44,8 +44,10 @@ struct AdapterOptions: ParsableArguments {
     var adapterNumbering: NumberingArgument?
 
     func validate() throws {
-        if adapter.isEmpty, baseRounding != nil || adapterNumbering != nil || !adapterDropped.isEmpty {
-            throw ValidationError("--base-rounding, --adapter-numbering and --adapter-dropped go with an --adapter")
+        let isUsed = baseRounding != nil || adapterNumbering != nil || !adapterDropped.isEmpty || combination != .cat
+        if adapter.isEmpty, isUsed {
+            throw ValidationError(
+                "--base-rounding, --combination, --adapter-numbering and --adapter-dropped go with an --adapter")
         }
         if adapterNumbering == .original, adapterDropped.isEmpty {
             throw ValidationError("--adapter-numbering original needs the layers that were cut: --adapter-dropped LIST")
@@ -141,7 +143,7 @@ extension MergeReport {
             table.add([
                 module.tensor.escapingControls, "\(module.rank)",
                 module.scales.map { Double($0).short }.joined(separator: " + "), module.norm.short,
-                "\((100 * module.surviving).fixed(1)) %",
+                "\((100 * module.surviving).fixed(1))%",
             ])
         }
         table.print()

@@ -21,9 +21,12 @@ extension [String] {
         if model == "-", contains("-") {
             throw ValidationError("standard input is the model; it cannot be a text too")
         }
-        for (index, name) in enumerated() where self[..<index].contains(name) {
-            throw CheckpointError(file: name, "is given twice as text")
+        let sources = map(TextSource.init(argument:))
+        for (index, source) in sources.enumerated() {
+            guard let other = sources[..<index].first(where: source.shares) else { continue }
+            let same = other.name == source.name ? "" : ", also as \(other.name)"
+            throw CheckpointError(file: source.name, "is given twice as text\(same)")
         }
-        return map(TextSource.init(argument:))
+        return sources
     }
 }

@@ -17,7 +17,8 @@ struct FolderFormatOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Number of weights that share a scale (W4A16, GPTQ, AWQ, MLX4): 128, 64 or 32.", valueName: "n"))
+            "Number of weights that share a scale: 128, 64 or 32 (W4A16, GPTQ, AWQ, MLX4), or 256 (W4A16, GPTQ).",
+            valueName: "n"))
     var groupSize: Int?
 
     @Flag(help: "--asymmetric stores a zero point per group (W4A16, GPTQ). Default: --symmetric, no zero point.")

@@ -11,7 +11,8 @@ struct HealOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "How the layers to cut are chosen: healed heals several candidates and takes the best, loss leaves each of the "
-                + "closest runs out in a trial, angle takes the closest run.", valueName: "rule"))
+                + "closest runs out in a trial, angle takes the closest run. Default: healed, and loss where "
+                + "nothing is fitted.", valueName: "rule"))
     var choose: ChoiceRule?
 
     @Option(name: .long, help: ArgumentHelp("The number of contexts that weights are fitted on.", valueName: "n"))
@@ -27,7 +28,7 @@ struct HealOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Memory for hidden states, such as 512MiB; the rest is kept in a temporary file. Default: 768MiB.",
+            "Memory for hidden states, such as 512MiB; the rest is kept in a temporary file. Default: 768MiB, and 2GiB for training.",
             valueName: "size"))
     var memory: ShardSize?
 
@@ -41,18 +42,28 @@ struct HealOptions: ParsableArguments {
     /// Refuses options that would change nothing.
     ///
     /// - Parameters:
-    ///   - given: the options of the command line.
+    ///   - command: the command that is run.
     ///   - rule: how the layers are chosen; `nil` where they are named.
-    func check(_ given: JSONObject, _ rule: CutChooser.Rule?, _ method: ClosedForm.Method?) throws {
-        func refuse(_ names: [String], _ reason: String) throws {
-            if let name = names.first(where: { given[$0] != nil }) { throw ValidationError("--\(name) \(reason)") }
+    func check(
+        _ command: any ParsableCommand.Type, _ rule: CutChooser.Rule?, _ method: ClosedForm.Method?,
+        _ samples: SampleOptions
+    ) throws {
+        if method == nil, choose == .healed {
+            throw ValidationError("--choose healed compares fits; where nothing is fitted, choose by loss or angle")
+        }
+        if rule == .loss, samples.lossSamples > samples.samples {
+            try Invocation.refuse(
+                ["loss-samples"], of: command, "takes some of the contexts of --samples, which are \(samples.samples)")
+        }
+        if rule == nil, method == nil {
+            try Invocation.refuse(["precision"], of: command, "is for choosing and fitting; a training computes in f32")
         }
         if rule == nil {
-            try refuse(
-                ["candidates", "loss-samples", "include-last", "tokens", "samples"],
+            try Invocation.refuse(
+                ["candidates", "loss-samples", "include-last", "tokens", "samples"], of: command,
                 "is for choosing layers; --layers names them")
         } else if rule != .loss {
-            try refuse(["candidates", "loss-samples"], "is for --choose loss")
+            try Invocation.refuse(["candidates", "loss-samples"], of: command, "is for --choose loss")
         }
         if ridge == .auto, method == nil || method == .magnitude {
             throw ValidationError("--ridge auto is for refit and bridge")

@@ -19,11 +19,20 @@ extension Heal {
         options += ["--precision", samples.precision.precision.rawValue, "--mtp", predictors.mtp.rawValue]
         options += ["-o", "pruned"]
         if let prefix = stack.layerPrefix { options += ["--layer-prefix", prefix] }
+        let given = Invocation.options(of: Heal.self)
+        for name in TrainingOptions.names {
+            // An option that repeats has a list of values.
+            for value in given[name].map({ $0.array ?? [$0] }) ?? [] {
+                if let text = value.string { options += ["--\(name)", text] }
+            }
+        }
         var recipe = TrainingRecipe(
             model, dropped: dropped, layerCount: model.layerCount,
             command: { [options] whole in ["heal", whole] + options }, corpus: corpus)
         if FileSystem.kind(of: output.output) == .folder { recipe.pruned = FileSystem.absolute(output.output) }
         recipe.values.context = samples.context
+        recipe.values.seed = Int(truncatingIfNeeded: heal.seed & 0x7FFF_FFFF)
+        recipe.values.distills = training.teacher != .none
         return recipe
     }
 }

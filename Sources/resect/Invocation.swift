@@ -52,6 +52,14 @@ enum Invocation {
         return canonical(declared) { values[$0] }
     }
 
+    /// Refuses options that have no effect.
+    ///
+    /// - Parameter reason: what follows the name of the option.
+    static func refuse(_ names: [String], of command: any ParsableCommand.Type, _ reason: String) throws {
+        let given = options(of: command)
+        if let name = names.first(where: { given[$0] != nil }) { throw ValidationError("--\(name) \(reason)") }
+    }
+
     private static func canonical(_ declared: [DeclaredOption], _ values: (String) -> [String]?) -> JSONObject {
         var object = JSONObject()
         for option in declared where !ignored.contains(option.name) {

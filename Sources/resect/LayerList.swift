@@ -6,16 +6,19 @@ internal import Surgery
 struct LayerList: ExpressibleByArgument {
     let ranges: [Range<Int>]
 
+    /// No model has so many layers; numbers behind it are mistakes.
+    private static let most = 1_000_000
+
     init?(argument: String) {
         var ranges: [Range<Int>] = []
         for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
             let ends = part.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
-            guard ends.count <= 2, let start = ends[0], start >= 0, start < Int.max else { return nil }
+            guard ends.count <= 2, let start = ends[0], (0..<LayerList.most).contains(start) else { return nil }
             guard ends.count == 2 else {
                 ranges.append(start..<start + 1)
                 continue
             }
-            guard let end = ends[1], start <= end else { return nil }
+            guard let end = ends[1], (start...LayerList.most).contains(end) else { return nil }
             ranges.append(start..<end)
         }
         self.ranges = ranges

@@ -16,6 +16,7 @@ enum Main {
                     hint: "available: \(InstructionSet.available.map { "\($0)" }.joined(separator: " "))")
             }
             if arguments.isEmpty { throw CleanExit.message(HelpText.short) }
+            try CommandLineNames.checkEncoding()
             try CommandLineNames.check(arguments)
             var command = try Resect.parseAsRoot(arguments)
             try command.run()

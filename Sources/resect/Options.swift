@@ -143,8 +143,9 @@ struct OutputOptions: ParsableArguments {
     @Flag(
         name: .long, inversion: .prefixedNo,
         help: ArgumentHelp(
-            "Write into the output how it was made: resect.json and README.md of a folder, resect.* in GGUF. Default: "
-                + "where weights are cut, healed or merged, and where the model has such a history already."))
+            "Write into the output how it was made, or do not: resect.json and README.md of a folder, resect.* in the metadata of "
+                + "GGUF and safetensors. Default: where weights are cut, healed or merged, and where the model has such a "
+                + "history already."))
     var provenance: Bool?
 
     /// Stands for the default path of a manifest.
@@ -171,6 +172,7 @@ struct OutputOptions: ParsableArguments {
 
     func validate() throws {
         if output.isEmpty { throw ValidationError("-o needs the name of the output") }
+        if manifest == "-" { throw ValidationError("--manifest needs the name of a file") }
         if isStream, shardSize != nil { throw ValidationError("--shard-size writes several files; -o - writes one") }
         if isStream, resume { throw ValidationError("--resume continues a file; -o - writes none") }
         if isStream, force { throw ValidationError("--force replaces a file; -o - writes none") }
@@ -221,6 +223,7 @@ struct SampleOptions: ParsableArguments {
     @OptionGroup var precision: PrecisionOption
 
     func validate() throws {
+        if samples < 1 { throw ValidationError("--samples must be at least 1") }
         if candidates < 1 { throw ValidationError("--candidates must be at least 1") }
         if lossSamples < 1 { throw ValidationError("--loss-samples must be at least 1") }
     }

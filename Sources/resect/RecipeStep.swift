@@ -127,27 +127,42 @@ struct RecipeStep {
             }
             guard files.contains(key) else { continue }
             let texts = value.array?.compactMap(\.string) ?? value.string.map { [$0] } ?? []
-            let paths = try texts.map { (text) throws(CheckpointError) in JSON.string(try path(text, key, step, recipe))
+            let hashes = hashes(of: key, texts, step)
+            let paths = try zip(texts, hashes).map { (text, hash) throws(CheckpointError) in
+                JSON.string(try path(text, key, hash, recipe))
             }
             options[key] = value.array == nil ? paths.first : .array(paths)
         }
         return options
     }
 
+    /// Options that name texts, in the order in which a step states them.
+    private static let texts = ["corpus", "evaluation"]
+
+    /// The hashes that a step states of the files that an option names: two of them may have the same name, so the place
+    /// decides. `nil` where the recipe says nothing.
+    private static func hashes(of option: String, _ values: [String], _ step: Provenance.Step) -> [String?] {
+        var stated = step.inputs.filter { $0["option"]?.string == option }, count = values.count, start = 0
+        if texts.contains(option) {
+            let counts = texts.map { name in step.options[name].map { $0.array?.count ?? 1 } ?? 0 }
+            (stated, count) = (step.texts, counts[0] + counts[1])
+            start = option == texts[0] ? 0 : counts[0]
+        }
+        guard stated.count == count else { return values.map { _ in nil } }
+        return values.indices.map { stated[start + $0]["hash"]?.string }
+    }
+
     private static func path(
-        _ text: String, _ option: String, _ step: Provenance.Step, _ recipe: String
+        _ text: String, _ option: String, _ hash: String?, _ recipe: String
     ) throws(CheckpointError) -> String {
-        if ["builtin", "-"].contains(text), option == "corpus" || option == "evaluation" { return text }
+        if ["builtin", "-"].contains(text), texts.contains(option) { return text }
         // An adapter may have a weight behind an equals sign.
-        let sign = option == "adapter" && FileSystem.kind(of: text) == .missing ? text.lastIndex(of: "=") : nil
-        let name = sign.map { String(text[..<$0]) } ?? text
-        let path = try found(name, beside: recipe)
-        let last = name.lastPathComponent
-        let stated = step.texts + step.inputs.filter { $0["option"]?.string == option }
-        if let expected = stated.first(where: { $0["name"]?.string == last })?["hash"]?.string {
-            let isText = step.texts.contains { $0["name"]?.string == last }
-            let value = try isText ? Provenance.text(path) : Provenance.input(path, of: option)
-            guard value["hash"]?.string == expected else {
+        let isWhole = option != "adapter" || place(of: text, beside: recipe) != nil
+        let sign = isWhole ? nil : text.lastIndex(of: "=")
+        let path = try found(sign.map { String(text[..<$0]) } ?? text, beside: recipe)
+        if let hash {
+            let value = try texts.contains(option) ? Provenance.text(path) : Provenance.input(path, of: option)
+            guard value["hash"]?.string == hash else {
                 throw CheckpointError(file: path, "is not what the recipe was made with: its hash differs")
             }
         }
@@ -156,12 +171,16 @@ struct RecipeStep {
 
     /// A file that a recipe names: as it is written, or beside the recipe.
     private static func found(_ name: String, beside recipe: String) throws(CheckpointError) -> String {
+        guard let path = place(of: name, beside: recipe) else {
+            throw CheckpointError(file: recipe, "names '\(name)', which is neither here nor beside the recipe")
+        }
+        return path
+    }
+
+    private static func place(of name: String, beside recipe: String) -> String? {
         if FileSystem.kind(of: name) != .missing { return name }
         let folder = FileSystem.kind(of: recipe) == .folder ? recipe : recipe.deletingLastPathComponent
         let beside = folder + "/" + name
-        guard FileSystem.kind(of: beside) != .missing else {
-            throw CheckpointError(file: recipe, "names '\(name)', which is neither here nor beside the recipe")
-        }
-        return beside
+        return FileSystem.kind(of: beside) == .missing ? nil : beside
     }
 }

@@ -17,7 +17,7 @@ enum ResumedFile: String {
     /// Removes what an earlier run has left for an output that is complete now.
     static func removeAll(beside output: String) {
         Measures.remove(at: measures.path(beside: output))
-        SmallFile.remove(training.path(beside: output))
+        LoRATraining.removeState(at: training.path(beside: output))
     }
 }
 
@@ -25,6 +25,12 @@ extension CommonOptions {
     /// What an earlier run of the command has measured, and what this one will.
     ///
     /// - Returns: `nil` without --resume.
+    func measures(of model: Checkpoint, beside output: OutputOptions) throws(CheckpointError) -> Measures? {
+        // A plan leaves no file.
+        output.dryRun ? nil : try measures(of: model, beside: output.output, resumes: output.resume)
+    }
+
+    /// What an earlier run has measured for an output, and what this one will.
     func measures(of model: Checkpoint, beside output: String, resumes: Bool) throws(CheckpointError) -> Measures? {
         guard resumes else { return nil }
         let measures = try Measures(at: ResumedFile.measures.path(beside: output), of: model)

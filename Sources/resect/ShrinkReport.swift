@@ -44,20 +44,26 @@ extension ShrinkSteps {
 
     private var uncutText: String {
         let bytes = steps.last?.step.checkpoint.byteCount ?? 0
-        guard let uncut else { return "no type is small enough to keep all layers in \(bytes.byteText)" }
+        guard let uncut, let last = steps.last else {
+            return "no type is small enough to keep all layers in \(bytes.byteText)"
+        }
+        func perplexity(_ divergences: [Divergence]) -> String {
+            ShrinkSteps.perplexity(divergences, \.model).fixed(3)
+        }
+        func divergence(_ divergences: [Divergence]) -> String {
+            ShrinkSteps.mean(divergences, \.klDivergence).fixed(4)
+        }
         return
             "without a cut, \(uncut.model.type) takes \(uncut.model.checkpoint.byteCount.byteText) (here \(bytes.byteText)) "
-            + "and has perplexity \(ShrinkSteps.perplexity(uncut.divergences, \.model).fixed(3)) over all judged text, "
-            + "KL divergence \(ShrinkSteps.mean(uncut.divergences, \.klDivergence).fixed(4))"
+            + "and has over all judged text perplexity \(perplexity(uncut.divergences)) (here \(perplexity(last.divergences))) "
+            + "and KL divergence \(divergence(uncut.divergences)) (here \(divergence(last.divergences)))"
     }
 
     /// Members of the JSON output.
-    ///
-    /// - Parameter model: the model as it was opened, before its weights were made runnable.
-    func json(_ model: Checkpoint) -> [(String, JSON)] {
+    var json: [(String, JSON)] {
         guard let last = steps.last else { return [] }
         return [
-            ("before", side(model, last.divergences, \.reference)),
+            ("before", side(whole, last.divergences, \.reference)),
             ("after", side(last.step.checkpoint, last.divergences, \.model)),
             ("perplexityRatio", .double(perplexityRatio)),
             ("steps", .array(steps.map(json))), ("uncut", uncutJSON),

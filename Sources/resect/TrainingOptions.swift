@@ -63,15 +63,16 @@ struct TrainingOptions: ParsableArguments {
     var curve: String?
 
     func validate() throws {
-        func check(_ value: Int?, _ name: String, atLeast least: Int) throws {
-            if let value, value < least { throw ValidationError("--\(name) must be at least \(least)") }
+        func check(_ value: Int?, _ name: String, _ range: ClosedRange<Int>) throws {
+            guard let value, !range.contains(value) else { return }
+            throw ValidationError("--\(name) takes \(range.lowerBound) to \(range.upperBound.grouped)")
         }
         if let curve, curve.isEmpty || curve == "-" { throw ValidationError("--curve needs the name of a file") }
-        try check(steps, "steps", atLeast: 1)
-        try check(batch, "batch", atLeast: 1)
-        try check(warmup, "warmup", atLeast: 0)
-        try check(patience, "patience", atLeast: 1)
-        try check(loraRank, "lora-rank", atLeast: 1)
+        try check(steps, "steps", 1...1_000_000_000)
+        try check(batch, "batch", 1...1_000_000_000)
+        try check(warmup, "warmup", 0...1_000_000_000)
+        try check(patience, "patience", 1...1_000_000_000)
+        try check(loraRank, "lora-rank", 1...1_000_000)
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate must be above 0")
         }
@@ -91,6 +92,12 @@ struct TrainingOptions: ParsableArguments {
                 "an option is for training, but nothing is trained: add lora to the method, such as refit,lora")
         }
     }
+
+    /// The long names of the options that decide the adapters.
+    static let names = [
+        "teacher", "steps", "batch", "learning-rate", "warmup", "patience", "lora-rank", "lora-alpha", "dropout",
+        "target", "training-base",
+    ]
 
     /// What trains the adapters.
     func trainer(_ heal: HealOptions, _ output: OutputOptions) -> AdapterTrainer {

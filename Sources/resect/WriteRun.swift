@@ -51,7 +51,8 @@ struct WriteRun {
     /// Checks that no output replaces an input or another output.
     private func checkNames() throws(CheckpointError) {
         let main = output.dryRun ? nil : output.output
-        try OutputNames([main] + others + [patch?.path, output.manifestPath]).check(models: [], texts: texts)
+        let read = texts + (provenance?.others.map(\.path) ?? [])
+        try OutputNames([main] + others + [patch?.path, output.manifestPath]).check(models: [], texts: read)
         try OutputNames(others + [patch?.path, output.manifestPath]).check(
             models: models + (provenance.map { [$0.model] } ?? []))
     }

@@ -36,6 +36,19 @@ struct SimilarityTests {
         #expect(last.all == nil && both.all != nil)
     }
 
+    @Test("every context begins with BOS where the model has one")
+    func beginning() throws {
+        let corpus = try SimilarityTests.corpus(2), tokens = Array(corpus.contexts.joined())
+        let replaced = Array(corpus.contexts.map { [5] + $0.dropFirst() }.joined())
+        func measured(_ tokens: [Int32], _ beginning: Int32?) throws -> Similarity {
+            try Similarity.measure(
+                KnownAnalysis.model(), corpus: Corpus(tokens: tokens, contextLength: 128, beginning: beginning),
+                overAllTokens: true, run: .init(threads: 2))
+        }
+        #expect(try measured(tokens, 5) == measured(replaced, nil))
+        #expect(try measured(tokens, 5) != measured(tokens, nil))
+    }
+
     /// Measures a model in all three ways, each of which must refuse it with these words.
     private static func expectRefusal(_ model: Checkpoint, _ corpus: Corpus, _ words: String) {
         let errors = [

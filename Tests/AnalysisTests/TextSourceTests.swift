@@ -72,6 +72,11 @@ struct TextSourceTests {
     @Test("what an argument names")
     func arguments() {
         #expect(TextSource(argument: "builtin") == .builtin)
+        let folder = TemporaryFolder()
+        let file = folder.write("text.txt", "text")
+        #expect(TextSource.path(file).shares(.path(folder.path + "/./text.txt")))
+        #expect(TextSource.path(file).shares(.path(folder.path)) && TextSource.path(folder.path).shares(.path(file)))
+        #expect(!TextSource.path(file).shares(.path(folder("text.txt2"))) && !TextSource.path(file).shares(.builtin))
         #expect(TextSource(argument: "-") == .standardInput)
         #expect(TextSource(argument: "./builtin") == .path("./builtin"))
         #expect(TextSource(argument: "a.txt").name == "a.txt")

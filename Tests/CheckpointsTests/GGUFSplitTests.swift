@@ -2,6 +2,18 @@ import Checkpoints
 import TestSupport
 import Testing
 
+/// The names of the files of a split.
+@Suite("names of a split")
+struct ShardNameTests {
+    @Test("the name of the whole follows from that of the first file alone")
+    func whole() {
+        #expect(ShardName.whole("a-b-00001-of-00003.gguf") == "a-b.gguf")
+        for name in ["a-00002-of-00003.gguf", "a-of-3.gguf", "00001-of-00002", "a.gguf", "a-00001-of-x.gguf", ""] {
+            #expect(ShardName.whole(name) == name)
+        }
+    }
+}
+
 @Suite("split GGUF files")
 struct GGUFSplitTests {
     private static func shard(

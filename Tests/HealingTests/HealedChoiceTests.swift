@@ -48,6 +48,37 @@ struct HealedChoiceTests {
         #expect(found.contains { $0.dropped.contains(first) })
     }
 
+    @Test("the distances over all tokens propose where they are asked for")
+    func overAllTokens() throws {
+        let model = try HealedChoiceTests.model(), count = model.layerCount + 1
+        // The layers lie on a line; the run of one layer that starts at 2 is short for last tokens, that at 7 for all.
+        func table(_ short: Int) -> [[Double]] {
+            let places = (0..<count).map { $0 > short ? Double($0) - 0.9 : Double($0) }
+            return places.map { first in places.map { abs($0 - first) / 20 } }
+        }
+        let similarity = Similarity(
+            layers: model.layerCount, samples: 1, context: 64, last: table(2), all: table(7))
+        var rules = CutCandidates(run: RunOptions(threads: 2))
+        let text = try HealedChoiceTests.corpus("calibration.txt", 1)
+        let last = try rules.find(size: 1, in: model, similarity, ranking: text)
+        rules.overAllTokens = true
+        let all = try rules.find(size: 1, in: model, similarity, ranking: text)
+        #expect(last.first?.dropped == LayerRuns([2..<3]) && all.first?.dropped == LayerRuns([7..<8]))
+        #expect(all.first.map { abs($0.distance - 0.1 / 20) < 1e-12 } == true)
+    }
+
+    @Test("layers cannot be chosen by nothing")
+    func noText() throws {
+        let text = try HealedChoiceTests.corpus("calibration.txt", 1)
+        for rule in CutChooser.Rule.allCases {
+            #expect(throws: CheckpointError.self) {
+                try CutChooser(rule).choose(
+                    size: 1, in: HealedChoiceTests.model(), text: HealingParts(ranking: text.prefix(0)),
+                    run: RunOptions(threads: 2))
+            }
+        }
+    }
+
     @Test("the losses are those of the models that the same heal makes, and the least wins")
     func measured() throws {
         let model = try HealedChoiceTests.model(), run = RunOptions(threads: 2)

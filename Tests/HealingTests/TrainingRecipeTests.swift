@@ -55,6 +55,20 @@ struct TrainingRecipeTests {
         #expect(!readme.contains("{{") && readme.contains("whose layers 3:6 were cut (25 % of all layers)"))
     }
 
+    @Test("the modules are those of the MLP, or of attention beside experts, and each name is of one module")
+    func targets() throws {
+        let expected = [
+            "LlamaForCausalLM": ["gate_proj", "up_proj", "down_proj"], "GPT2LMHeadModel": ["c_fc", "mlp.c_proj"],
+            "MixtralForCausalLM": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        ]
+        for (name, targets) in expected {
+            let recipe = TrainingRecipe(
+                try FamilyTests.model(name), dropped: LayerRuns([2..<3]), layerCount: 6, command: { ["cut", $0] },
+                corpus: ["builtin"])
+            #expect(recipe.values.targets == targets, "\(name)")
+        }
+    }
+
     @Test("a file is converted to a folder before the cut, because transformers trains folders")
     func file() throws {
         let folder = TemporaryFolder()

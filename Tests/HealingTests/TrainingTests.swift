@@ -142,9 +142,50 @@ struct TrainingTests {
         #expect(again.curve == straight.curve && again.step == straight.step)
         #expect(try TrainingTests.bytes(again.adapter) == TrainingTests.bytes(straight.adapter))
         let error = #expect(throws: CheckpointError.self) {
-            try sample.run(TrainingTests.settings { $0.seed = 1 }, state: kept, resumes: true, holdsOut: holdsOut)
+            let other = TrainingTests.settings { $0.seed = 1 }
+            return try sample.run(other, state: kept, resumes: true, holdsOut: holdsOut) { _ in
+                Issue.record("the teacher runs before the options are compared")
+            }
         }
         #expect(error?.description.contains("other options, models or texts") == true)
+    }
+
+    @Test("the teacher's answers are kept: a training that was stopped goes on behind them, and leaves nothing")
+    func keepsAnswers() async throws {
+        let folder = TemporaryFolder(), state = folder("state"), first = folder("state-0.safetensors")
+        let sample = try Sample()
+        let task = Task {
+            try sample.run(TrainingTests.settings(), state: state) { event in
+                guard case .taught(8, 12) = event else { return }
+                withUnsafeCurrentTask { $0?.cancel() }
+            }
+        }
+        await #expect(throws: CheckpointError.cancelled) { try await task.value }
+        #expect(Files.names(folder.path) == ["state-0.safetensors"])
+        let identity = try Checkpoint.open(first).identity
+        let straight = try sample.run(TrainingTests.settings())
+        let again = try sample.run(TrainingTests.settings(), state: state, resumes: true)
+        #expect(try Checkpoint.open(first).identity == identity, "the answers were made again")
+        #expect(again.curve == straight.curve)
+        #expect(try TrainingTests.bytes(again.adapter) == TrainingTests.bytes(straight.adapter))
+        LoRATraining.removeState(at: state)
+        #expect(Files.names(folder.path) == [])
+    }
+
+    @Test("answers of another kind are made again, and a damaged file is named")
+    func otherAnswers() throws {
+        let folder = TemporaryFolder(), state = folder("state"), first = folder("state-0.safetensors")
+        let sample = try Sample()
+        let settings = TrainingTests.settings { $0.steps = 1 }
+        _ = try sample.run(settings, state: state)
+        let identity = try Checkpoint.open(first).identity
+        let stream = TrainingTests.settings { ($0.steps, $0.teacher) = (1, .stream) }
+        let found = try sample.run(stream, state: state)
+        #expect(try Checkpoint.open(first).identity != identity)
+        #expect(try found.curve == sample.run(stream).curve)
+        folder.write("state-0.safetensors", "{}")
+        let error = #expect(throws: CheckpointError.self) { try sample.run(stream, state: state) }
+        #expect(error?.description.contains("state-0.safetensors") == true, "\(error?.description ?? "")")
     }
 
     @Test("a loss that diverges stops the training, and the last good adapter is kept")
@@ -164,6 +205,34 @@ struct TrainingTests {
             TrainingTests.settings { ($0.rate, $0.steps, $0.evaluation, $0.patience) = (0, 12, 1, 2) })
         #expect(result.ending == .stoppedEarly(step: 2) && result.step == 0)
         #expect(result.notes.contains { $0.contains("gained nothing") })
+    }
+
+    @Test("a training that stopped early, and whose output was not written, stops at the same step again")
+    func stopsAgain() throws {
+        let folder = TemporaryFolder(), sample = try Sample()
+        let settings = TrainingTests.settings { ($0.rate, $0.steps, $0.evaluation, $0.patience) = (0.5, 12, 1, 2) }
+        let first = try sample.run(settings, state: folder("state"))
+        guard case .stoppedEarly = first.ending else {
+            Issue.record("\(first.ending)")
+            return
+        }
+        let again = try sample.run(settings, state: folder("state"), resumes: true)
+        #expect(again.ending == first.ending && again.curve == first.curve && again.step == first.step)
+        #expect(try TrainingTests.bytes(again.adapter) == TrainingTests.bytes(first.adapter))
+    }
+
+    @Test("the plan has the types and sizes that the trained model gets", arguments: TrainingSettings.Base.allCases)
+    func planned(base: TrainingSettings.Base) throws {
+        let sample = try Sample()
+        let settings = TrainingTests.settings { ($0.base, $0.steps) = (base, 1) }
+        let planned = try CutLayers(layers: 4..<6).apply(
+            to: LoRATraining(settings).planned(sample.teacher, threads: 2))
+        let folded = try sample.folded(sample.run(settings))
+        #expect(planned.tensors.map(\.dtype) == folded.tensors.map(\.dtype))
+        #expect(folded.tensors.map(\.dtype) == sample.student.tensors.map(\.dtype))
+        #expect(planned.byteCount == folded.byteCount)
+        let long = TrainingTests.settings { $0.warmup = 13 }
+        #expect(throws: CheckpointError.self) { try LoRATraining(long).planned(sample.teacher, threads: 1) }
     }
 
     @Test("the adapter is a folder of PEFT's for the layers of the cut model")

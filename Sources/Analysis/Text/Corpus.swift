@@ -128,6 +128,9 @@ public struct Corpus: Sendable {
     /// The first contexts alone.
     public func prefix(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.prefix(count))) }
 
+    /// The contexts behind the first ones.
+    package func dropFirst(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.dropFirst(count))) }
+
     /// The tokens of a whole file, as the model's tokenizer makes them.
     public static func tokens(
         path: String, for checkpoint: Checkpoint, threads: Int = 1

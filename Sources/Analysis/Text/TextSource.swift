@@ -41,6 +41,16 @@ public struct TextSource: Sendable, Equatable {
         if case .path(let path) = origin { path } else { nil }
     }
 
+    /// The names of the kinds that `builtin` has.
+    package static func builtinKinds(judging: Bool) -> [String] { BuiltinText.kinds(judging: judging).map(\.name) }
+
+    /// Whether two sources read a file in common: they are the same, or one is a folder around the other.
+    package func shares(_ other: TextSource) -> Bool {
+        guard let path, let second = other.path else { return self == other }
+        let paths = [path, second].map { FileSystem.absolute($0) }
+        return paths[0] == paths[1] || paths[0].hasPrefix(paths[1] + "/") || paths[1].hasPrefix(paths[0] + "/")
+    }
+
     /// Whether it is one text: not a folder of files, and not resect's own text.
     package var isOneText: Bool {
         switch origin {

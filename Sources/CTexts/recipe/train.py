@@ -37,7 +37,7 @@ def options():
     parser.add_argument("--batch", type=int, default=values["batch"], help="contexts in a step, on all devices together")
     parser.add_argument("--device-batch", type=int, default=values["device_batch"], help="contexts at once on a device")
     parser.add_argument("--context", type=int, default=values["context"], help="tokens in a context")
-    parser.add_argument("--samples", type=int, default=values["samples"], help="at most so many contexts, of all kinds alike")
+    parser.add_argument("--samples", type=int, help="at most so many contexts, of all kinds alike; those of all steps by default")
     parser.add_argument("--evaluation", type=int, default=values["evaluation"], help="contexts of each kind that judge")
     parser.add_argument("--every", type=int, default=values["every"], help="steps between evaluations")
     parser.add_argument("--patience", type=int, default=values["patience"],
@@ -48,6 +48,8 @@ def options():
     parser.add_argument("--resume", action="store_true", help="go on from the last evaluation")
     result = parser.parse_args()
     result.texts, result.judges = values["texts"], values["judges"]
+    if result.samples is None:
+        result.samples = result.steps * result.batch
     return result
 
 
@@ -57,7 +59,10 @@ def contexts(files, tokenizer, length):
     for name in files:
         text = (HERE / name).read_text(encoding="utf-8")
         ids += tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    begin = [tokenizer.bos_token_id] if getattr(tokenizer, "add_bos_token", False) else []
+    # What the tokenizer puts in front of every text; not all of them say so in add_bos_token.
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    begin = tokenizer("a")["input_ids"]
+    begin = begin[:begin.index(plain[0])]
     step = length - len(begin)
     return [begin + ids[start:start + step] for start in range(0, len(ids) - step + 1, step)]
 
@@ -182,7 +187,7 @@ def main():
     if teacher is not None and teacher.config.get_text_config().vocab_size != model.config.get_text_config().vocab_size:
         raise SystemExit("the whole model has another vocabulary than the pruned one")
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=args.rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=args.rate, weight_decay=0.0)
     model, optimizer = accelerator.prepare(model, optimizer)
 
     output = HERE / args.output
@@ -229,6 +234,9 @@ def main():
         order += indices
     model.train()
     for step in range(start, args.steps):
+        if waited >= args.patience:
+            say(f"no gain in {waited} evaluations: stops")
+            break
         # Dropout depends on the step and the device alone, so that a training that goes on gives the same adapter.
         torch.manual_seed(args.seed + step * accelerator.num_processes + accelerator.process_index)
         for group in optimizer.param_groups:
@@ -253,9 +261,6 @@ def main():
             say(f"step {step + 1}: training loss {mean:.4f}")
         if (step + 1) % args.every == 0 or step + 1 == args.steps:
             evaluate(step + 1)
-            if waited >= args.patience:
-                say(f"no gain in {waited} evaluations: stops")
-                break
     say(f"the best adapter is in {output}: {best:.4f}, {log[0]['mean']:.4f} before")
     accelerator.end_training()
 

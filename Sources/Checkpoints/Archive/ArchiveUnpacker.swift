@@ -82,8 +82,13 @@ public struct ArchiveUnpacker: Sendable {
         if !isFolder {
             try SmallFile.check(path, replaces: replaces)
         } else {
+            guard OutputPlan.form(ofPath: path) == .folder else {
+                throw CheckpointError(
+                    file: path, "is the name of a file; the archive contains a folder", hint: "name a folder")
+            }
             switch kind {
             case .missing:
+                try FileSystem.refuseDanglingLink(path)
                 let parent = path.deletingLastPathComponent
                 guard FileSystem.kind(of: parent) == .folder else {
                     throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")

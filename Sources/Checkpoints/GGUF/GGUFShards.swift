@@ -69,7 +69,16 @@ extension GGUF {
 }
 
 /// The numbers in a shard's name.
-enum ShardName {
+package enum ShardName {
+    /// The name of the whole for that of its first shard: x.gguf for x-00001-of-00003.gguf. Other names stay as they are.
+    package static func whole(_ name: String) -> String {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count > 3, parts[parts.count - 2] == "of", parts[parts.count - 3] == "00001",
+            let dot = parts[parts.count - 1].firstIndex(of: "."), Int(parts[parts.count - 1][..<dot]) != nil
+        else { return name }
+        return parts.dropLast(3).joined(separator: "-") + parts[parts.count - 1][dot...]
+    }
+
     /// `00002-of-00003` for the second of three; `number` counts from 0.
     static func part(_ number: Int, of count: Int) -> String { "\(padded(number + 1))-of-\(padded(count))" }
 

@@ -31,6 +31,19 @@ package enum FileSystem {
         }
     }
 
+    /// Refuses the name of an output that is a link to nothing: it would be replaced, and nothing written where it leads.
+    static func refuseDanglingLink(_ path: String) throws(CheckpointError) {
+        // readlink(2) with a slash at the end follows the link.
+        var name = path[...]
+        while name.count > 1, name.last == "/" { name = name.dropLast() }
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = readlink(String(name), &target, target.count - 1)
+        guard count > 0, kind(of: String(name)) == .missing else { return }
+        let place = String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        throw CheckpointError(
+            file: path, "is a link to '\(place)', which does not exist", hint: "name that path as the output")
+    }
+
     /// A path without links; `nil` when it leads to nothing.
     static func resolved(_ path: String) -> String? {
         guard let real = realpath(path, nil) else { return nil }

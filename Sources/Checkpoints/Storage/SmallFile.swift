@@ -10,6 +10,7 @@ package enum SmallFile {
     package static func check(_ path: String, replaces: Bool) throws(CheckpointError) {
         switch FileSystem.kind(of: path) {
         case .missing:
+            try FileSystem.refuseDanglingLink(path)
             guard FileSystem.kind(of: path.deletingLastPathComponent) == .folder else {
                 throw CheckpointError(
                     file: path.deletingLastPathComponent, "is not a folder, so nothing can be written there")
@@ -21,11 +22,13 @@ package enum SmallFile {
     }
 
     /// Writes a file.
+    ///
+    /// - Parameter more: memory that follows the contents, so that it need not be copied.
     package static func write(
-        _ contents: [UInt8], to path: String, replaces: Bool
+        _ contents: [UInt8], _ more: [UnsafeRawBufferPointer] = [], to path: String, replaces: Bool
     ) throws(CheckpointError) {
         try check(path, replaces: replaces)
-        try unfinished(contents, path: path).finish()
+        try unfinished(contents, more, path: path).finish()
     }
 
     /// Writes a folder with files; a name with slashes is the path of a file in a sub-folder. The path must not exist
@@ -51,10 +54,18 @@ package enum SmallFile {
     package static func remove(_ path: String) { unlink(path) }
 
     /// A file that is complete on the disk and does not have its name yet.
-    static func unfinished(_ contents: [UInt8], path: String) throws(CheckpointError) -> TemporaryOutput {
+    static func unfinished(
+        _ contents: [UInt8], _ more: [UnsafeRawBufferPointer] = [], path: String
+    ) throws(CheckpointError) -> TemporaryOutput {
         let output = try TemporaryOutput(for: path, folder: false)
-        let writer = try FileWriter(path: output.path, named: path, byteCount: contents.count)
+        let byteCount = more.reduce(contents.count) { $0 + $1.count }  // fits: all of it is in memory
+        let writer = try FileWriter(path: output.path, named: path, byteCount: byteCount)
         try writer.write(contents, at: 0)
+        var offset = contents.count
+        for piece in more {
+            try writer.write(piece, at: offset)
+            offset += piece.count  // fits: within the file
+        }
         try writer.sync()
         return output
     }

@@ -38,6 +38,8 @@ public struct CutCandidates: Sendable {
     public var nearest = 5, pairs = 2
     /// Single layers that are tried in every step of the greedy search but the first.
     public var greedyWidth = 8
+    /// Whether distances over all tokens count, where they are measured, not only those over the last token of each context.
+    public var overAllTokens = false
     /// Whether the last layer may be cut.
     public var includesLast: Bool
     /// How the model is run.
@@ -45,6 +47,8 @@ public struct CutCandidates: Sendable {
 
     /// Progress of a measurement is counted in so many parts.
     private static let parts = 1000
+    /// Cuts of a rule that are tried for one that is possible.
+    private static let mostTried = 500
 
     /// Rules with their usual numbers of candidates.
     public init(includesLast: Bool = false, run: RunOptions) {
@@ -79,15 +83,20 @@ public struct CutCandidates: Sendable {
         }
         func take(_ cuts: some Sequence<LayerRuns>, _ rule: CutCandidate.Rule, limit: Int) {
             var taken = 0
-            for dropped in cuts where taken < limit {
+            for dropped in cuts.prefix(CutCandidates.mostTried) where taken < limit {
                 if result.contains(where: { $0.dropped == dropped }) || !isPossible(dropped) { continue }
-                result.append(CutCandidate(dropped: dropped, rule: rule, distance: similarity.distance(of: dropped)))
+                let distance = similarity.distance(of: dropped, overAllTokens: overAllTokens)
+                result.append(CutCandidate(dropped: dropped, rule: rule, distance: distance))
                 taken += 1
             }
         }
-        let runs = similarity.nearestRuns(size: size, includesLast: includesLast).map { LayerRuns([$0.layers]) }
+        let runs = similarity.nearestRuns(size: size, overAllTokens: overAllTokens, includesLast: includesLast)
+            .map { LayerRuns([$0.layers]) }
         take(runs, .angle, limit: nearest)
-        take(similarity.nearestPairs(size: size, includesLast: includesLast), .twoRuns, limit: pairs)
+        let pairsOfRuns = similarity.nearestPairs(
+            size: size, overAllTokens: overAllTokens, includesLast: includesLast)
+        take(pairsOfRuns, .twoRuns, limit: pairs)
+        if let refusal, result.isEmpty { throw refusal }
         // A measurement of all runs, one of all single layers, and one for every other layer.
         let steps = 1 + (size > 1 ? size : 0)
         var done = 0
@@ -106,7 +115,6 @@ public struct CutCandidates: Sendable {
             take([greedy], .greedy, limit: 1)
         }
         progress?(steps, steps)
-        if let refusal, result.isEmpty { throw refusal }
         return result
     }
 
@@ -147,12 +155,13 @@ public struct CutCandidates: Sendable {
 
 extension Similarity {
     /// The distances that a cut leaps over, summed over its runs.
-    func distance(of dropped: LayerRuns) -> Double {
-        dropped.runs.reduce(0) { $0 + last[$1.lowerBound][$1.upperBound] }
+    func distance(of dropped: LayerRuns, overAllTokens: Bool) -> Double {
+        let distances = overAllTokens ? all ?? last : last
+        return dropped.runs.reduce(0) { $0 + distances[$1.lowerBound][$1.upperBound] }
     }
 
     /// Pairs of runs with layers between them, together of some size, by the sum of their distances.
-    fileprivate func nearestPairs(size: Int, includesLast: Bool) -> [LayerRuns] {
+    fileprivate func nearestPairs(size: Int, overAllTokens: Bool, includesLast: Bool) -> [LayerRuns] {
         let end = includesLast ? layers : layers - 1
         var pairs: [(LayerRuns, Double)] = []
         for first in 1..<max(1, size) {
@@ -160,7 +169,7 @@ extension Similarity {
                 let second = size - first
                 for other in stride(from: start + first + 1, through: end - second, by: 1) {
                     let dropped = LayerRuns([start..<start + first, other..<other + second])
-                    pairs.append((dropped, distance(of: dropped)))
+                    pairs.append((dropped, distance(of: dropped, overAllTokens: overAllTokens)))
                 }
             }
         }

@@ -52,6 +52,9 @@ public struct CutChooser: Sendable {
     public func choose(
         size: Int, in checkpoint: Checkpoint, text: HealingParts, run: RunOptions, work: Work = Work()
     ) throws(CheckpointError) -> CutChoice {
+        guard !text.ranking.contexts.isEmpty || (similarity != nil && rule == .angle) else {
+            throw CheckpointError(file: text.ranking.path, "has no context to rank the layers on")
+        }
         var chooser = RunChooser(checkpoint, run: run, work: work)
         (chooser.limit, chooser.lossContexts) = (candidates, lossContexts)
         let distances: Similarity
@@ -78,7 +81,9 @@ public struct CutChooser: Sendable {
     ) throws(CheckpointError) -> HealedChoice {
         func tokens(_ phase: WorkPhase) -> Double? { amounts.first { $0.phase == phase }?.tokens }
         let candidates = try work.run(.search, tokens: tokens(.search)) { (progress) throws(CheckpointError) in
-            try CutCandidates(includesLast: includesLast, run: run).find(
+            var rules = CutCandidates(includesLast: includesLast, run: run)
+            rules.overAllTokens = overAllTokens
+            return try rules.find(
                 size: size, in: checkpoint, similarity, ranking: text.ranking.prefix(CutChooser.rankingContexts),
                 work: work, progress: progress)
         }.result

@@ -142,7 +142,8 @@ extension ClosedForm {
             healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
             tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput,
             layersOfExperts: walk.layersWithoutFit)
-        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < cut) {
+        // A cut that computes NaN is worse than any heal that does not.
+        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < (cut.isNaN ? .infinity : cut)) {
             result.weights.rejectAll()
             result.healedLoss = cut
         }

@@ -26,19 +26,6 @@ struct KeptFits {
     }
 
     private func file(_ part: StreamPart, of layer: Int) -> KeptWeights {
-        KeptWeights(identity: identity, path: "\(prefix)\(layer)-\(part)\(KeptFits.ending)")
+        KeptWeights(identity: identity, path: KeptTensors.path(prefix, "\(layer)-\(part)"))
     }
-
-    /// Removes all files of this kind, whatever they hold.
-    static func remove(prefix: String) { for path in paths(prefix: prefix) { SmallFile.remove(path) } }
-
-    /// The files of this kind.
-    static func paths(prefix: String) -> [String] {
-        let (folder, start) = (prefix.deletingLastPathComponent, prefix.lastPathComponent)
-        // A folder that cannot be listed holds nothing that any run has written.
-        let names = (try? FileSystem.names(in: folder, hidden: true)) ?? []
-        return names.filter { $0.hasPrefix(start) && $0.hasSuffix(ending) }.map { folder + "/" + $0 }
-    }
-
-    private static let ending = ".safetensors"
 }

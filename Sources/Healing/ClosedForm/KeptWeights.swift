@@ -3,23 +3,28 @@ internal import Formats
 
 /// Fitted weights in a file that an interrupted run leaves: the weights in f32, and what is known of them in the header.
 struct KeptWeights {
-    private static let key = "resect.heal"
-    /// What decides the weights.
-    let identity: String
-    let path: String
+    private let kept: KeptTensors
+
+    /// The weights in a file.
+    ///
+    /// - Parameter identity: what decides them.
+    init(identity: String, path: String) { kept = KeptTensors(identity: identity, path: path) }
 
     /// The weights in the file, and the header; `nil` without a file, and where something else decided them.
     ///
-    /// - Throws: when the file cannot be read.
+    /// - Throws: when the file cannot be read, or lacks a weight that its header names.
     func read() throws(CheckpointError) -> (weights: HealedWeights, header: JSON)? {
-        guard FileSystem.kind(of: path) != .missing else { return nil }
-        let file = try Checkpoint.open(path)
-        guard case .safetensors(let metadata) = file.container, let text = metadata?[KeptWeights.key]?.string,
-            let header = try? JSON.parse(text), header["identity"]?.string == identity,
+        guard let (file, header) = try kept.read(),
             let changes = header["changes"]?.array?.map(HealedWeights.Change.init(kept:))
         else { return nil }
         let weights = HealedWeights(
             changes: changes.compactMap(\.self), tensors: file.tensors, files: file.tensors.isEmpty ? [] : file.sources)
+        let names = Set(file.tensors.map(\.name))
+        if let lost = weights.changes.first(where: { !$0.isRejected && !names.contains($0.name) }) {
+            throw CheckpointError(
+                file: kept.path, tensor: lost.name, "is named by the header and not there",
+                hint: "remove the file; its weights are fitted again")
+        }
         return (weights, header)
     }
 
@@ -29,13 +34,9 @@ struct KeptWeights {
     func write(
         _ weights: HealedWeights, _ rest: [(String, JSON)] = [], threads: Int
     ) throws(CheckpointError) {
-        let object = JSONObject(
-            [("identity", .string(identity)), ("changes", .array(weights.changes.map(\.kept)))] + rest)
-        let header = JSONObject([(KeptWeights.key, .string(JSON.object(object).compact))])
-        let file = try Checkpoint(
-            named: "the healed weights", container: .safetensors(header: header), tensors: weights.tensors,
-            sources: weights.files)
-        try CheckpointWriter(replaces: true, threads: threads).write(OutputPlan(file), to: path)
+        try kept.write(
+            weights.tensors, in: weights.files, [("changes", .array(weights.changes.map(\.kept)))] + rest,
+            threads: threads)
     }
 }
 

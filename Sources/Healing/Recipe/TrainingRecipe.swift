@@ -45,12 +45,33 @@ public struct TrainingRecipe: Sendable {
         self.command = command(whole)
         self.corpus = corpus
         values = TrainingValues(shareRemoved: Double(dropped.count) / Double(max(1, layerCount)))
-        let targets = ["ffn_gate", "ffn_up", "ffn_down"].compactMap { role in
-            checkpoint.architecture?.tensor(role: role)?.huggingFace?.names.first.flatMap { name in
-                name.text.split(separator: ".").dropLast().last.map { String($0) }
+        if let targets = TrainingRecipe.targets(of: checkpoint) { values.targets = targets }
+    }
+
+    /// The modules of the MLP or, where experts are in its place, of attention, as PEFT finds them: by the ends of their
+    /// names. `nil` for a model of an unknown architecture.
+    private static func targets(of checkpoint: Checkpoint) -> [String]? {
+        guard let architecture = checkpoint.architecture else { return nil }
+        let roles = [
+            ["ffn_gate", "ffn_up", "ffn_down"], ["attention_q", "attention_k", "attention_v", "attention_output"],
+        ]
+        let paths = roles.map { roles in
+            var paths: [[String]] = []
+            for role in roles {
+                let name = architecture.tensor(role: role)?.huggingFace?.names.first?.text
+                // Queries, keys and values may be one module.
+                let path = name.map { $0.split(separator: ".").dropLast().map(String.init) }
+                if let path, !paths.contains(path) { paths.append(path) }
             }
+            return paths
         }
-        if !targets.isEmpty { values.targets = targets }
+        guard let chosen = paths.first(where: { !$0.isEmpty }) else { return nil }
+        let ends = paths.joined().compactMap(\.last)
+        // A last part that two modules share names neither of them.
+        return chosen.compactMap { path in
+            guard let last = path.last else { return nil }
+            return ends.filter { $0 == last }.count > 1 ? path.suffix(2).joined(separator: ".") : last
+        }
     }
 
     /// Checks that a recipe can be written, before the slow steps.
@@ -113,7 +134,7 @@ public struct TrainingRecipe: Sendable {
                 ("layers", .string(dropped.texts.joined(separator: ","))),
                 ("steps", .int(values.steps)), ("rate", .double(values.rate)), ("warmup", .int(values.warmup)),
                 ("batch", .int(values.batch)), ("device_batch", .int(1)), ("context", .int(values.context)),
-                ("samples", .int(values.steps * values.batch)), ("evaluation", .int(8)), ("every", .int(25)),
+                ("evaluation", .int(8)), ("every", .int(25)),
                 ("patience", .int(4)), ("seed", .int(values.seed)), ("texts", texts.training),
                 ("judges", texts.judging),
             ]))

@@ -73,6 +73,7 @@ public struct ShrinkRun: Sendable {
                 file: path, "a single safetensors file has no configuration, so it cannot be run and evaluated",
                 hint: "choose a folder or x.gguf")
         }
+        let trained = try planned(model)
         let (before, last) = settings.target.edits(for: model, to: form, without: LayerRuns())
         let converted = try model.applying(before)
         switch last {
@@ -88,7 +89,12 @@ public struct ShrinkRun: Sendable {
         }
         // Any run of this size gives the names and the space; whether a run can be cut is checked later.
         guard let layers = SimpleRun.layers(size: settings.drop, of: model.layerCount) else { return nil }
-        do { return try settings.output(model, without: LayerRuns([layers]), path: path) } catch { return nil }
+        do { return try settings.output(trained, without: LayerRuns([layers]), path: path) } catch { return nil }
+    }
+
+    /// A model with the types that its weights will have after the training, if there is one.
+    private func planned(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
+        try settings.trainer?.planned(model, removed: settings.drop, threads: settings.run.threads) ?? model
     }
 
     /// Chooses the layers.
@@ -113,15 +119,19 @@ public struct ShrinkRun: Sendable {
     public mutating func train() throws(CheckpointError) -> TrainingReport? {
         guard let trainer = settings.trainer else { return nil }
         let report = try trainer.train(
-            model, fitted: fitted, without: dropped(), text: readParts(), baseName: path, threads: settings.run.threads,
-            work: work)
+            model, fitted: fitted, without: dropped(), text: readParts(), threads: settings.run.threads, work: work)
         result = try report.folded(into: fitted, threads: settings.run.threads)
         trained = report
         return report
     }
 
     /// The output: the model as it is now, cut, converted and quantized.
-    public func output() throws(CheckpointError) -> Checkpoint {
+    public func output() throws(CheckpointError) -> Checkpoint { try output(result) }
+
+    /// The output with the types and sizes that it will have after a training that is not run.
+    public func plannedOutput() throws(CheckpointError) -> Checkpoint { try output(planned(fitted)) }
+
+    private func output(_ result: Checkpoint) throws(CheckpointError) -> Checkpoint {
         var whole = result
         // With a type of its own no weight keeps the type that the notes are about.
         if settings.target.name != nil { whole.notes = model.notes }
@@ -136,11 +146,10 @@ public struct ShrinkRun: Sendable {
         func without(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
             try model.applying([CutLayers(layers: dropped)])
         }
-        var steps = [ShrinkStep(name: "cut", checkpoint: try without(runnable))]
+        var steps = [ShrinkStep(name: "cut", checkpoint: try without(model))]
         if let healed, let form = settings.form {
-            let plain = try healed.result.weights.edit.apply(to: runnable)
             steps.append(
-                ShrinkStep(name: form.method.rawValue, checkpoint: try without(plain), seconds: healed.seconds))
+                ShrinkStep(name: form.method.rawValue, checkpoint: try without(fitted), seconds: healed.seconds))
         }
         if let trained {
             steps.append(ShrinkStep(name: "lora", checkpoint: try without(result), seconds: trained.seconds))
@@ -153,7 +162,7 @@ public struct ShrinkRun: Sendable {
         }
         guard let texts else { preconditionFailure("the texts are read before anything is judged") }
         return try ShrinkSteps(
-            runnable, steps, uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, settings.run, work)
+            model, steps, uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, settings.run, work)
     }
 
     /// Whether the output has the weights of the cut, with nothing fitted and nothing rounded.

@@ -24,7 +24,7 @@ public struct ShrinkSteps: Sendable {
         public let answers: GreedyAnswers
     }
 
-    /// The model before the cut, with weights that can be run.
+    /// The model before the cut, as it was opened.
     public let whole: Checkpoint
     /// The text that judges, by kind.
     public let texts: [(name: String, corpus: Corpus)]
@@ -47,6 +47,7 @@ public struct ShrinkSteps: Sendable {
     ) throws(CheckpointError) {
         self.whole = whole
         self.texts = texts
+        let reference = try DequantizeFolder(to: .f32).apply(to: whole)
         let models = try steps.map { (step) throws(CheckpointError) in
             try DequantizeFolder(to: .f32).apply(to: step.checkpoint)
         }
@@ -56,7 +57,7 @@ public struct ShrinkSteps: Sendable {
             for (index, text) in texts.enumerated() {
                 found.append(
                     try Divergence.measure(
-                        models + [uncut?.checkpoint].compactMap(\.self), reference: whole, corpus: text.corpus,
+                        models + [uncut?.checkpoint].compactMap(\.self), reference: reference, corpus: text.corpus,
                         run: run,
                         progress: { [count = texts.count] in progress(index * $1 + $0, count * $1) }))
             }
@@ -69,7 +70,7 @@ public struct ShrinkSteps: Sendable {
                 promptLength: min(ShrinkSteps.promptLength, max(1, corpus.contextLength / 2)),
                 length: ShrinkSteps.answerLength, run: run)
         }
-        wholeAnswers = try answers(whole)
+        wholeAnswers = try answers(reference)
         var measured: [Measured] = []
         for (index, step) in steps.enumerated() {
             measured.append(

@@ -22,12 +22,21 @@ public struct ShrinkTexts: Sendable {
             }
         }
         let share = max(1, shrink.evaluationSamples / max(1, shrink.evaluation.count))
-        // One text without a heal is read as it is.
+        // One text without a heal is read as it is: its first contexts rank, and those behind them judge.
         if !shrink.heals, let source = shrink.corpus.first, shrink.corpus.count == 1, source.isOneText {
-            parts = HealingParts(ranking: try read(source, shrink.rankingSamples, judges: false))
-            let same = try read(source, shrink.evaluationSamples, judges: false)
-            judged = shrink.evaluation.isEmpty ? [(source.name, same)] : try given(share)
-            notes = []
+            let wanted = shrink.evaluation.isEmpty ? shrink.evaluationSamples : 0
+            let (all, isTooMany) = shrink.rankingSamples.addingReportingOverflow(wanted)
+            let text = try read(source, isTooMany ? .max : all, judges: false)
+            let rest = text.dropFirst(shrink.rankingSamples)
+            parts = HealingParts(ranking: text.prefix(shrink.rankingSamples))
+            if !shrink.evaluation.isEmpty {
+                (judged, notes) = (try given(share), ShrinkTexts.used(shrink))
+            } else if rest.contexts.isEmpty {
+                (judged, notes) = ([(source.name, text.prefix(wanted))], [ShrinkTexts.chosen])
+            } else {
+                (judged, notes) = ([(source.name, rest)], [])
+            }
+            try ShrinkTexts.check(judged)
             return
         }
         var sizes = HealingText.Sizes(fitting: shrink.healSamples)
@@ -42,19 +51,41 @@ public struct ShrinkTexts: Sendable {
         var notes = text.notes
         if !shrink.evaluation.isEmpty {
             judged = try given(share)
-            notes += shrink.evaluation.filter(shrink.corpus.contains).map {
-                "\($0.name) is used to fit and to evaluate: its figures are better than those of other text"
-            }
+            notes += ShrinkTexts.used(shrink)
         } else {
-            // Without builtin text the rest of the given texts judges; nothing was fitted on it.
+            // Without builtin text the part that chooses judges; nothing was fitted on it.
             let isBuiltin = shrink.corpus.contains(.builtin)
             let kinds = isBuiltin ? text.judging.kinds : text.choosing.kinds
             judged = kinds.map { ($0.name, $0.corpus.prefix(max(1, shrink.evaluationSamples / kinds.count))) }
-            if !isBuiltin {
-                notes.append(
-                    "evaluates on the text that chose the layers; give text that nothing has used with --evaluation")
+            // Without a heal nothing is chosen on it.
+            if !isBuiltin, shrink.heals { notes.append(ShrinkTexts.chosen) }
+            let short = TextSource.builtinKinds(judging: true).filter { name in !kinds.contains { $0.name == name } }
+            if isBuiltin, !short.isEmpty {
+                notes.append("does not judge on \(short.joined(separator: ", ")): shorter than a context")
             }
         }
+        try ShrinkTexts.check(judged)
         self.notes = notes
+    }
+
+    private static let chosen =
+        "evaluates on the text that chose the layers; give text that nothing has used with --evaluation"
+
+    /// A note for every text that is used to fit and to evaluate.
+    private static func used(_ shrink: Shrink) -> [String] {
+        shrink.evaluation.filter { text in shrink.corpus.contains(where: text.shares) }.map {
+            "\($0.name) is used to \(shrink.heals ? "fit" : "choose") and to evaluate: its figures are better than "
+                + "those of other text"
+        }
+    }
+
+    /// Refuses texts on which nothing can be judged, before the slow steps.
+    private static func check(_ judged: [(name: String, corpus: Corpus)]) throws(CheckpointError) {
+        guard let first = judged.first else {
+            throw CheckpointError(
+                "no text that judges fills a context",
+                hint: "take a smaller --context, or a longer text with --evaluation")
+        }
+        try Evaluation.checkScored(first.corpus)
     }
 }

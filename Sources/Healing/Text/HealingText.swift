@@ -118,7 +118,14 @@ public struct HealingText: Sendable {
                 "all text is of one kind; on other text the heal will gain much less: give --corpus again with another "
                     + "kind, or --corpus builtin")
         }
-        if let heldOut { notes.append("\(kinds[heldOut].name) is held out for choosing; nothing is fitted on it") }
+        if let heldOut {
+            notes.append("\(kinds[heldOut].name) is held out for choosing; nothing is fitted on it")
+            if split.choosing.count < sizes.choosing {
+                notes.append(
+                    "chooses on \(split.choosing.count.grouped) contexts instead of \(sizes.choosing.grouped): "
+                        + "\(kinds[heldOut].name) has no more")
+            }
+        }
         func part(_ name: String, _ places: [TextSplit.Place]) -> TextPart {
             TextPart(
                 name: name, kinds: kinds, places: places, contextLength: contextLength, beginning: tokenizer.beginning)

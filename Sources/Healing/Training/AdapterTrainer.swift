@@ -9,7 +9,8 @@ public struct AdapterTrainer: Sendable {
     public var settings: @Sendable (_ removed: Double) -> TrainingSettings
     /// Bytes for what layers compute inside; beyond it they compute it twice.
     public var memoryByteCount = 2 << 30
-    /// A file that keeps the state of the training, so that it goes on after a stop; `nil` keeps none.
+    /// A file that keeps the state of the training, so that it goes on after a stop; others beside it keep the teacher's
+    /// answers. `nil` keeps none.
     public var state: String?
     /// Where a picture of the loss curve is written; `nil` for none.
     public var curve: String?
@@ -56,6 +57,19 @@ public struct AdapterTrainer: Sendable {
             result: result, teacher: settings.teacher, kept: kept, seconds: (ContinuousClock.now - start).seconds)
     }
 
+    /// A model with adapters that change nothing in its weights: their types and sizes are those after the training.
+    ///
+    /// - Parameters:
+    ///   - whole: the model before the cut.
+    ///   - count: how many of its layers are cut.
+    /// - Throws: when it cannot be trained.
+    public func planned(
+        _ whole: Checkpoint, removed count: Int, threads: Int
+    ) throws(CheckpointError) -> Checkpoint {
+        let share = Double(count) / Double(max(1, whole.layerCount))
+        return try LoRATraining(settings(share)).planned(whole, threads: threads)
+    }
+
     /// Refuses a picture that could not be written, before anything is computed.
     public func check(replaces: Bool) throws(CheckpointError) {
         if let curve { try SmallFile.check(curve, replaces: replaces) }
@@ -63,8 +77,8 @@ public struct AdapterTrainer: Sendable {
 
     /// Writes the picture, and removes the state, once the output is written.
     public func finish(_ report: TrainingReport, replaces: Bool) throws(CheckpointError) {
+        if let state { LoRATraining.removeState(at: state) }
         if let curve { try SmallFile.write(Array(report.result.curve.picture.utf8), to: curve, replaces: replaces) }
-        if let state { SmallFile.remove(state) }
     }
 }
 

@@ -59,9 +59,32 @@ public struct LoRATraining: Sendable {
             let plain = try LoRATraining.runnable(whole)
             let adapter = try matrices.folder(
                 of: plain, model: DecoderModel(plain), settings, baseName: nil, layer: { kept.layers[$0] })
-            let base = settings.base == .nf4 ? try HeldWeights.rounded(plain) : whole
-            return try MergeAdapters([.init(Adapter(adapter))], threads: threads).apply(to: base)
+            return try LoRATraining.fold(adapter, into: whole, plain, settings.base, threads: threads)
         }
+    }
+
+    /// A model with adapters that change nothing in its weights: their types and sizes are those after the training.
+    ///
+    /// - Parameter whole: the model before the cut.
+    /// - Throws: when it cannot be trained.
+    public func planned(_ whole: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
+        let plain = try LoRATraining.runnable(whole), model = try DecoderModel(plain)
+        try settings.check(model)
+        let adapter = try TrainedMatrices(model, settings).folder(of: plain, model: model, settings, baseName: nil)
+        return try LoRATraining.fold(adapter, into: whole, plain, settings.base, threads: threads)
+    }
+
+    /// Adds an adapter to a model. A weight that is rounded for the training gets its own type again.
+    ///
+    /// - Parameter plain: the model as `runnable` has it.
+    private static func fold(
+        _ adapter: Checkpoint, into whole: Checkpoint, _ plain: Checkpoint, _ base: TrainingSettings.Base, threads: Int
+    ) throws(CheckpointError) -> Checkpoint {
+        let merge = MergeAdapters([.init(try Adapter(adapter))], threads: threads)
+        guard base == .nf4 else { return try merge.apply(to: whole) }
+        var merged = try merge.apply(to: HeldWeights.rounded(plain))
+        try merged.restoreTypes(from: whole.form == .gguf ? Convert(to: .folder).apply(to: whole) : whole)
+        return merged
     }
 
     /// Trains adapters.
@@ -74,7 +97,8 @@ public struct LoRATraining: Sendable {
     ///   - baseName: what the adapter calls the cut model.
     ///   - memory: bytes for what layers compute inside; beyond it they compute it twice.
     ///   - threads: how many threads run; the result does not depend on it.
-    ///   - state: a file that keeps the state of the training, to go on after a stop; `nil` keeps none.
+    ///   - state: a file that keeps the state of the training, to go on after a stop; files with the teacher's answers lie
+    ///     beside it. `nil` keeps none.
     ///   - resumes: whether a training that the file holds goes on.
     ///   - progress: called with what happens.
     /// - Throws: when a model cannot be run, the teacher does not fit, or the first loss is not finite.
@@ -91,12 +115,17 @@ public struct LoRATraining: Sendable {
         try settings.check(model, fitting)
         let contexts = fitting.inputs, heldOut = choosing?.inputs ?? []
         let total = contexts.count + heldOut.count
-        let targets = try TrainingTargets(contexts, settings, teacher: whole, threads: threads) {
+        if resumes, let state {
+            try TrainingState.check(
+                state, TrainingState.identity(settings, training: contexts, measured: heldOut))
+        }
+        let kept = state.map { KeptAnswers(of: teacher, settings, state: $0) }
+        let targets = try TrainingTargets(contexts, settings, teacher: whole, kept: kept, threads: threads) {
             progress?(.taught($0, total))
         }
-        let measured = try TrainingTargets(heldOut, settings, teacher: whole, threads: threads) {
-            progress?(.taught(contexts.count + $0, total))
-        }
+        let measured = try TrainingTargets(
+            heldOut, settings, teacher: whole, kept: kept?.after(contexts.count), threads: threads
+        ) { progress?(.taught(contexts.count + $0, total)) }
         let session = try TrainingSession(
             model, settings, training: targets, measured: measured, memory: memory, threads: threads, state: state)
         if resumes { try session.resume() }
@@ -106,6 +135,12 @@ public struct LoRATraining: Sendable {
             curve: session.curve, ending: ending, step: session.bestStep,
             notes: notes(session, ending, contexts: contexts.count), matrices: session.matrices,
             settings: settings)
+    }
+
+    /// Removes what `run` has kept in a file, and in others beside it.
+    public static func removeState(at path: String) {
+        SmallFile.remove(path)
+        KeptAnswers.remove(state: path)
     }
 
     /// A model whose weights can be multiplied, under the names of a folder.
@@ -167,6 +202,11 @@ extension TrainingSettings {
     /// Refuses a model that cannot be trained.
     func check(_ model: DecoderModel) throws(CheckpointError) {
         let file = model.checkpoint.path
+        if warmup > steps {
+            throw CheckpointError(
+                file: file, "cannot be trained for \(steps.grouped) steps with a warm-up of \(warmup.grouped)",
+                hint: "--warmup takes fewer steps than --steps")
+        }
         let trained = targets.filter { target in
             (0..<model.layerCount).contains { model.linear(.init(layer: $0, role: target.role)) != nil }
         }

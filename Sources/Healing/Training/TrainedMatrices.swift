@@ -125,14 +125,20 @@ final class TrainedMatrices: Sendable {
         }
     }
 
-    /// The values of all matrices.
-    func copied() -> [[Float]] {
-        matrices.map { Array(UnsafeBufferPointer(start: $0.values.floats, count: $0.count)) }
+    /// A copy of the values of all matrices.
+    func copied() -> [Scratch] {
+        matrices.map { matrix in
+            let copy = Scratch(floats: matrix.count)
+            copy.floats.update(from: matrix.values.floats, count: matrix.count)
+            return copy
+        }
     }
 
     /// Puts values back.
-    func restore(_ values: [[Float]]) {
-        for (matrix, values) in zip(matrices, values) { matrix.values.floats.update(from: values, count: matrix.count) }
+    func restore(_ values: [Scratch]) {
+        for (matrix, values) in zip(matrices, values) {
+            matrix.values.floats.update(from: values.floats, count: matrix.count)
+        }
     }
 }
 

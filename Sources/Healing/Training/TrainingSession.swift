@@ -1,5 +1,6 @@
 internal import Checkpoints
 internal import Decoder
+internal import Kernels
 internal import Weights
 
 /// The steps of a training, with everything that changes from one to the next.
@@ -10,14 +11,16 @@ final class TrainingSession {
     /// How many steps are done.
     var step = 0
     /// The values with the least loss on held-out text, and how many steps they have had.
-    var best: [[Float]]
+    var best: [Scratch]
     var bestStep = 0
     /// The loss of the first context without adapters: another model or teacher would give another one.
     let probe: Double
     let training: TrainingTargets
     private let measured: TrainingTargets
-    /// The tokens of held-out text.
-    var measuredContexts: [[Int32]] { measured.contexts }
+    /// What decides the training, but for the weights.
+    var identity: String {
+        TrainingState.identity(settings, training: training.contexts, measured: measured.contexts)
+    }
     private let model: DecoderModel
     private let threads: Int
     private let pass: TrainingPass
@@ -71,7 +74,7 @@ final class TrainingSession {
             try save()
             return nil
         }
-        guard curve.heldOut.last?.step != step else { return nil }
+        guard curve.heldOut.last?.step != step else { return earlyStop }
         let loss = try TrainingSession.loss(
             of: step == 0 ? model : matrices.adapted(model), measured, contexts: measured.contexts.indices, output,
             threads: threads)
@@ -86,6 +89,11 @@ final class TrainingSession {
             bestStep = step
         }
         try save()
+        return earlyStop
+    }
+
+    /// The end of the training, where too many measurements brought no new best; also where an earlier run has made them.
+    private var earlyStop: LoRATraining.Ending? {
         let waited = curve.heldOut.reversed().prefix { $0.step > bestStep }.count
         return waited >= settings.measurementsWithoutGain ? .stoppedEarly(step: step) : nil
     }
@@ -148,7 +156,7 @@ final class TrainingSession {
     }
 
     private func save() throws(CheckpointError) {
-        if let state { try TrainingState(self).write(to: state) }
+        if let state { try TrainingState.write(self, to: state) }
     }
 
     /// Goes on with the training that the state's file holds, if there is one.

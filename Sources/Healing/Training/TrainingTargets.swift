@@ -3,59 +3,55 @@ internal import Decoder
 internal import Kernels
 internal import Weights
 
-/// What the adapted model is to reproduce for some contexts: made once, and kept in a file without a name.
+/// What the adapted model is to reproduce for some contexts: made once, and kept on disk.
 struct TrainingTargets {
     /// The tokens of each context, as the model reads them.
     let contexts: [[Int32]]
     private let kind: TrainingSettings.Teacher
     private let classes: Int
-    /// A row for each context; `nil` where the text itself is the target.
-    private let kept: Tensor?
-
-    /// Contexts whose targets are made together.
-    private static let contextsAtOnce = 16
+    /// `nil` where the text itself is the target.
+    private let answers: TeacherAnswers?
 
     /// Makes the targets.
     ///
     /// - Parameters:
     ///   - teacher: the whole model.
+    ///   - kept: where its answers stay for a run that goes on later; `nil` keeps none.
     ///   - progress: called with the number of contexts that are done.
     init(
-        _ contexts: [[Int32]], _ settings: TrainingSettings, teacher: DecoderModel?, threads: Int,
-        progress: (_ done: Int) -> Void
+        _ contexts: [[Int32]], _ settings: TrainingSettings, teacher: DecoderModel?, kept: KeptAnswers?,
+        threads: Int, progress: (_ done: Int) -> Void
     ) throws(CheckpointError) {
         self.contexts = contexts
         kind = settings.teacher
         classes = settings.classes
         guard let teacher, kind != .none, let length = contexts.first?.count else {
-            kept = nil
+            answers = nil
             return
         }
+        let (kind, classes) = (kind, classes)
         let words = length * (kind == .logits ? 2 * classes + 1 : teacher.hidden)
-        var file = try UnnamedFile(name: "the teacher's answers")
         let output = OutputLoss(teacher, threads: threads)
-        for start in stride(from: 0, to: contexts.count, by: TrainingTargets.contextsAtOnce) {
-            let some = Array(contexts[start..<min(start + TrainingTargets.contextsAtOnce, contexts.count)])
+        answers = try TeacherAnswers(contexts, words: words, kept: kept, threads: threads, progress: progress) {
+            (range) throws(CheckpointError) in
             let pass = try ForwardPass(
-                teacher, contexts: some, precision: .f32, threads: threads,
-                observer: FiniteStates(teacher, contextLength: length, firstContext: start))
+                teacher, contexts: Array(contexts[range]), precision: .f32, threads: threads,
+                observer: FiniteStates(teacher, contextLength: length, firstContext: range.lowerBound))
             while pass.layer < teacher.layerCount { try pass.advance() }
-            for index in some.indices {
-                let rows = Array(index * length..<(index + 1) * length)
+            var rows: [Float] = []
+            rows.reserveCapacity(range.count * words)
+            for index in range.indices {
+                let start = (index - range.lowerBound) * length, tokens = Array(start..<start + length)
                 if kind == .stream {
-                    try file.append(output.normedStates(rows: rows, states: pass.states))
+                    rows += try output.normedStates(rows: tokens, states: pass.states)
                     continue
                 }
-                let found = try output.likeliest(classes, rows: rows, states: pass.states)
-                try file.append(found.tokens.map { Float(bitPattern: UInt32(bitPattern: $0)) })
-                try file.append(found.probabilities)
-                try file.append(found.rests)
+                let found = try output.likeliest(classes, rows: tokens, states: pass.states)
+                rows += found.tokens.map { Float(bitPattern: UInt32(bitPattern: $0)) }
+                rows += found.probabilities + found.rests
             }
-            progress(start + some.count)
+            return rows
         }
-        let size = file.byteCount
-        let (mapped, recipes) = try file.mapped([0..<size])
-        kept = Tensor(name: mapped.name, dtype: .f32, shape: [contexts.count, words], recipe: recipes[0])
     }
 
     /// The loss of some contexts, summed over their tokens, and the number of tokens that it is over.
@@ -99,23 +95,7 @@ struct TrainingTargets {
     }
 
     private func values(of indices: [Int]) throws(CheckpointError) -> Scratch {
-        guard let kept else { preconditionFailure("no answers of a teacher are kept") }
-        let result = Scratch(floats: indices.count * kept.rowLength)
-        for (place, index) in indices.enumerated() {
-            try kept.withBytes(rows: index..<index + 1) { bytes in
-                UnsafeMutableRawBufferPointer(start: result.base + place * bytes.count, count: bytes.count)
-                    .copyMemory(from: bytes)
-            }
-        }
-        return result
-    }
-}
-
-extension UnnamedFile {
-    fileprivate mutating func append(_ values: [Float]) throws(CheckpointError) {
-        let result: Result<Void, CheckpointError> = values.withUnsafeBytes { bytes in
-            do throws(CheckpointError) { return .success(try append(bytes)) } catch { return .failure(error) }
-        }
-        try result.get()
+        guard let answers else { preconditionFailure("no answers of a teacher are kept") }
+        return try answers.rows(of: indices)
     }
 }

@@ -71,7 +71,7 @@ public struct MergeAdapters: Edit {
 extension Checkpoint {
     /// Gives changed weights the types that they had in the base, or the type that its configuration names if they were
     /// quantized.
-    mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
+    package mutating func restoreTypes(from base: Checkpoint) throws(CheckpointError) {
         let stated = DequantizeFolder.statedType(base) ?? .bf16
         let types = Dictionary(
             base.tensors.map { (ExactString($0.name), $0.dtype) }, uniquingKeysWith: { first, _ in first })

@@ -3,8 +3,8 @@ public import Formats
 
 /// A hash that tells one input from another without reading a large model twice.
 ///
-/// It is XXH3-128 of the settings, of the names, types and shapes of all tensors, and of the first bytes of at most 256
-/// tensors that are spread over the file. That reads at most a megabyte of a model of any size; two trainings of one model
+/// It is XXH3-128 of the settings, of the names, types and shapes of all tensors, and of the first bytes of some 256
+/// tensors that are spread over the file. That reads at most two megabytes of a model of any size; two trainings of one model
 /// differ in nearly all weights, so in the samples too. `resect hash` covers every byte.
 struct InputHash {
     private static let sampleCount = 256, sampleByteCount = 4096

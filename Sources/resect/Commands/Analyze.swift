@@ -49,6 +49,15 @@ struct Analyze: ParsableCommand {
     @OptionGroup(title: "General") var common: CommonOptions
 
     func validate() throws {
+        if drop == nil {
+            try Invocation.refuse(["candidates", "loss-samples"], of: Analyze.self, "is for the trials of --drop")
+        } else if samples.lossSamples > samples.samples {
+            try Invocation.refuse(
+                ["loss-samples"], of: Analyze.self,
+                "takes some of the contexts of --samples, which are \(samples.samples)")
+        }
+        if force, output == nil { throw ValidationError("--force replaces the file of -o") }
+        if output == "-" { throw ValidationError("-o needs the name of a file; --json prints to standard output") }
         if resume, output == nil { throw ValidationError("--resume keeps what was measured beside the file of -o") }
     }
 

@@ -58,6 +58,10 @@ struct Apply: ParsableCommand {
         }
         let numbers = step.map { $0...$0 } ?? 1...count
         let steps = try numbers.map { try RecipeStep(history.steps[$0 - 1], number: $0, of: recipe) }
+        if !provenance, steps.last?.isPatch == true {
+            throw ValidationError("--no-provenance changes what is written, and a patch restores it as it was")
+        }
+        try OutputNames([output]).check(models: [], texts: [recipe])
         if dryRun, let patched = steps.first(where: \.isPatch) {
             throw ValidationError(
                 "--dry-run plans a step; the patch of step \(patched.number) has its result already")
@@ -82,11 +86,13 @@ struct Apply: ParsableCommand {
             guard index < steps.count - 1 else { return try step.run(on: input, arguments(isLast: true)) }
             let next = steps[index + 1]
             form = next.form ?? step.outputForm ?? form
-            let path = try folder.path(
-                "\(step.number)", name: next.inputName ?? RecipeStep.fileName(model.path) ?? "model")
+            let name = next.inputName ?? RecipeStep.fileName(model.path) ?? "model"
+            var path = try folder.path("\(step.number)", name: ShardName.whole(name))
             try Output.withoutResults(common.json) {
                 try step.run(on: input, arguments(isLast: false), to: path, form: form)
             }
+            // The step may have split its output.
+            if FileSystem.kind(of: path) == .missing { path = path.deletingLastPathComponent + "/" + name }
             try next.compare(Checkpoint.open(path), common)
             input = path
         }
@@ -115,7 +121,8 @@ struct Apply: ParsableCommand {
     }
 
     private func read() throws -> Provenance {
-        if FileSystem.kind(of: recipe) == .file, !recipe.lowercased().hasSuffix(".gguf") {
+        let isModel = [".gguf", ".safetensors", ".resect"].contains { recipe.lowercased().hasSuffix($0) }
+        if FileSystem.kind(of: recipe) == .file, !isModel {
             let contents = try FileSystem.contents(of: recipe, limit: Apply.longestRecipe)
             return try Provenance(FileSystem.json(contents, path: recipe), file: recipe)
         }

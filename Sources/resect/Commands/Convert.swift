@@ -109,6 +109,9 @@ struct ConvertCommand: ParsableCommand {
                 file: adapter.path, "is an adapter, and does not say what its tensors are in another container",
                 hint: "name its model with --base")
         }
+        guard configVersion == ConfigVersion.newest.rawValue else {
+            throw ValidationError("--config-version is for a folder made from GGUF; an adapter has no such file")
+        }
         guard !textOnly else {
             throw CheckpointError(
                 file: adapter.path, "is an adapter, and --text-only takes the language model of a model")
@@ -117,9 +120,11 @@ struct ConvertCommand: ParsableCommand {
         guard form == .gguf || set.isEmpty && unset.isEmpty else {
             throw ValidationError("--set and --unset edit GGUF metadata of an adapter, and a folder has none")
         }
+        let model = try Checkpoint.open(base)
+        try OutputNames([output.dryRun ? nil : output.output, output.manifestPath]).check(models: [adapter, model])
         let result = try adapter.applying([
             ConvertAdapter(
-                to: form, base: try Checkpoint.open(base), dtype: type, allowsNonfinite: allowNonfinite),
+                to: form, base: model, dtype: type, allowsNonfinite: allowNonfinite),
             EditMetadata(removing: unset, setting: set.map(\.assignment)),
         ])
         try WriteRun(output: output, common: common).write(result)

@@ -68,7 +68,25 @@ struct Cut: ParsableCommand {
         if simple, !corpus.isEmpty { throw ValidationError("--simple uses no text; --corpus requires --analysis") }
     }
 
+    /// Refuses options that have no effect.
+    private func checkMeasuring() throws {
+        let trial = ["context", "precision", "candidates", "loss-samples"], distances = ["tokens", "include-last"]
+        if !layers.isEmpty {
+            try Invocation.refuse(
+                distances + ["samples"] + trial, of: Cut.self, "is for choosing layers; --layers names them")
+        } else if simple {
+            try Invocation.refuse(
+                distances + ["samples"] + trial, of: Cut.self, "is for --analysis; --simple measures nothing")
+        } else {
+            try Invocation.refuse(["samples"], of: Cut.self, "is for measuring distances; --analysis has them")
+            if corpus.isEmpty {
+                try Invocation.refuse(trial, of: Cut.self, "is for trials on a text; --corpus names it")
+            }
+        }
+    }
+
     func run() throws {
+        try checkMeasuring()
         let opened = try model.open()
         switch opened.content {
         case .adapter, .importanceMatrix: return try follow(opened)
@@ -76,6 +94,7 @@ struct Cut: ParsableCommand {
         }
         let checkpoint = try stack.choosing(in: opened)
         var write = WriteRun(output: output, common: common)
+        write.texts = corpus + [analysis].compactMap(\.self)
         let runs = try runs(checkpoint, &write)
         let edits = try predictors.mtp.edits + [CutLayers(layers: runs), Convert(to: output.form(for: checkpoint))]
         let result = try checkpoint.applying(edits)

@@ -90,7 +90,7 @@ struct Evaluate: ParsableCommand {
                 + "ratio \(divergence.perplexityRatio.fixed(4)) ± \(divergence.perplexityRatioError.fixed(4))")
         Output.line(
             "KL divergence \(divergence.klDivergence.fixed(5)) ± \(divergence.standardError.fixed(5)) nats per token")
-        Output.line("top-1 agreement \((100 * divergence.topOneAgreement).fixed(2)) %")
+        Output.line("same next token \((100 * divergence.topOneAgreement).fixed(2))%")
     }
 
     /// Measures and shows progress.

@@ -104,7 +104,7 @@ struct Extract: ParsableCommand {
     private func percent(_ share: Double) -> String {
         // 100 % is said only of what holds everything.
         let rounded = share >= 1 - 1e-9 ? 1 : min(share, 0.99999)
-        return (rounded * 100).fixed(rounded < 0.999 || rounded == 1 ? 1 : 3) + " %"
+        return (rounded * 100).fixed(rounded < 0.999 || rounded == 1 ? 1 : 3) + "%"
     }
 
     private func json(_ result: ExtractAdapter.Result) -> [(String, JSON)] {

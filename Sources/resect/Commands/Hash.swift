@@ -27,6 +27,11 @@ struct Hash: ParsableCommand {
 
     @OptionGroup(title: "General") var common: CommonOptions
 
+    func validate() throws {
+        if force, manifest == nil { throw ValidationError("--force replaces the manifest of -o") }
+        if manifest == "-" { throw ValidationError("-o needs the name of a file; --json prints to standard output") }
+    }
+
     func run() throws {
         let checkpoint = try model.open()
         if let manifest { try ManifestFile.check(manifest, replaces: force, for: checkpoint) }

@@ -66,7 +66,8 @@ struct Merge: ParsableCommand {
         let result = try goal.output(of: merged, values, says: true)
         var write = WriteRun(output: output, common: common)
         write.provenance = ProvenanceRun(
-            command: Merge.self, model: opened, isRecorded: true, others: adapters.files)
+            command: Merge.self, model: opened, isRecorded: true,
+            others: adapters.files + (inputs.imatrix.map { [("imatrix", $0)] } ?? []))
         // The report is measured only when it is shown.
         if common.json || !common.quiet {
             let baseValues = try goal.values(of: base)

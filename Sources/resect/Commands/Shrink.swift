@@ -17,8 +17,9 @@ struct Shrink: ParsableCommand {
             share of tokens that are the same when both write on freely.
 
             Every --corpus is a kind of text: a file, a folder of files, or builtin. The comparison is made on \
-            --evaluation (repeatable), else on text that was not fitted; builtin has kinds that are kept for it. With --heal none the \
-            closest run that raises the loss least is cut, and nothing is fitted.
+            --evaluation (repeatable), else on text that was not fitted; builtin has kinds that are kept for it. With --heal none \
+            each of the closest runs is left out in a trial, the one that raises the loss least is cut, and nothing is \
+            fitted.
             """)
 
     @OptionGroup var model: ModelArgument
@@ -28,8 +29,8 @@ struct Shrink: ParsableCommand {
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Text for choosing the layers and for healing: a file, a folder, or builtin. Repeatable.", valueName: "text"
-        ), completion: .file())
+            "Text for choosing the layers and for healing: a file, a folder, builtin, or - for standard input. Repeatable.",
+            valueName: "text"), completion: .file())
     var corpus: [String]
 
     @Option(
@@ -82,9 +83,6 @@ struct Shrink: ParsableCommand {
         try inputs.check(for: type, mixture, folderFormat)
         try training.check(method)
         try patch.check(output)
-        if method.closedForm == nil, heal.choose == .healed {
-            throw ValidationError("--choose healed compares heals; with --heal none choose by loss or angle")
-        }
         if evaluationSamples < 1 { throw ValidationError("--evaluation-samples must be at least 1") }
         if output.isStream {
             throw ValidationError(
@@ -100,15 +98,24 @@ struct Shrink: ParsableCommand {
         _ = try model.layers()
         let size = try drop.count(of: model.layerCount, file: model.path)
         var settings = try settings(size, target, form: try output.form(for: model))
-        try heal.check(Invocation.options(of: Shrink.self), settings.chooser.rule, method.closedForm)
+        try heal.check(Shrink.self, settings.chooser.rule, method.closedForm, samples)
+        if !method.heals {
+            try Invocation.refuse(
+                ["heal-samples", "memory"], of: Shrink.self, "is for a heal; --heal none fits nothing")
+        }
         settings.chooser.similarity = try analysis.map { try samples.similarity(of: $0, model) }
         var work = common.work
-        work.measures = try common.measures(of: model, beside: output.output, resumes: output.resume)
+        work.measures = try common.measures(of: model, beside: output)
         var shrinking = try ShrinkRun(settings, model, to: output.output, work: work)
         let notes = try shrinking.readTexts()
         var write = WriteRun(output: output, common: common)
         write.patch = patch.run(against: opened, output, common)
-        (write.models, write.texts, write.others) = ([opened], corpus + evaluation, [training.curve])
+        var others = adapters.files
+        for (option, path) in [("imatrix", inputs.imatrix), ("analysis", analysis)] {
+            if let path { others.append((option, path)) }
+        }
+        (write.models, write.others) = ([opened], [training.curve])
+        write.texts = corpus + evaluation + others.map(\.path)
         try write.checkHistory(of: opened)
         try shrinking.settings.trainer?.check(replaces: output.force)
         if let outline = try shrinking.outline() { try write.check(outline) }
@@ -126,20 +133,20 @@ struct Shrink: ParsableCommand {
         write.extra = choice.json + (healed?.json ?? []) + (trained?.json ?? [])
         write.provenance = ProvenanceRun(
             command: Shrink.self, model: opened, isRecorded: true,
-            others: adapters.files + (inputs.imatrix.map { [("imatrix", $0)] } ?? []), texts: corpus + evaluation,
+            others: others, texts: corpus + evaluation,
             measured: healed?.result.perplexities ?? [])
-        let result = try shrinking.output()
         guard !output.dryRun else {
-            try write.write(result)
+            try write.write(shrinking.plannedOutput())
             return
         }
+        let result = try shrinking.output()
         var judged: ShrinkSteps?
         write.accept = { [shrinking] (written) throws(CheckpointError) in
             let steps = try shrinking.judge(written)
             judged = steps
             try limit.check(steps, heals: method.heals, path: output.output)
         }
-        write.measured = { judged?.json(model) ?? [] }
+        write.measured = { judged?.json ?? [] }
         do {
             guard try write.write(result) != nil else { return }
         } catch let error as CheckpointError {
@@ -149,8 +156,8 @@ struct Shrink: ParsableCommand {
             Output.complain(error)
             throw ExitCode(1)
         }
+        ResumedFile.removeAll(beside: output.output)
         if let trained { try shrinking.settings.trainer?.finish(trained, replaces: output.force) }
-        work.measures?.remove()
         guard let judged else { return }
         if !common.json {
             Output.line()
@@ -174,7 +181,7 @@ struct Shrink: ParsableCommand {
         var settings = Healing.Shrink(
             drop: size, corpus: try corpus.sources(besides: self.model.path),
             run: samples.precision.run(threads: common.threadCount))
-        settings.evaluation = evaluation.map(TextSource.init(argument:))
+        settings.evaluation = try evaluation.sources(besides: self.model.path)
         settings.contextLength = samples.context
         settings.rankingSamples = samples.samples
         settings.healSamples = heal.healSamples

@@ -56,7 +56,8 @@ struct HeatMap {
             : (0..<10).map { colours.background(Double($0) / 9) + " " }.joined() + colours.reset
         let away = colours.grey + HeatMap.forbidden + colours.reset
         var text =
-            "runs of n layers by their first layer: near scale far, \(HeatMap.nearest) nearest, away cannot be cut"
+            "runs of n layers by their first layer; shades compare runs of one size: near scale far, "
+            + "\(HeatMap.nearest) nearest, away cannot be cut"
         if group > 1 { text += "; each cell is the best of \(group)" }
         var lines = [""], count = 0
         for word in text.split(separator: " ") {

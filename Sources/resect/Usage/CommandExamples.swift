@@ -2,7 +2,7 @@
 enum CommandExamples {
     private static let all: [String: String] = [
         "analyze": "resect analyze model --corpus text.txt --drop 4",
-        "apply": "resect apply recipe.json model -o again",
+        "apply": "resect apply smaller/resect.json model -o again",
         "convert": "resect convert model -o model.gguf",
         "cut": "resect cut model -o smaller --layers 4:6",
         "diff": "resect diff model tuned",

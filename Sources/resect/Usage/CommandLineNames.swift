@@ -33,6 +33,16 @@ enum CommandLineNames {
         }
     }
 
+    /// Refuses a word that is not UTF-8: Swift would repair it, and name or generate something else.
+    static func checkEncoding() throws(UsageError) {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let word = CommandLine.unsafeArgv[index], String(validatingCString: word) == nil else { continue }
+            throw UsageError(
+                "argument \(index), '\(String(cString: word))', is not UTF-8 text",
+                hint: "rename the file, or convert the text", command: nil)
+        }
+    }
+
     /// Refuses a word that should be a command and is none.
     static func check(_ arguments: [String]) throws(UsageError) {
         let word = arguments.first == "help" ? arguments.dropFirst().first : arguments.first

@@ -23,6 +23,12 @@ struct UsageError: Error {
             return
         }
         let text = Resect.message(for: error)
+        if let option = UsageError.dashed(text, arguments) {
+            self.init(
+                "\(UsageError.lowercased(text)): '\(option.value)' reads as an option",
+                hint: "\(option.name)=\(option.value) gives it as the value", command: command)
+            return
+        }
         let help = Resect.fullMessage(for: error).split(separator: "\n").first { $0.hasPrefix("Help:  ") }
         if let (problem, names) = UsageError.parted(text, at: ". Please provide one of ") {
             let hint = UsageError.hint(value: UsageError.quoted(problem).first ?? "", among: names)
@@ -31,6 +37,17 @@ struct UsageError: Error {
             let hint = help.map { String($0.dropFirst("Help:  ".count)) }
             self.init(UsageError.lowercased(text), hint: hint, command: command)
         }
+    }
+
+    /// The option without a value that a message is about, and the word behind it that was meant as one: a negative number.
+    private static func dashed(_ text: String, _ arguments: [String]) -> (name: String, value: String)? {
+        guard text.hasPrefix("Missing value for "), let option = quoted(text).first?.prefix(while: { $0 != " " }) else {
+            return nil
+        }
+        for (name, value) in zip(arguments, arguments.dropFirst()) where name == option {
+            if value.first == "-", value.dropFirst().first?.isNumber == true { return (name, value) }
+        }
+        return nil
     }
 
     /// Prints the error, its hint, and how the command is used.
