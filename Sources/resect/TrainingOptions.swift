@@ -71,6 +71,9 @@ struct TrainingOptions: ParsableArguments {
         try check(steps, "steps", 1...1_000_000_000)
         try check(batch, "batch", 1...1_000_000_000)
         try check(warmup, "warmup", 0...1_000_000_000)
+        if let warmup, let steps, warmup > steps {
+            throw ValidationError("--warmup \(warmup) is more than all steps: \(steps)")
+        }
         try check(patience, "patience", 1...1_000_000_000)
         try check(loraRank, "lora-rank", 1...1_000_000)
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {

@@ -202,11 +202,6 @@ extension TrainingSettings {
     /// Refuses a model that cannot be trained.
     func check(_ model: DecoderModel) throws(CheckpointError) {
         let file = model.checkpoint.path
-        if warmup > steps {
-            throw CheckpointError(
-                file: file, "cannot be trained for \(steps.grouped) steps with a warm-up of \(warmup.grouped)",
-                hint: "--warmup takes fewer steps than --steps")
-        }
         let trained = targets.filter { target in
             (0..<model.layerCount).contains { model.linear(.init(layer: $0, role: target.role)) != nil }
         }
