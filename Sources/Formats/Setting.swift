@@ -6,6 +6,8 @@ package struct Setting: Sendable, Equatable {
     package let huggingFace: [[String]]
     /// Its GGUF keys without the architecture's prefix; the first that is there counts, the first is written.
     package let gguf: [GGUFKey]
+    /// Whether llama.cpp ignores the GGUF key, which its converter writes: it is not read.
+    package let isIgnoredInGGUF: Bool
     /// How a value for each layer follows a cut; `nil` for settings of the whole model.
     package let layers: LayerSetting?
     /// The meanings of the values in `config.json`; empty when the values need no translation.
@@ -166,6 +168,7 @@ package struct Setting: Sendable, Equatable {
             }
             return GGUFKey(key: parts[0], type: type, isImplied: isImplied)
         }
+        isIgnoredInGGUF = try reader.flag("gguf_ignored")
         layers = reader.optional("layers") == nil ? nil : try reader.choice("layers", LayerSetting.self)
         values = try reader.members("values").map { (.string($0), $1) }
         isNullable = try reader.flag("optional")
@@ -180,9 +183,9 @@ package struct Setting: Sendable, Equatable {
 
     /// Whether both are equal.
     package static func == (a: Setting, b: Setting) -> Bool {
-        a.role == b.role && a.huggingFace == b.huggingFace && a.gguf == b.gguf && a.layers == b.layers
-            && a.absent == b.absent && a.ggufAbsent == b.ggufAbsent && a.isNullable == b.isNullable
-            && a.condition == b.condition
+        a.role == b.role && a.huggingFace == b.huggingFace && a.gguf == b.gguf
+            && a.isIgnoredInGGUF == b.isIgnoredInGGUF && a.layers == b.layers && a.absent == b.absent
+            && a.ggufAbsent == b.ggufAbsent && a.isNullable == b.isNullable && a.condition == b.condition
             && a.values.elementsEqual(b.values) { $0 == $1 }
     }
 

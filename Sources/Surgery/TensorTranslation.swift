@@ -40,6 +40,8 @@ struct TensorTranslation {
             if toGGUF, settings.architecture.unused.contains(where: { $0.match(tensor.name) != .none }) { continue }
             let (roles, layer) = try roles(in: tensor)
             for role in roles {
+                // A bias that the configuration turns off: transformers does not read it, and llama.cpp would add it.
+                if toGGUF, role.role.hasSuffix("_bias"), try settings.turnsOff(role, layer: layer) { continue }
                 guard let target = part(role, inTarget: true) else {
                     guard try settings.uses(role, layer: layer) else { continue }
                     throw unnamed(tensor)

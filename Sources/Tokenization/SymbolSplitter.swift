@@ -19,8 +19,10 @@ struct SymbolSplitter: Sendable {
                 joins[Int(text[index - 1])] = true
             }
         }
-        // If the symbol is not a token, it may join unknown neighbours in one token, so no cut is safe.
-        self.joins = isKnown ? joins : Array(repeating: true, count: 256)
+        // If the symbol is not a token, it may join unknown neighbours in one token, so no cut is safe. Nor is one where unknown
+        // characters vanish, so that their neighbours meet.
+        let vanishes = vocabulary.unknownSymbolID == nil && !vocabulary.fallsBackToBytes
+        self.joins = isKnown && !vanishes ? joins : Array(repeating: true, count: 256)
     }
 
     private static func isSymbol(_ text: some RandomAccessCollection<UInt8>, at index: Int) -> Bool {

@@ -105,8 +105,7 @@ FAMILIES = {
     }),
     "qwen3": ("Qwen3ForCausalLM", {
         "plain": {},
-        "biases, tied, old": {"members": {"attention_bias": True, "tie_word_embeddings": True}, "old": True,
-                              "peer": "it takes no bias of the output of attention"},
+        "biases, tied, old": {"members": {"attention_bias": True, "tie_word_embeddings": True}, "old": True, "refused": "o_proj.bias"},
         "window": {"members": {**WINDOW, "layer_types": MIXED},
                    "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
     }),

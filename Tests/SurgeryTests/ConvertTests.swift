@@ -192,6 +192,9 @@ struct ConvertTests {
         ])
         let bias = try #require(try Checkpoint.open(folder.write("b.safetensors", file.bytes)).tensors.first)
         model.tensors.append(bias)
+        var config = try #require(model.config)
+        config["attention_bias"] = .bool(true)
+        model.config = config
         for layer in 1..<model.layerCount {
             model.tensors.append(Models.zeros("model.layers.\(layer).self_attn.q_proj.bias", [256], .f32))
         }
@@ -202,6 +205,10 @@ struct ConvertTests {
         let back = try Convert(to: .folder, dtype: .f32).apply(to: gguf)
         #expect(try Models.bytes(back.tensor(named: bias.name)) == littleEndian(values))
         #expect(back.config?["attention_bias"] == .bool(true))
+        // transformers does not read a bias that the configuration turns off, and llama.cpp would add it.
+        config["attention_bias"] = .bool(false)
+        model.config = config
+        #expect(try Convert(to: .gguf).apply(to: model).tensor(named: "blk.0.attn_q.bias") == nil)
     }
 }
 
@@ -300,6 +307,24 @@ struct RopeScalingTests {
     func yarnContext() throws {
         let gguf = try RopeScalingTests.gguf(#"{"type":"yarn","factor":4.0}"#, theta: 10_000)
         #expect(gguf.metadata["llama.rope.scaling.original_context_length"] == .u32(1024))
+    }
+
+    @Test("llama.cpp reads YaRN's factor of sines and cosines as a share of the usual one, and no betas")
+    func yarnInRuntime() throws {
+        let usual = #"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":256}"#
+        let scaling = usual.replacing("}", with: #","attention_factor":0.5}"#)
+        var gguf = try RopeScalingTests.gguf(scaling, theta: 10_000)
+        let share = 0.5 / (0.1 * 1.3862943611198906 + 1)
+        #expect(gguf.metadata["llama.rope.scaling.attn_factor"] == .f32(Float(share)))
+        gguf.metadata["llama.rope.scaling.yarn_attn_factor"] = nil
+        let back = try Convert(to: .folder, configVersion: .oldest).apply(to: gguf)
+        let factor = try #require(back.config?["rope_scaling"]?["attention_factor"]?.double)
+        #expect(abs(factor - 0.5) < 1e-6)
+        let plain = try RopeScalingTests.gguf(usual, theta: 10_000)
+        #expect(plain.metadata["llama.rope.scaling.attn_factor"] == nil)
+        expectRefusal("has the beta_fast 8.0, and runtimes compute llama with 32.0") {
+            try RopeScalingTests.gguf(usual.replacing("}", with: #","beta_fast":8.0}"#), theta: 10_000)
+        }
     }
 
     @Test(

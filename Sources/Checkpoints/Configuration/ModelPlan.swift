@@ -36,6 +36,7 @@ package struct ModelPlan: Sendable, Equatable {
             throw CheckpointError(file: checkpoint.path, "its architecture has no description of its layers")
         }
         try settings.checkFixed(checkpoint)
+        try checkpoint.checkFixedMetadata()
         hidden = try settings.int(.hidden)
         let isOptional = checkpoint.form == .gguf && !settings.isStated(SettingRole.vocabulary.rawValue)
         vocabulary = isOptional ? nil : try settings.int(.vocabulary)
@@ -63,6 +64,22 @@ package struct ModelPlan: Sendable, Equatable {
             settings, layer, norm: outputNorm, hasWindowedRotary: windowedRotary != nil)
         layers = try (0..<checkpoint.layerCount).map { (number) throws(CheckpointError) in
             try resolver.plan(number)
+        }
+    }
+}
+
+extension Checkpoint {
+    /// Refuses GGUF metadata that ask for something that resect does not compute in any family.
+    fileprivate func checkFixedMetadata() throws(CheckpointError) {
+        guard form == .gguf else { return }
+        if metadata.setting("attention.causal")?.bool == false {
+            throw CheckpointError(
+                file: path, "attends in both directions ('attention.causal' is false), which resect does not compute")
+        }
+        let sections = metadata.setting("rope.dimension_sections")?.array ?? []
+        if sections.contains(where: { $0.int != 0 }) {
+            throw CheckpointError(
+                file: path, "rotates by several positions ('rope.dimension_sections'), which resect does not compute")
         }
     }
 }

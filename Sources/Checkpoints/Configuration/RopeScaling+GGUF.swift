@@ -21,6 +21,12 @@ extension RopeScaling {
             for (key, gguf) in RopeScaling.yarnKeys {
                 others[key] = metadata.setting(gguf)?.json.double.map(JSON.double)
             }
+            // What llama.cpp reads is a factor of the usual one; the converter's key is for the whole, and has no effect.
+            if others["attention_factor"] == nil,
+                let share = metadata.setting("rope.scaling.attn_factor")?.json.double
+            {
+                others["attention_factor"] = .double(share * YaRN.usualMagnitude(factor: factor))
+            }
             var magnitudes = JSONObject()
             if let weight = metadata.setting("rope.scaling.yarn_log_multiplier")?.json.double, weight != 0 {
                 magnitudes = JSONObject([("mscale", .double(1)), ("mscale_all_dim", .double(weight))])
@@ -43,12 +49,13 @@ extension RopeScaling {
             GGUFMetadata.Pair(key: "\(prefix).\(key)", value: value)
         }
         switch self {
-        case .llama3: return []
+        case .llama3 where settings.architecture.tensor(role: "rope_frequencies") != nil: return []
         case .longRoPE(let parameters) where settings.architecture.tensor(role: "rope_factors_long") != nil:
             return parameters.ggufPairs(prefix: prefix)
-        case .dynamic, .longRoPE:
+        case .dynamic, .llama3, .longRoPE:
+            let name = config["rope_type"]?.string ?? ""
             throw CheckpointError(
-                file: file, "the rope scaling '\(config["rope_type"]?.string ?? "")' has no key in GGUF's \(prefix)",
+                file: file, "the rope scaling '\(name)' has no key and no tensor in GGUF's \(prefix)",
                 hint: "keep the model in a folder")
         case .linear(let factor):
             return [
@@ -67,6 +74,19 @@ extension RopeScaling {
                     file: file, "the rope scaling 'yarn' has '\(key)', which GGUF's \(prefix) has no key for",
                     hint: "keep the model in a folder")
             }
+            // llama.cpp reads these keys for families with a multiplier only, and computes with the usual values else.
+            for (key, usual) in [("beta_fast", 32.0), ("beta_slow", 1.0)] where !hasMultiplier {
+                guard let value = parameters.others[key]?.double, value != usual else { continue }
+                throw CheckpointError(
+                    file: file,
+                    "the rope scaling 'yarn' has the \(key) \(value), and runtimes compute \(prefix) with \(usual)",
+                    hint: "keep the model in a folder")
+            }
+            var magnitude: GGUFMetadata.Pair?
+            if !hasMultiplier, let stated = parameters.others["attention_factor"]?.double {
+                let share = stated / YaRN.usualMagnitude(factor: parameters.factor)
+                if abs(share - 1) > 1e-6 { magnitude = pair("rope.scaling.attn_factor", .f32(Float(share))) }
+            }
             return [
                 pair("rope.scaling.type", .string("yarn")),
                 pair("rope.scaling.factor", .f32(Float(parameters.factor))),
@@ -74,7 +94,7 @@ extension RopeScaling {
             ]
                 + RopeScaling.yarnKeys.compactMap { key, gguf in
                     parameters.others[key]?.double.map { pair(gguf, .f32(Float($0))) }
-                }
+                } + [magnitude].compactMap(\.self)
         }
     }
 }

@@ -77,15 +77,20 @@ extension RopeScaling.YaRN {
     /// The factor of sines and cosines.
     package var magnitude: Double {
         if let stated = others["attention_factor"]?.double { return stated }
-        func scale(_ factor: Double, _ weight: Double = 1) -> Double {
-            factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1
+        func scale(_ factor: Double, _ weight: Double) -> Double {
+            Self.usualMagnitude(factor: factor, weight: weight)
         }
         if let weight = inexpressible["mscale"]?.double, let all = inexpressible["mscale_all_dim"]?.double,
             weight != 0, all != 0
         {
             return scale(factor, weight) / scale(factor, all)
         }
-        return scale(factor)
+        return scale(factor, 1)
+    }
+
+    /// The factor of sines and cosines where none is stated.
+    static func usualMagnitude(factor: Double, weight: Double = 1) -> Double {
+        factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1
     }
 
     /// Slow frequencies are divided by the factor, fast ones stay, with a ramp between (arXiv 2309.00071).

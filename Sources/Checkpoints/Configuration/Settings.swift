@@ -22,7 +22,7 @@ package struct Settings: Sendable {
         let config = checkpoint.config?.value(at: path)?.object ?? JSONObject()
         for setting in architecture.settings {
             if checkpoint.form == .gguf {
-                for key in setting.gguf {
+                for key in setting.gguf where !setting.isIgnoredInGGUF {
                     guard let value = checkpoint.metadata.setting(key.key),
                         key.type.holds(value)
                             || !architecture.settings.contains(where: { $0.takes(value, of: key.key) })
@@ -191,6 +191,12 @@ package struct Settings: Sendable {
         case .setting(let flags): try hold(flags, layer: layer ?? 0)
         case .unless(let flags): try !hold(flags, layer: layer ?? 0)
         }
+    }
+
+    /// Whether the file says that a tensor is not computed with, even where it has it.
+    package func turnsOff(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
+        guard case .setting(let flags) = role.need, flags.allSatisfy({ isStated($0.role) }) else { return false }
+        return try !hold(flags, layer: layer ?? 0)
     }
 
     /// Whether all flags hold; `nil` when the tensors decide about one of them.
