@@ -195,8 +195,12 @@ struct ConvertTests {
         var config = try #require(model.config)
         config["attention_bias"] = .bool(true)
         model.config = config
-        for layer in 1..<model.layerCount {
-            model.tensors.append(Models.zeros("model.layers.\(layer).self_attn.q_proj.bias", [256], .f32))
+        for layer in 0..<model.layerCount {
+            for module in ["q_proj", "k_proj", "v_proj", "o_proj"] where layer > 0 || module != "q_proj" {
+                let name = "model.layers.\(layer).self_attn.\(module)"
+                let rows = try #require(model.tensor(named: name + ".weight")).shape[0]
+                model.tensors.append(Models.zeros(name + ".bias", [rows], .f32))
+            }
         }
         let gguf = try Convert(to: .gguf).apply(to: model)
         let interleaved = try Models.bytes(gguf.tensor(named: "blk.0.attn_q.bias"))
