@@ -123,7 +123,8 @@ FAMILIES = {
         "fused": {"members": {"norm_topk_prob": True}, "fused": True},
         "fused, dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "fused": True, "refused": "mlp_only_layers"},
         "window, old": {"members": {**WINDOW, "norm_topk_prob": True}, "old": True, "config": ["sliding_window", "use_sliding_window"], **LOST},
-        "biases, not normalized": {"members": {"attention_bias": True, "norm_topk_prob": False}, "refused": "norm_topk_prob"},
+        "biases": {"members": {"attention_bias": True, "norm_topk_prob": True}, "refused": "o_proj.bias"},
+        "not normalized": {"members": {"norm_topk_prob": False}, "refused": "norm_topk_prob"},
         "dense layers": {"members": {"mlp_only_layers": [1], "norm_topk_prob": True}, "refused": "mlp_only_layers"},
     }),
     "mixtral": ("MixtralForCausalLM", {
@@ -142,8 +143,8 @@ FAMILIES = {
     }),
     "smollm3": ("SmolLM3ForCausalLM", {
         "plain": {"members": {"sliding_window": None}, "cut": True},
-        "other layers without rope, biases": {"members": {"no_rope_layers": [1, 0, 1, 1, 0, 1], "attention_bias": True, "mlp_bias": True},
-                                              "refused": "no_rope_layers"},
+        "other layers without rope": {"members": {"no_rope_layers": [1, 0, 1, 1, 0, 1]}, "refused": "no_rope_layers"},
+        "biases": {"members": {"sliding_window": None, "mlp_bias": True}, "refused": "mlp.down_proj.bias"},
         "window": {"members": {**WINDOW, "layer_types": MIXED}, "cut": True,
                    "config": ["sliding_window", "use_sliding_window", "layer_types"], **LOST},
     }),

@@ -96,7 +96,7 @@ FAMILIES = {
     "starcoder2": ("Starcoder2ForCausalLM", {
         "plain": {"members": {"sliding_window": None}, "peer": GELU},
         "no biases, not tied": {"members": {"use_bias": False, "tie_word_embeddings": False, "sliding_window": None}, "old": True,
-                                "refused": "use_bias"},
+                                "refused": "attn_q.bias"},
         "window": {"members": {"sliding_window": 9}, "peer": NO_WINDOW, "unknown": 9, "config": ["sliding_window"], "lost": True},
     }),
     "olmo": ("OlmoForCausalLM", {
