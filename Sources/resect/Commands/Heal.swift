@@ -61,7 +61,8 @@ struct Heal: ParsableCommand {
     @Flag(
         name: .long,
         help: ArgumentHelp(
-            "Write the trained adapter alone, as a folder of PEFT, for the model that cut makes with these layers."))
+            "Write the trained adapter alone, as a folder of PEFT. Its base is the model that the same command writes without lora: "
+                + "with --method lora that of cut, with refit,lora that of --method refit."))
     var adapterOnly = false
 
     @OptionGroup(title: "Layers") var stack: LayerOptions
@@ -80,10 +81,6 @@ struct Heal: ParsableCommand {
         }
         try training.check(method)
         try patch.check(output)
-        if adapterOnly, method.closedForm != nil {
-            throw ValidationError(
-                "--adapter-only writes no fitted weights, so the adapter must not need them: --method lora")
-        }
         if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
         if adapterOnly, recipe != nil { throw ValidationError("--recipe trains the model; --adapter-only writes none") }
         if adapterOnly, patch.savePatch != nil {
@@ -174,6 +171,10 @@ struct Heal: ParsableCommand {
             adapterOnly
             ? trained.result.adapter
             : try trained.folded(into: fitted, threads: common.threadCount).applying(edits(dropped))
+        if adapterOnly, let fit = method.closedForm {
+            common.note(
+                "the base of the adapter is what heal writes with --method \(fit.rawValue) and the same options")
+        }
         try write.write(healed)
         ResumedFile.removeAll(beside: output.output)
         try trainer.finish(trained, replaces: output.force)
