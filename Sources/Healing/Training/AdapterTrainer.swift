@@ -62,6 +62,7 @@ public struct AdapterTrainer: Sendable {
     /// - Parameters:
     ///   - whole: the model before the cut.
     ///   - count: how many of its layers are cut.
+    ///   - threads: how many threads run; the result does not depend on it.
     /// - Throws: when it cannot be trained.
     public func planned(
         _ whole: Checkpoint, removed count: Int, threads: Int

@@ -65,7 +65,9 @@ public struct LoRATraining: Sendable {
 
     /// A model with adapters that change nothing in its weights: their types and sizes are those after the training.
     ///
-    /// - Parameter whole: the model before the cut.
+    /// - Parameters:
+    ///   - whole: the model before the cut.
+    ///   - threads: how many threads run; the result does not depend on it.
     /// - Throws: when it cannot be trained.
     public func planned(_ whole: Checkpoint, threads: Int) throws(CheckpointError) -> Checkpoint {
         let plain = try LoRATraining.runnable(whole), model = try DecoderModel(plain)
