@@ -168,9 +168,10 @@ def json_output(name):
 
 
 def session(line):
-    """A command line, continued where it is too long."""
+    """A command line, continued where it is too long; between quotes a line ends without a mark, which would be part of the text."""
     parts = textwrap.wrap(line, 68, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    return [part + " \\" for part in parts[:-1]] + parts[-1:]
+    isquoted = [" ".join(parts[:number + 1]).count("'") % 2 for number in range(len(parts))]
+    return [part if quoted else part + " \\" for part, quoted in zip(parts[:-1], isquoted)] + parts[-1:]
 
 
 def examples(name):

@@ -67,7 +67,7 @@ public enum AnalysisFile {
 
     /// Writes the object to a file atomically.
     public static func write(_ object: JSONObject, to path: String, force: Bool) throws(CheckpointError) {
-        try SmallFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: force)
+        try WholeFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: force)
     }
 }
 

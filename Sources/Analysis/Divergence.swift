@@ -61,15 +61,16 @@ public struct Divergence: Sendable {
         }
         let contexts = corpus.inputs
         let layers = whole.plan.layers.count + models.reduce(0) { $0 + $1.model.plan.layers.count + 1 }
-        let groups = (contexts.count + Evaluation.contextsAtOnce - 1) / Evaluation.contextsAtOnce
+        let contextsAtOnce = Evaluation.contextsAtOnce(whole, corpus)
+        let groups = (contexts.count + contextsAtOnce - 1) / contextsAtOnce
         var done = 0
         func step() {
             done += 1
             progress?(done, groups * layers)
         }
         for group in 0..<groups {
-            let first = group * Evaluation.contextsAtOnce
-            let places = first..<min(contexts.count, first + Evaluation.contextsAtOnce)
+            let first = group * contextsAtOnce
+            let places = first..<min(contexts.count, first + contextsAtOnce)
             func pass(_ model: DecoderModel) throws(CheckpointError) -> ForwardPass {
                 let pass = try ForwardPass(
                     model, contexts: Array(contexts[places]), precision: run.decoderPrecision, threads: run.threads,
@@ -95,6 +96,7 @@ public struct Divergence: Sendable {
                 step()
             }
         }
+        for checkpoint in [reference] + checkpoints { try checkpoint.checkUnchanged() }
         return models.map { $0.sums.result(vocabulary: $0.vocabulary) }
     }
 

@@ -24,8 +24,13 @@ public struct Evaluation: Sendable {
     /// The standard error of the perplexity, as llama-perplexity prints it behind ±.
     public var perplexityError: Double { perplexity * standardError }
 
-    /// Contexts that are run together: enough that reading the weights again for the next ones costs little.
-    static let contextsAtOnce = 16
+    /// Contexts that are run together: enough that reading the weights again for the next ones costs little, and of long ones
+    /// so few that their hidden states take little memory. The results do not depend on it.
+    static func contextsAtOnce(_ model: DecoderModel, _ corpus: Corpus) -> Int {
+        let byteCount = corpus.contextLength.multipliedReportingOverflow(
+            by: model.plan.hidden * MemoryLayout<Float>.size)
+        return byteCount.overflow ? 1 : min(16, max(1, (256 << 20) / max(1, byteCount.partialValue)))
+    }
 
     /// Measures a model, which may be an unwritten cut.
     ///
@@ -38,6 +43,7 @@ public struct Evaluation: Sendable {
         let model = try DecoderModel(checkpoint)
         let layers = model.plan.layers.count
         let contexts = corpus.inputs
+        let contextsAtOnce = contextsAtOnce(model, corpus)
         let groups = (contexts.count + contextsAtOnce - 1) / contextsAtOnce
         var sums = LossSums()
         for group in 0..<groups {
@@ -55,12 +61,14 @@ public struct Evaluation: Sendable {
             for loss in losses { sums.add(loss) }
             progress?((group + 1) * (layers + 1), groups * (layers + 1))
         }
+        try checkpoint.checkUnchanged()
         _ = try finite(sums.mean, checkpoint)
         return sums.evaluation
     }
 
     /// Throws when contexts are too short to have a scored token.
     package static func checkScored(_ corpus: Corpus) throws(CheckpointError) {
+        guard !corpus.contexts.isEmpty else { throw CheckpointError(file: corpus.path, "has no context to score") }
         guard corpus.contextLength > 2 else {
             throw CheckpointError(file: corpus.path, "a context of \(corpus.contextLength) tokens leaves none to score")
         }

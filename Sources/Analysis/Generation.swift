@@ -23,6 +23,8 @@ public struct Generation: Sendable {
         case end
         /// As many tokens as were asked for.
         case limit
+        /// The model has no position for another token.
+        case context
     }
 
     /// How the next token is chosen, and how many there are.
@@ -42,6 +44,16 @@ public struct Generation: Sendable {
 
         /// At most 64 tokens, each the most likely one.
         public init() {}
+
+        func check() throws(CheckpointError) {
+            guard temperature >= 0, temperature.isFinite else {
+                throw CheckpointError("a temperature of \(temperature) is not a number of at least 0")
+            }
+            if let topK, topK < 1 { throw CheckpointError("a choice among the \(topK) most likely tokens has none") }
+            if let topP, !(topP > 0) {
+                throw CheckpointError("a choice among tokens of a probability of \(topP) has none")
+            }
+        }
     }
 
     /// Continues a text. The tokens do not depend on the number of threads.
@@ -52,16 +64,17 @@ public struct Generation: Sendable {
     ///   - options: how tokens are chosen, and how many.
     ///   - run: how the model is run.
     ///   - output: called with each piece of the new text, which is whole characters.
-    /// - Throws: when resect cannot run the model, it computes NaN or infinity, or an empty prompt has no token to begin with.
+    /// - Throws: when resect cannot run the model, an option leaves no token to choose, it computes NaN or infinity, or an empty prompt has no token to begin with.
     public static func run(
         _ checkpoint: Checkpoint, prompt: String, options: Options = Options(), run: RunOptions,
         output: (String) -> Void = { _ in }
     ) throws(CheckpointError) -> Generation {
+        try options.check()
         let model = try DecoderModel(checkpoint)
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
         let ids = try self.prompt(prompt, tokenizer, checkpoint)
         let pass = IncrementalPass(model, precision: run.decoderPrecision, threads: run.threads)
-        let ends = tokenizer.vocabulary.endTokens
+        let ends = tokenizer.vocabulary.endTokens(isGGUF: checkpoint.form == .gguf)
         var sampler = Sampler(
             temperature: options.temperature, topK: options.topK, topP: options.topP, seed: options.seed)
         var stream = TextStream(Detokenizer(tokenizer.vocabulary, skipsSpecial: !options.showsSpecial))
@@ -84,6 +97,10 @@ public struct Generation: Sendable {
             }
             tokens.append(token)
             add(stream.add(token))
+            if let most = model.positionCount, ids.count + tokens.count > most {
+                ending = .context
+                break
+            }
             if tokens.count < options.tokens { try pass.append([[token]]) }
         }
         add(stream.finish())
@@ -110,7 +127,21 @@ public struct Generation: Sendable {
 
 extension Vocabulary {
     /// The tokens that end a text or a turn.
-    var endTokens: Set<Int32> { Set(([endID].compactMap(\.self) + otherEndIDs).compactMap(Int32.init(exactly:))) }
+    ///
+    /// - Parameter isGGUF: whether the model comes from GGUF, whose metadata often name one token alone. llama.cpp finds the
+    ///   others by their text.
+    func endTokens(isGGUF: Bool) -> Set<Int32> {
+        var result = [endID].compactMap(\.self) + otherEndIDs
+        if isGGUF { result += tokens.indices.filter { Vocabulary.endings.contains(tokens[$0]) } }
+        return Set(result.compactMap(Int32.init(exactly:)))
+    }
+
+    private static let endings: Set = [
+        "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+        "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
+        "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+        "<\u{FF5C}end\u{2581}of\u{2581}sentence\u{FF5C}>", "[e~[",
+    ]
 }
 
 extension Duration {

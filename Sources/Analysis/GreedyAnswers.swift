@@ -22,6 +22,8 @@ public struct GreedyAnswers: Sendable {
     /// The share of tokens that are the same as in the answers of another model to the same prompts.
     ///
     /// Each model continues its own answer, so tokens after the first difference are often different too.
+    ///
+    /// - Precondition: both are answers to the same prompts, of the same length.
     public func agreement(with other: GreedyAnswers) -> Double {
         precondition(other.answers.map(\.tokens.count) == answers.map(\.tokens.count), "answers to other prompts")
         let pairs = zip(answers, other.answers).flatMap { zip($0.tokens, $1.tokens) }
@@ -33,20 +35,25 @@ public struct GreedyAnswers: Sendable {
     /// - Parameters:
     ///   - checkpoint: the model, with weights that can be run; it may be an edit that has not been written.
     ///   - corpus: the text that prompts are taken from.
-    ///   - count: how many prompts; fewer where the corpus has fewer contexts.
+    ///   - count: how many prompts, 1 to 256; fewer where the corpus has fewer contexts.
     ///   - promptLength: tokens of a prompt; fewer where contexts are shorter.
     ///   - length: tokens of an answer.
     ///   - run: how the model is run.
     ///   - progress: called with the tokens done and the tokens in all.
-    /// - Throws: when resect cannot run the model, or it computes NaN or infinity.
+    /// - Throws: when resect cannot run the model, there is no prompt, or it computes NaN or infinity.
     public static func write(
         _ checkpoint: Checkpoint, corpus: Corpus, count: Int = 8, promptLength: Int = 64, length: Int = 32,
         run: RunOptions, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> GreedyAnswers {
-        precondition(1...256 ~= count && promptLength > 0 && length > 0, "no prompts, or too many")
+        guard 1...256 ~= count, promptLength > 0, length > 0 else {
+            throw CheckpointError("1 to 256 prompts of at least one token get answers of at least one")
+        }
         let model = try DecoderModel(checkpoint)
         let vocabulary = try Corpus.tokenizer(of: checkpoint).vocabulary
         let contexts = corpus.inputs
+        guard !contexts.isEmpty else {
+            throw CheckpointError(file: corpus.path, "has no context to take a prompt from")
+        }
         let some = min(count, contexts.count)
         let prompts = (0..<some).map { Array(contexts[$0 * contexts.count / some].prefix(promptLength)) }
         let pass = IncrementalPass(
@@ -60,7 +67,7 @@ public struct GreedyAnswers: Sendable {
             progress?(done, length)
             if done < length { try pass.append(next.map { [$0] }) }
         }
-        let (detokenizer, ends) = (Detokenizer(vocabulary), vocabulary.endTokens)
+        let (detokenizer, ends) = (Detokenizer(vocabulary), vocabulary.endTokens(isGGUF: checkpoint.form == .gguf))
         return GreedyAnswers(
             answers: zip(prompts, tokens).map { prompt, tokens in
                 Answer(

@@ -25,7 +25,7 @@ public struct RunLoss: Sendable {
     /// The layers before a run are computed once for all runs. Where a run starts, the hidden states are copied and
     /// continue after it.
     ///
-    /// - Throws: when resect cannot run the model, or it computes NaN or infinity. A run whose cut causes that has an
+    /// - Throws: when resect cannot run the model, it lacks the layers of a run, or it computes NaN or infinity. A run whose cut causes that has an
     ///   infinite loss.
     public static func measure(
         _ runs: [LayerRun], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
@@ -34,6 +34,13 @@ public struct RunLoss: Sendable {
         try Evaluation.checkScored(corpus)
         let model = try DecoderModel(checkpoint)
         let layers = model.plan.layers.count
+        if let wrong = runs.first(where: {
+            $0.layers.isEmpty || $0.layers.lowerBound < 0 || $0.layers.upperBound > layers
+        }) {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "the layers \(wrong.layers.lowerBound):\(wrong.layers.upperBound) are no run of its \(layers)")
+        }
         let targets = Evaluation.targets(contexts: corpus.contexts)
         let total = layers + runs.reduce(0) { $0 + layers - $1.layers.upperBound }
         var done = 0
@@ -65,6 +72,7 @@ public struct RunLoss: Sendable {
             step()
         }
         let whole = try sums(pass)
+        try checkpoint.checkUnchanged()
         return RunLoss(
             whole: try Evaluation.finite(whole.mean, checkpoint), wholeError: whole.standardError,
             tokens: targets.count, runs: measured)

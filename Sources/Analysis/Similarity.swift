@@ -46,6 +46,7 @@ public struct Similarity: Sendable, Equatable {
         let model = try DecoderModel(checkpoint)
         let (layers, hidden) = (model.plan.layers.count, model.plan.hidden)
         let contexts = corpus.inputs
+        guard !contexts.isEmpty else { throw CheckpointError(file: corpus.path, "has no context to measure") }
         var lastSums = PairSums(layers: layers)
         var allSums = PairSums(layers: layers)
         // Contexts are run in groups, so that memory does not grow with their number.
@@ -75,6 +76,7 @@ public struct Similarity: Sendable, Equatable {
             lastSums.add(last, threads: run.threads)
             if let all { allSums.add(all, threads: run.threads) }
         }
+        try checkpoint.checkUnchanged()
         return Similarity(
             layers: layers, samples: contexts.count, context: corpus.contextLength, last: lastSums.means(),
             all: overAllTokens ? allSums.means() : nil)

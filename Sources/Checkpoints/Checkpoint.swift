@@ -41,6 +41,11 @@ public struct Checkpoint: Sendable {
         if !notes.contains(text) { notes.append(text) }
     }
 
+    /// Throws when one of the files was changed since it was opened: what was read of it may be old, new, or zero.
+    public func checkUnchanged() throws(CheckpointError) {
+        for source in sources { try source.checkUnchanged() }
+    }
+
     /// The tensor of that name.
     public func tensor(named name: String) -> Tensor? {
         let key = ExactString(name)

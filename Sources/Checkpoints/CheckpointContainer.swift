@@ -65,13 +65,14 @@ extension Checkpoint {
         }
     }
 
-    /// `config.json` of a folder that has one. Only a folder can be given one.
+    /// `config.json` of a folder that has one. Only a folder can be given one: for others it stops the program (`form`).
     public var config: JSONObject? {
         get { folder?.config }
         set { change(isNothing: newValue == nil, "config.json") { $0.config = newValue } }
     }
 
-    /// The other files of a folder; none in other containers. Only a folder can be given some.
+    /// The other files of a folder; none in other containers. Only a folder can be given some: for
+    /// others it stops the program.
     public var companions: [Companion] {
         get { folder?.companions ?? [] }
         set { change(isNothing: newValue.isEmpty, "companions") { $0.companions = newValue } }
@@ -89,7 +90,7 @@ extension Checkpoint {
         set { change(isNothing: newValue == WeightFiles.modelName, "file of weights") { $0.weightsName = newValue } }
     }
 
-    /// `__metadata__` of a safetensors header. A GGUF file cannot be given one.
+    /// `__metadata__` of a safetensors header. A GGUF file cannot be given one: it stops the program.
     public var headerMetadata: JSONObject? {
         get {
             switch container {
@@ -107,7 +108,8 @@ extension Checkpoint {
         }
     }
 
-    /// The metadata of a GGUF file; empty in other containers. Only a GGUF file can be given some.
+    /// The metadata of a GGUF file; empty in other containers. Only a GGUF file can be given some: for
+    /// others it stops the program.
     public var metadata: GGUFMetadata {
         get {
             if case .gguf(let metadata) = container { return metadata }

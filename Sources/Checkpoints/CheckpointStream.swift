@@ -51,7 +51,7 @@ public struct CheckpointStream: Sendable {
             try emitAll(bytes)
         }
         try emitZeros(file.byteCount - (starts.last ?? 0))
-        for source in plan.checkpoint.sources { try source.checkUnchanged() }
+        try plan.checkpoint.checkUnchanged()
     }
 
     private func emitAll(_ bytes: [UInt8]) throws(CheckpointError) {

@@ -65,12 +65,12 @@ public struct CheckpointWriter: Sendable {
             try file.reserve()
         }
         let journal = try write(files, plan, path: path, isResumed: output.isResumed)
-        for source in plan.checkpoint.sources { try source.checkUnchanged() }
+        try plan.checkpoint.checkUnchanged()
         let written = try reopened(plan, output: output.path, path: path)
         try accept?(written)
         // The output is hashed as it is on the disk, before it or the manifest has its name: a failure leaves neither.
         let manifest = try manifest.map { (manifest) throws(CheckpointError) in
-            try SmallFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
+            try WholeFile.unfinished(Array(Manifest(written, threads: threads).text.utf8), path: manifest)
         }
         for file in files { file.writer.keepMode(isFinished: true) }
         if plan.placement == .shards {
@@ -135,6 +135,7 @@ public struct CheckpointWriter: Sendable {
         guard FileSystem.kind(of: parent) == .folder else {
             throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
         }
+        try FileSystem.checkCreation(plan.placement == .shards ? plan.path(of: plan.files[0], in: path) : path)
         if let manifest {
             try ManifestFile.check(manifest, beside: path)
             try ManifestFile.check(manifest, replaces: replaces, for: plan.checkpoint)
@@ -148,9 +149,6 @@ public struct CheckpointWriter: Sendable {
         if kind == .missing { try FileSystem.refuseDanglingLink(path) }
         try refuseInput(plan, path: path)
         if kind == .other { throw CheckpointError(file: path, "is a device or a pipe, not a file") }
-        if kind != .missing, !replaces {
-            throw CheckpointError(file: path, "exists", hint: "--force replaces it")
-        }
         if kind == .file, plan.form == .folder {
             throw CheckpointError(
                 file: path, "is a file; the output is a folder",
@@ -158,7 +156,11 @@ public struct CheckpointWriter: Sendable {
         }
         if kind == .folder {
             guard plan.form == .folder else { throw CheckpointError(file: path, "is a folder") }
-            try ReplacedFolder.check(path)
+            try ReplacedFolder.check(path, writing: plan.files.map(\.name))
+        }
+        // Last, so that the hint is true.
+        if kind != .missing, !replaces {
+            throw CheckpointError(file: path, "exists", hint: "--force replaces it")
         }
     }
 

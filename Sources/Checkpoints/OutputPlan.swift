@@ -46,11 +46,13 @@ public struct OutputPlan: Sendable {
     ///   - checkpoint: what is written.
     ///   - shardByteCount: the most bytes of tensors in a file, where a tensor is not larger; `nil` for one file.
     ///   - keepsShards: whether the tensors go into as many files as they come from, each into its own again.
-    /// - Throws: when a tensor cannot be stored in that form.
+    /// - Throws: when a tensor cannot be stored in that form, or both options are given.
     public init(
         _ checkpoint: Checkpoint, shardByteCount: Int? = nil, keepsShards: Bool = false
     ) throws(CheckpointError) {
-        precondition(shardByteCount == nil || !keepsShards, "shards are kept, or made by size")
+        guard shardByteCount == nil || !keepsShards else {
+            throw CheckpointError(file: checkpoint.path, "the shards are kept, or made by size, not both")
+        }
         let kept = keepsShards ? try OutputPlan.keptShards(checkpoint) : nil
         self.checkpoint = checkpoint
         form = checkpoint.form

@@ -137,7 +137,11 @@ public protocol RowSource: Sendable, CustomStringConvertible {
     /// How many rows are computed from the same part of the source: ranges of this many cost no work twice.
     var rowsTogether: Int { get }
 
-    /// Everything that decides the bytes, as text: two sources with the same text give the same bytes.
+    /// Everything that decides the bytes, as text: two sources with the same text give the same bytes. A resumed run goes on
+    /// with what an earlier one wrote when the texts are equal.
+    ///
+    /// The default is the type with the values of all stored properties. It takes objects and closures by their type alone:
+    /// a source that holds one gives its own text.
     var fingerprint: String { get }
 }
 
@@ -145,7 +149,7 @@ extension RowSource {
     /// Rows that do not depend on each other.
     public var rowsTogether: Int { 1 }
 
-    /// The type and the values of all stored properties.
+    /// The type and the values of all stored properties; of objects and closures the type alone.
     public var fingerprint: String { Fingerprint.members(of: self) }
 }
 

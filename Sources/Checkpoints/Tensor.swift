@@ -5,11 +5,11 @@ public struct Tensor: Sendable {
     /// The name, in the naming of its checkpoint.
     public var name: String
     /// The element type.
-    public var dtype: DType
+    public let dtype: DType
     /// The shape, row-major, outermost first; empty for a scalar.
-    public var shape: [Int]
+    public let shape: [Int]
     /// Where the bytes come from.
-    public var recipe: Recipe
+    public package(set) var recipe: Recipe
     /// The bytes of the whole tensor.
     public let byteCount: Int
     /// How many elements it has.

@@ -14,6 +14,8 @@ package struct DecoderModel: Sendable {
     let embedding: Tensor
     /// Learned positions, [positions, hidden]; `nil` without any.
     let positions: Tensor?
+    /// How many learned positions there are; `nil` without any.
+    package var positionCount: Int? { positions?.rowCount }
     let outputNorm: Norm
     /// The output matrix (LM head): a tensor of its own, or the tied embedding.
     let output: Linear

@@ -25,6 +25,9 @@ public struct Architecture: Sendable {
     package let ggufMark: String?
     /// The only number of layers with which llama.cpp computes sliding windows; `nil` when the metadata decide.
     package let ggufWindowedLayerCount: Int?
+    /// The number of layers from which on llama.cpp requires norms of queries and keys, and below which it reads none; `nil`
+    /// when the tensors decide.
+    package let ggufNormedLayerCount: Int?
     /// Whether llama.cpp computes no windows, although the metadata state them.
     package let ggufIgnoresWindows: Bool
     /// The family whose class is written to config.json, when it is not this one.
@@ -60,6 +63,7 @@ public struct Architecture: Sendable {
         ggufConstants = try gguf.members("constants").map { (key: $0, value: $1.string ?? "") }
         ggufMark = try gguf.optionalString("key")
         ggufWindowedLayerCount = gguf.optional("windows_with_layers")?.int
+        ggufNormedLayerCount = gguf.optional("qk_norm_from_layers")?.int
         ggufIgnoresWindows = try gguf.flag("windows_ignored")
         try gguf.finish()
         settings = try reader.members("settings").map { (role, value) throws(DataFileError) in

@@ -229,6 +229,8 @@ extension Setting.Absent {
         } else if let layers = inner.optional("layers")?.int {
             let (a, b) = try pair("quotient")
             self = .quotientAt(layers: layers, a, b, otherwise: try inner.string("else"))
+        } else if try inner.flag("none") {
+            self = .optional
         } else if inner.optional("value") != nil {
             self = .layers(try Setting.LayerDefault(&inner))
         } else if inner.optional("ratio") != nil {

@@ -53,5 +53,5 @@ struct KeptTensors {
     }
 
     /// Removes these files, whatever they hold.
-    static func removeAll(_ prefix: String) { for path in paths(prefix) { SmallFile.remove(path) } }
+    static func removeAll(_ prefix: String) { for path in paths(prefix) { WholeFile.remove(path) } }
 }

@@ -49,8 +49,8 @@ public final class Measures: Sendable {
     ///
     /// - Parameter path: the file that `init(at:of:)` got.
     public static func remove(at path: String) {
-        SmallFile.remove(path)
-        SmallFile.remove(healPath(path))
+        WholeFile.remove(path)
+        WholeFile.remove(healPath(path))
         KeptTensors.removeAll(fitsPrefix(path))
     }
 
@@ -86,7 +86,7 @@ public final class Measures: Sendable {
         let object = JSONObject([
             ("resect", .string(Measures.kind)), ("version", .string(Release.version)), ("values", .object(all)),
         ])
-        try SmallFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: true)
+        try WholeFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: true)
     }
 }
 

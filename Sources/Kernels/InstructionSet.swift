@@ -10,8 +10,8 @@ public enum InstructionSet: Int32, CaseIterable, Sendable, Comparable {
     /// The value of `RESECT_CPU` when it cannot be used: not an instruction set, or one that this machine lacks.
     public static var refusedRequest: String? { resect_refused_level().map { String(cString: $0) } }
 
-    /// The instruction sets up to `best`.
-    public static var available: [InstructionSet] { allCases.filter { $0 <= best } }
+    /// The instruction sets of this machine, whichever of them `RESECT_CPU` names.
+    public static var available: [InstructionSet] { allCases.filter { $0.rawValue <= resect_machine_level() } }
 
     /// Whether one is older than the other.
     public static func < (a: InstructionSet, b: InstructionSet) -> Bool { a.rawValue < b.rawValue }

@@ -26,11 +26,18 @@ struct ConvertToGGUF {
 
     func result() throws(CheckpointError) -> Checkpoint {
         var result = source
-        result.tensors = try TensorTranslation(source, settings, toGGUF: true).result()
+        let translation = TensorTranslation(source, settings, toGGUF: true)
+        result.tensors = try translation.result()
+        let off = try translation.turnedOff()
+        if let first = off.first {
+            let others = off.count > 1 ? " and \(counted(off.count - 1, "other"))" : ""
+            result.note("leaves out \(first)\(others): config.json turns off such biases")
+        }
         let vocabulary = try Vocabulary(checkpoint: source)
         result.container = .gguf(try metadata(vocabulary, tensors: result.tensors))
         for text in vocabulary.notes + vocabulary.ggufNotes(file: source.path) { result.note(text) }
         try checkWindows()
+        try checkNorms()
         noteWindows(in: &result)
         try checkPlan(of: result)
         result.architecture = Architecture.describing(result) ?? result.architecture
@@ -53,6 +60,20 @@ struct ConvertToGGUF {
             file: settings.file,
             "'\(settings.key(role.width))' gives \(hasWindows ? "windows" : "no windows") to \(layers) layers, and llama.cpp "
                 + "computes \(prefix) with windows when it has \(count) layers, and only then",
+            hint: "keep the model in a folder")
+    }
+
+    /// Refuses norms of queries and keys that llama.cpp would not read, or would miss, because of the number of layers.
+    private func checkNorms() throws(CheckpointError) {
+        guard let count = settings.architecture.ggufNormedLayerCount,
+            let role = settings.architecture.layer?.queryKeyNorm?.condition
+        else { return }
+        let (layers, hasNorms) = (plan.layers.count, plan.layers.contains { $0.attention.queryKeyNorm != nil })
+        guard hasNorms != (layers >= count) else { return }
+        throw CheckpointError(
+            file: settings.file,
+            "'\(settings.key(role.role))' gives \(hasNorms ? "norms" : "no norms") to the queries of \(layers) layers, and "
+                + "llama.cpp reads \(prefix) with such norms when it has \(count) layers or more, and only then",
             hint: "keep the model in a folder")
     }
 

@@ -1,3 +1,5 @@
+package import Checkpoints
+
 /// A set of layers as separate runs in ascending order: the union of ranges such as 3:4 and 9:12.
 public struct LayerRuns: Sendable, Equatable {
     /// The runs, ascending, none empty, with a gap between neighbours.
@@ -27,6 +29,18 @@ public struct LayerRuns: Sendable, Equatable {
 
     /// Whether a layer is in one of the runs.
     public func contains(_ layer: Int) -> Bool { runs.contains { $0.contains(layer) } }
+
+    /// Refuses layers that a model does not have.
+    ///
+    /// - Parameters:
+    ///   - count: how many layers the model has.
+    ///   - file: the model, for messages.
+    package func check(count: Int, file: String) throws(CheckpointError) {
+        guard let run = runs.first(where: { $0.lowerBound < 0 || $0.upperBound > count }) else { return }
+        throw CheckpointError(
+            file: file,
+            "the layers \(run.lowerBound):\(run.upperBound) are out of range; there are \(count) (0:\(count))")
+    }
 
     /// These layers and those of an earlier cut, in the numbers of the model before both.
     func following(_ earlier: LayerRuns) -> LayerRuns {

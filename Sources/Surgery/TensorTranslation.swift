@@ -40,8 +40,7 @@ struct TensorTranslation {
             if toGGUF, settings.architecture.unused.contains(where: { $0.match(tensor.name) != .none }) { continue }
             let (roles, layer) = try roles(in: tensor)
             for role in roles {
-                // A bias that the configuration turns off: transformers does not read it, and llama.cpp would add it.
-                if toGGUF, role.role.hasSuffix("_bias"), try settings.turnsOff(role, layer: layer) { continue }
+                if try isOff(role, layer: layer) { continue }
                 guard let target = part(role, inTarget: true) else {
                     guard try settings.uses(role, layer: layer) else { continue }
                     throw unnamed(tensor)
@@ -59,6 +58,25 @@ struct TensorTranslation {
                     result.append(matrix)
                 }
             }
+        }
+        return result
+    }
+
+    /// Whether a role is a bias that config.json turns off: transformers does not read it, and llama.cpp would add it.
+    private func isOff(_ role: TensorRole, layer: Int?) throws(CheckpointError) -> Bool {
+        guard toGGUF, role.role.hasSuffix("_bias") else { return false }
+        return try settings.turnsOff(role, layer: layer)
+    }
+
+    /// The tensors that are left out because config.json turns them off.
+    func turnedOff() throws(CheckpointError) -> [String] {
+        var result: [String] = []
+        for tensor in source.tensors where tensor.name.hasSuffix("bias") {
+            if settings.architecture.unused.contains(where: { $0.match(tensor.name) != .none }) { continue }
+            let (roles, layer) = try roles(in: tensor)
+            var allOff = true
+            for role in roles where try !isOff(role, layer: layer) { allOff = false }
+            if allOff { result.append(tensor.name) }
         }
         return result
     }

@@ -49,7 +49,8 @@ struct AddedTokenMatcher: Sendable {
             if begin > start, !body(.text(start..<begin)) { return }
             if !body(.token(token.id)) { return }
             start = end
-            index = end
+            // As in the tokenizers library: another token may begin in the white space that this one takes.
+            index = matched
         }
         if start < text.count { _ = body(.text(start..<text.count)) }
     }

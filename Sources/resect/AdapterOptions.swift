@@ -80,6 +80,7 @@ struct AdapterOptions: ParsableArguments {
     func rounding(_ base: Checkpoint) throws(CheckpointError) -> Checkpoint {
         guard let baseRounding else { return base }
         var settings = FolderQuantizationSettings()
+        settings.allowsRequantize = true
         settings.isDouble = baseRounding == .nf4Double || baseRounding == .fp4Double
         let type: FolderType = baseRounding == .nf4 || baseRounding == .nf4Double ? .nf4 : .fp4
         return try DequantizeFolder().apply(to: QuantizeFolder(type, settings: settings).apply(to: base))

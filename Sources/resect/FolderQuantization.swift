@@ -52,7 +52,7 @@ struct FolderFormatOptions: ParsableArguments {
         ]
         for (option, isSet, types) in uses where isSet && !types.contains(type) {
             let names = types.map(\.rawValue).joined(separator: " ")
-            throw ValidationError("\(option) does not apply to \(type.rawValue), only to \(names)")
+            throw ValidationError("\(type.rawValue) does not take \(option), only \(names) do")
         }
     }
 
@@ -107,8 +107,9 @@ struct FolderQuantization {
             ("packed", .int(plan.quantizedCount)),
         ]
         if plan.exactCount > 0 {
-            common.note(
-                "\(plan.exactCount) of \(plan.quantizedCount) weights keep their codes, scales and zero points exactly")
+            // The scale of a whole weight is a factor in one form and a divisor in another.
+            let parts = type == .nvfp4 || type == .mlxNVFP4 ? "codes and block scales" : "codes, scales and zero points"
+            common.note("\(plan.exactCount) of \(plan.quantizedCount) weights keep their \(parts) exactly")
             write.extra.append(("exact", .int(plan.exactCount)))
         }
         if plan.roundedCount > 0 { write.extra.append(("rounded", .array(try differences(plan)))) }

@@ -223,6 +223,7 @@ struct SampleOptions: ParsableArguments {
     @OptionGroup var precision: PrecisionOption
 
     func validate() throws {
+        if context < 2 { throw ValidationError("--context must be at least 2") }
         if samples < 1 { throw ValidationError("--samples must be at least 1") }
         if candidates < 1 { throw ValidationError("--candidates must be at least 1") }
         if lossSamples < 1 { throw ValidationError("--loss-samples must be at least 1") }

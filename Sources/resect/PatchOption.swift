@@ -14,6 +14,7 @@ struct PatchOption: ParsableArguments {
     /// Refuses outputs that cannot be packed.
     func check(_ output: OutputOptions) throws {
         guard let savePatch else { return }
+        if savePatch == "-" { throw ValidationError("--save-patch needs the name of a file") }
         if output.isStream { throw ValidationError("--save-patch packs the output on disk; -o - writes none") }
         if FileSystem.absolute(savePatch) == FileSystem.absolute(output.output) {
             throw ValidationError("--save-patch and --output name the same file")

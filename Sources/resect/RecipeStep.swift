@@ -48,8 +48,9 @@ struct RecipeStep {
         do {
             _ = try Resect.parseAsRoot([step.command, "model"] + options + ["-o", "x"])
         } catch {
+            let problem = UsageError(error, command: step.command, arguments: options)
             throw CheckpointError(
-                file: recipe, "\(step.command) does not take its options: \(Resect.message(for: error))")
+                file: recipe, "\(step.command) does not take its options: \(problem.message)", hint: problem.hint)
         }
     }
 

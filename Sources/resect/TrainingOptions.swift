@@ -87,13 +87,15 @@ struct TrainingOptions: ParsableArguments {
 
     /// Refuses options of a training where none is wanted.
     func check(_ method: HealMethod) throws {
-        let numbers: [Any?] = [
-            steps, batch, learningRate, warmup, patience, loraRank, loraAlpha, dropout, trainingBase, curve,
+        let given: [(name: String, isGiven: Bool)] = [
+            ("teacher", teacher != .logits), ("steps", steps != nil), ("batch", batch != nil),
+            ("learning-rate", learningRate != nil), ("warmup", warmup != nil), ("patience", patience != nil),
+            ("lora-rank", loraRank != nil), ("lora-alpha", loraAlpha != nil), ("dropout", dropout != nil),
+            ("target", !target.isEmpty), ("training-base", trainingBase != nil), ("curve", curve != nil),
         ]
-        if !method.trains, teacher != .logits || !target.isEmpty || numbers.contains(where: { $0 != nil }) {
-            throw ValidationError(
-                "an option is for training, but nothing is trained: add lora to the method, such as refit,lora")
-        }
+        guard !method.trains, let option = given.first(where: \.isGiven) else { return }
+        throw ValidationError(
+            "--\(option.name) is for training, but nothing is trained: add lora to the method, such as refit,lora")
     }
 
     /// The long names of the options that decide the adapters.

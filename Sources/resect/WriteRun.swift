@@ -19,6 +19,8 @@ struct WriteRun {
     var others: [String?] = []
     /// The patch that is written of the output; `nil` without one.
     var patch: PatchRun?
+    /// Whether `accept` has refused an output for what was measured, which JSON tells all the same.
+    var isRefused: (() -> Bool)?
     /// Looks at the output before it gets its name; it gets none when this throws.
     var accept: ((Checkpoint) throws(CheckpointError) -> Void)?
     /// Gives more members of the JSON output, once the output is written.
@@ -82,10 +84,21 @@ struct WriteRun {
         var writer = writer
         writer.progress = { progress.report($0, $1) }
         var seconds = 0.0
-        let written = try writer.write(plan, to: output.output) { (written) throws(CheckpointError) in
-            progress.finish()
-            seconds = progress.seconds
-            try accept?(written)
+        let written: Checkpoint
+        do {
+            written = try writer.write(plan, to: output.output) { (written) throws(CheckpointError) in
+                progress.finish()
+                seconds = progress.seconds
+                try accept?(written)
+            }
+        } catch {
+            if common.json, isRefused?() == true {
+                var answer = summary(plan, seconds: seconds)
+                for (key, value) in measured?() ?? [] { answer[key] = value }
+                answer["written"] = .bool(false)
+                Output.json(answer)
+            }
+            throw error
         }
         if !output.resume { ResumedFile.removeAll(beside: output.output) }
         let packed = try patch?.write(name(of: plan))
@@ -141,7 +154,9 @@ struct WriteRun {
     /// Writes to standard output, which cannot be read back, so only the layout is checked.
     private func stream(_ plan: OutputPlan) throws {
         try checkStream()
-        try CheckpointStream(threads: common.threadCount) { Output.send($0) }.write(plan)
+        try CheckpointStream(threads: common.threadCount) { (bytes) throws(CheckpointError) in
+            try Output.sendChecked(bytes)
+        }.write(plan)
         common.note(
             "wrote \(layerText(plan.checkpoint))\(counted(plan.checkpoint.tensors.count, "tensor")), "
                 + "\(plan.byteCount.byteText) to standard output")

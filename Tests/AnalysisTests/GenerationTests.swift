@@ -50,6 +50,24 @@ struct GenerationTests {
         #expect(whole.text.hasPrefix(found.text))
     }
 
+    /// Converters often write no key for a token that ends a turn; llama.cpp goes by its text.
+    @Test("in GGUF a token is known to end a turn by its text")
+    func endingByText() throws {
+        var model = try Convert(to: .gguf).apply(to: KnownAnalysis.model())
+        let found = try GenerationTests.run(model)
+        let first = Int(try #require(found.tokens.first))
+        var tokens = (model.metadata["tokenizer.ggml.tokens"]?.array ?? []).compactMap(\.string)
+        let merges = (model.metadata["tokenizer.ggml.merges"]?.array ?? []).compactMap(\.string).filter { merge in
+            let parts = merge.split(separator: " ").map { String($0) }
+            return !(parts + [parts.joined()]).contains(tokens[first])
+        }
+        tokens[first] = "<|end|>"
+        model.metadata["tokenizer.ggml.merges"] = .strings(merges)
+        model.metadata["tokenizer.ggml.tokens"] = .strings(tokens)
+        let ended = try GenerationTests.run(model)
+        #expect(ended.ending == .end && ended.tokens.isEmpty)
+    }
+
     @Test("an empty prompt begins with the beginning token, and is refused without one")
     func empty() throws {
         var model = try KnownAnalysis.model()

@@ -154,9 +154,14 @@ struct WriterTests {
         folder.write("mine/letter.txt", "dear")
         WriterTests.expectFailure(checkpoint, to: folder("mine"), "with other contents than a checkpoint")
         folder.makeFolder("out/inner")
-        WriterTests.expectFailure(checkpoint, to: folder("out"), "with other contents than a checkpoint")
+        folder.write("out/inner/letter.txt", "dear")
+        WriterTests.expectFailure(
+            checkpoint, to: folder("out"), "with other contents than a checkpoint: inner/letter.txt")
+        try writer.write(OutputPlan(checkpoint), to: folder("other"))
+        folder.write("other/thesis.docx", "dear")
+        WriterTests.expectFailure(checkpoint, to: folder("other"), "with other contents than a checkpoint: thesis.docx")
         WriterTests.expectFailure(checkpoint, to: folder.write("file", "x"), "is a file; the output is a folder")
-        #expect(folder.names == ["file", "m", "mine", "out"])
+        #expect(folder.names == ["file", "m", "mine", "other", "out"])
     }
 
     @Test("a failure on the way leaves the old output and nothing else", arguments: [0, 150, 299])

@@ -116,8 +116,7 @@ FAMILIES = {
     }),
     "cohere": ("CohereForCausalLM", {
         "plain": {"members": {"logit_scale": 0.25}},
-        "norms of queries": {"members": {"logit_scale": 0.25, "use_qk_norm": True},
-                             "peer": "llama.cpp reads these norms with 64 layers only", "old": True},
+        "norms of queries": {"members": {"logit_scale": 0.25, "use_qk_norm": True}, "refused": "use_qk_norm", "old": True},
         "not tied": {"members": {"tie_word_embeddings": False}, "refused": "lm_head.weight"},
     }),
     "cohere2": ("Cohere2ForCausalLM", {

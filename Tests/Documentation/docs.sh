@@ -14,6 +14,7 @@ archives=()
 for module in Checkpoints Surgery Analysis Healing; do
     mkdir "$graphs/$module"
     swift-symbolgraph-extract -module-name "$module" -target "$target" "${includes[@]}" -minimum-access-level public \
+        -experimental-allowed-reexported-modules=Formats \
         -skip-synthesized-members -output-dir "$graphs/$module"
     docc convert "Sources/$module/$module.docc" --additional-symbol-graph-dir "$graphs/$module" --warnings-as-errors \
         --fallback-bundle-identifier "resect.$module" --output-dir "$out/$module.doccarchive"

@@ -31,9 +31,8 @@ enum DescribedModels {
             guard let key = newest ? setting.huggingFace.first : setting.writtenKey else { continue }
             // A file of few layers has no windows where llama.cpp computes none.
             if setting.role == architecture.layer?.window?.width, architecture.ggufWindowedLayerCount != nil {
-                continue
-            }
-            if let value = values[setting.role] {
+                config = set(key[...], .null, in: config)
+            } else if let value = values[setting.role] {
                 config = set(key[...], value, in: config)
             } else if setting.layers == .list, setting.absent == .required {
                 config = set(key[...], .array(entries(of: setting)), in: config)

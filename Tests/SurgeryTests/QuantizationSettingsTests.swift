@@ -122,7 +122,9 @@ struct QuantizationSettingsTests {
     func written(type: FolderType) throws {
         let folder = try QuantizationSettingsTests.moved(
             QuantizationSettingsTests.known(.awq), to: "text_config.quantization_config")
-        let packed = try QuantizeFolder(type).apply(to: folder)
+        var settings = FolderQuantizationSettings()
+        settings.allowsRequantize = true
+        let packed = try QuantizeFolder(type, settings: settings).apply(to: folder)
         #expect(packed.config?["quantization_config"]?["quant_method"] != nil)
         #expect(packed.config?["text_config"]?["quantization_config"] == nil)
     }

@@ -86,6 +86,16 @@ struct SettingsCutTests {
                 #"{"quantization_config":{"ignore":["re:.*lm_head.*","re:m.layers.[0-9]+.gate"]}}"#),
             SettingsCase(
                 #"{"quantization_config":{"ignore":["re:.*layers\\.(0|1)\\..*"]}}"#, 2..<4, "!names layers by number"),
+            // A pattern is tried on the modules before and after the cut, however it is spelled.
+            SettingsCase(
+                #"{"quantization_config":{"ignore":["re:.*\\.4"]}}"#, 2..<4, "!would be about other layers"),
+            SettingsCase(
+                #"{"quantization_config":{"dynamic":{"-:.*\\.(?:0|4)$":{}}}}"#, 2..<4, "!would be about other layers"),
+            SettingsCase(#"{"quantization_config":{"ignore":["*.4"]}}"#, 2..<4, "!would be about other layers"),
+            SettingsCase(
+                #"{"quantization_config":{"ignore":["re:.*\\.[01]","*.layers.*"]}}"#, 2..<4,
+                #"{"quantization_config":{"ignore":["re:.*\\.[01]","*.layers.*"]}}"#),
+            SettingsCase(#"{"quantization_config":{"ignore":["4.mlp"]}}"#, 2..<4, "!may be a module of any list"),
             // The rest is kept, number text and all.
             SettingsCase(
                 #"{"x":1.0E-5,"num_hidden_layers":6,"y":null}"#, 0..<1, #"{"x":1.0E-5,"num_hidden_layers":5,"y":null}"#),

@@ -123,6 +123,29 @@ struct TokenizerTests {
         #expect(tokenizer.encode("\u{A8}") == [Int32(vocabulary.tokens.count - 1)])
     }
 
+    /// The ids are those of the tokenizers library.
+    @Test("another added token may begin in the white space that one takes")
+    func takenSpace() throws {
+        var vocabulary = try KnownTokens.vocabulary("gpt-2")
+        let first = vocabulary.tokens.count
+        for (number, content) in ["<a>", "\n\n", " <b>"].enumerated() {
+            vocabulary.tokens.append(content)
+            vocabulary.kinds.append(.userDefined)
+            var token = Vocabulary.AddedToken(id: first + number, content: content, special: false)
+            token.stripsRight = number == 0
+            token.stripsLeft = number == 2
+            vocabulary.addedTokens.append(token)
+        }
+        let tokenizer = try Tokenizer(vocabulary)
+        func added(_ text: String) -> [Int] { tokenizer.encode(text).map { Int($0) - first } }
+        #expect(added("<a>\n\n") == [0, 1])
+        #expect(added("<a>  <b>") == [0, 2])
+        #expect(added("<a> <a>") == [0, 0])
+        // The text behind that token is text again, even if the first one took it.
+        #expect(added("<a>\n\n\n").prefix(2) == [0, 1])
+        #expect(Array(tokenizer.encode("<a>\n\n\n").dropFirst(2)) == tokenizer.encode("\n"))
+    }
+
     @Test("vocabularies that cannot be followed are refused")
     func refusals() throws {
         func refused(_ message: String, _ change: (inout Vocabulary) -> Void) throws {

@@ -12,6 +12,8 @@ public struct Corpus: Sendable {
     public let contexts: [[Int32]]
     /// How many tokens all contexts have.
     public var tokenCount: Int { contexts.reduce(0) { $0 + $1.count } }
+    /// What the user should know about the texts, one sentence each.
+    public let notes: [String]
     /// The BOS token, where the model has one.
     let beginning: Int32?
 
@@ -50,13 +52,23 @@ public struct Corpus: Sendable {
         let tokenizer = try Corpus.tokenizer(of: checkpoint)
         let wanted = limit.map { $0.multipliedReportingOverflow(by: contextLength) }
         let most = wanted.map { $0.overflow ? Int.max : $0.partialValue } ?? Int.max
-        var kinds: [[[Int32]]] = []
+        var kinds: [[[Int32]]] = [], names: [String] = [], notes: [String] = []
         for source in sources {
             for kind in try TextKind.kinds(of: source, judging: judges) {
-                let tokens = try kind.tokens(tokenizer, limit: most)
+                var skipped: [String] = []
+                let tokens = try kind.tokens(tokenizer, limit: most, skipped: &skipped)
                 kinds.append(try Corpus.contexts(tokens, contextLength: contextLength, name: kind.name))
+                names.append(kind.name)
+                guard let first = skipped.first else { continue }
+                notes.append(
+                    "\(kind.name): leaves out \(counted(skipped.count, "file")) that \(skipped.count == 1 ? "is" : "are") not "
+                        + "UTF-8 text, such as \(first.lastPathComponent)")
             }
         }
+        if let limit, limit < names.count {
+            notes.append("\(limit) contexts leave out \(names[limit...].joined(separator: ", "))")
+        }
+        self.notes = notes
         path = sources.map(\.name).joined(separator: ", ")
         self.contextLength = contextLength
         beginning = tokenizer.beginning
@@ -116,17 +128,19 @@ public struct Corpus: Sendable {
         self.contextLength = contextLength
         self.contexts = contexts
         self.beginning = beginning
+        notes = []
     }
 
     private init(_ other: Corpus, contexts: [[Int32]]) {
         path = other.path
         contextLength = other.contextLength
         beginning = other.beginning
+        notes = other.notes
         self.contexts = contexts
     }
 
     /// The first contexts alone.
-    public func prefix(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.prefix(count))) }
+    public func prefix(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.prefix(max(0, count)))) }
 
     /// The contexts behind the first ones.
     package func dropFirst(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.dropFirst(count))) }
@@ -135,7 +149,9 @@ public struct Corpus: Sendable {
     public static func tokens(
         path: String, for checkpoint: Checkpoint, threads: Int = 1
     ) throws(CheckpointError) -> [Int32] {
-        try TextKind.kinds(of: .path(path))[0].tokens(tokenizer(of: checkpoint), limit: .max, threads: threads)
+        var skipped: [String] = []
+        return try TextKind.kinds(of: .path(path))[0]
+            .tokens(tokenizer(of: checkpoint), limit: .max, threads: threads, skipped: &skipped)
     }
 
     /// The tokenizer of a model.

@@ -4,9 +4,13 @@ internal import Tokenization
 extension TextKind {
     /// The tokens of all documents, one after the other.
     ///
-    /// - Parameter limit: the maximum number of tokens; documents after it are not read.
+    /// - Parameters:
+    ///   - limit: the maximum number of tokens; documents after it are not read.
+    ///   - skipped: gets the names of files of a folder that are not text.
     /// - Throws: when a file cannot be read or is not text, or a folder holds no text.
-    func tokens(_ tokenizer: Tokenizer, limit: Int, threads: Int = 1) throws(CheckpointError) -> [Int32] {
+    func tokens(_ tokenizer: Tokenizer, limit: Int, threads: Int = 1, skipped: inout [String]) throws(CheckpointError)
+        -> [Int32]
+    {
         var tokens: [Int32] = []
         var textCount = 0
         for document in documents where tokens.count < limit {
@@ -17,7 +21,10 @@ extension TextKind {
             let text = try document.open()
             try text.withBytes { (bytes) throws(CheckpointError) in
                 if let offset = UTF8Check.firstInvalidByte(bytes) {
-                    if skipsOtherFiles { return }
+                    if skipsOtherFiles {
+                        skipped.append(document.name)
+                        return
+                    }
                     throw CheckpointError(
                         file: document.name, byteOffset: offset, "is not UTF-8 text",
                         hint: "convert it first, for instance with iconv")

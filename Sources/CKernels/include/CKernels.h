@@ -12,6 +12,8 @@ enum { RESECT_BASELINE, RESECT_X86_64_V3, RESECT_X86_64_V4, RESECT_LEVELS };
 
 // The best level that this machine runs, or the one that the environment variable RESECT_CPU names: baseline, v3, v4.
 int resect_best_level(void);
+// The best level that this machine runs.
+int resect_machine_level(void);
 // The value of RESECT_CPU when this machine cannot run it or it is no level; NULL when it is unset or in use.
 const char *resect_refused_level(void);
 

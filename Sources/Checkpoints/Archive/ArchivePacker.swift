@@ -60,7 +60,7 @@ public struct ArchivePacker: Sendable {
     }
 
     private func check(_ path: String, inputs: [MappedFile]) throws(CheckpointError) {
-        try SmallFile.check(path, replaces: replaces)
+        try WholeFile.check(path, replaces: replaces)
         if let identity = FileIdentity(path: path), inputs.contains(where: { $0.identity == identity }) {
             throw .isInput(path)
         }
@@ -76,7 +76,7 @@ public struct ArchivePacker: Sendable {
         for file in checkpoint.sources where Archive.isArchive(file) {
             throw CheckpointError(file: file.path, "is an archive already")
         }
-        try SmallFile.check(path, replaces: replaces)
+        try WholeFile.check(path, replaces: replaces)
         var plan = try ArchivePlan(checkpoint)
         let sources = plan.places.map(\.range.file) + (base?.sources ?? [])
         try check(path, inputs: sources)

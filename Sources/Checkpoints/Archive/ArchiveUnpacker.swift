@@ -80,7 +80,7 @@ public struct ArchiveUnpacker: Sendable {
             throw CheckpointError(file: path, "is the input or contains it", hint: "write to another name")
         }
         if !isFolder {
-            try SmallFile.check(path, replaces: replaces)
+            try WholeFile.check(path, replaces: replaces)
         } else {
             guard OutputPlan.form(ofPath: path) == .folder else {
                 throw CheckpointError(
@@ -93,11 +93,12 @@ public struct ArchiveUnpacker: Sendable {
                 guard FileSystem.kind(of: parent) == .folder else {
                     throw CheckpointError(file: parent, "is not a folder, so nothing can be written there")
                 }
+                try FileSystem.checkCreation(path)
             case .file: throw CheckpointError(file: path, "is a file; the archive contains a folder")
             case .other: throw CheckpointError(file: path, "is a device or a pipe, not a folder")
             case .folder:
+                try ReplacedFolder.check(path, writing: archive.index.files.map(\.name))
                 guard replaces else { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
-                try ReplacedFolder.check(path)
             }
         }
         let needed = archive.index.byteCount

@@ -52,7 +52,7 @@ public struct Manifest: Sendable, Equatable {
         case .xxh3_128: digests = try hashing.digests(of: checkpoint.tensors)
         case .xxh64: (digests, whole) = try hashing.digestsAndWhole(of: checkpoint.tensors)
         }
-        for source in checkpoint.sources { try source.checkUnchanged() }
+        try checkpoint.checkUnchanged()
         self.algorithm = algorithm
         entries = zip(checkpoint.tensors, digests).map { tensor, digest in
             Entry(name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, digest: digest)

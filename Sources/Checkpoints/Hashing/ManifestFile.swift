@@ -5,7 +5,7 @@ package enum ManifestFile {
         _ path: String, replaces: Bool, for checkpoint: Checkpoint
     ) throws(CheckpointError) {
         try checkpoint.refuseAsOutput(path)
-        try SmallFile.check(path, replaces: replaces)
+        try WholeFile.check(path, replaces: replaces)
     }
 
     /// Refuses a path for a manifest that is the output or inside it, because the output gets its name only when it is
@@ -25,6 +25,6 @@ package enum ManifestFile {
     package static func write(
         _ manifest: Manifest, to path: String, replaces: Bool
     ) throws(CheckpointError) {
-        try SmallFile.write(Array(manifest.text.utf8), to: path, replaces: replaces)
+        try WholeFile.write(Array(manifest.text.utf8), to: path, replaces: replaces)
     }
 }

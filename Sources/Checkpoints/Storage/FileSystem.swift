@@ -44,6 +44,18 @@ package enum FileSystem {
             file: path, "is a link to '\(place)', which does not exist", hint: "name that path as the output")
     }
 
+    /// Refuses a path at which nothing can be created, before what is to be written there is computed.
+    static func checkCreation(_ path: String) throws(CheckpointError) {
+        let (name, parent) = (path.lastPathComponent, path.deletingLastPathComponent)
+        let longest = pathconf(parent, Int32(_PC_NAME_MAX))
+        if longest > 0, name.utf8.count > longest {
+            throw CheckpointError(
+                file: path,
+                "cannot create: the name has \(name.utf8.count) bytes, and the disk takes at most \(longest)")
+        }
+        if access(parent, W_OK | X_OK) != 0 { throw .system("cannot create", file: path, errno) }
+    }
+
     /// A path without links; `nil` when it leads to nothing.
     static func resolved(_ path: String) -> String? {
         guard let real = realpath(path, nil) else { return nil }

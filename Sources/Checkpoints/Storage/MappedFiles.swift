@@ -9,8 +9,9 @@ internal import Synchronization
 
 /// All mapped files, so that the program can check at its end whether one changed while it was read.
 ///
-/// A reader of a changed file may have seen old bytes, new bytes or zeros, so its results are not valid.
-package enum MappedFiles {
+/// A reader of a changed file may have seen old bytes, new bytes or zeros, so its results are not valid. A measurement, a heal
+/// and the writer check the files of their model at their end.
+public enum MappedFiles {
     private struct State {
         var open: [ObjectIdentifier: MappedFileState] = [:]
         var problem: CheckpointError?
@@ -32,11 +33,12 @@ package enum MappedFiles {
         resect_guard_remove(source.guarded)
     }
 
-    /// Keeps the program running when a mapped file is truncated; `problem` reports it later.
-    package static func surviveTruncation() { resect_guard_install() }
+    /// Keeps the program running when a mapped file is truncated, by a handler of SIGBUS; reads beyond the end give zeros, and
+    /// `problem` reports it later. Without it such a read ends the process, as it does for every mapped file.
+    public static func surviveTruncation() { resect_guard_install() }
 
     /// The change of any file that was read; `nil` when none changed.
-    package static var problem: CheckpointError? {
+    public static var problem: CheckpointError? {
         state.withLock { state in
             if let problem = state.problem { return problem }
             return state.open.values.compactMap(\.problem).min { ($0.file ?? "") < ($1.file ?? "") }

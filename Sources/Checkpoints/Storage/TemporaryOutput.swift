@@ -85,7 +85,8 @@ final class TemporaryOutput: Sendable {
             var opened: Int32
             if folder {
                 isNew = mkdir(path, 0o777) == 0
-                opened = isNew || errno == EEXIST ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1
+                if !isNew, errno != EEXIST { throw .system("cannot create", file: target, errno) }
+                opened = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
             } else {
                 opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
                 if opened < 0, errno == EEXIST {

@@ -16,7 +16,10 @@ package struct UnnamedFile: ~Copyable {
     private let descriptor: Int32
 
     /// The folder for such files.
-    static var temporaryFolder: String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
+    static var temporaryFolder: String {
+        guard let name = getenv("TMPDIR").map({ String(cString: $0) }), !name.isEmpty else { return "/var/tmp" }
+        return name
+    }
 
     /// An empty file.
     ///

@@ -42,7 +42,7 @@ struct SampleModel {
             var value = SampleModel.sizes[setting.role]
             // A file of few layers has no windows where llama.cpp computes none.
             if setting.role == architecture.layer?.window?.width, architecture.ggufWindowedLayerCount != nil {
-                value = nil
+                value = .null
             }
             if value == nil, setting.layers == .list, setting.absent == .required { value = list(of: setting) }
             // A GGUF file of the family has what its runtime takes for granted.

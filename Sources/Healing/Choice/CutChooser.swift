@@ -57,8 +57,16 @@ public struct CutChooser: Sendable {
         }
         var chooser = RunChooser(checkpoint, run: run, work: work)
         (chooser.limit, chooser.lossContexts) = (candidates, lossContexts)
+        guard candidates > 0, lossContexts > 0 else {
+            throw CheckpointError("layers are chosen among at least one candidate, on at least one context")
+        }
         let distances: Similarity
         if let similarity {
+            guard similarity.layers == checkpoint.layerCount else {
+                throw CheckpointError(
+                    file: checkpoint.path,
+                    "has \(checkpoint.layerCount) layers, and the distances are those of \(similarity.layers)")
+            }
             distances = similarity
         } else {
             distances = try chooser.similarity(text.ranking, overAllTokens: overAllTokens)

@@ -16,13 +16,17 @@ public enum CutLoss {
     ///   - run: how the model is run.
     ///   - progress: called with the layers done and the layers in all.
     /// - Returns: nats per token for each cut, in the given order; infinity where the cut causes NaN.
-    /// - Throws: when resect cannot run the model, or the whole one computes NaN or infinity.
+    /// - Throws: when resect cannot run the model, a cut names no layer or one that is not there, or the whole one computes NaN or infinity.
     public static func measure(
         _ cuts: [LayerRuns], of checkpoint: Checkpoint, corpus: Corpus, run: RunOptions,
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> [Double] {
         let model = try DecoderModel(checkpoint)
         let count = model.layerCount
+        for cut in cuts {
+            try cut.check(count: count, file: checkpoint.path)
+            if cut.isEmpty { throw CheckpointError(file: checkpoint.path, "a cut names no layer") }
+        }
         let targets = Evaluation.targets(contexts: corpus.contexts)
         let last = cuts.compactMap(\.runs.first?.lowerBound).max() ?? 0
         let total = last + cuts.reduce(0) { $0 + count - ($1.runs.first?.lowerBound ?? count) - $1.count }
@@ -48,7 +52,10 @@ public enum CutLoss {
                 let mean = found.reduce(0, +) / Double(max(1, found.count))
                 losses[index] = mean.isNaN ? .infinity : mean
             }
-            if whole.layer >= last { return losses }
+            if whole.layer >= last {
+                try checkpoint.checkUnchanged()
+                return losses
+            }
             try advance(whole)
         }
     }

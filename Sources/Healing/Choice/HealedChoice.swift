@@ -36,7 +36,9 @@ public struct HealedChoice: Sendable {
         _ candidates: [CutCandidate], of checkpoint: Checkpoint, fitting: Corpus, choosing: Corpus, form: ClosedForm,
         run: RunOptions, work: Work = Work(), progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> HealedChoice {
-        precondition(!candidates.isEmpty, "nothing to choose from")
+        guard !candidates.isEmpty else {
+            throw CheckpointError(file: checkpoint.path, "no cut is given to choose from")
+        }
         var bridge = form
         bridge.method = .bridge
         let model = try DecoderModel(checkpoint)

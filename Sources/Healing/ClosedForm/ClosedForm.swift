@@ -92,7 +92,8 @@ public struct ClosedForm: Sendable {
     ///   - choosing: text of other kinds that decides whether a fitted weight is better than the one before; `nil` without any.
     ///   - run: how the model is run.
     ///   - progress: called with the layers done and the layers in all.
-    /// - Throws: when the model cannot be run, or computes NaN or infinity.
+    /// - Throws: when the model cannot be run, it lacks a layer of the cut, the texts differ in the length of their
+    ///   contexts, or it computes NaN or infinity.
     public func heal(
         _ checkpoint: Checkpoint, dropping dropped: LayerRuns, fitting: Corpus, choosing: Corpus?, run: RunOptions,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -109,6 +110,12 @@ public struct ClosedForm: Sendable {
     ) throws(CheckpointError) -> Result {
         let model = try DecoderModel(checkpoint)
         try method.check(model)
+        try dropped.check(count: model.layerCount, file: checkpoint.path)
+        guard !dropped.isEmpty, dropped.count < model.layerCount else {
+            throw CheckpointError(
+                file: checkpoint.path,
+                "has \(model.layerCount) layers, and a cut drops some of them, not \(dropped.count)")
+        }
         let start = try HealingStart(
             model, fitting: fitting, choosing: choosing, run: run, memoryByteCount: memoryByteCount)
         guard method != .magnitude else {
@@ -121,6 +128,7 @@ public struct ClosedForm: Sendable {
         start.leaveFitted()
         try start.advance(to: model.layerCount)
         result.wholeLoss = try start.loss(of: start.states.context(start.judged.lowerBound))
+        try checkpoint.checkUnchanged()
         return result
     }
 }

@@ -39,7 +39,13 @@ final class HealingStart {
         self.model = model
         self.run = run
         let length = fitting.contextLength
-        precondition(choosing.map { $0.contextLength == length } ?? true, "contexts of different lengths")
+        if let choosing, choosing.contextLength != length {
+            throw CheckpointError(
+                file: choosing.path,
+                "has contexts of \(choosing.contextLength.grouped) tokens, and the text for fitting of \(length.grouped)"
+            )
+        }
+        guard !fitting.contexts.isEmpty else { throw CheckpointError(file: fitting.path, "has no context to fit to") }
         let contexts = fitting.inputs + (choosing?.inputs ?? [])
         fitted = 0..<fitting.contexts.count
         judged = fitted.upperBound..<contexts.count

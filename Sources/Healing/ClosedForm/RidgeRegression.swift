@@ -36,7 +36,8 @@ struct RidgeRegression {
         from weight: Tensor, ridges: [Double], file: String
     ) throws(CheckpointError) -> Solution {
         let initial = try RidgeRegression.transposed(weight, threads: threads)
-        let gram = fitted.gram.mirrored()
+        let gram = fitted.gram
+        gram.mirror()
         let mean = (0..<gram.rows).reduce(0) { $0 + gram[$1, $1] } / Double(max(1, gram.rows))
         guard mean > 0, mean.isFinite else {
             throw CheckpointError(
@@ -105,7 +106,8 @@ private struct Judge {
     private let threads: Int
 
     init(_ moments: SecondMoments, initial: DoubleMatrix, threads: Int) {
-        gram = moments.gram.mirrored()
+        gram = moments.gram
+        gram.mirror()
         self.threads = threads
         rest = RidgeRegression.rest(moments.cross, gram, initial, threads: threads)
         // |x W0' - t|^2 = s - <W0', C> - <W0', C - G W0'>
@@ -121,11 +123,9 @@ private struct Judge {
 }
 
 extension DoubleMatrix {
-    /// A symmetric matrix from its lower triangle.
-    fileprivate func mirrored() -> DoubleMatrix {
-        let result = taking(rows: 0..<rows)
-        for row in 0..<rows { for column in 0..<row { result[column, row] = result[row, column] } }
-        return result
+    /// Makes the matrix symmetric by its lower triangle. In place: a square of the MLP's width is the largest thing a fit holds.
+    fileprivate func mirror() {
+        for row in 0..<rows { for column in 0..<row { self[column, row] = self[row, column] } }
     }
 
     /// The sum of the products of all elements, in the order of the rows.

@@ -79,7 +79,7 @@ public struct TrainingRecipe: Sendable {
     /// - Throws: when the folder exists, or cannot be made because the one around it is missing.
     public static func check(_ folder: String) throws(CheckpointError) {
         guard FileSystem.kind(of: folder) == .missing else { throw CheckpointError(file: folder, "exists") }
-        try SmallFile.check(folder, replaces: false)
+        try WholeFile.check(folder, replaces: false)
     }
 
     /// Writes the folder.
@@ -107,7 +107,7 @@ public struct TrainingRecipe: Sendable {
         add("adapter_config.json", values.adapterConfig(base: pruned).pretty)
         add("recipe.json", json(texts).pretty)
         files += texts.files
-        try SmallFile.writeFolder(files, to: folder)
+        try WholeFile.writeFolder(files, to: folder)
     }
 
     /// The script that makes the pruned model.

@@ -35,7 +35,8 @@ extension Shrink {
     ///   - writer: how the output is written, but for its progress; `nil` for a writer that replaces nothing.
     ///   - work: receives progress and notes; its `measures` let a later run go on after an interruption, and are removed
     ///     at the end.
-    /// - Throws: when the model cannot be cut, healed or quantized so, or the output exists; nothing is written then.
+    /// - Throws: when the model cannot be cut, healed or quantized so, or the output exists; nothing is written then. Also
+    ///   when the output cannot be compared with the whole model, because it computes NaN or infinity; it is written then.
     @discardableResult
     public func run(
         _ model: Checkpoint, to path: String, shardByteCount: Int? = nil, writer: CheckpointWriter? = nil,

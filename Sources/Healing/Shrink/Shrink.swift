@@ -27,7 +27,7 @@ public struct Shrink: Sendable {
     /// Decides which contexts are taken, and their order.
     public var seed: UInt64 = 0
 
-    /// How the layers are chosen.
+    /// How the layers are chosen. Where nothing heals, the rule `healed` is the rule `loss`.
     public var chooser: CutChooser
     /// The heal without training; `nil` for none.
     public var form: ClosedForm?
@@ -38,7 +38,7 @@ public struct Shrink: Sendable {
     public var target = ShrinkTarget.unchanged
     /// Whether modules for multi-token prediction are left out.
     public var dropsPredictors = false
-    /// Whether weights that are quantized already may be rounded again, in a folder.
+    /// Whether weights that are quantized already may be rounded again.
     public var allowsRequantize = false
     /// Whether more than a tenth of the weights may stay unquantized in a folder.
     public var allowsPlain = false
@@ -76,9 +76,16 @@ public struct Shrink: Sendable {
     /// The container of an output.
     func container(of path: String) -> Checkpoint.Form { container ?? OutputPlan.form(ofPath: path) }
 
+    /// The edits that give the output its container and its type.
+    func edits(
+        for model: Checkpoint, _ path: String, without dropped: LayerRuns
+    ) -> (before: [any Edit], last: (any Edit)?) {
+        target.edits(for: model, to: container(of: path), without: dropped, allowsRequantize: allowsRequantize)
+    }
+
     /// The output that is made of a model without some layers.
     func output(_ model: Checkpoint, without dropped: LayerRuns, path: String) throws(CheckpointError) -> Checkpoint {
-        let (before, last) = target.edits(for: model, to: container(of: path), without: dropped)
+        let (before, last) = edits(for: model, path, without: dropped)
         let cut: [any Edit] = dropped.isEmpty ? [] : [CutLayers(layers: dropped)]
         let predictors: [any Edit] = dropsPredictors ? [DropPredictors()] : []
         return try model.applying(predictors + cut + before + [last].compactMap(\.self))

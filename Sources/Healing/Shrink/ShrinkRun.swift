@@ -5,6 +5,7 @@ internal import Surgery
 /// A model on its way through the steps of `Shrink`, for those who do something between them.
 ///
 /// The steps come in this order: `readTexts`, `choose`, `heal`, `train`, `output`, and `judge` once the output is written.
+/// One that comes too early throws.
 public struct ShrinkRun: Sendable {
     /// What is done.
     public let settings: Shrink
@@ -47,6 +48,8 @@ public struct ShrinkRun: Sendable {
             throw CheckpointError(
                 file: model.path, "cannot drop \(settings.drop) of \(runnable.layerCount) layers")
         }
+        var settings = settings
+        if !settings.heals, settings.chooser.rule == .healed { settings.chooser.rule = .loss }
         (self.settings, self.model, self.path, self.work) = (settings, model, path, work)
         (fitted, result) = (model, model)
     }
@@ -74,13 +77,14 @@ public struct ShrinkRun: Sendable {
                 hint: "choose a folder or x.gguf")
         }
         let trained = try planned(model)
-        let (before, last) = settings.target.edits(for: model, to: form, without: LayerRuns())
+        let (before, last) = settings.edits(for: model, path, without: LayerRuns())
         let converted = try model.applying(before)
         switch last {
         case let folder as QuantizeFolder:
             let plan = try folder.plan(converted, threads: settings.run.threads)
             try plan.check(
-                folder.type, of: model, allowsRequantize: settings.allowsRequantize, allowsPlain: settings.allowsPlain)
+                folder.type, of: model, allowsRequantize: folder.settings.allowsRequantize,
+                allowsPlain: settings.allowsPlain)
             for note in plan.obstacleNotes { work.note(note) }
         case let quantize as Quantize:
             let unmeasured = try quantize.unmeasured(from: converted, to: quantize.apply(to: converted))
@@ -142,7 +146,7 @@ public struct ShrinkRun: Sendable {
     ///
     /// - Parameter written: the output, read back.
     public func judge(_ written: Checkpoint) throws(CheckpointError) -> ShrinkSteps {
-        let dropped = dropped()
+        let dropped = try dropped()
         func without(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
             try model.applying([CutLayers(layers: dropped)])
         }
@@ -160,7 +164,7 @@ public struct ShrinkRun: Sendable {
         } else {
             steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written))
         }
-        guard let texts else { preconditionFailure("the texts are read before anything is judged") }
+        guard let texts else { throw CheckpointError("the texts are read before anything is judged") }
         return try ShrinkSteps(
             model, steps, uncut: WholeAtSize(model, limit: written.byteCount), texts.judged, settings.run, work)
     }
@@ -172,13 +176,13 @@ public struct ShrinkRun: Sendable {
             || model.tensors.allSatisfy { [.f32, .f16, .bf16].contains($0.dtype) }
     }
 
-    private func readParts() -> HealingParts {
-        guard let texts else { preconditionFailure("the texts are read before layers are chosen") }
+    private func readParts() throws(CheckpointError) -> HealingParts {
+        guard let texts else { throw CheckpointError("the texts are read before layers are chosen") }
         return texts.parts
     }
 
-    private func dropped() -> LayerRuns {
-        guard let choice else { preconditionFailure("the layers are chosen before they are cut") }
+    private func dropped() throws(CheckpointError) -> LayerRuns {
+        guard let choice else { throw CheckpointError("the layers are chosen before they are cut") }
         return choice.dropped
     }
 }

@@ -35,16 +35,21 @@ public enum ShrinkTarget: Sendable {
 
     /// The edits before the quantization, and the quantization.
     ///
-    /// - Parameter dropped: the layers that are cut. An importance matrix is that of the whole model, so each layer that
-    ///   stays uses its old number.
+    /// - Parameters:
+    ///   - dropped: the layers that are cut. An importance matrix is that of the whole model, so each layer that
+    ///     stays uses its old number.
+    ///   - allowsRequantize: whether weights may be rounded again, also where the options of the type say no.
     func edits(
-        for checkpoint: Checkpoint, to form: Checkpoint.Form, without dropped: LayerRuns
+        for checkpoint: Checkpoint, to form: Checkpoint.Form, without dropped: LayerRuns, allowsRequantize: Bool
     ) -> (before: [any Edit], last: (any Edit)?) {
         switch self {
         case .unchanged: return ([Convert(to: form)], nil)
-        case .folder(let type, let settings): return ([Convert(to: form)], QuantizeFolder(type, settings: settings))
+        case .folder(let type, var settings):
+            settings.allowsRequantize = settings.allowsRequantize || allowsRequantize
+            return ([Convert(to: form)], QuantizeFolder(type, settings: settings))
         case .mixture(var settings):
             settings.importance = settings.importance?.dropping(dropped)
+            settings.allowsRequantize = settings.allowsRequantize || allowsRequantize
             let convert = Convert.beforeQuantization(of: checkpoint, to: form)
             return ([DequantizeFolder(to: .f32), convert], Quantize(settings))
         }

@@ -73,13 +73,13 @@ public struct AdapterTrainer: Sendable {
 
     /// Refuses a picture that could not be written, before anything is computed.
     public func check(replaces: Bool) throws(CheckpointError) {
-        if let curve { try SmallFile.check(curve, replaces: replaces) }
+        if let curve { try WholeFile.check(curve, replaces: replaces) }
     }
 
     /// Writes the picture, and removes the state, once the output is written.
     public func finish(_ report: TrainingReport, replaces: Bool) throws(CheckpointError) {
         if let state { LoRATraining.removeState(at: state) }
-        if let curve { try SmallFile.write(Array(report.result.curve.picture.utf8), to: curve, replaces: replaces) }
+        if let curve { try WholeFile.write(Array(report.result.curve.picture.utf8), to: curve, replaces: replaces) }
     }
 }
 

@@ -3,9 +3,16 @@ internal import Surgery
 
 /// Weights that are rounded to NF4, as in QLoRA.
 enum HeldWeights {
+    /// Weights of few bits are rounded again: the adapters make up for that too.
+    private static var coding: QuantizeFolder {
+        var settings = FolderQuantizationSettings()
+        settings.allowsRequantize = true
+        return QuantizeFolder(.nf4, settings: settings)
+    }
+
     /// A model whose linear weights are coded once, kept in a file without a name, and decoded whenever rows are wanted.
     static func kept(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
-        var coded = try QuantizeFolder(.nf4).apply(to: model)
+        var coded = try coding.apply(to: model)
         var file = try UnnamedFile(name: "the NF4 weights")
         var ranges: [(tensor: Int, bytes: Range<Int>)] = []
         for (index, tensor) in coded.tensors.enumerated() {
@@ -23,6 +30,6 @@ enum HeldWeights {
 
     /// A model with the values that `kept` has, to be written.
     static func rounded(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
-        try DequantizeFolder(to: .f32).apply(to: QuantizeFolder(.nf4).apply(to: model))
+        try DequantizeFolder(to: .f32).apply(to: coding.apply(to: model))
     }
 }

@@ -114,7 +114,8 @@ public struct LoRATraining: Sendable {
         let model = try DecoderModel(base)
         let whole = settings.teacher == .none ? nil : try DecoderModel(LoRATraining.runnable(teacher))
         if let whole { try check(whole, teaches: model) }
-        try settings.check(model, fitting)
+        if fitting.contexts.isEmpty { throw CheckpointError(file: fitting.path, "has no context to train on") }
+        try settings.check(model)
         let contexts = fitting.inputs, heldOut = choosing?.inputs ?? []
         let total = contexts.count + heldOut.count
         if resumes, let state {
@@ -132,6 +133,8 @@ public struct LoRATraining: Sendable {
             model, settings, training: targets, measured: measured, memory: memory, threads: threads, state: state)
         if resumes { try session.resume() }
         let ending = try session.run(progress)
+        try student.checkUnchanged()
+        try teacher.checkUnchanged()
         return Result(
             adapter: try session.matrices.folder(of: plain, model: model, settings, baseName: baseName),
             curve: session.curve, ending: ending, step: session.bestStep,
@@ -141,7 +144,7 @@ public struct LoRATraining: Sendable {
 
     /// Removes what `run` has kept in a file, and in others beside it.
     public static func removeState(at path: String) {
-        SmallFile.remove(path)
+        WholeFile.remove(path)
         KeptAnswers.remove(state: path)
     }
 
@@ -191,42 +194,5 @@ public struct LoRATraining: Sendable {
             notes.append("without a teacher, training adapts the model to the text as much as it heals the cut")
         }
         return notes
-    }
-}
-
-extension TrainingSettings {
-    /// Refuses what cannot be trained.
-    func check(_ model: DecoderModel, _ fitting: Corpus) throws(CheckpointError) {
-        try check(model)
-        if fitting.contexts.isEmpty { throw CheckpointError(file: fitting.path, "has no context to train on") }
-    }
-
-    /// Refuses a model that cannot be trained.
-    func check(_ model: DecoderModel) throws(CheckpointError) {
-        let file = model.checkpoint.path
-        let trained = targets.filter { target in
-            (0..<model.layerCount).contains { model.linear(.init(layer: $0, role: target.role)) != nil }
-        }
-        if trained.isEmpty {
-            throw CheckpointError(
-                file: file, "has no product \(targets.map(\.rawValue).joined(separator: ", ")) to train",
-                hint: "--target q_proj,k_proj,v_proj,o_proj trains attention")
-        }
-        if let target = trained.first(where: { !model.isStoredWhole($0.role) }) {
-            throw CheckpointError(
-                file: file,
-                "stores '\(target.rawValue)' transposed or joined with another weight, so an adapter of its own has no name"
-            )
-        }
-        if teacher == .logits, classes >= model.vocabularyCount {
-            throw CheckpointError(
-                file: file, "has \(model.vocabularyCount.grouped) tokens; \(classes) classes of a teacher are too many")
-        }
-        let narrowest = targets.compactMap { model.linear(.init(layer: 0, role: $0.role)) }
-            .map { min($0.inputs, $0.outputs) }.min()
-        if let narrowest, rank > narrowest {
-            throw CheckpointError(
-                file: file, "has products of \(narrowest) values; adapters of rank \(rank) are too large")
-        }
     }
 }

@@ -13,7 +13,7 @@ enum TrainingState {
             ("curve", session.curve.json),
         ])
         let values = memory(of: session).map { UnsafeRawBufferPointer(start: $0.base, count: $0.byteCount) }
-        try SmallFile.write(Array(JSON.object(header).compact.utf8) + [0x0A], values, to: path, replaces: true)
+        try WholeFile.write(Array(JSON.object(header).compact.utf8) + [0x0A], values, to: path, replaces: true)
     }
 
     /// The memory of all values, in the order of the file.

@@ -30,6 +30,12 @@ package struct ModulePattern: Sendable {
         return program.starts(in: symbols, endingAt: symbols.count...symbols.count).last == 0
     }
 
+    /// Whether the pattern matches the beginning of the name, as re.match does.
+    func matchesStart(of name: String) -> Bool {
+        let symbols = NamePatternDialect.pythonSymbols(of: name)
+        return program.starts(in: symbols, endingAt: 0...symbols.count).last == 0
+    }
+
     /// Whether the pattern matches the name or what follows one of its dots, as `re.match(r"(.*\.)?(pattern)$", name)` does.
     package func matchesEnd(of name: String) -> Bool {
         let symbols = NamePatternDialect.pythonSymbols(of: name)

@@ -11,6 +11,8 @@ struct ConfigCut {
     var kinds: [[JSON]] = []
     /// Whether the layers store a part that their class otherwise computes from the layer number.
     var storesByLayer: (String) -> Bool = { _ in false }
+    /// The modules of the layers.
+    var modules: () -> [LayerModule] = { [] }
     /// The width of a layer's slice in tensors outside the layers, by key.
     private(set) var widths: [String: Int] = [:]
 
@@ -44,7 +46,7 @@ struct ConfigCut {
         }
         try countDecoder(&result)
         try holdFirst(config)
-        return try ModuleNames(layers: layers, stacks: choice.stacks).renamed(result)
+        return try ModuleNames(layers: layers, stacks: choice.stacks, modules: modules).renamed(result)
     }
 
     /// When no key counts the layers, the objects whose lists have one entry per layer: Nemotron-H counts by its

@@ -46,6 +46,7 @@ public struct CutLayers: Edit {
             }
         } else if let config = checkpoint.config {
             var settings = ConfigCut(layers: cut, choice: LayerChoice(checkpoint))
+            settings.modules = { LayerModule.all(in: checkpoint, cut) }
             settings.storesByLayer = { part in checkpoint.tensors.contains { $0.name.hasSuffix("." + part) } }
             result.config = try settings.apply(to: config)
             (kinds, widths) = (settings.kinds, settings.widths)
@@ -71,12 +72,7 @@ public struct CutLayers: Edit {
             throw CheckpointError(
                 file: checkpoint.path, "has no tensors named <prefix>.<number>.<suffix>, so no layers to cut")
         }
-        let count = pattern.count
-        if let run = layers.runs.first(where: { $0.lowerBound < 0 || $0.upperBound > count }) {
-            throw CheckpointError(
-                file: checkpoint.path,
-                "the layers \(run.lowerBound):\(run.upperBound) are out of range; there are \(count) (0:\(count))")
-        }
+        try layers.check(count: pattern.count, file: checkpoint.path)
         let cut = LayerCut(pattern: pattern, cut: layers, file: checkpoint.path)
         guard cut.countAfter > 0 else {
             throw CheckpointError(file: checkpoint.path, "the range \(layers.text) is all \(cut.count) layers")
@@ -120,7 +116,8 @@ public struct CutLayers: Edit {
         for index in result.indices where names.contains(result[index].name) {
             let path = checkpoint.path + "/" + result[index].name
             let value = JSON.object(try FileSystem.json(result[index].contents, path: path))
-            let modules = ModuleNames(layers: cut, stacks: LayerChoice(checkpoint).stacks)
+            let modules = ModuleNames(
+                layers: cut, stacks: LayerChoice(checkpoint).stacks, modules: { LayerModule.all(in: checkpoint, cut) })
             let renamed = try modules.renamed(value)
             if renamed != value { result[index].contents = Array(renamed.pretty.utf8) }
         }

@@ -9,6 +9,8 @@ struct ModuleNames {
     let layers: LayerCut
     /// All numbered tensors of the model.
     let stacks: [LayerStack]
+    /// The modules of the layers before the cut, by which a pattern is tried.
+    let modules: () -> [LayerModule]
 
     /// The configuration with renumbered names in the settings of every quantizer.
     func renamed(_ config: JSONObject) throws(CheckpointError) -> JSONObject {
@@ -51,7 +53,13 @@ struct ModuleNames {
     private func name(_ text: String) throws(CheckpointError) -> String? {
         if ModuleNames.isPattern(text) { return try pattern(text) }
         // A module name may end with the layer number; the parser requires a dot after it.
-        guard let parts = LayerName(text + ".") else { return text }
+        guard let parts = LayerName(text + ".") else {
+            // A number in front of all dots may be that of a layer, when the quantizer compares the ends of names.
+            guard let first = text.split(separator: ".").first, let number = Int(first), number < layers.count,
+                text.utf8.count > first.utf8.count
+            else { return text }
+            throw layers.refused("quantization_config", "names '\(text)', which may be a module of any list")
+        }
         guard try isOurs(String(parts.prefix), text) else { return text }
         return layers.renumbered(parts.layer).map { String(Substring(parts.renumbered($0).utf8.dropLast())) }
     }
@@ -79,15 +87,29 @@ struct ModuleNames {
                 + alike.map { String($0.prefix.dropLast()) }.joined(separator: " or "))
     }
 
-    // MARK: regular expressions
+    // MARK: patterns
 
-    /// Whether a text is a regular expression: it has a prefix (`re:`; GPTQ's `-:` and `+:`) or special characters.
+    /// Whether a text is a pattern: it has a prefix (`re:`; GPTQ's `-:` and `+:`) or special characters.
     private static func isPattern(_ text: String) -> Bool {
-        ["re:", "-:", "+:"].contains(where: text.hasPrefix) || text.contains { #"\()[]|*+^$"#.contains($0) }
+        ModulePatternTrial.prefixes.contains(where: text.hasPrefix)
+            || text.contains { #"\()[]|*+^$?"#.contains($0) }
     }
 
-    /// A regular expression after the cut, renumbered when it contains a single layer number.
+    /// A pattern after the cut.
+    ///
+    /// - Throws: when it would then be about other modules of the layers that stay than before.
     private func pattern(_ text: String) throws(CheckpointError) -> String? {
+        let renamed = try renumbered(pattern: text)
+        guard ModulePatternTrial(text).isSame(as: renamed.map(ModulePatternTrial.init), for: modules()) else {
+            throw layers.refused(
+                "quantization_config",
+                "has the pattern '\(text)', which would be about other layers after the cut")
+        }
+        return renamed
+    }
+
+    /// A regular expression, renumbered when it contains a single layer number.
+    private func renumbered(pattern text: String) throws(CheckpointError) -> String? {
         let list = String(layers.pattern.listName)
         var search = text.startIndex..<text.endIndex
         var number: (range: Range<String.Index>, layer: Int)?

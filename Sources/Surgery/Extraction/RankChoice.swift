@@ -12,6 +12,8 @@ public struct RankChoice: Sendable, Equatable {
     public static let highestByEnergy = 512
 
     /// The same rank for every matrix; with an energy, at most this rank.
+    ///
+    /// - Precondition: the rank is positive.
     public init(rank: Int, energy: Double? = nil) {
         precondition(rank > 0)
         highest = rank

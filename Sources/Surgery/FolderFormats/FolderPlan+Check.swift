@@ -2,13 +2,19 @@ public import Checkpoints
 
 extension FolderPlan {
     /// Refuses to round weights a second time, and to leave many weights unquantized, unless that is allowed.
+    ///
+    /// - Parameters:
+    ///   - type: the format of the plan.
+    ///   - checkpoint: the model that is quantized, for messages.
+    ///   - allowsRequantize: whether weights may be rounded again that are quantized already.
+    ///   - allowsPlain: whether more than a tenth of the elements may stay unquantized.
     public func check(
         _ type: FolderType, of checkpoint: Checkpoint, allowsRequantize: Bool = false, allowsPlain: Bool = false
     ) throws(CheckpointError) {
         if !allowsRequantize, let first = firstRounded {
             throw CheckpointError(
                 file: checkpoint.path, tensor: first,
-                "is already quantized, and \(type.rawValue) cannot store its scales and zero points: it would be rounded again",
+                "is already quantized, and \(type.rawValue) cannot store its values as they are: it would be rounded again",
                 hint: "quantize the original, or use --allow-requantize")
         }
         guard !allowsPlain, plainShare > FolderPlan.largestPlainShare, let first = obstacles.first else { return }

@@ -14,6 +14,8 @@ public struct FolderQuantizationSettings: Sendable {
     public var isDouble = false
     /// Whether GPTQ stores zero points as they are (version 2); version 1 stores them minus one.
     public var isSecondVersion = false
+    /// Whether `QuantizeFolder.apply(to:)` rounds weights again that are quantized already and cannot keep their codes.
+    public var allowsRequantize = false
 
     /// The default options.
     public init() {}
@@ -32,11 +34,14 @@ public struct QuantizeFolder: Edit {
         self.settings = settings
     }
 
-    /// The checkpoint with quantized weights.
+    /// The checkpoint with quantized weights. Weights that no group or block fits stay as they are; `plan` says which.
     ///
-    /// - Throws: when the options are not possible, or no weight can be quantized.
+    /// - Throws: when the options are not possible, no weight can be quantized, or one would be rounded a second time
+    ///   without consent.
     public func apply(to checkpoint: Checkpoint) throws(CheckpointError) -> Checkpoint {
-        try plan(checkpoint).checkpoint
+        let plan = try plan(checkpoint)
+        try plan.check(type, of: checkpoint, allowsRequantize: settings.allowsRequantize, allowsPlain: true)
+        return plan.checkpoint
     }
 
     /// Plans the quantization. Of an already quantized source this reads all scales but no codes.

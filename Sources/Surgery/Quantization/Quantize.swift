@@ -49,7 +49,7 @@ public struct Quantize: Edit {
                 guard settings.byName.isEmpty, settings.output == nil, settings.embedding == nil else {
                     throw CheckpointError(
                         file: checkpoint.path, "types of single tensors can be chosen in GGUF only",
-                        hint: "use a .gguf output")
+                        hint: "use a .gguf output, or --format gguf")
                 }
                 let result = try Cast(to: mixture.base, allowsNonfinite: settings.allowsNonfinite).apply(to: checkpoint)
                 _ = try unmeasured(from: checkpoint, to: result)
@@ -57,7 +57,7 @@ public struct Quantize: Edit {
             }
             throw CheckpointError(
                 file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot store",
-                hint: "use a .gguf output")
+                hint: "use a .gguf output, or --format gguf")
         }
         var result = checkpoint
         for (index, choice) in try TypeChoice(settings, checkpoint).choices.enumerated() {

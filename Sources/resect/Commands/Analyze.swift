@@ -64,13 +64,13 @@ struct Analyze: ParsableCommand {
     func run() throws {
         let checkpoint = try stack.choosing(in: model.openPlain())
         try OutputNames([output]).check(models: [checkpoint], texts: texts.corpus)
-        if let output { try SmallFile.check(output, replaces: force) }
+        if let output { try WholeFile.check(output, replaces: force) }
         let size = try drop?.count(of: checkpoint.layerCount, file: model.path)
         let text = try Corpus(
             texts.corpus.sources(besides: model.path), for: checkpoint, contextLength: samples.context,
             limit: samples.samples
         )
-        for note in checkpoint.notes { common.note(note) }
+        for note in checkpoint.notes + text.notes { common.note(note) }
         common.noteLength(of: samples.context, for: checkpoint)
         if text.contexts.count < samples.samples {
             common.note(

@@ -11,7 +11,8 @@ struct ConvertCommand: ParsableCommand {
         discussion: """
             Converts names, row orders, configuration, vocabulary, special tokens and chat templates. Without --dtype \
             weights keep their type; quantized ones become BF16 when the output cannot store them. NVFP4 and MXFP4 \
-            weights of a folder keep their codes and scales in GGUF bit for bit.
+            weights of a folder keep their codes and block scales in GGUF bit for bit; the scale of a whole NVFP4 weight may be \
+            the reciprocal there, and differ by 1e-7.
 
             --set and --unset are repeatable and change the output. For GGUF a value is TYPE:VALUE, where TYPE is \
             u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool, str or one of these in brackets for an array: \
@@ -96,7 +97,7 @@ struct ConvertCommand: ParsableCommand {
         ]
         let result = try checkpoint.applying(edits)
         let exact = result.exactBlockCount
-        if exact > 0 { common.note("\(exact) quantized weights keep their codes and scales exactly") }
+        if exact > 0 { common.note("\(exact) quantized weights keep their codes and block scales exactly") }
         if type == nil, let note = result.wideningNote(since: checkpoint) { common.note(note) }
         var write = WriteRun(output: output, common: common)
         write.provenance = ProvenanceRun(command: ConvertCommand.self, model: checkpoint, isRecorded: false)

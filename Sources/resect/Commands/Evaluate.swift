@@ -42,6 +42,13 @@ struct Evaluate: ParsableCommand {
     @OptionGroup var precision: PrecisionOption
     @OptionGroup(title: "General") var common: CommonOptions
 
+    func validate() throws {
+        if context < 2 { throw ValidationError("--context must be at least 2") }
+        if reference == "-", model.path == "-" || texts.corpus.contains("-") {
+            throw ValidationError("standard input is read once, and --reference - takes it")
+        }
+    }
+
     func run() throws {
         let whole = try model.openPlain()
         let cut = layers.isEmpty ? nil : try layers.union(file: model.path)
@@ -52,7 +59,7 @@ struct Evaluate: ParsableCommand {
         let text = try Corpus(
             texts.corpus.sources(besides: model.path), for: checkpoint, contextLength: context, limit: samples,
             judges: true)
-        for note in checkpoint.notes { common.note(note) }
+        for note in checkpoint.notes + text.notes { common.note(note) }
         common.noteLength(of: context, for: checkpoint)
         if let cut { common.note("without \(cut.words) (\(cut.count) of \(whole.layerCount))") }
         let options = precision.run(threads: common.threadCount)

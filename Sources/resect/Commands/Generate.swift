@@ -87,7 +87,10 @@ struct Generate: ParsableCommand {
         } else {
             Output.line()
         }
-        common.noteLength(of: result.promptCount + result.tokens.count, for: checkpoint)
+        // The model does not run over the last token, unless another one ends the text.
+        let last = result.ending == .end ? 0 : 1
+        common.noteLength(of: result.promptCount + result.tokens.count - last, for: checkpoint)
+        if result.ending == .context { common.note("the model has no position for another token") }
         common.note(
             "\(counted(result.promptCount, "prompt token")) in \(result.promptSeconds.fixed(2)) s, "
                 + "\(counted(result.tokens.count, "new token")) in \(result.seconds.fixed(2)) s")

@@ -31,6 +31,14 @@ struct Pack: ParsableCommand {
 
     @OptionGroup(title: "General") var common: CommonOptions
 
+    func validate() throws {
+        if output == "-" { throw ValidationError("-o needs the name of a file") }
+        if output != model.path, [".gguf", ".safetensors"].contains(where: output.lowercased().hasSuffix) {
+            throw ValidationError(
+                "'\(output)' is the name of a model, and an archive would read as none; name it x.resect")
+        }
+    }
+
     func run() throws {
         let checkpoint = try model.open()
         let base = try against.map { try Checkpoint.open($0) }

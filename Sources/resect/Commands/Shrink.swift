@@ -147,6 +147,7 @@ struct Shrink: ParsableCommand {
             try limit.check(steps, heals: method.heals, path: output.output)
         }
         write.measured = { judged?.json ?? [] }
+        write.isRefused = { [limit, method] in judged.map { limit.isExceeded(by: $0, heals: method.heals) } ?? false }
         do {
             guard try write.write(result) != nil else { return }
         } catch let error as CheckpointError {

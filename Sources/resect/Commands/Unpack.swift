@@ -28,6 +28,10 @@ struct Unpack: ParsableCommand {
 
     @OptionGroup(title: "General") var common: CommonOptions
 
+    func validate() throws {
+        if output == "-" { throw ValidationError("-o needs the name of a file or a folder") }
+    }
+
     func run() throws {
         let base = try against.map { try Checkpoint.open($0) }
         let progress = Progress("unpack", unit: .bytes, quiet: common.quiet)

@@ -33,7 +33,10 @@ struct HeatMap {
         let cell = room >= 2 * layers ? 2 : 1
         let group = (layers - 1) / room + 1
         var heading = "  n" + "  " + "nearest".padded(run) + (hasDistance ? "  distance" : "") + "  "
-        for first in stride(from: 0, to: layers, by: 5 * group) { heading += "\(first)".padded(5 * cell) }
+        for first in stride(from: 0, to: layers, by: 5 * group) where heading.count + "\(first)".count <= width ?? .max
+        {
+            heading += "\(first)".padded(5 * cell)
+        }
         var lines = legend(group)
         lines.append(trimmed(heading))
         for row in rows {

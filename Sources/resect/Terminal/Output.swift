@@ -75,19 +75,34 @@ enum Output {
         bytes.withUnsafeBytes(send)
     }
 
+    /// Writes bytes of a checkpoint to standard output at once.
+    ///
+    /// - Throws: when the reader has closed the pipe: it has not got all of the file.
+    static func sendChecked(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+        guard !send(bytes, endsQuietly: false) else { return }
+        throw CheckpointError(file: "standard output", "was closed by its reader before the end of the file")
+    }
+
     /// Writes bytes to standard output at once. Ends the program quietly when the reader has closed the pipe.
-    static func send(_ bytes: UnsafeRawBufferPointer) {
+    static func send(_ bytes: UnsafeRawBufferPointer) { _ = send(bytes, endsQuietly: true) }
+
+    /// Writes bytes; false when the reader has closed the pipe.
+    private static func send(_ bytes: UnsafeRawBufferPointer, endsQuietly: Bool) -> Bool {
         var done = 0
         while done < bytes.count {
             let count = write(STDOUT_FILENO, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EPIPE { Interruption.cleanUp { Signals.leave(status: 0) } }
+            if count < 0, errno == EPIPE {
+                guard endsQuietly else { return false }
+                Interruption.cleanUp { Signals.leave(status: 0) }
+            }
             guard count > 0 else {
                 complain(.system("cannot write", file: "standard output", errno))
                 Interruption.cleanUp { Signals.leave(status: 2) }
             }
             done += count
         }
+        return true
     }
 
     /// Writes a piece of a text at once. On a terminal control characters are escaped, except line breaks and tabs.

@@ -35,7 +35,8 @@ struct UsageError: Error {
             self.init(UsageError.lowercased(problem), hint: hint, command: command)
         } else {
             let hint = help.map { String($0.dropFirst("Help:  ".count)) }
-            self.init(UsageError.lowercased(text), hint: hint, command: command)
+            let line = text.split(separator: "\n").joined(separator: " ")
+            self.init(UsageError.lowercased(line), hint: hint, command: command)
         }
     }
 

@@ -22,6 +22,8 @@ struct Consumer {
             bytes.bindMemory(to: Float.self).last
         }
         precondition(last == 65_535 && made.tensors.count == whole.tensors.count + 2)
+        let healed = try heal(model, without: [1..<2, 3..<4], text: [.builtin], to: folder + "/healed.gguf")
+        precondition(healed.layerCount == whole.layerCount - 2)
         let result = try shrink(model, layers: 2, to: folder + "/small.gguf")
         precondition(result.written.layerCount == whole.layerCount - 2 && result.dropped.count == 2)
         let judged = result.steps.steps.map { "\($0.step.name) \(ShrinkSteps.perplexity($0.divergences, \.model))" }

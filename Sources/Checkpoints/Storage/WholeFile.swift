@@ -4,8 +4,8 @@
     internal import Darwin
 #endif
 
-/// A small file from memory: written to a temporary sibling, synced, and renamed.
-package enum SmallFile {
+/// A file from memory: written to a temporary sibling, synced, and renamed.
+package enum WholeFile {
     /// Throws when a file cannot be written to a path: it exists and is not replaced, or its folder does not exist.
     package static func check(_ path: String, replaces: Bool) throws(CheckpointError) {
         switch FileSystem.kind(of: path) {
@@ -15,6 +15,7 @@ package enum SmallFile {
                 throw CheckpointError(
                     file: path.deletingLastPathComponent, "is not a folder, so nothing can be written there")
             }
+            try FileSystem.checkCreation(path)
         case .file: if !replaces { throw CheckpointError(file: path, "exists", hint: "--force replaces it") }
         case .folder: throw CheckpointError(file: path, "is a folder")
         case .other: throw CheckpointError(file: path, "is a device or a pipe, not a file")
