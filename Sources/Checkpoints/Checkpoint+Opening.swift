@@ -15,7 +15,9 @@ extension Checkpoint {
                 throw CheckpointError(file: path, "does not exist")
             }
             return try HuggingFaceFolder.open(folder)
-        case .other: throw CheckpointError(file: path, "is not a regular file")
+        case .other:
+            throw CheckpointError(
+                file: path, "is not a regular file", hint: "for a pipe give - and redirect it: resect … - < pipe")
         case .folder: return try HuggingFaceFolder.open(HubCache.snapshot(of: path) ?? path)
         case .file: break
         }

@@ -35,7 +35,9 @@ package struct TextKind: Sendable {
     private static func kind(at path: String) throws(CheckpointError) -> TextKind {
         switch FileSystem.kind(of: path) {
         case .missing: throw CheckpointError(file: path, "does not exist")
-        case .other: throw CheckpointError(file: path, "is not a regular file")
+        case .other:
+            throw CheckpointError(
+                file: path, "is not a regular file", hint: "for a pipe give - and redirect it: --corpus - < pipe")
         case .file: return try kind(path, .file(path, byteCount: FileSystem.byteCount(of: path)))
         case .folder:
             let documents = try files(in: path).filter { !$0.isEmpty }

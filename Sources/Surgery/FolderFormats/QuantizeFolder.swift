@@ -92,6 +92,11 @@ public struct QuantizeFolder: Edit {
                     ?? (modules.hasNoLayers
                         ? "no tensor belongs to a numbered layer, and only those are quantized" : nil))
         }
+        if type == .nf4 || type == .fp4, quantizedModules.contains(where: { $0.contains(".experts.") }) {
+            plan.checkpoint.note(
+                "transformers 5 holds all experts in one tensor, for which it has no \(type.rawValue): experts so quantized load "
+                    + "with transformers 4; W4A16 loads with both")
+        }
         // A tied output matrix is a linear layer too, though no tensor is stored for it.
         if !type.quantizesEmbeddings, !plain.contains(source.outputModule) { plain.append(source.outputModule) }
         try target.configure(&plan.checkpoint, plain: PlainModules(plain, quantized: quantizedModules))

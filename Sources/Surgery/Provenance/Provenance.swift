@@ -82,7 +82,7 @@ public struct Provenance: Sendable, Equatable {
             throw CheckpointError(file: file, "the member '\(key)' is not known", hint: "known: resect steps")
         }
         guard let list = object["steps"]?.array, !list.isEmpty else {
-            throw CheckpointError(file: file, "'steps' is not a list of commands")
+            throw CheckpointError(file: file, "'steps' is no list of at least one command")
         }
         version = object["resect"]?.string ?? Release.version
         steps = try list.enumerated().map { (index, value) throws(CheckpointError) in
