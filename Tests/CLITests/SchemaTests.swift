@@ -64,7 +64,9 @@ struct SchemaTests {
         ],
         "shrink": [
             "resect shrink model -o a --heal none --corpus text.txt --drop 2 --context 64 --samples 2 "
-                + "--evaluation-samples 2 --json"
+                + "--evaluation-samples 2 --json",
+            "resect shrink model -o b --heal none --corpus text.txt --drop 2 --context 64 --samples 2 "
+                + "--evaluation-samples 2 --max-perplexity-ratio 0.1 --json",
         ],
         "verify": ["resect cut model -o cut --layers 4:6 --quiet && resect verify cut model --json"],
         "diff": [

@@ -27,7 +27,7 @@ struct ProvenanceTests {
         arguments: [
             (#"{"command": "cut", "layers": "4:6"}"#, "'layers' is not known"),
             (#"{"steps": [{"command": "cut", "speed": 1}]}"#, "'steps[0].speed' is not known"),
-            (#"{"steps": [], "name": "x"}"#, "'name' is not known"), (#"{"steps": []}"#, "'steps' is not a list"),
+            (#"{"steps": [], "name": "x"}"#, "'name' is not known"), (#"{"steps": []}"#, "'steps' is no list"),
             (#"{"options": {}}"#, "'command' is missing"),
             (#"{"command": "cut", "options": {"layers": 4}}"#, "'options.layers' is 4, not a text"),
             (#"{"command": "cut", "options": {"layers": [4]}}"#, "'options.layers' is [4], not a text"),
