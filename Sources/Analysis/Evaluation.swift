@@ -19,6 +19,12 @@ public struct Evaluation: Sendable {
     /// The standard error of that mean.
     public let standardError: Double
 
+    /// An evaluation that was made before.
+    package init(tokens: Int, negativeLogLikelihood: Double, standardError: Double) {
+        (self.tokens, self.negativeLogLikelihood) = (tokens, negativeLogLikelihood)
+        self.standardError = standardError
+    }
+
     /// e to the mean negative log-likelihood.
     public var perplexity: Double { exp(negativeLogLikelihood) }
     /// The standard error of the perplexity, as llama-perplexity prints it behind ±.

@@ -47,6 +47,8 @@ public struct LayerSettings: Sendable {
     /// Lists that a class of transformers derives in a way that has no entry under `derived`, by the classes' model
     /// types.
     public let derivedOtherwise: [String: [String]]
+    /// Those that are derived so only where a setting is true: the list and the model types, by the setting.
+    public let derivedOtherwiseIf: [String: [String: [String]]]
     /// The required kind of the last layer, by model type.
     public let lastKind: [String: String]
     /// Model types and GGUF architectures whose first layer differs in structure from the others.
@@ -55,6 +57,8 @@ public struct LayerSettings: Sendable {
     public let lastDiffers: Set<String>
     /// Settings that no cut can follow, with the reason.
     public let refused: [String: String]
+    /// Settings outside the language model that name its layers, and what they say of them.
+    public let namedOutside: [String: String]
     /// The part that a class computes from the layer number unless each layer stores it, by model type.
     public let storedByLayer: [String: String]
     /// Model types and GGUF architectures that compute by the layer number in a way that no setting can change, with
@@ -119,6 +123,10 @@ public struct LayerSettings: Sendable {
         deciders = table("decided_by", LayerSettings.strings)
         derived = (file?["derived"]?.array ?? []).map(DerivedList.init)
         derivedOtherwise = table("derived_from_count", LayerSettings.strings)
+        derivedOtherwiseIf = table("derived_from_count_if") {
+            Dictionary(
+                uniqueKeysWithValues: LayerSettings.members($0).map { ($0.key, LayerSettings.strings($0.value)) })
+        }
         var last: [String: String] = [:]
         for (kind, types) in LayerSettings.members(file?["last_kind"]) {
             for type in LayerSettings.strings(types) { last[type] = kind }
@@ -127,6 +135,7 @@ public struct LayerSettings: Sendable {
         firstDiffers = Set(LayerSettings.strings(file?["first_layer_differs"]))
         lastDiffers = Set(LayerSettings.strings(file?["last_layer_differs"]))
         refused = table("refused_settings", \.string)
+        namedOutside = table("named_outside", \.string)
         storedByLayer = table("stored_by_layer", \.string)
         refusedTypes = table("refused_types", \.string)
         shared = (file?["shared"]?.array ?? []).map(SharedPart.init)

@@ -30,8 +30,9 @@ struct KeptTensors {
     ) throws(CheckpointError) {
         let object = JSONObject([("identity", .string(identity))] + rest)
         let header = JSONObject([(KeptTensors.key, .string(JSON.object(object).compact))])
+        // Not the name of the file: an older one of that name would be taken for the input.
         let file = try Checkpoint(
-            named: path.lastPathComponent, container: .safetensors(header: header), tensors: tensors, sources: files)
+            named: KeptTensors.key, container: .safetensors(header: header), tensors: tensors, sources: files)
         try CheckpointWriter(replaces: true, threads: threads).write(OutputPlan(file), to: path)
     }
 

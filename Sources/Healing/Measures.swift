@@ -24,7 +24,7 @@ public final class Measures: Sendable {
     /// - Throws: when the file holds something else.
     public init(at path: String, of model: Checkpoint) throws(CheckpointError) {
         self.path = path
-        self.model = "\(model.identity)\n\(InstructionSet.best)"
+        self.model = "\(model.identity)\n\(Release.version) \(InstructionSet.best)"
         guard FileSystem.kind(of: path) != .missing else {
             values = Mutex(JSONObject())
             return
@@ -33,7 +33,7 @@ public final class Measures: Sendable {
         guard object["resect"]?.string == Measures.kind, let found = object["values"]?.object else {
             throw CheckpointError(file: path, "does not hold measures of an interrupted run", hint: "remove it")
         }
-        values = Mutex(object["version"]?.string == Release.version ? found : JSONObject())
+        values = Mutex(found)
     }
 
     /// How many values there are.
@@ -84,7 +84,7 @@ public final class Measures: Sendable {
             return values
         }
         let object = JSONObject([
-            ("resect", .string(Measures.kind)), ("version", .string(Release.version)), ("values", .object(all)),
+            ("resect", .string(Measures.kind)), ("values", .object(all)),
         ])
         try WholeFile.write(Array(JSON.object(object).compact.utf8) + [0x0A], to: path, replaces: true)
     }
@@ -106,12 +106,28 @@ extension Work {
         return value
     }
 
-    /// A loss, which may be infinite.
-    func measuredLoss(
-        _ parts: [String], _ measure: () throws(CheckpointError) -> Double
-    ) throws(CheckpointError) -> Double {
-        try measured(parts, read: \.loss, write: JSON.init(loss:), measure)
+    /// An evaluation; `nil` where there is none.
+    func evaluated(
+        _ parts: [String], _ measure: () throws(CheckpointError) -> Evaluation?
+    ) throws(CheckpointError) -> Evaluation? {
+        // Null is a value too: what computes NaN is not measured again.
+        try measured(
+            parts, read: { $0 == .null ? .some(nil) : Evaluation(kept: $0).map { .some($0) } },
+            write: { $0?.kept ?? .null }, measure)
     }
+}
+
+extension Evaluation {
+    /// The evaluation that `kept` gives.
+    init?(kept: JSON?) {
+        guard let values = kept?.array, values.count == 3, let tokens = values[0].int else { return nil }
+        // Null stands for NaN.
+        let (loss, error) = (values[1].double ?? .nan, values[2].double ?? .nan)
+        self.init(tokens: tokens, negativeLogLikelihood: loss, standardError: error)
+    }
+
+    /// It for a file, with all digits.
+    var kept: JSON { .array([.int(tokens), JSON(loss: negativeLogLikelihood), JSON(loss: standardError)]) }
 }
 
 extension JSON {

@@ -29,11 +29,12 @@ enum HealedChoiceReport {
     /// A table with a mark at the best.
     static func table(_ choice: HealedChoice) -> Table {
         var table = Table(["layers", "proposed by", "distance", "healed loss", "perplexity", ""])
-        table.add(["whole", "", "", choice.wholeLoss.fixed(4), choice.wholeLoss.perplexity.fixed(2), ""])
-        for (candidate, loss) in zip(choice.candidates, choice.losses) {
+        table.add(["whole", "", "", choice.wholeLoss.fixed(4), choice.whole.perplexityText(2), ""])
+        for (candidate, found) in zip(choice.candidates, choice.evaluations) {
             table.add([
                 candidate.dropped.texts.joined(separator: ","), candidate.rule.rawValue, candidate.distance.fixed(4),
-                loss.fixed(4), loss.perplexity.fixed(2), candidate == choice.best ? "<" : "",
+                (found?.negativeLogLikelihood ?? .infinity).fixed(4), found?.perplexityText(2) ?? "inf",
+                candidate == choice.best ? "<" : "",
             ])
         }
         return table
@@ -41,17 +42,19 @@ enum HealedChoiceReport {
 
     /// Members of the JSON output.
     static func json(_ choice: HealedChoice) -> [(String, JSON)] {
-        let candidates = zip(choice.candidates, choice.losses).map { candidate, loss in
+        let candidates = zip(choice.candidates, choice.evaluations).map { candidate, found in
             JSON.object(
                 JSONObject([
                     ("layers", .array(candidate.dropped.texts.map(JSON.string))),
                     ("rule", .string(candidate.rule.rawValue)),
                     ("distance", .double(candidate.distance)),
-                    ("healedLoss", loss.isFinite ? .double(loss) : .null),
+                    ("healedLoss", (found?.negativeLogLikelihood).map(JSON.double) ?? .null),
+                    ("lossError", (found?.standardError).map(JSON.double) ?? .null),
                 ]))
         }
         return [
             ("distance", .double(choice.best.distance)), ("wholeLoss", .double(choice.wholeLoss)),
+            ("wholeLossError", .double(choice.whole.standardError)), ("lossTokens", .int(choice.whole.tokens)),
             ("candidates", .array(candidates)),
         ]
     }

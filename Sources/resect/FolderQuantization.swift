@@ -54,6 +54,11 @@ struct FolderFormatOptions: ParsableArguments {
             let names = types.map(\.rawValue).joined(separator: " ")
             throw ValidationError("\(type.rawValue) does not take \(option), only \(names) do")
         }
+        for (size, sizes, what) in [(groupSize, type.groupSizes, "group"), (blockSize, type.blockSizes, "block")] {
+            guard let size, !sizes.contains(size) else { continue }
+            let known = sizes.map(String.init).joined(separator: ", ")
+            throw ValidationError("\(type.rawValue) has no \(what) size \(size)", hint: "--\(what)-size takes \(known)")
+        }
     }
 
     var settings: FolderQuantizationSettings {

@@ -32,7 +32,7 @@ extension Heal {
         if FileSystem.kind(of: output.output) == .folder { recipe.pruned = FileSystem.absolute(output.output) }
         recipe.values.context = samples.context
         recipe.values.seed = Int(truncatingIfNeeded: heal.seed & 0x7FFF_FFFF)
-        recipe.values.distills = training.teacher != .none
+        training.apply(to: &recipe, of: model)
         return recipe
     }
 }

@@ -21,13 +21,13 @@ extension HealReport {
                 "the experts of \(counted(result.layersOfExperts, "layer")) stay as they were; only attention was fitted there"
             )
         }
-        guard let healed = result.healedLoss, let cut = result.cutLoss else { return }
-        let whole = result.wholeLoss.map { "whole model \($0.perplexity.fixed(2)), " } ?? ""
+        guard let healed = result.healed, let cut = result.cut else { return }
+        let whole = result.whole.map { "whole model \($0.perplexityText(2)), " } ?? ""
         let share = result.shareGivenBack.map { "; the heal gives back \(($0 * 100).fixed(0))% of the loss" } ?? ""
+        let isBetter = healed.negativeLogLikelihood < cut.negativeLogLikelihood
         common.note(
-            "perplexity on held-out text: \(whole)cut \(cut.perplexity.fixed(2)), healed "
-                + "\(healed.perplexity.fixed(2))\(healed < cut ? share : "; the heal gains nothing there and is left out")"
-        )
+            "perplexity on \(cut.tokens.grouped) tokens of held-out text: \(whole)cut \(cut.perplexityText(2)), healed "
+                + "\(healed.perplexityText(2))\(isBetter ? share : "; the heal gains nothing there and is left out")")
     }
 
     /// It as members of the JSON output.
@@ -35,9 +35,12 @@ extension HealReport {
         var members: [(String, JSON)] = [
             ("healedTokens", .int(result.tokens)), ("healSeconds", .double((seconds * 1000).rounded() / 1000)),
         ]
-        if let loss = result.wholeLoss { members.append(("wholeLoss", .double(loss))) }
-        if let loss = result.cutLoss { members.append(("cutLoss", .double(loss))) }
-        if let loss = result.healedLoss { members.append(("healedLoss", .double(loss))) }
+        for (name, found) in [("whole", result.whole), ("cut", result.cut), ("healed", result.healed)] {
+            guard let found else { continue }
+            members.append(("\(name)Loss", .double(found.negativeLogLikelihood)))
+            members.append(("\(name)LossError", .double(found.standardError)))
+        }
+        if let cut = result.cut { members.append(("heldOutTokens", .int(cut.tokens))) }
         let changes = result.weights.changes.map { change in
             JSON.object(
                 JSONObject([

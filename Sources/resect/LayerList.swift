@@ -37,6 +37,11 @@ struct LayersOption: ParsableArguments {
     /// Whether the option is not given.
     var isEmpty: Bool { layers.isEmpty }
 
+    func validate() throws {
+        guard let empty = layers.flatMap(\.ranges).first(where: \.isEmpty) else { return }
+        throw ValidationError("the range \(empty.lowerBound):\(empty.upperBound) is empty")
+    }
+
     /// The union of all lists.
     ///
     /// - Throws: when a range is empty.

@@ -27,6 +27,14 @@ struct MixtureOptions: ParsableArguments {
 
     var isEmpty: Bool { tensorType.isEmpty && outputType == nil && embeddingType == nil && !pure && !keepSplit }
 
+    func validate() throws {
+        for text in tensorType {
+            do throws(CheckpointError) { _ = try TypeByName(text) } catch {
+                throw ValidationError("--tensor-type: \(error.problem)", hint: error.hint)
+            }
+        }
+    }
+
     /// The settings for a mixture with these options.
     func settings(_ mixture: Mixture) throws -> Quantize.Settings {
         var settings = Quantize.Settings(mixture)

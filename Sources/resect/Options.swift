@@ -172,6 +172,11 @@ struct OutputOptions: ParsableArguments {
 
     func validate() throws {
         if output.isEmpty { throw ValidationError("-o needs the name of the output") }
+        if format == nil, !isStream {
+            do throws(CheckpointError) { _ = try OutputEnding.form(of: output) } catch {
+                throw ValidationError("\(output): \(error.problem)", hint: error.hint)
+            }
+        }
         if manifest == "-" { throw ValidationError("--manifest needs the name of a file") }
         if isStream, shardSize != nil { throw ValidationError("--shard-size writes several files; -o - writes one") }
         if isStream, resume { throw ValidationError("--resume continues a file; -o - writes none") }
@@ -213,11 +218,13 @@ struct SampleOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("How many of the closest runs are left out in a trial.", valueName: "n"))
+        help: ArgumentHelp(
+            "How many of the closest runs are left out in a trial; in heal and shrink with --choose loss.",
+            valueName: "n"))
     var candidates = RunChooser.standardLimit
 
     @Option(
-        name: .long, help: ArgumentHelp("The number of contexts on which these trials are measured.", valueName: "n"))
+        name: .long, help: ArgumentHelp("The number of contexts on which those trials are measured.", valueName: "n"))
     var lossSamples = RunChooser.standardContexts
 
     @OptionGroup var precision: PrecisionOption
@@ -295,7 +302,8 @@ struct DropCount: ExpressibleByArgument {
     func count(of layers: Int, file: String) throws(CheckpointError) -> Int {
         let count = number ?? Int((Double(layers) * (percent ?? 0) / 100).rounded())
         guard count > 0, count < layers else {
-            throw CheckpointError(file: file, "cannot drop \(count) of \(layers) layers")
+            let rounded = percent.map { ", which is \($0.fixed(1))% of them, rounded" } ?? ""
+            throw CheckpointError(file: file, "cannot drop \(count) of \(layers) layers\(rounded)")
         }
         return count
     }

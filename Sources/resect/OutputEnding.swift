@@ -5,10 +5,12 @@ internal import Formats
 enum OutputEnding {
     /// Extensions of files that resect does not write, with the likely intended one.
     private static let others: [String: Set<String>] = [
-        "gguf": ["ggml", "ggjt", "ggla", "resect"],
+        "gguf": ["ggml", "ggjt", "ggla", "gg", "llamafile", "resect"],
         "safetensors": [
             "bin", "pt", "pth", "ckpt", "pkl", "pickle", "st", "h5", "msgpack", "npz", "npy", "onnx", "pb", "tflite",
-            "mlmodel", "zip", "tar", "gz", "tgz", "zst", "json", "txt",
+            "mlmodel", "sft", "mlx", "zip", "7z", "tar", "gz", "tgz", "zst", "json", "yaml", "csv", "txt", "log", "md",
+            "exe",
+            "bak", "tmp",
         ],
     ]
 

@@ -39,6 +39,7 @@ struct RatioLimit: ParsableArguments {
 
     /// What the user should know of an output that is written though it is bad.
     func note(_ steps: ShrinkSteps) -> String? {
+        if let worse = steps.uselessHeal { return worse }
         guard steps.perplexityRatio > RatioLimit.bad else { return nil }
         return
             "the perplexity is \(steps.perplexityRatio.fixed(2)) times that of the whole model: the output is much worse; drop "

@@ -1,6 +1,8 @@
+internal import Analysis
 internal import ArgumentParser
 internal import Checkpoints
 internal import Formats
+internal import Healing
 internal import Surgery
 
 /// A step of a recipe with the files that it names: ready to be run.
@@ -156,18 +158,26 @@ struct RecipeStep {
     private static func path(
         _ text: String, _ option: String, _ hash: String?, _ recipe: String
     ) throws(CheckpointError) -> String {
-        if ["builtin", "-"].contains(text), texts.contains(option) { return text }
+        if ["builtin", "-"].contains(text), texts.contains(option) {
+            let source = TextSource(argument: text)
+            try check(hash, Provenance.text(source), source.name)
+            return text
+        }
         // An adapter may have a weight behind an equals sign.
         let isWhole = option != "adapter" || place(of: text, beside: recipe) != nil
         let sign = isWhole ? nil : text.lastIndex(of: "=")
         let path = try found(sign.map { String(text[..<$0]) } ?? text, beside: recipe)
-        if let hash {
-            let value = try texts.contains(option) ? Provenance.text(path) : Provenance.input(path, of: option)
-            guard value["hash"]?.string == hash else {
-                throw CheckpointError(file: path, "is not what the recipe was made with: its hash differs")
-            }
-        }
+        try check(
+            hash, texts.contains(option) ? Provenance.text(.path(path)) : Provenance.input(path, of: option), path)
         return path + (sign.map { String(text[$0...]) } ?? "")
+    }
+
+    /// Refuses another file or text than the one that a recipe states the hash of; `nil` where it states none.
+    private static func check(
+        _ hash: String?, _ value: @autoclosure () throws(CheckpointError) -> JSON, _ name: String
+    ) throws(CheckpointError) {
+        guard let hash, try value()["hash"]?.string != hash else { return }
+        throw CheckpointError(file: name, "is not what the recipe was made with: its hash differs")
     }
 
     /// A file that a recipe names: as it is written, or beside the recipe.

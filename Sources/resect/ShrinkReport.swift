@@ -16,8 +16,8 @@ extension ShrinkSteps {
         row("bytes", whole.byteCount.grouped) { $0.step.checkpoint.byteCount.grouped }
         row("bits per weight", whole.bitsPerWeight.fixed(2)) { $0.step.checkpoint.bitsPerWeight.fixed(2) }
         for (index, text) in texts.enumerated() {
-            let reference = steps.first?.divergences[index].reference.perplexityText ?? ""
-            row("perplexity, \(text.name)", reference) { $0.divergences[index].model.perplexityText }
+            let reference = steps.first?.divergences[index].reference.perplexityText(3) ?? ""
+            row("perplexity, \(text.name)", reference) { $0.divergences[index].model.perplexityText(3) }
         }
         row("KL divergence", "") { ShrinkSteps.mean($0.divergences, \.klDivergence).fixed(4) }
         row("same next token", "") { (100 * ShrinkSteps.mean($0.divergences, \.topOneAgreement)).fixed(1) + "%" }
@@ -26,8 +26,9 @@ extension ShrinkSteps {
         let corpus = texts[0].corpus
         Output.line(
             "judged on \((steps.first?.divergences.reduce(0) { $0 + $1.tokens } ?? 0).grouped) tokens in "
-                + "\(texts.reduce(0) { $0 + $1.corpus.contexts.count }) contexts of \(corpus.contextLength) tokens, second "
-                + "halves; writing: \(wholeAnswers.answers.count) prompts, \(ShrinkSteps.answerLength) tokens each")
+                + "\(counted(texts.reduce(0) { $0 + $1.corpus.contexts.count }, "context")) of \(corpus.contextLength) tokens, second "
+                + "halves; writing: \(counted(wholeAnswers.answers.count, "prompt")), \(ShrinkSteps.answerLength) tokens each"
+        )
         for step in steps.map(\.step) {
             if let seconds = step.seconds { Output.line("\(step.name) was made in \(seconds.fixed(1)) s") }
         }
@@ -48,7 +49,8 @@ extension ShrinkSteps {
             return "no type is small enough to keep all layers in \(bytes.byteText)"
         }
         func perplexity(_ divergences: [Divergence]) -> String {
-            ShrinkSteps.perplexity(divergences, \.model).fixed(3)
+            ShrinkSteps.perplexity(divergences, \.model).fixed(3) + " ± "
+                + ShrinkSteps.perplexityError(divergences, \.model).fixed(3)
         }
         func divergence(_ divergences: [Divergence]) -> String {
             ShrinkSteps.mean(divergences, \.klDivergence).fixed(4)
@@ -58,6 +60,21 @@ extension ShrinkSteps {
             + "and has over all judged text perplexity \(perplexity(uncut.divergences)) (here \(perplexity(last.divergences))) "
             + "and KL divergence \(divergence(uncut.divergences)) (here \(divergence(last.divergences)))"
     }
+
+    /// What to say where a heal made the cut worse on the text that judges; `nil` where it did not.
+    var uselessHeal: String? {
+        let heals = ClosedForm.Method.allCases.map(\.rawValue) + ["lora"]
+        guard let cut = steps.first(where: { $0.step.name == "cut" }),
+            let healed = steps.last(where: { heals.contains($0.step.name) })
+        else { return nil }
+        let (before, after) = (perplexity(cut), perplexity(healed))
+        guard after > before else { return nil }
+        return
+            "the heal does not help on this text: perplexity \(before.fixed(2)) without it, \(after.fixed(2)) with it; heal on "
+            + "more text, or on more kinds of it"
+    }
+
+    private func perplexity(_ step: Measured) -> Double { ShrinkSteps.perplexity(step.divergences, \.model) }
 
     /// Members of the JSON output.
     var json: [(String, JSON)] {
@@ -124,7 +141,9 @@ extension ShrinkSteps {
 
 extension Evaluation {
     /// The perplexity with its standard error.
-    fileprivate var perplexityText: String { "\(perplexity.fixed(3)) ± \(perplexityError.fixed(3))" }
+    ///
+    /// - Parameter digits: how many decimal digits both have.
+    func perplexityText(_ digits: Int) -> String { "\(perplexity.fixed(digits)) ± \(perplexityError.fixed(digits))" }
 }
 
 extension StringProtocol {

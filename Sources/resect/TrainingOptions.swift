@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Checkpoints
 internal import Healing
+internal import Surgery
 
 /// How adapters are trained that heal a cut. Defaults depend on the share of the layers that is removed.
 struct TrainingOptions: ParsableArguments {
@@ -86,16 +87,35 @@ struct TrainingOptions: ParsableArguments {
     }
 
     /// Refuses options of a training where none is wanted.
-    func check(_ method: HealMethod) throws {
-        let given: [(name: String, isGiven: Bool)] = [
+    ///
+    /// - Parameter hasRecipe: whether a recipe for another training is written.
+    func check(_ method: HealMethod, hasRecipe: Bool = false) throws {
+        let ofRecipe: [(name: String, isGiven: Bool)] = [
             ("teacher", teacher != .logits), ("steps", steps != nil), ("batch", batch != nil),
             ("learning-rate", learningRate != nil), ("warmup", warmup != nil), ("patience", patience != nil),
             ("lora-rank", loraRank != nil), ("lora-alpha", loraAlpha != nil), ("dropout", dropout != nil),
-            ("target", !target.isEmpty), ("training-base", trainingBase != nil), ("curve", curve != nil),
+            ("target", !target.isEmpty),
         ]
+        let given = (hasRecipe ? [] : ofRecipe) + [("training-base", trainingBase != nil), ("curve", curve != nil)]
+        if hasRecipe, !method.trains, teacher == .stream {
+            throw ValidationError("--teacher stream is for training here; the script of a recipe learns logits or text")
+        }
         guard !method.trains, let option = given.first(where: \.isGiven) else { return }
         throw ValidationError(
             "--\(option.name) is for training, but nothing is trained: add lora to the method, such as refit,lora")
+    }
+
+    /// Puts the options into a recipe.
+    func apply(to recipe: inout TrainingRecipe, of model: Checkpoint) {
+        let share = Double(recipe.dropped.count) / Double(max(1, recipe.layerCount))
+        let settings = settings(removed: share, seed: 0)
+        recipe.values.distills = teacher != .none
+        (recipe.values.rank, recipe.values.alpha) = (settings.rank, settings.alpha)
+        (recipe.values.rate, recipe.values.dropout) = (settings.rate, settings.dropout)
+        (recipe.values.batch, recipe.values.steps) = (settings.batch, settings.steps)
+        recipe.values.warmup = settings.warmup
+        if let patience { recipe.values.patience = patience }
+        if !target.isEmpty { recipe.target(settings.targets, of: model) }
     }
 
     /// The long names of the options that decide the adapters.

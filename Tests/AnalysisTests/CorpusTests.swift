@@ -22,7 +22,7 @@ struct CorpusTests {
     func contexts() throws {
         let folder = TemporaryFolder()
         let path = folder.write("text", "In the beginning God created the heaven and the earth.\n")
-        let tokens = try Corpus.tokens(path: path, for: KnownAnalysis.model())
+        let tokens = try Corpus.tokens(of: .path(path), for: KnownAnalysis.model())
         for length in 2...tokens.count {
             let corpus = try Corpus(path: path, for: KnownAnalysis.model(), contextLength: length)
             #expect(corpus.contexts.count == tokens.count / length)

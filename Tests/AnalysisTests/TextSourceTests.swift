@@ -13,7 +13,7 @@ struct TextSourceTests {
     }
 
     private static func tokens(_ text: String, _ folder: TemporaryFolder) throws -> [Int32] {
-        try Corpus.tokens(path: folder.write("tokens", text), for: KnownAnalysis.model())
+        try Corpus.tokens(of: .path(folder.write("tokens", text)), for: KnownAnalysis.model())
     }
 
     private static func cut(_ tokens: [Int32], _ length: Int = 4) -> [[Int32]] {

@@ -74,6 +74,36 @@ struct ClosedFormTests {
         #expect(factors.count == 1 && (factors.first ?? 0) > 0)
     }
 
+    @Test("magnitude stays where it lowers the loss on other text, and is left out where it does not")
+    func judgedMagnitude() throws {
+        for dropped in [[4..<6], [8..<10]].map({ LayerRuns($0) }) {
+            let (result, healed) = try ClosedFormTests.healed(dropped, ClosedForm(method: .magnitude))
+            let text = try ClosedFormTests.corpus("evaluation.txt", 8), run = RunOptions(threads: 2)
+            let cut = try ClosedFormTests.model().applying([CutLayers(layers: dropped)])
+            let before = try Evaluation.measure(cut, corpus: text, run: run).negativeLogLikelihood
+            let after = try Evaluation.measure(healed, corpus: text, run: run).negativeLogLikelihood
+            #expect(abs((result.cutLoss ?? .nan) - before) < 1e-9)
+            #expect(abs((result.healedLoss ?? .nan) - after) < 1e-2)
+            #expect(try #require(result.healedLoss) <= #require(result.cutLoss))
+            let isRejected = result.weights.changes.allSatisfy(\.isRejected)
+            #expect(isRejected == result.weights.tensors.isEmpty && isRejected == (result.healedLoss == result.cutLoss))
+        }
+    }
+
+    @Test("a weight whose inputs are all zero stays as it was")
+    func zeroInputs() throws {
+        var model = try ClosedFormTests.model()
+        let index = try #require(model.tensors.firstIndex { $0.name == "model.layers.7.self_attn.v_proj.weight" })
+        let old = model.tensors[index]
+        model.tensors[index] = Tensor(name: old.name, dtype: old.dtype, shape: old.shape, recipe: .computed(ZeroRows()))
+        let result = try ClosedForm().heal(
+            model, dropping: LayerRuns([4..<6]), fitting: ClosedFormTests.corpus("calibration.txt", 40),
+            choosing: ClosedFormTests.corpus("evaluation.txt", 4), run: RunOptions(threads: 2))
+        let change = try #require(result.weights.changes.first { $0.name == "model.layers.7.self_attn.o_proj.weight" })
+        #expect(change.isRejected && change.gain == 0)
+        #expect(!result.weights.tensors.isEmpty)
+    }
+
     @Test("every number of threads gives the same bits, and states in a file the same as in memory")
     func sameBits() throws {
         let dropped = LayerRuns([3..<5])
@@ -109,5 +139,13 @@ struct ClosedFormTests {
         var other = try ClosedFormTests.model()
         other.tensors.removeAll { $0.name == "model.layers.3.mlp.down_proj.weight" }
         #expect(throws: CheckpointError.self) { try weights.edit.apply(to: other) }
+    }
+}
+
+private struct ZeroRows: RowSource {
+    var description: String { "zeros" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        output.initializeMemory(as: UInt8.self, repeating: 0)
     }
 }

@@ -103,7 +103,7 @@ struct HealingTextTests {
         let path = folder.write("text", text)
         let model = try Self.model()
         // One long context for each part shows the stream with its order.
-        let whole = try Corpus.tokens(path: path, for: model)
+        let whole = try Corpus.tokens(of: .path(path), for: model)
         var sizes = HealingText.Sizes(fitting: 1000)
         (sizes.ranking, sizes.choosing) = (0, 1)
         let healing = try HealingText(sources: [.path(path)], for: model, contextLength: 512, sizes: sizes)
@@ -181,7 +181,8 @@ struct HealingTextTests {
             sources: [.path(folder("large"))], for: model, contextLength: 64, sizes: .init(fitting: 100_000 / 64))
         #expect(healing.notes.contains { $0.contains("evenly spread") })
         let whole =
-            try Corpus.tokens(path: folder("large/1"), for: model) + Corpus.tokens(path: folder("large/2"), for: model)
+            try Corpus.tokens(of: .path(folder("large/1")), for: model)
+            + Corpus.tokens(of: .path(folder("large/2")), for: model)
         var places: [ArraySlice<Int32>: Int] = [:]
         for start in 0...whole.count - 32 { places[whole[start..<start + 32]] = start }
         let quarters = healing.fitting.corpus.contexts.compactMap { places[$0[16..<48]] }.map { $0 * 4 / whole.count }
@@ -239,8 +240,8 @@ struct HealingTextTests {
         let healing = try HealingText(
             sources: [.path(folder("kind"))], for: model, contextLength: 16, sizes: .init(fitting: 9999))
         let joined = folder.write("joined", texts.joined())
-        let tokens = try ["a", "b/x", "c"].flatMap { try Corpus.tokens(path: folder("kind/" + $0), for: model) }
-        #expect(try abs(tokens.count - Corpus.tokens(path: joined, for: model).count) <= 2)
+        let tokens = try ["a", "b/x", "c"].flatMap { try Corpus.tokens(of: .path(folder("kind/" + $0)), for: model) }
+        #expect(try abs(tokens.count - Corpus.tokens(of: .path(joined), for: model).count) <= 2)
         let expected = Set((0..<tokens.count / 16).map { Array(tokens[$0 * 16..<$0 * 16 + 16]) })
         let found = [healing.fitting, healing.ranking, healing.choosing].flatMap(\.corpus.contexts)
         #expect(Set(found) == expected && found.count == expected.count)

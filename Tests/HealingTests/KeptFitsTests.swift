@@ -79,4 +79,19 @@ struct KeptFitsTests {
         let error = #expect(throws: CheckpointError.self) { try Self.heal(model, other) }
         #expect(error?.description.contains(name) == true, "\(error?.description ?? "")")
     }
+
+    @Test("files of another heal in the current folder are replaced, not taken for the input")
+    func currentFolder() async throws {
+        let path = ".resect-test-\(UInt64.random(in: .min ... .max))"
+        let model = try FamilyTests.model("LlamaForCausalLM")
+        defer { Measures.remove(at: path) }
+        var other = Work()
+        other.measures = try await Self.interrupted(model, path, steps: 5)
+        let run = RunOptions(threads: 2)
+        let bridge = try ClosedForm(method: .bridge).heal(
+            model, dropping: FamilyTests.dropped, text: Self.text, run: run, work: other)
+        let expected = try ClosedForm(method: .bridge).heal(
+            model, dropping: FamilyTests.dropped, text: Self.text, run: run)
+        #expect(try Self.values(bridge.result) == Self.values(expected.result))
+    }
 }

@@ -199,6 +199,22 @@ struct TrainingTests {
         #expect(result.notes.contains { $0.contains("diverged at step \(step)") })
     }
 
+    @Test("a step over harder contexts than those of the first one is no divergence")
+    func otherContexts() throws {
+        var isHarder = false
+        for seed in 0..<3 as Range<UInt64> {
+            let result = try Sample().run(
+                TrainingTests.settings {
+                    ($0.rate, $0.batch, $0.divergence, $0.patience, $0.seed) = (1e-12, 1, 1.0001, 100, seed)
+                    $0.teacher = .none
+                })
+            #expect(result.ending == .finished)
+            let losses = result.curve.steps.map(\.loss)
+            isHarder = isHarder || losses.contains { $0 > 1.0001 * losses[0] + 1e-3 }
+        }
+        #expect(isHarder)
+    }
+
     @Test("a training without a new best on held-out text stops early")
     func stopsEarly() throws {
         let result = try Sample().run(

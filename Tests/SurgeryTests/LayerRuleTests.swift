@@ -138,6 +138,10 @@ struct LayerRuleTests {
             (#"{"moe_layer_end_index":1}"#, 0..<2, "'moe_layer_end_index' is 1, and no layer up to that one remains"),
             (#"{"model_type":"gemma4_text"}"#, 1..<2, "'layer_types' is missing, and gemma4_text derives it"),
             (
+                #"{"model_type":"qwen2_moe","use_sliding_window":true}"#, 1..<2,
+                "'layer_types' is missing, and qwen2_moe derives it"
+            ),
+            (
                 #"{"model_type":"gemma4_text","layer_types":["s","s","s","s","s","full_attention"]}"#, 5..<6,
                 "'layer_types' would end with \"s\""
             ),
@@ -147,6 +151,12 @@ struct LayerRuleTests {
                 #"{"model_type":"minimax","layer_types":[0,1,0,1,0,1]}"#, 1..<2,
                 "computes slope_rate from the layer number"
             ),
+            (
+                #"{"deepstack_layer_map":[[-2,1],[-1,4]]}"#, 4..<5,
+                "'deepstack_layer_map' is [[-2,1],[-1,4]], which says where"
+            ),
+            (#"{"talker_config":{"accept_hidden_layer":3}}"#, 2..<3, "'accept_hidden_layer' is 3"),
+            (#"{"model_type":"esmc"}"#, 1..<2, "'model_type' is esmc, which scales"),
             (#"{"model_type":"diffllama"}"#, 1..<2, "'model_type' is diffllama, which computes attention by"),
             (
                 #"{"num_kv_shared_layers":2,"layer_types":["s","f","s","f","s","f"],"hidden_size_per_layer_input":8}"#,

@@ -49,6 +49,38 @@ struct VerificationTests {
         }
     }
 
+    @Test("a quantized folder and the GGUF with its codes hold the same values")
+    func acrossQuantizedContainers() throws {
+        let packed = try QuantizeFolder(.mxfp4).apply(to: Models.fixture())
+        let gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
+        for result in [
+            try Verification(gguf, against: packed, threads: 2), try Verification(packed, against: gguf, threads: 1),
+        ] {
+            #expect(VerificationTests.findings(result) == [])
+            // 7 weights in each of 12 layers are decoded, and 25 norms are F32 in GGUF.
+            #expect(result.sameValues == 84 + 25 && result.sameBytes == 1)
+        }
+        var other = gguf
+        let index = try #require(other.tensors.firstIndex { $0.name == "blk.3.ffn_down.weight" })
+        other.tensors[index] = Tensor(
+            name: "blk.3.ffn_down.weight", dtype: gguf.tensors[index].dtype, shape: gguf.tensors[index].shape,
+            recipe: .computed(EqualBytes(byte: 0x11)))
+        let result = try Verification(other, against: packed, threads: 2)
+        #expect(VerificationTests.findings(result) == ["model.layers.3.mlp.down_proj.weight: holds other values"])
+    }
+
+    @Test("weights and their scales in tensors of their own are compared as one")
+    func besideScales() throws {
+        let packed = try QuantizeFolder(.nvfp4).apply(to: Models.fixture())
+        let gguf = try Convert(to: .gguf, keepsBlocks: true).apply(to: packed)
+        #expect(gguf.tensors.contains { $0.name == "blk.0.ffn_up.scale" })
+        let result = try Verification(gguf, against: packed, threads: 2)
+        // The scale of a whole weight divides in a folder and multiplies in GGUF, so values may differ in the last bit.
+        #expect(result.count == 110 && result.findings.allSatisfy { $0.problem == "holds other values" })
+        let difference = try CheckpointDifference(from: gguf, to: packed, threads: 2)
+        #expect(difference.changed.allSatisfy { ($0.distance?.maxAbs ?? 1) < 1e-6 })
+    }
+
     @Test("a manifest without one of the names says why they were not translated")
     func untranslated() throws {
         let folder = TemporaryFolder()
@@ -166,5 +198,16 @@ struct GivenBytes: RowSource {
     func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         // One row holds everything.
         if !rows.isEmpty { output.copyBytes(from: bytes) }
+    }
+}
+
+/// Rows in which all bytes are equal.
+struct EqualBytes: RowSource {
+    let byte: UInt8
+
+    var description: String { "equal bytes" }
+
+    func write(rows: Range<Int>, into output: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        output.initializeMemory(as: UInt8.self, repeating: byte)
     }
 }

@@ -38,7 +38,7 @@ def measuring(checks, folder, count):
             if out.exists():
                 break
             interrupted += 1
-            checks.expect(process.returncode == 130, f"{name}: exit status {process.returncode}: {said}")
+            checks.expect(process.returncode == -signal.SIGINT, f"{name}: exit status {process.returncode}: {said}")
         checks.expect(same(out, whole), f"{name}: {interrupted} interruptions changed the output")
         checks.note(f"{name}: {length:.1f} s, {interrupted} interruptions, {continued} runs continued")
         for path in (whole, out):

@@ -145,13 +145,19 @@ public struct Corpus: Sendable {
     /// The contexts behind the first ones.
     package func dropFirst(_ count: Int) -> Corpus { Corpus(self, contexts: Array(contexts.dropFirst(count))) }
 
-    /// The tokens of a whole file, as the model's tokenizer makes them.
+    /// The tokens of a whole text, as the model's tokenizer makes them.
+    ///
+    /// - Throws: when the text cannot be read or is not UTF-8, or the model has no tokenizer.
     public static func tokens(
-        path: String, for checkpoint: Checkpoint, threads: Int = 1
+        of source: TextSource, for checkpoint: Checkpoint, threads: Int = 1
     ) throws(CheckpointError) -> [Int32] {
+        let tokenizer = try tokenizer(of: checkpoint)
+        var tokens: [Int32] = []
         var skipped: [String] = []
-        return try TextKind.kinds(of: .path(path))[0]
-            .tokens(tokenizer(of: checkpoint), limit: .max, threads: threads, skipped: &skipped)
+        for kind in try TextKind.kinds(of: source) {
+            tokens += try kind.tokens(tokenizer, limit: .max, threads: threads, skipped: &skipped)
+        }
+        return tokens
     }
 
     /// The tokenizer of a model.

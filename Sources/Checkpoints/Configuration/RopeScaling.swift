@@ -79,6 +79,15 @@ package enum RopeScaling: Sendable, Equatable {
             }
             return value
         }
+        let outside = try RopeScaling.outsideContext(settings)
+        // transformers takes the one outside, llama.cpp's converter the one inside.
+        if let outside, let inside = object["original_max_position_embeddings"]?.double, inside != outside,
+            ["llama3", "yarn", "longrope", "su"].contains(type)
+        {
+            throw wrong(
+                "'\(name)' has the original context \(Int(clampingFinite: inside)), and the model \(Int(clampingFinite: outside))"
+            )
+        }
         if let share = object["partial_rotary_factor"]?.double, share != 1,
             settings.architecture.setting("rotary_share") == nil
         {
@@ -98,14 +107,14 @@ package enum RopeScaling: Sendable, Equatable {
                 YaRN(
                     factor: try number("factor"),
                     originalContext: Int(
-                        clampingFinite: try number("original_max_position_embeddings", or: context)),
+                        clampingFinite: try number("original_max_position_embeddings", or: outside ?? context)),
                     others: others, inexpressible: inexpressible))
         case "llama3":
             self = .llama3(
                 Llama3(
                     factor: try number("factor"), lowFactor: try number("low_freq_factor"),
                     highFactor: try number("high_freq_factor"),
-                    originalContext: try number("original_max_position_embeddings")))
+                    originalContext: try number("original_max_position_embeddings", or: outside)))
         case "dynamic":
             self = .dynamic(
                 factor: try number("factor"), context: Double(try settings.int(.context)))
@@ -114,6 +123,12 @@ package enum RopeScaling: Sendable, Equatable {
             throw wrong(
                 "the rope scaling '\(type)' is not known", hint: "linear, dynamic, yarn, llama3 and longrope are")
         }
+    }
+
+    /// The original context that the configuration states beside the object.
+    private static func outsideContext(_ settings: Settings) throws(CheckpointError) -> Double? {
+        guard try settings.value("original_context") != nil else { return nil }
+        return Double(try settings.int("original_context"))
     }
 
     /// The member `rope_scaling` of config.json.

@@ -125,4 +125,10 @@ public enum CutChoice: Sendable {
         case .healed(let choice): choice.best.dropped
         }
     }
+
+    /// The perplexities of the whole model and of the chosen cut without a heal, where they were measured.
+    package var perplexities: [(String, Double)] {
+        guard case .loss(let loss, let best) = self, let cut = best.loss else { return [] }
+        return [("whole", loss.whole.perplexity), ("cut", cut.perplexity)]
+    }
 }

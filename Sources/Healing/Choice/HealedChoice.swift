@@ -9,10 +9,15 @@ internal import Surgery
 public struct HealedChoice: Sendable {
     /// The candidates, in the given order.
     public let candidates: [CutCandidate]
-    /// The loss of each after its heal, in nats per token.
-    public let losses: [Double]
-    /// The loss of the whole model on the same text.
-    public let wholeLoss: Double
+    /// Each after its heal, on the text that judges; `nil` where it computes NaN.
+    public let evaluations: [Evaluation?]
+    /// The whole model on the same text.
+    public let whole: Evaluation
+
+    /// The loss of each after its heal, in nats per token; infinity where it computes NaN.
+    public var losses: [Double] { evaluations.map { $0?.negativeLogLikelihood ?? .infinity } }
+    /// The loss of the whole model, in nats per token.
+    public var wholeLoss: Double { whole.negativeLogLikelihood }
 
     /// The candidate with the least loss.
     public var best: CutCandidate {
@@ -45,7 +50,7 @@ public struct HealedChoice: Sendable {
         try bridge.method.check(model)
         let start = try HealingStart(
             model, fitting: fitting, choosing: choosing, run: run, memoryByteCount: form.memoryByteCount)
-        var losses = Array(repeating: Double.infinity, count: candidates.count)
+        var evaluations = [Evaluation?](repeating: nil, count: candidates.count)
         let total = candidates.count + 1
         var done = 0
         func step() {
@@ -56,22 +61,20 @@ public struct HealedChoice: Sendable {
         func first(_ candidate: CutCandidate) -> Int { max(0, (candidate.dropped.runs.first?.lowerBound ?? 0) - 1) }
         for index in candidates.indices.sorted(by: { first(candidates[$0]) < first(candidates[$1]) }) {
             let dropped = candidates[index].dropped
-            losses[index] = try work.measuredLoss(["healed", "\(dropped.texts)"] + conditions) {
+            evaluations[index] = try work.evaluated(["healed", "\(dropped.texts)"] + conditions) {
                 () throws(CheckpointError) in
                 try start.advance(to: first(candidates[index]))
-                let loss = try bridge.heal(HealingStart(copying: start), dropping: dropped).healedLoss
-                return loss.map { $0.isNaN ? .infinity : $0 } ?? .infinity
+                let found = try bridge.heal(HealingStart(copying: start), dropping: dropped).healed
+                return found?.negativeLogLikelihood.isFinite == true ? found : nil
             }
             step()
         }
-        let whole = try work.measuredLoss(["whole"] + conditions) { () throws(CheckpointError) in
+        let whole = try work.evaluated(["whole"] + conditions) { () throws(CheckpointError) in
             try start.advance(to: model.layerCount)
-            guard let whole = try start.loss(of: start.states.context(start.judged.lowerBound)) else {
-                throw CheckpointError(file: choosing.path, "has no tokens to judge with")
-            }
-            return whole
+            return try start.evaluation()
         }
+        guard let whole else { throw CheckpointError(file: choosing.path, "has no tokens to judge with") }
         step()
-        return HealedChoice(candidates: candidates, losses: losses, wholeLoss: whole)
+        return HealedChoice(candidates: candidates, evaluations: evaluations, whole: whole)
     }
 }

@@ -6,6 +6,17 @@ internal import Surgery
 internal import Weights
 
 extension ClosedForm {
+    /// A heal by factors, not judged yet.
+    func scaled(
+        _ start: HealingStart, dropping dropped: LayerRuns,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> Result {
+        Result(
+            weights: try scale(start, dropping: dropped, progress: progress), whole: nil, cut: nil,
+            healed: nil, contexts: start.fitted.count, tokens: start.fitted.count * start.states.contextLength,
+            widestInput: 0, layersOfExperts: 0)
+    }
+
     /// The weights that make up for the growth of the stream over the gaps.
     ///
     /// Behind a gap the stream should be `a` times as long as the one before it, with `a` the mean over all tokens. To scale it
@@ -62,6 +73,27 @@ extension ClosedForm {
                 }
             }
         }
+    }
+}
+
+extension ClosedForm.Result {
+    /// Measures the cut model with and without the weights, and leaves them out where they do not lower the loss.
+    ///
+    /// - Parameter states: the embeddings of the contexts that judge.
+    mutating func judge(
+        _ checkpoint: Checkpoint, dropping dropped: LayerRuns,
+        states: (DecoderModel) throws(CheckpointError) -> HealingStart
+    ) throws(CheckpointError) {
+        let edit = CutLayers(layers: dropped)
+        func evaluation(_ checkpoint: Checkpoint) throws(CheckpointError) -> Evaluation? {
+            let start = try states(DecoderModel(checkpoint))
+            start.leaveFitted()
+            try start.advance(to: start.model.layerCount)
+            return try start.evaluation()
+        }
+        cut = try evaluation(edit.apply(to: checkpoint))
+        healed = try evaluation(edit.apply(to: weights.edit.apply(to: checkpoint)))
+        rejectWithoutGain()
     }
 }
 

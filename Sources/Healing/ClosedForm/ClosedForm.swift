@@ -63,18 +63,25 @@ public struct ClosedForm: Sendable {
     public struct Result: Sendable {
         /// The fitted weights.
         public internal(set) var weights: HealedWeights
-        /// The loss of the whole model on the held-out contexts, in nats per token; `nil` without any.
-        public internal(set) var wholeLoss: Double?
-        /// The loss of the cut model on them without a heal.
-        public let cutLoss: Double?
-        /// The loss of the healed model on them. A heal that does not lower the loss is left out.
-        public internal(set) var healedLoss: Double?
+        /// The whole model on the held-out contexts; `nil` without any.
+        public internal(set) var whole: Evaluation?
+        /// The cut model on them without a heal.
+        public internal(set) var cut: Evaluation?
+        /// The healed model on them. A heal that does not lower the loss is left out.
+        public internal(set) var healed: Evaluation?
         /// Contexts that were fitted.
         public let contexts: Int
         /// Tokens that were fitted, and the widest input that had to be fitted with them.
         public let tokens: Int, widestInput: Int
         /// Layers whose MLP stays as it was because it is made of experts, without one that all tokens use.
         public let layersOfExperts: Int
+
+        /// The loss of the whole model, in nats per token.
+        public var wholeLoss: Double? { whole?.negativeLogLikelihood }
+        /// The loss of the cut model without a heal, in nats per token.
+        public var cutLoss: Double? { cut?.negativeLogLikelihood }
+        /// The loss of the healed model, in nats per token.
+        public var healedLoss: Double? { healed?.negativeLogLikelihood }
 
         /// The share of the lost log-perplexity that the heal gives back on the held-out contexts.
         public var shareGivenBack: Double? {
@@ -118,16 +125,19 @@ public struct ClosedForm: Sendable {
         }
         let start = try HealingStart(
             model, fitting: fitting, choosing: choosing, run: run, memoryByteCount: memoryByteCount)
-        guard method != .magnitude else {
-            let weights = try scale(start, dropping: dropped, progress: progress)
-            return Result(
-                weights: weights, wholeLoss: nil, cutLoss: nil, healedLoss: nil, contexts: start.fitted.count,
-                tokens: start.fitted.count * start.states.contextLength, widestInput: 0, layersOfExperts: 0)
-        }
-        var result = try heal(start, dropping: dropped, keeping: fits, progress: progress)
+        var result =
+            method == .magnitude
+            ? try scaled(start, dropping: dropped, progress: progress)
+            : try heal(start, dropping: dropped, keeping: fits, progress: progress)
         start.leaveFitted()
         try start.advance(to: model.layerCount)
-        result.wholeLoss = try start.loss(of: start.states.context(start.judged.lowerBound))
+        result.whole = try start.evaluation()
+        if method == .magnitude, let choosing {
+            try result.judge(checkpoint, dropping: dropped) { (model) throws(CheckpointError) in
+                try HealingStart(
+                    model, fitting: choosing, choosing: choosing, run: run, memoryByteCount: memoryByteCount)
+            }
+        }
         try checkpoint.checkUnchanged()
         return result
     }
@@ -146,15 +156,21 @@ extension ClosedForm {
         let first = start.judged.lowerBound
         var result = Result(
             weights: walk.fits.weights,
-            wholeLoss: nil, cutLoss: try walk.unhealed.loss(),
-            healedLoss: try start.loss(of: walk.cut.context(first)), contexts: start.fitted.count,
+            whole: nil, cut: try walk.unhealed.evaluation(),
+            healed: try start.evaluation(of: walk.cut.context(first)), contexts: start.fitted.count,
             tokens: start.fitted.count * start.states.contextLength, widestInput: walk.fits.widestInput,
             layersOfExperts: walk.layersWithoutFit)
-        // A cut that computes NaN is worse than any heal that does not.
-        if let cut = result.cutLoss, let healed = result.healedLoss, !(healed < (cut.isNaN ? .infinity : cut)) {
-            result.weights.rejectAll()
-            result.healedLoss = cut
-        }
+        result.rejectWithoutGain()
         return result
+    }
+}
+
+extension ClosedForm.Result {
+    /// Leaves the heal out where it does not lower the loss.
+    mutating func rejectWithoutGain() {
+        // A cut that computes NaN is worse than any heal that does not.
+        guard let loss = cutLoss, let healedLoss, !(healedLoss < (loss.isNaN ? .infinity : loss)) else { return }
+        weights.rejectAll()
+        healed = cut
     }
 }

@@ -105,11 +105,15 @@ final class HealingStart {
     /// Says that a caller has run the next layer on its own.
     func didRunLayer() { layer += 1 }
 
-    /// The mean loss of the judging contexts for their states after the last layer; `nil` without any.
-    func loss(of states: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Double? {
+    /// The losses of the judging contexts, when the states are those after the last layer; `nil` without any.
+    func evaluation() throws(CheckpointError) -> Evaluation? { try evaluation(of: states.context(judged.lowerBound)) }
+
+    /// The losses of the judging contexts for their states after the last layer; `nil` without any.
+    func evaluation(of states: UnsafeMutablePointer<Float>) throws(CheckpointError) -> Evaluation? {
         guard !targets.isEmpty else { return nil }
-        let losses = try model.losses(of: targets, states: states, threads: run.threads)
-        return losses.reduce(0, +) / Double(losses.count)
+        var sums = LossSums()
+        for loss in try model.losses(of: targets, states: states, threads: run.threads) { sums.add(loss) }
+        return sums.evaluation
     }
 }
 

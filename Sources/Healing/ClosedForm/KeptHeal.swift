@@ -1,3 +1,4 @@
+internal import Analysis
 internal import Checkpoints
 internal import Formats
 
@@ -15,8 +16,8 @@ struct KeptHeal {
             let experts = header["layersOfExperts"]?.int
         else { return nil }
         return ClosedForm.Result(
-            weights: weights, wholeLoss: header["wholeLoss"]?.double, cutLoss: header["cutLoss"]?.double,
-            healedLoss: header["healedLoss"]?.double, contexts: contexts, tokens: tokens, widestInput: widest,
+            weights: weights, whole: Evaluation(kept: header["whole"]), cut: Evaluation(kept: header["cut"]),
+            healed: Evaluation(kept: header["healed"]), contexts: contexts, tokens: tokens, widestInput: widest,
             layersOfExperts: experts)
     }
 
@@ -25,8 +26,8 @@ struct KeptHeal {
         try file.write(
             result.weights,
             [
-                ("wholeLoss", JSON(optional: result.wholeLoss)), ("cutLoss", JSON(optional: result.cutLoss)),
-                ("healedLoss", JSON(optional: result.healedLoss)), ("contexts", .int(result.contexts)),
+                ("whole", result.whole?.kept ?? .null), ("cut", result.cut?.kept ?? .null),
+                ("healed", result.healed?.kept ?? .null), ("contexts", .int(result.contexts)),
                 ("tokens", .int(result.tokens)), ("widestInput", .int(result.widestInput)),
                 ("layersOfExperts", .int(result.layersOfExperts)),
             ], threads: threads)

@@ -31,18 +31,20 @@ struct RidgeRegression {
     /// - Parameters:
     ///   - weight: W0, [outputs, inputs].
     ///   - file: the model, for messages.
+    /// - Returns: `nil` where all inputs are zero, so that no weight is better than another.
     /// - Throws: when the moments are not finite, or the sum with the ridge is not positive definite.
     func solve(
         from weight: Tensor, ridges: [Double], file: String
-    ) throws(CheckpointError) -> Solution {
-        let initial = try RidgeRegression.transposed(weight, threads: threads)
+    ) throws(CheckpointError) -> Solution? {
         let gram = fitted.gram
         gram.mirror()
         let mean = (0..<gram.rows).reduce(0) { $0 + gram[$1, $1] } / Double(max(1, gram.rows))
-        guard mean > 0, mean.isFinite else {
+        guard mean.isFinite else {
             throw CheckpointError(
                 file: file, tensor: weight.name, "has inputs whose mean square is \(mean), so it cannot be fitted")
         }
+        guard mean > 0 else { return nil }
+        let initial = try RidgeRegression.transposed(weight, threads: threads)
         let rest = RidgeRegression.rest(fitted.cross, gram, initial, threads: threads)
         let judge = judged.map { Judge($0, initial: initial, threads: threads) }
         var best: Solution?

@@ -1,3 +1,4 @@
+internal import Analysis
 internal import Checkpoints
 internal import Decoder
 
@@ -25,6 +26,6 @@ struct UnhealedStream {
         }
     }
 
-    /// The mean loss after the last layer; `nil` without contexts that judge.
-    func loss() throws(CheckpointError) -> Double? { try start.loss(of: states.context(0)) }
+    /// The losses after the last layer; `nil` without contexts that judge.
+    func evaluation() throws(CheckpointError) -> Evaluation? { try start.evaluation(of: states.context(0)) }
 }

@@ -35,7 +35,10 @@ struct WeightFits {
         widestInput = max(widestInput, linear.inputs)
         let regression = RidgeRegression(fitted: moments.fitted, judged: moments.judged, threads: threads)
         let name = linear.weight.name
-        let solution = try regression.solve(from: linear.weight, ridges: ridges, file: checkpoint.path)
+        guard let solution = try regression.solve(from: linear.weight, ridges: ridges, file: checkpoint.path) else {
+            reject(layer, name, ridge: ridges.first, gain: moments.judged == nil ? nil : 0)
+            return linear
+        }
         var gained = solution.gain
         if gain == nil, let gained, gained <= 0 {
             reject(layer, name, ridge: solution.ridge, gain: gained)

@@ -1,4 +1,5 @@
 internal import CTexts
+internal import Decoder
 public import Checkpoints
 internal import Formats
 public import Surgery
@@ -45,17 +46,22 @@ public struct TrainingRecipe: Sendable {
         self.command = command(whole)
         self.corpus = corpus
         values = TrainingValues(shareRemoved: Double(dropped.count) / Double(max(1, layerCount)))
-        if let targets = TrainingRecipe.targets(of: checkpoint) { values.targets = targets }
+        target(TrainingSettings.Target.feedForward, of: checkpoint)
     }
 
-    /// The modules of the MLP or, where experts are in its place, of attention, as PEFT finds them: by the ends of their
-    /// names. `nil` for a model of an unknown architecture.
-    private static func targets(of checkpoint: Checkpoint) -> [String]? {
+    /// Puts adapters on the modules of these products, or on those of attention where the model has none of them, as where
+    /// experts are in the place of the MLP. Nothing changes for a model of an unknown architecture.
+    public mutating func target(_ targets: [TrainingSettings.Target], of checkpoint: Checkpoint) {
+        if let names = TrainingRecipe.names(of: targets, in: checkpoint) { values.targets = names }
+    }
+
+    /// The names of modules, as PEFT finds them: their ends.
+    private static func names(of targets: [TrainingSettings.Target], in checkpoint: Checkpoint) -> [String]? {
         guard let architecture = checkpoint.architecture else { return nil }
-        let roles = [
-            ["ffn_gate", "ffn_up", "ffn_down"], ["attention_q", "attention_k", "attention_v", "attention_output"],
-        ]
-        let paths = roles.map { roles in
+        let all = TrainingSettings.Target.allCases
+        let attention = all.filter { !TrainingSettings.Target.feedForward.contains($0) }
+        let rest = all.filter { !targets.contains($0) && !attention.contains($0) }
+        let paths = [targets, attention, rest].map { $0.map(\.role.rawValue) }.map { roles in
             var paths: [[String]] = []
             for role in roles {
                 let name = architecture.tensor(role: role)?.huggingFace?.names.first?.text
@@ -66,7 +72,7 @@ public struct TrainingRecipe: Sendable {
             return paths
         }
         guard let chosen = paths.first(where: { !$0.isEmpty }) else { return nil }
-        let ends = paths.joined().compactMap(\.last)
+        let ends = Set(paths.joined()).compactMap(\.last)
         // A last part that two modules share names neither of them.
         return chosen.compactMap { path in
             guard let last = path.last else { return nil }
@@ -92,7 +98,7 @@ public struct TrainingRecipe: Sendable {
         let share = Int((Double(dropped.count) / Double(max(1, layerCount)) * 100).rounded())
         let fields = [
             "layers": dropped.texts.joined(separator: ","), "share": "\(share) %", "rank": "\(values.rank)",
-            "alpha": "\(values.alpha)",
+            "alpha": values.shownAlpha.compact,
             "targets": "on " + values.targets.joined(separator: ", "), "whole": TrainingRecipe.quoted(whole),
             "pruned": TrainingRecipe.quoted(pruned),
         ]
@@ -135,7 +141,7 @@ public struct TrainingRecipe: Sendable {
                 ("steps", .int(values.steps)), ("rate", .double(values.rate)), ("warmup", .int(values.warmup)),
                 ("batch", .int(values.batch)), ("device_batch", .int(1)), ("context", .int(values.context)),
                 ("evaluation", .int(8)), ("every", .int(25)),
-                ("patience", .int(4)), ("seed", .int(values.seed)), ("texts", texts.training),
+                ("patience", .int(values.patience)), ("seed", .int(values.seed)), ("texts", texts.training),
                 ("judges", texts.judging),
             ]))
     }

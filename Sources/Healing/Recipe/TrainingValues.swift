@@ -5,7 +5,7 @@ public struct TrainingValues: Sendable, Equatable {
     /// The rank of every LoRA adapter.
     public var rank: Int
     /// LoRA's alpha; the change is scaled by alpha over rank.
-    public var alpha: Int
+    public var alpha: Double
     /// The share of inputs that dropout leaves out.
     public var dropout = 0.05
     /// The peak of the learning rate.
@@ -16,6 +16,8 @@ public struct TrainingValues: Sendable, Equatable {
     public var steps: Int
     /// Steps until the learning rate has its peak.
     public var warmup: Int
+    /// Measurements on held-out text without a new best after which the training stops.
+    public var patience = 4
     /// Tokens in a context.
     public var context = 512
     /// Whether the whole model's predictions are learnt, and not the text itself.
@@ -36,15 +38,18 @@ public struct TrainingValues: Sendable, Equatable {
         case ...0.4: (rank, rate, batch, steps, warmup) = (16, 5e-5, 4, 400, 30)
         default: (rank, rate, batch, steps, warmup) = (16, 2e-5, 2, 500, 40)
         }
-        alpha = 2 * rank
+        alpha = Double(2 * rank)
     }
+
+    /// Alpha as a whole number where it is one.
+    var shownAlpha: JSON { Int(exactly: alpha).map(JSON.int) ?? .double(alpha) }
 
     /// `adapter_config.json` as PEFT reads it.
     func adapterConfig(base: String) -> JSON {
         .object(
             JSONObject([
                 ("base_model_name_or_path", .string(base)), ("bias", .string("none")), ("fan_in_fan_out", .bool(false)),
-                ("inference_mode", .bool(false)), ("init_lora_weights", .bool(true)), ("lora_alpha", .int(alpha)),
+                ("inference_mode", .bool(false)), ("init_lora_weights", .bool(true)), ("lora_alpha", shownAlpha),
                 ("lora_dropout", .double(dropout)), ("modules_to_save", .null), ("peft_type", .string("LORA")),
                 ("r", .int(rank)), ("target_modules", .array(targets.map(JSON.string))),
                 ("task_type", .string("CAUSAL_LM")), ("use_dora", .bool(false)), ("use_rslora", .bool(false)),

@@ -74,7 +74,8 @@ extension Shrink {
         step.inputs = [try Provenance.input(model)]
         step.texts = try (corpus + evaluation).map(Provenance.text)
         step.dropped = shrinking.choice?.dropped.texts ?? []
-        step.measured = Provenance.Step.measured(shrinking.healed?.result.perplexities ?? [])
+        step.measured = Provenance.Step.measured(
+            shrinking.healed?.result.perplexities ?? shrinking.choice?.perplexities ?? [])
         let before = try Provenance(of: model)?.steps ?? []
         return try RecordProvenance(Provenance(steps: before + [step])).apply(to: output)
     }

@@ -144,8 +144,10 @@ public struct ShrinkRun: Sendable {
 
     /// Compares the models after every step with the whole one.
     ///
-    /// - Parameter written: the output, read back.
-    public func judge(_ written: Checkpoint) throws(CheckpointError) -> ShrinkSteps {
+    /// - Parameters:
+    ///   - written: the output, read back.
+    ///   - seconds: how long it took to convert, quantize and write it.
+    public func judge(_ written: Checkpoint, seconds: Double? = nil) throws(CheckpointError) -> ShrinkSteps {
         let dropped = try dropped()
         func without(_ model: Checkpoint) throws(CheckpointError) -> Checkpoint {
             try model.applying([CutLayers(layers: dropped)])
@@ -160,9 +162,9 @@ public struct ShrinkRun: Sendable {
         }
         if isPlainCut {
             // The cut is what was written: it is measured once.
-            steps = [ShrinkStep(name: "cut", checkpoint: written)]
+            steps = [ShrinkStep(name: "cut", checkpoint: written, seconds: seconds)]
         } else {
-            steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written))
+            steps.append(ShrinkStep(name: settings.target.name ?? "written", checkpoint: written, seconds: seconds))
         }
         guard let texts else { throw CheckpointError("the texts are read before anything is judged") }
         return try ShrinkSteps(

@@ -69,6 +69,11 @@ final class TrainingSession {
     /// Measures the loss on held-out text, and keeps the state. Values that have been measured before stay as they are.
     private func measure(_ progress: ((LoRATraining.Event) -> Void)?) throws(CheckpointError) -> LoRATraining.Ending? {
         guard !measured.contexts.isEmpty else {
+            let losses = curve.steps.map(\.loss), count = settings.evaluation
+            let loss = TrainingSession.mean(losses.suffix(count))
+            guard step == 0 || !isDiverged(loss, first: TrainingSession.mean(losses.prefix(count))) else {
+                return .diverged(step: step, loss: loss)
+            }
             best = matrices.copied()
             bestStep = step
             try save()
@@ -116,9 +121,8 @@ final class TrainingSession {
             }
         }
         let loss = sum / Double(tokens), norm = matrices.gradientNorm
-        guard loss.isFinite, norm.isFinite, !isDiverged(loss, first: curve.steps.first?.loss) else {
-            return .diverged(step: step, loss: loss)
-        }
+        // Steps see other contexts, so a larger loss says nothing.
+        guard loss.isFinite, norm.isFinite else { return .diverged(step: step, loss: loss) }
         curve.steps.append(.init(loss: loss, rate: settings.rate(at: step), gradient: norm))
         matrices.update(step: step, factor: Float(min(1, settings.clipping / (norm + 1e-6))))
         step += 1
@@ -127,6 +131,10 @@ final class TrainingSession {
 
     private func isDiverged(_ loss: Double, first: Double?) -> Bool {
         first.map { loss > settings.divergence * $0 + 1e-3 } ?? false
+    }
+
+    private static func mean(_ losses: ArraySlice<Double>) -> Double {
+        losses.reduce(0, +) / Double(max(1, losses.count))
     }
 
     /// The contexts of a step. All contexts come in an order of their own, then again in another one.

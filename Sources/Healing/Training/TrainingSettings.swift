@@ -77,7 +77,7 @@ public struct TrainingSettings: Sendable, Equatable {
     /// The settings for a share of layers that were removed, 0 to 1.
     public init(removed share: Double = 0.1) {
         let values = TrainingValues(shareRemoved: share)
-        (rank, alpha, rate, dropout) = (values.rank, Double(values.alpha), values.rate, values.dropout)
+        (rank, alpha, rate, dropout) = (values.rank, values.alpha, values.rate, values.dropout)
         (batch, steps, warmup) = (values.batch, values.steps, values.warmup)
     }
 

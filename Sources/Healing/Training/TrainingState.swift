@@ -30,7 +30,8 @@ enum TrainingState {
 
     private static func other(_ path: String) -> CheckpointError {
         CheckpointError(
-            file: path, "holds the state of a training with other options, models or texts",
+            file: path,
+            "holds the state of a training with other options, models or texts, or by another version or instruction set",
             hint: "begin again without --resume, or give the same ones")
     }
 
@@ -76,7 +77,8 @@ enum TrainingState {
     static func identity(_ settings: TrainingSettings, training: [[Int32]], measured: [[Int32]]) -> String {
         var tokens: [Int32] = []
         for context in training + measured { tokens += context + [-1] }
-        return "\(tokens.withUnsafeBytes { Digest(of: $0) }) \(training.count) \(settings)"
+        let program = "\(Release.version) \(InstructionSet.best)"
+        return "\(program) \(tokens.withUnsafeBytes { Digest(of: $0) }) \(training.count) \(settings)"
     }
 }
 

@@ -4,15 +4,17 @@ internal import Formats
 /// Translation of the tensors of one container to the names and row orders of the other.
 enum CommonNames {
     /// The tensors of two checkpoints under comparable names: when only one is GGUF, its tensors get their HF names and
-    /// row orders.
+    /// row orders, and weights that either keeps in several tensors, such as NVFP4 with its scales, are decoded.
     ///
-    /// - Throws: when a GGUF's names cannot be translated.
+    /// - Throws: when a GGUF's names cannot be translated, or a quantized weight cannot be decoded.
     static func tensors(_ a: Checkpoint, _ b: Checkpoint) throws(CheckpointError) -> (a: [Tensor], b: [Tensor]) {
-        switch (a.form == .gguf, b.form == .gguf) {
-        case (true, false): (try TensorTranslation(a).result(), b.tensors)
-        case (false, true): (a.tensors, try TensorTranslation(b).result())
-        default: (a.tensors, b.tensors)
-        }
+        guard (a.form == .gguf) != (b.form == .gguf) else { return (a.tensors, b.tensors) }
+        return (try comparable(a), try comparable(b))
+    }
+
+    private static func comparable(_ checkpoint: Checkpoint) throws(CheckpointError) -> [Tensor] {
+        let decoded = try DequantizeFolder(to: .f32).apply(to: checkpoint)
+        return decoded.form == .gguf ? try TensorTranslation(decoded).result() : decoded.tensors
     }
 
     /// The tensors of a checkpoint with its own names or those of the other container, whichever has more names in a

@@ -32,6 +32,9 @@ struct TensorPair: Sendable {
     /// Whether values can be compared: both types can be decoded, and the shapes match.
     var hasValues: Bool { a.shape == b.shape && Codec.decodes(a.dtype) && Codec.decodes(b.dtype) }
 
+    /// Whether one of them is decoded from a quantized weight, so that its bytes are in no file.
+    var isDecoded: Bool { a.isDecoded || b.isDecoded }
+
     /// Compares both; stops at the first difference.
     /// Tensors of one type are equal when their bytes are; nothing is decoded. Tensors of two types are equal when
     /// every element has the same f32 bits, or is NaN in both.
@@ -110,6 +113,15 @@ struct TensorPair: Sendable {
                 else { return false }
             }
             return true
+        }
+    }
+}
+
+extension Tensor {
+    fileprivate var isDecoded: Bool {
+        switch recipe {
+        case .computed(let source), .rows(.computed(let source), _): source is DequantizedRows
+        default: false
         }
     }
 }

@@ -15,7 +15,7 @@ public struct Verification: Sendable {
     public private(set) var findings: [Finding] = []
     /// The number of tensors with equal bytes.
     public private(set) var sameBytes = 0
-    /// The number of tensors with the same values in another type, such as BF16 stored as F32.
+    /// The number of tensors with the same values in another form, such as BF16 stored as F32.
     public private(set) var sameValues = 0
 
     /// Why names could not be translated, when the manifest has none of the checkpoint's names and may be of another
@@ -39,8 +39,8 @@ public struct Verification: Sendable {
         let pairing = Pairing(tensors, others)
         for (pair, sameness) in zip(pairing.pairs, try pairing.sameness(threads: threads, progress: progress)) {
             switch sameness {
-            case .bytes: sameBytes += 1
-            case .values: sameValues += 1
+            case .bytes where !pair.isDecoded: sameBytes += 1
+            case .bytes, .values: sameValues += 1
             case .none: findings.append(Finding(name: pair.b.name, problem: Verification.problem(pair)))
             }
         }

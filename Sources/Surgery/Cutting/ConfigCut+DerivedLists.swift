@@ -29,11 +29,21 @@ extension ConfigCut {
                 result[rule.list] = .array(kept)
             }
         }
-        for (list, types) in known.derivedOtherwise where types.contains(type) {
-            guard before[list] == nil || before[list] == .null || before[list] == .array([]) else { continue }
-            throw layers.refused(list, "is missing, and \(type) derives it from the number of layers")
+        try require(known.derivedOtherwise, in: before, type)
+        for (setting, lists) in known.derivedOtherwiseIf where before[setting] == .bool(true) {
+            try require(lists, in: before, type)
         }
         return result
+    }
+
+    /// Refuses a model without a list that its class derives in a way that is not known here.
+    private func require(
+        _ lists: [String: [String]], in config: JSONObject, _ type: String
+    ) throws(CheckpointError) {
+        for (list, types) in lists where types.contains(type) {
+            guard config[list] == nil || config[list] == .null || config[list] == .array([]) else { continue }
+            throw layers.refused(list, "is missing, and \(type) derives it from the number of layers")
+        }
     }
 
     /// A derived list with one value per layer.

@@ -168,9 +168,14 @@ struct ConfigCut {
 
     // MARK: what stays
 
-    /// Settings of other parts that refer to the first layers of the language model.
+    /// Settings of other parts that refer to layers of the language model.
     private func holdFirst(_ config: JSONObject) throws(CheckpointError) {
         for (key, value) in config.members {
+            if let what = LayerSettings.known.namedOutside[key], let last = value.numbers.max(), last >= 0,
+                let first = layers.cut.runs.first?.lowerBound, first <= last
+            {
+                throw layers.refused(key, "is \(LayerCut.short(value)), which \(what), and resect does not renumber it")
+            }
             if LayerSettings.known.rule(key) == .firstStay, value != .null {
                 _ = try layers.follow(.firstStay, key, value)
             } else if let object = value.object {
@@ -219,4 +224,9 @@ struct ConfigCut {
                     ? nil : "no layer uses the keys and values of \(LayerRuns(free.map { $0..<$0 + 1 }).text)\(slices)")
         }
     }
+}
+
+extension JSON {
+    /// The integers in it, also in lists of lists.
+    fileprivate var numbers: [Int] { int.map { [$0] } ?? (array ?? []).flatMap(\.numbers) }
 }

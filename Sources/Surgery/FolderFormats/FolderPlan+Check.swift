@@ -41,7 +41,7 @@ extension FolderPlan {
         }
         return groups.map { reason, tensors in
             let which = tensors.count == 1 ? tensors[0] : "\(tensors.count) tensors (\(tensors[0]), …)"
-            return "\(which): stays unquantized, \(reason)"
+            return "\(which): \(tensors.count == 1 ? "stays" : "stay") unquantized, \(reason)"
         }
     }
 }

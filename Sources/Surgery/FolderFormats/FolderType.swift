@@ -34,6 +34,18 @@ public enum FolderType: String, CaseIterable, Sendable {
     /// Whether embeddings and the output matrix are quantized too.
     var quantizesEmbeddings: Bool { isMLX }
 
+    /// The group sizes that it can have; empty for a format with a single one.
+    public var groupSizes: [Int] {
+        switch self {
+        case .w4a16, .gptq: [32, 64, 128, 256]
+        case .awq, .mlx4: [32, 64, 128]
+        default: []
+        }
+    }
+
+    /// The block sizes that it can have; empty for a format without blocks.
+    public var blockSizes: [Int] { self == .nf4 || self == .fp4 ? QuantState.blocks : [] }
+
     /// The default group size; `nil` for a format with a single one.
     var usualGroupSize: Int? {
         switch self {

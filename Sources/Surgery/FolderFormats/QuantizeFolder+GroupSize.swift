@@ -3,16 +3,15 @@ internal import Formats
 
 extension QuantizeFolder {
     /// The requested group size, else that of a quantized source, else the largest that divides all row lengths.
-    func groupSize(
-        among sizes: [Int], _ coded: CodedSource, _ wanted: [Tensor]
-    ) throws(CheckpointError) -> Int {
+    func groupSize(_ coded: CodedSource, _ wanted: [Tensor]) throws(CheckpointError) -> Int {
+        let sizes = type.groupSizes
         let kept = coded.groupSize.flatMap { sizes.contains($0) ? $0 : nil }
         let usual = type.usualGroupSize ?? 0
         let size = settings.groupSize ?? kept ?? QuantizeFolder.fitting(sizes.filter { $0 <= usual }, wanted) ?? usual
         guard sizes.contains(size) else {
             throw CheckpointError(
                 "\(type.rawValue) has no group size \(size)",
-                hint: "--group-size takes " + sizes.map(String.init).joined(separator: ", "))
+                hint: "it has " + sizes.map(String.init).joined(separator: ", "))
         }
         return size
     }

@@ -148,25 +148,25 @@ public struct QuantizeFolder: Edit {
         switch type {
         case .w4a16:
             return CompressedTensorsTarget(
-                groupSize: try groupSize(among: [32, 64, 128, 256], coded, wanted),
+                groupSize: try groupSize(coded, wanted),
                 isSymmetric: settings.isSymmetric ?? coded.isSymmetric ?? true)
         case .gptq:
             return GPTQTarget(
-                groupSize: try groupSize(among: [32, 64, 128, 256], coded, wanted),
+                groupSize: try groupSize(coded, wanted),
                 isSymmetric: settings.isSymmetric ?? coded.isSymmetric ?? true,
                 isFirstVersion: !settings.isSecondVersion)
-        case .awq: return AWQTarget(groupSize: try groupSize(among: [32, 64, 128], coded, wanted))
-        case .mlx4: return MLXTarget(groupSize: try groupSize(among: [32, 64, 128], coded, wanted))
+        case .awq: return AWQTarget(groupSize: try groupSize(coded, wanted))
+        case .mlx4: return MLXTarget(groupSize: try groupSize(coded, wanted))
         case .mlxMXFP4: return MLXMicroscaledTarget(scale: .e8m0)
         case .mlxNVFP4: return MLXMicroscaledTarget(scale: .e4m3)
         case .nvfp4: return MicroscaledTarget(.e4m3)
         case .mxfp4: return MicroscaledTarget(.e8m0)
         case .nf4, .fp4:
             let block = settings.blockSize ?? 64
-            guard QuantState.blocks.contains(block) else {
+            guard type.blockSizes.contains(block) else {
                 throw CheckpointError(
                     "\(type.rawValue) has no block size \(block)",
-                    hint: "--block-size takes " + QuantState.blocks.map(String.init).joined(separator: ", "))
+                    hint: "it has " + type.blockSizes.map(String.init).joined(separator: ", "))
             }
             return BitsAndBytesTarget(levels: type == .nf4 ? .nf4 : .fp4, block: block, isDouble: settings.isDouble)
         }

@@ -108,8 +108,7 @@ struct CardText {
         for step in provenance.steps {
             lines += ["", "    \(step.line.escapingControls)"]
             if !step.dropped.isEmpty {
-                let layers = step.dropped.joined(separator: ", ")
-                lines += ["", "Layers \(layers) (counted from 0, the end excluded) were deleted."]
+                lines += ["", "It deleted \(words(step.dropped)), counted from 0."]
             }
             let measured = step.measured.members.compactMap { key, value in
                 value.double.map { _ in "\(key) \(value.compact)" }
@@ -119,5 +118,18 @@ struct CardText {
             }
         }
         return lines + ["", "The model has \(layers) layers."]
+    }
+
+    /// Layers in words. A history that somebody wrote may name them in another way.
+    private static func words(_ dropped: [String]) -> String {
+        var runs: [Range<Int>] = []
+        for text in dropped {
+            let ends = text.split(separator: ":").compactMap { Int($0) }
+            guard ends.count == 2, ends[0] >= 0, ends[0] < ends[1] else {
+                return "layers " + dropped.joined(separator: ", ")
+            }
+            runs.append(ends[0]..<ends[1])
+        }
+        return LayerRuns(runs).words
     }
 }

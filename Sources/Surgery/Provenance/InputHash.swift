@@ -103,12 +103,9 @@ extension Provenance {
         return .object(JSONObject([("option", .string(option))] + object.members.map { ($0, $1) }))
     }
 
-    /// What a step says of a text: its name, and its hash unless it is a folder or comes with resect.
-    public static func text(_ source: String) throws(CheckpointError) -> JSON {
-        guard FileSystem.kind(of: source) == .file else {
-            return .object(JSONObject([("name", .string(source.lastPathComponent))]))
-        }
-        return .object(try InputHash.json(file: source))
+    /// What a step says of a text that is a file: its name and its hash.
+    package static func text(file path: String) throws(CheckpointError) -> JSON {
+        .object(try InputHash.json(file: path))
     }
 }
 

@@ -167,7 +167,7 @@ extension Provenance.Step {
 
     /// The command as a line for people.
     var line: String {
-        let words = ["resect", command, "MODEL"] + arguments
+        let words = ["resect", command, "MODEL", "-o", "OUTPUT"] + arguments
         return words.map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
     }
 }

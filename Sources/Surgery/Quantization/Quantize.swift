@@ -56,7 +56,7 @@ public struct Quantize: Edit {
                 return result
             }
             throw CheckpointError(
-                file: checkpoint.path, "\(mixture.name) is a GGUF type, which safetensors cannot store",
+                file: checkpoint.path, "\(mixture.name) is a GGUF type, which a folder cannot store",
                 hint: "use a .gguf output, or --format gguf")
         }
         var result = checkpoint

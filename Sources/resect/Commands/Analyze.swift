@@ -57,6 +57,9 @@ struct Analyze: ParsableCommand {
                 "takes some of the contexts of --samples, which are \(samples.samples)")
         }
         if force, output == nil { throw ValidationError("--force replaces the file of -o") }
+        if let output, [".gguf", ".safetensors"].contains(where: output.lowercased().hasSuffix) {
+            throw ValidationError("'\(output)' is the name of a model; name the measurements x.json")
+        }
         if output == "-" { throw ValidationError("-o needs the name of a file; --json prints to standard output") }
         if resume, output == nil { throw ValidationError("--resume keeps what was measured beside the file of -o") }
     }

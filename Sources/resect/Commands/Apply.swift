@@ -17,6 +17,10 @@ struct Apply: ParsableCommand {
 
             The steps follow each other; the outputs between them lie in a hidden folder beside OUT until the last step is \
             done. --step applies one of them. With the model that the recipe was made with, the output has the same bytes.
+
+            The hash of an input in resect.json covers its settings, the names, types and shapes of its tensors, and the \
+            beginning of some 256 of them, so that a large model is not read twice. It differs from what resect hash \
+            prints, which covers every byte.
             """)
 
     @Argument(help: ArgumentHelp("A recipe, or a model that has one.", valueName: "recipe"), completion: .file())
@@ -101,7 +105,9 @@ struct Apply: ParsableCommand {
     /// What several steps need before the first one takes its time.
     private func checkSeveral() throws {
         if dryRun { throw ValidationError("--dry-run plans one step; choose it with --step") }
-        if output == "-" { throw ValidationError("several steps write files beside the output, and -o - has no place") }
+        if output == "-" {
+            throw ValidationError("several steps write files beside the output; -o - has no name for them")
+        }
         if FileSystem.absolute(output) == FileSystem.absolute(model.path) {
             throw CheckpointError(file: output, "is an input")
         }

@@ -89,7 +89,7 @@ struct Evaluate: ParsableCommand {
     private func print(_ result: Evaluation, _ divergence: Divergence?, _ text: Corpus) {
         Output.line(
             "perplexity \(result.perplexity.fixed(4)) ± \(result.perplexityError.fixed(4)) over \(result.tokens.grouped) tokens "
-                + "in \(text.contexts.count) contexts of \(context)")
+                + "in \(counted(text.contexts.count, "context")) of \(context)")
         guard let divergence else { return }
         Output.line(
             "reference perplexity \(divergence.reference.perplexity.fixed(4)) "

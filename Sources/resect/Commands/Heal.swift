@@ -52,7 +52,8 @@ struct Heal: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Also write a folder for training the healed model further on GPUs: a LoRA configuration, a script for torch, texts, and "
-                + "the commands for it.", valueName: "folder"), completion: .directory)
+                + "the commands for it. The options of a training decide that one, too.", valueName: "folder"),
+        completion: .directory)
     var recipe: String?
 
     @OptionGroup(title: "Healing") var heal: HealOptions
@@ -75,11 +76,15 @@ struct Heal: ParsableCommand {
         if !layers.isEmpty, heal.choose != nil {
             throw ValidationError("--layers names the layers; --choose is for --drop")
         }
-        if corpus.isEmpty { throw ValidationError("name a text to heal with: --corpus") }
+        let reads = method.heals || drop != nil || recipe != nil
+        if corpus.isEmpty, reads { throw ValidationError("name a text to heal with: --corpus") }
+        if !corpus.isEmpty, !reads {
+            throw ValidationError("--corpus is for healing; --method none with --layers reads no text")
+        }
         if recipe != nil, corpus.contains("-") {
             throw ValidationError("--recipe copies the texts; standard input is read once: name a file")
         }
-        try training.check(method)
+        try training.check(method, hasRecipe: recipe != nil)
         try patch.check(output)
         if adapterOnly, !method.trains { throw ValidationError("--adapter-only requires a training: --method lora") }
         if adapterOnly, recipe != nil { throw ValidationError("--recipe trains the model; --adapter-only writes none") }
@@ -117,12 +122,23 @@ struct Heal: ParsableCommand {
         if let size { dropped = LayerRuns(SimpleRun.layers(size: size, of: model.layerCount).map { [$0] } ?? []) }
         try method.closedForm?.check(checkpoint)
         if let recipe { try TrainingRecipe.check(recipe) }
+        if !method.heals {
+            try Invocation.refuse(
+                ["heal-samples", "memory"], of: Heal.self, "is for a heal; --method none fits nothing")
+        }
         // Names and space are checked before the slow steps; any cut of this size has the same. That these layers cannot be cut
         // does not matter where others may be chosen.
         let count = size ?? dropped.count
         let planned = method.trains ? try trainer.planned(model, removed: count, threads: common.threadCount) : model
         if let cut = try size == nil ? planned.applying(edits(dropped)) : try? planned.applying(edits(dropped)) {
             try write.check(cut)
+        }
+        guard method.heals || size != nil else {
+            write.dropped = dropped
+            common.note("drops \(dropped.words) (\(dropped.count) of \(model.layerCount))")
+            write.provenance = ProvenanceRun(command: Heal.self, model: model, isRecorded: true, texts: corpus)
+            try write.write(model.applying(edits(dropped)))
+            return try writeRecipe(model, dropped)
         }
         var sizes = HealingText.Sizes(fitting: heal.healSamples)
         sizes.ranking = size == nil ? 0 : samples.samples
@@ -139,10 +155,11 @@ struct Heal: ParsableCommand {
         work.measures = try common.measures(of: model, beside: output)
         let (parts, run) = (HealingParts(text), samples.precision.run(threads: common.threadCount))
         PhaseCount.expect(amounts(chooser, trainer, count, size != nil, of: model.layerCount, parts))
+        var chosen: [(String, Double)] = []
         if let size {
             let choice = try chooser.choose(
                 size: size, in: checkpoint, text: parts, run: run, work: work)
-            dropped = choice.dropped
+            (dropped, chosen) = (choice.dropped, choice.perplexities)
             write.extra += choice.json
             if !common.json, !output.isStream { choice.table?.show() }
         }
@@ -155,7 +172,7 @@ struct Heal: ParsableCommand {
         write.extra += report?.json ?? []
         write.provenance = ProvenanceRun(
             command: Heal.self, model: model, isRecorded: true, texts: corpus,
-            measured: report?.result.perplexities ?? [])
+            measured: report?.result.perplexities ?? chosen)
         let fitted = try report?.result.weights.edit.apply(to: model) ?? model
         guard method.trains, !output.dryRun else {
             let plan = method.trains ? try trainer.planned(fitted, removed: count, threads: common.threadCount) : fitted

@@ -35,7 +35,7 @@ struct Pack: ParsableCommand {
         if output == "-" { throw ValidationError("-o needs the name of a file") }
         if output != model.path, [".gguf", ".safetensors"].contains(where: output.lowercased().hasSuffix) {
             throw ValidationError(
-                "'\(output)' is the name of a model, and an archive would read as none; name it x.resect")
+                "'\(output)' is the name of a model, and no other program reads an archive as one; name it x.resect")
         }
     }
 

@@ -134,15 +134,16 @@ struct Shrink: ParsableCommand {
         write.provenance = ProvenanceRun(
             command: Shrink.self, model: opened, isRecorded: true,
             others: others, texts: corpus + evaluation,
-            measured: healed?.result.perplexities ?? [])
+            measured: healed?.result.perplexities ?? choice.perplexities)
         guard !output.dryRun else {
             try write.write(shrinking.plannedOutput())
             return
         }
         let result = try shrinking.output()
         var judged: ShrinkSteps?
+        let start = ContinuousClock.now
         write.accept = { [shrinking] (written) throws(CheckpointError) in
-            let steps = try shrinking.judge(written)
+            let steps = try shrinking.judge(written, seconds: (ContinuousClock.now - start).seconds)
             judged = steps
             try limit.check(steps, heals: method.heals, path: output.output)
         }

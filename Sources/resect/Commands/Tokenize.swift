@@ -9,13 +9,17 @@ struct Tokenize: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(name: .long, help: ArgumentHelp("A file of UTF-8 text.", valueName: "file"), completion: .file())
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Text: a file, a folder of files, builtin, or - for standard input.", valueName: "text"),
+        completion: .file())
     var text: String
 
     @OptionGroup(title: "General") var common: CommonOptions
 
     func run() throws {
-        let ids = try Corpus.tokens(path: text, for: try model.open(), threads: common.threadCount)
+        let source = try [text].sources(besides: model.path)[0]
+        let ids = try Corpus.tokens(of: source, for: try model.open(), threads: common.threadCount)
         // A text may have millions of tokens, so their digits are written without strings between.
         var bytes = Array((common.json ? "{\"ids\":[" : "").utf8)
         for (index, id) in ids.enumerated() {

@@ -37,8 +37,35 @@ enum Signals {
         for number in ending { sigaddset(&set, number) }
         var number: Int32 = 0
         while sigwait(&set, &number) != 0 {}
-        Interruption.cleanUp { leave(status: 128 + number) }
+        Interruption.cleanUp { die(of: number) }
     }
+
+    /// Ends the program by a signal, so that a shell that runs it in a loop sees that it was interrupted.
+    private static func die(of number: Int32) -> Never {
+        if number == SIGINT {
+            Progress.clear()
+            let resumes = CommandLine.arguments.contains("--resume")
+            // Another thread may hold the locks of other output.
+            let text = "resect: interrupted\n" + (resumes ? "resect: hint: the same command goes on from here\n" : "")
+            _ = Array(text.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        }
+        // A core file of mapped models would be as large as they are.
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        setrlimit(coreLimit, &none)
+        signal(number, SIG_DFL)
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, number)
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+        kill(getpid(), number)
+        leave(status: 128 + number)
+    }
+
+    #if canImport(Glibc)
+        private static let coreLimit = __rlimit_resource_t(RLIMIT_CORE.rawValue)
+    #else
+        private static let coreLimit = RLIMIT_CORE
+    #endif
 
     /// Ends the program immediately.
     static func leave(status: Int32) -> Never { _exit(status) }

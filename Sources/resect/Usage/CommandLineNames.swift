@@ -16,8 +16,8 @@ enum CommandLineNames {
         Resect.configuration.subcommands.first { $0._commandName == command } ?? Resect.self
     }
 
-    /// The options of a command, with their dashes.
-    static func options(of command: String) -> [String] {
+    /// The options of a command, or of the program itself, with their dashes.
+    static func options(of command: String?) -> [String] {
         let help = Resect.helpMessage(for: type(of: command), columns: 1000)
         return help.split(separator: "\n").filter { $0.hasPrefix("  -") }.flatMap { line in
             let names = line.dropFirst(2).split(separator: "  ", maxSplits: 1).first ?? ""
@@ -25,12 +25,21 @@ enum CommandLineNames {
         }
     }
 
-    /// The first word of a command line that looks like an option, and is none of the command.
-    static func unknownOption(in arguments: [String], of command: String) -> String? {
+    /// The first word of a command line that looks like an option, and is none of the command; also one with a single dash
+    /// that has the name of an option with two.
+    static func unknownOption(in arguments: [String], of command: String?) -> String? {
         let known = options(of: command)
-        return arguments.prefix { $0 != "--" }.lazy.map { String($0.prefix { $0 != "=" }) }.first {
-            $0.hasPrefix("--") && !known.contains($0)
+        return arguments.prefix { $0 != "--" }.lazy.map { String($0.prefix { $0 != "=" }) }.first { word in
+            if word.hasPrefix("--") { return !known.contains(word) }
+            let long = "-" + word
+            return word.hasPrefix("-") && word.count > 3 && word.dropFirst().allSatisfy { $0.isLetter || $0 == "-" }
+                && known.contains { $0 == long || $0 == long + "s" }
         }
+    }
+
+    /// A command that stands behind the first word.
+    static func laterCommand(in arguments: [String]) -> String? {
+        arguments.dropFirst().first(where: commands.contains)
     }
 
     /// Refuses a word that is not UTF-8: Swift would repair it, and name or generate something else.

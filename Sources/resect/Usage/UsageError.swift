@@ -17,7 +17,13 @@ struct UsageError: Error {
     ///   - command: the command that the command line names.
     ///   - arguments: the command line. The parser reports a missing option before an unknown one.
     init(_ error: any Error, command: String?, arguments: [String]) {
-        if let command, let unknown = CommandLineNames.unknownOption(in: arguments, of: command) {
+        if let unknown = CommandLineNames.unknownOption(in: arguments, of: command) {
+            if command == nil, let later = CommandLineNames.laterCommand(in: arguments) {
+                self.init(
+                    "unknown option '\(unknown)'", hint: "options stand behind the command: resect \(later) \(unknown)",
+                    command: nil)
+                return
+            }
             let near = NearName.of(unknown, in: CommandLineNames.options(of: command).filter { $0.hasPrefix("--") })
             self.init("unknown option '\(unknown)'", hint: near.map { "did you mean '\($0)'?" }, command: command)
             return
@@ -27,6 +33,10 @@ struct UsageError: Error {
             self.init(
                 "\(UsageError.lowercased(text)): '\(option.value)' reads as an option",
                 hint: "\(option.name)=\(option.value) gives it as the value", command: command)
+            return
+        }
+        if let (problem, hint) = UsageError.parted(text, at: ValidationError.hintMark) {
+            self.init(UsageError.lowercased(problem), hint: hint, command: command)
             return
         }
         let help = Resect.fullMessage(for: error).split(separator: "\n").first { $0.hasPrefix("Help:  ") }
@@ -87,4 +97,12 @@ struct UsageError: Error {
         guard let second = text.dropFirst().first, second.isLowercase || second == " " else { return text }
         return text.prefix(1).lowercased() + text.dropFirst()
     }
+}
+
+extension ValidationError {
+    /// What separates a hint from the message.
+    fileprivate static let hintMark = "\nhint: "
+
+    /// An error with a hint.
+    init(_ message: String, hint: String?) { self.init(message + (hint.map { Self.hintMark + $0 } ?? "")) }
 }
