@@ -48,7 +48,7 @@ def check(checks):
         with checks.section("heal --recipe"):
             recipe(checks, whole, work)
     with checks.section("heal smollm2 12:16"), folder() as work:
-        kinds(checks, pathlib.Path(work), "smollm2", SMOLLM2_HF, "12:16", 96, 512, 0.4)
+        kinds(checks, pathlib.Path(work), "smollm2", SMOLLM2_HF, "12:16", 96, 512, 0.5)
     with checks.section("heal gemma3-270m 8:10"), folder() as work:
         work = pathlib.Path(work)
         resect("convert", GEMMA3, "-o", work / "whole")

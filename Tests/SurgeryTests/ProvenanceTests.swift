@@ -60,7 +60,7 @@ struct ProvenanceTests {
         let text = "---\nlicense: mit\nbase_model: a/b\n---\n# Title\n\nText.\n"
         let card = try ProvenanceTests.card(text, base: "c/d")
         #expect(card.hasPrefix("---\nlicense: mit\nbase_model: a/b\ntags:\n- resect\n---\n# Title\n\nText.\n\n## How"))
-        #expect(card.contains("resect cut MODEL --layers=4:6") && card.contains("cut 41.5"))
+        #expect(card.contains("resect cut MODEL -o OUTPUT --layers=4:6") && card.contains("cut 41.5"))
         // The next step writes the section anew.
         #expect(try ProvenanceTests.card(card, base: "c/d") == card)
         let tagged = try ProvenanceTests.card("---\ntags: [x]\n---\nText", base: "c/d")

@@ -128,7 +128,7 @@ struct QuantizeTests {
     @Test("safetensors cannot hold a mixture of blocks")
     func safetensors() throws {
         let model = try Models.fixture()
-        expectRefusal("Q4_K_M is a GGUF type, which safetensors cannot store") {
+        expectRefusal("Q4_K_M is a GGUF type, which a folder cannot store") {
             try Quantize(try #require(Mixture.named("Q4_K_M"))).apply(to: model)
         }
     }
