@@ -103,7 +103,8 @@ struct ConvertToFolder {
         if setting.layers == .list, let list = try list(of: setting) { return list }
         guard !isComputed(setting) else { return nil }
         guard let value = try settings.value(setting.role) else {
-            // Without the member some classes take a value of their own.
+            // Without the member some classes take a value of their own; of the original context they take null for a number.
+            if setting.role == SettingRole.originalContext.rawValue { return nil }
             return setting.isNullable && key(of: setting)?.count == 1 ? .null : nil
         }
         // Integers must be valid dimensions.
