@@ -15,7 +15,7 @@ HEAL = ["--heal-samples", "24"]
 def measuring(checks, folder, count):
     """The last run of several has the bytes of one that was not interrupted, and leaves only the output."""
     for name, output, options in [
-        ("analyze", "a.json", SMALL + ["--loss-samples", "4"]),
+        ("analyze", "a.json", SMALL + ["--loss-samples", "2"]),
         ("heal", "healed.gguf", SMALL + HEAL),
         ("shrink", "small.gguf", SMALL + HEAL + ["--type", "Q8_0", "--evaluation-samples", "4"]),
     ]:
